@@ -1,0 +1,232 @@
+"""The configuration file `lastcopy.toml`: its models, and reading it with errors that name file, table and key."""
+
+import datetime
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from catalog.errors import ConfigError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+_SIZES = {"": 1, "B": 1} | {f"{p}{s}": 1000**i for i, p in enumerate("KMGTP", 1) for s in ("", "B")} | {f"{p}iB": 1024**i for i, p in enumerate("KMGTP", 1)}
+
+
+def duration(value: object) -> object:
+    """Seconds of '24h', '90d', '1y' (365 days); whatever else goes on to pydantic."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdwy])\s*", value)
+        if not found:
+            raise ValueError(f"not a duration: {value!r}; write a number and one of s, m, h, d, w, y, as in '90d'")
+        return float(found[1]) * _UNITS[found[2]]
+    return value
+
+
+def size(value: object) -> object:
+    """Bytes of '2 TiB', '500MB', 1000; whatever else goes on to pydantic."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+        if not found or found[2] not in _SIZES:
+            raise ValueError(f"not a size: {value!r}; write bytes, or a number and a unit as in '2 TiB' or '500 MB'")
+        return int(float(found[1]) * _SIZES[found[2]])
+    return value
+
+
+def _volume_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError(f"{name!r} is not a name: use lower-case letters, digits and '-', as in 'nas-paris'")
+    return name
+
+
+Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
+Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
+Name = Annotated[str, AfterValidator(_volume_name)]
+Role = Literal["primary", "replica", "backup", "archive"]
+Media = Literal["disk", "ssd", "object", "tape", "optical"]
+Access = Literal["online", "nearline", "offline"]
+Immutability = Literal["none", "append_only", "governance", "compliance"]
+Control = Literal[
+    "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "media",
+    "offline_or_immutable", "max_copy_age", "min_verification_level", "max_verification_age", "retention",
+]  # fmt: skip
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Catalog(_Table):
+    """`[catalog]`: where the catalog lies and what holds for the whole estate."""
+
+    path: str = "catalog"
+    currency: str = "EUR"
+    memory_limit: Bytes | None = None
+    threads: int | None = Field(default=None, ge=1)
+
+
+class Volume(_Table):
+    """`[volumes.NAME]`: a place that is scanned, and what is declared of it. What is absent is unknown."""
+
+    url: str
+    role: Role = "primary"
+    system: str | None = None
+    site: str | None = None
+    admin: str | None = None
+    device: str | None = None
+    media: Media | None = None
+    access: Access | None = None
+    cost_per_tib_month: float | None = Field(default=None, ge=0)
+    exclude: tuple[str, ...] = ()
+    of: tuple[Name, ...] | None = None
+    path_map: dict[str, str] = {}
+    on: Name | None = None
+    keeps_versions: Seconds | None = None
+    immutability: Immutability | None = None
+    immutable_until: datetime.date | None = None
+    key_on: tuple[Name, ...] = ()
+    password_file: str | None = None
+    password_command: str | None = None
+    digest: Literal["off", "match", "all"] | None = None
+    media_types: bool = False
+    cross_mounts: bool = False
+    max_loss_pct: float = Field(default=50.0, ge=0, le=100)
+
+    @property
+    def kind(self) -> str:
+        """The kind of storage: the scheme of the URL, `posix` for a plain path."""
+        scheme = re.match(r"([a-z][a-z0-9+]*):", self.url)
+        return scheme[1] if scheme and scheme[1] != "file" else "posix"
+
+
+class DataClass(_Table):
+    """`[classes.NAME]`: which assets belong to it, and what they must have."""
+
+    select: str | None = None
+    copies: int | None = Field(default=None, ge=1)
+    systems: int | None = Field(default=None, ge=1)
+    sites: int | None = Field(default=None, ge=1)
+    media: int | None = Field(default=None, ge=1)
+    offline_or_immutable: int | None = Field(default=None, ge=1)
+    max_copy_age: Seconds | None = None
+    min_verification_level: int | None = Field(default=None, ge=0, le=4)
+    max_verification_age: Seconds | None = None
+    retention: Seconds | None = None
+    accept_declared: bool = False
+    waive: tuple[Literal["user_error", "ransomware", "system_failure", "facility_outage"], ...] = ()
+
+
+class Label(_Table):
+    """`[[labels]]`: owner, steward, class or note for the entries that a predicate or an imported table names."""
+
+    where: str | None = None
+    table: str | None = None
+    owner: str | None = None
+    steward: str | None = None
+    data_class: str | None = None
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Label":
+        if (self.where is None) == (self.table is None):
+            raise ValueError("give either 'where' (a predicate) or 'table' (a CSV or Parquet file), not both")
+        return self
+
+
+class AcceptedFinding(_Table):
+    """`[[exceptions]]`: findings that somebody accepted, until a day."""
+
+    where: str
+    reason: str
+    owner: str
+    until: datetime.date
+    approver: str | None = None
+    controls: tuple[Control, ...] | None = None
+
+
+class Config(_Table):
+    """The whole file. `path` is where it was read from; relative paths in it are relative to that folder."""
+
+    catalog: Catalog = Catalog()
+    volumes: dict[Name, Volume] = {}
+    classes: dict[Name, DataClass] = {}
+    labels: tuple[Label, ...] = ()
+    exceptions: tuple[AcceptedFinding, ...] = ()
+    policies: dict[Name, dict[str, Any]] = {}
+    schedule: dict[str, Any] = {}
+    notify: dict[str, Any] = {}
+    dashboard: dict[str, Any] = {}
+    path: Path | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="after")
+    def _references(self) -> "Config":
+        for name, volume in self.volumes.items():
+            for key, others in (("of", volume.of or ()), ("on", (volume.on,) if volume.on else ()), ("key_on", volume.key_on)):
+                for other in others:
+                    if other not in self.volumes:
+                        raise ValueError(f"volumes.{name}.{key}: there is no volume {other!r}; volumes are {', '.join(self.volumes)}")
+            for target in volume.path_map.values():
+                if target.partition(":")[0] not in self.volumes or ":" not in target:
+                    raise ValueError(f"volumes.{name}.path_map: {target!r} is not VOLUME:PATH of a known volume")
+            _refuse_a_circle(name, self.volumes)
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the file are relative to."""
+        return self.path.parent if self.path else Path.cwd()
+
+    def data_class(self, name: str) -> DataClass:
+        """The class of that name; `default` exists without being written."""
+        return self.classes.get(name) or DataClass()
+
+    def stored(self) -> str:
+        """JSON of what a snapshot keeps, in the order of the file (the first class that matches wins), without secrets."""
+        secrets: Any = {"volumes": {name: {"password_file", "password_command"} for name in self.volumes}, "notify": True}
+        return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True))
+
+
+def find(given: str | None) -> Path:
+    """The configuration file: given, $LASTCOPY_CONFIG, ./lastcopy.toml, or the one of XDG. Raises ConfigError."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    named = given or os.environ.get("LASTCOPY_CONFIG")
+    candidates = [Path(named)] if named else [Path("lastcopy.toml"), home / "lastcopy" / "lastcopy.toml"]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise ConfigError(f"no configuration: looked for {' and '.join(map(str, candidates))}; 'lastcopy init' writes one")
+
+
+def load(path: Path) -> Config:
+    """The configuration in a file. Raises ConfigError that names the file, the table, the key and what is accepted."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return parse(data, path)
+
+
+def parse(data: dict[str, Any], path: Path | None = None) -> Config:
+    """The configuration of TOML data already read. Raises ConfigError."""
+    try:
+        return Config.model_validate({**data, "path": path})
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        raise ConfigError("\n".join(f"{path or 'configuration'}: {line}" for line in lines)) from error
+
+
+def restore(stored: str) -> Config:
+    """The configuration that `Config.stored` wrote into a snapshot."""
+    return Config.model_validate_json(stored)
+
+
+def _refuse_a_circle(name: str, volumes: dict[str, Volume]) -> None:
+    seen, at = [name], volumes[name].on
+    while at:
+        if at in seen:
+            raise ValueError(f"volumes.{name}.on: a circle, {' on '.join([*seen, at])}")
+        seen.append(at)
+        at = volumes[at].on if at in volumes else None

@@ -1,0 +1,376 @@
+"""The columns of every stored table: the only list of them."""
+
+import pyarrow as pa
+
+TIMESTAMP = pa.timestamp("us")  # naive UTC everywhere
+TEXT = pa.string()
+WORD = pa.dictionary(pa.int32(), pa.string())  # few distinct values
+INT = pa.int64()
+SMALL = pa.int32()
+FLAG = pa.bool_()
+DIGEST = pa.binary()  # SHA-256, 32 bytes; never hex
+
+# Stored with every file; `scan_id` and `volume` are partition values of the Delta log, not columns of a file.
+ENTRIES = pa.schema(
+    [
+        ("entry_id", INT),  # unique within a scan: shard number * 2**32 + row
+        ("dir", WORD),  # escaped, relative, with its trailing slash; the root is ''
+        ("name", TEXT),  # escaped
+        ("path_hash", INT),  # xxh3-64 of the raw path bytes
+        ("extension", WORD),  # lower case, without the dot; null = none
+        ("type", WORD),  # file | dir | symlink | object | delete_marker | special
+        ("size_bytes", INT),
+        ("allocated_bytes", INT),
+        ("modified_at", TIMESTAMP),
+        ("accessed_at", TIMESTAMP),
+        ("changed_at", TIMESTAMP),
+        ("created_at", TIMESTAMP),
+        ("modified_ns", SMALL),  # the nanoseconds below the microsecond, 0..999
+        ("changed_ns", SMALL),
+        ("time_flags", SMALL),  # see TIME_FLAGS
+        ("owner", WORD),
+        ("group", WORD),
+        ("uid", INT),
+        ("gid", INT),
+        ("mode", SMALL),  # permission bits and file type, as st_mode
+        ("fs_id", WORD),  # file-system UUID
+        ("inode", INT),
+        ("link_count", SMALL),
+        ("link_target", TEXT),  # escaped
+        ("media_type", WORD),
+        ("version_id", TEXT),
+        ("is_latest", FLAG),
+        ("first_recovery_point", TEXT),
+        ("last_recovery_point", TEXT),
+        ("storage_class", WORD),
+        ("etag", TEXT),
+        ("retain_until", TIMESTAMP),
+        ("legal_hold", FLAG),
+        ("restore_state", WORD),
+        ("tags", TEXT),
+        ("digest", DIGEST),  # only where the storage itself attests it
+        ("carried_from", WORD),  # scan that last saw it, where its directory could not be read now; null = seen by this scan
+    ]
+)
+
+# Bits of `time_flags`: a flagged time is kept but never proves that a file is dormant or changed.
+TIME_FLAGS = {
+    "modified_suspect": 1,  # in the future of the scan, at the epoch, or 1980-01-01
+    "modified_range": 2,  # outside 1901..9999: stored as null
+    "accessed_suspect": 4,
+    "accessed_range": 8,
+    "changed_suspect": 16,
+    "changed_range": 32,
+}
+
+# Digests and samples that Lastcopy read itself. Append-only; the newest row of an identity and fingerprint holds.
+DIGESTS = pa.schema(
+    [
+        ("volume", WORD),
+        ("scan_id", WORD),  # the scan whose entry asked for it
+        ("dir", WORD),
+        ("name", TEXT),
+        ("path_hash", INT),
+        ("fs_id", WORD),
+        ("inode", INT),
+        ("created_at", TIMESTAMP),
+        ("size_bytes", INT),
+        ("modified_at", TIMESTAMP),
+        ("modified_ns", SMALL),
+        ("changed_at", TIMESTAMP),
+        ("changed_ns", SMALL),
+        ("digest", DIGEST),  # null = only a sample was read
+        ("sample", DIGEST),  # SHA-256 over the first and the last 4 KiB; null for files of at most 64 KiB
+        ("accessed_at", TIMESTAMP),  # before our own read
+        ("read_started_at", TIMESTAMP),
+        ("digested_at", TIMESTAMP),  # when our read ended
+        ("bytes_read", INT),
+    ]
+)
+
+SCANS = pa.schema(
+    [
+        ("scan_id", TEXT),
+        ("volume", TEXT),
+        ("kind", TEXT),
+        ("state", TEXT),  # complete | incomplete | failed
+        ("started_at", TIMESTAMP),
+        ("finished_at", TIMESTAMP),
+        ("entries", INT),  # seen by this scan; carried entries are counted apart
+        ("files", INT),
+        ("bytes", INT),  # hard links once
+        ("carried_entries", INT),
+        ("problems", INT),
+        ("excluded", INT),
+        ("root_fs_id", TEXT),
+        ("device", TEXT),  # as detected; null = unknown
+        ("clock", TEXT),  # accessed | modified: which time tells the last use on this volume
+        ("capacity_bytes", INT),
+        ("free_bytes", INT),
+        ("previous_scan_id", TEXT),
+        ("error", TEXT),
+        ("host", TEXT),
+        ("lastcopy_version", TEXT),
+        ("options", TEXT),  # JSON: excludes, cross_mounts, media types
+    ]
+)
+
+PROBLEMS = pa.schema(
+    [
+        ("path", TEXT),  # escaped; a directory's without trailing slash; '' is the root
+        ("stage", TEXT),  # list | stat | open | read | changed | name
+        ("error", TEXT),
+        ("errno", SMALL),
+        ("hides_below", FLAG),  # what lies below the path was not seen
+        ("seen_at", TIMESTAMP),
+    ]
+)
+
+SNAPSHOTS = pa.schema(
+    [
+        ("snapshot_id", TEXT),
+        ("as_of", TIMESTAMP),
+        ("previous_snapshot_id", TEXT),
+        ("complete", FLAG),  # every volume of the configuration has a complete newest scan
+        ("scans", TEXT),  # JSON object: volume -> scan id, the newest good one
+        ("versions", TEXT),  # JSON object: table -> Delta version
+        ("config", TEXT),  # JSON: the configuration that held, without secrets
+        ("config_hash", TEXT),
+        ("lastcopy_version", TEXT),
+    ]
+)
+
+# One row a volume of the snapshot's configuration: what is declared, detected or inherited, and its newest good scan.
+# Not stored: made from the snapshot's row and the scans when a connection is opened.
+VOLUMES = pa.schema(
+    [
+        ("position", SMALL),  # order of the configuration, from 0
+        ("volume", TEXT),
+        ("kind", TEXT),
+        ("url", TEXT),
+        ("role", TEXT),
+        ("systems", pa.list_(TEXT)),  # effective failure domains, sorted; empty = unknown
+        ("sites", pa.list_(TEXT)),
+        ("admins", pa.list_(TEXT)),
+        ("devices", pa.list_(TEXT)),
+        ("domain_sources", TEXT),  # JSON: attribute -> declared | detected | inherited | unknown
+        ("media", TEXT),
+        ("access", TEXT),
+        ("immutability", TEXT),
+        ("immutable_until", TIMESTAMP),
+        ("keeps_versions_days", pa.float64()),
+        ("cost_per_tib_month", pa.float64()),
+        ("currency", TEXT),
+        ("state", TEXT),  # complete | incomplete | failed | never_scanned
+        ("scan_id", TEXT),
+        ("scanned_at", TIMESTAMP),  # start of the newest good scan
+        ("finished_at", TIMESTAMP),
+        ("entries", INT),
+        ("files", INT),
+        ("bytes", INT),
+        ("problems", INT),
+        ("carried_entries", INT),
+        ("clock", TEXT),
+        ("capacity_bytes", INT),
+        ("free_bytes", INT),
+        ("last_error", TEXT),  # of a newer scan that failed
+        ("last_failed_at", TIMESTAMP),
+    ]
+)
+
+PARTITIONS = {
+    "entries": ["scan_id", "volume"],
+    "problems": ["scan_id", "volume"],
+    "digests": [],
+    "scans": [],
+    "snapshots": [],
+    "labels": ["table_hash"],
+    "copies": ["snapshot_id"],
+    "files": ["snapshot_id"],
+    "duplicate_groups": ["snapshot_id"],
+    "rollup": ["snapshot_id"],
+    "history": ["snapshot_id"],
+}
+
+# Rows of imported label tables, stored once by the hash of their content, so that an old snapshot can be derived again.
+LABELS = pa.schema(
+    [
+        ("volume", TEXT),  # null = every volume
+        ("path", TEXT),  # escaped; with a trailing slash: all below it
+        ("owner", TEXT),
+        ("steward", TEXT),
+        ("data_class", TEXT),
+        ("note", TEXT),
+    ]
+)
+
+# One row an asset and volume that has a match with it.
+COPIES = pa.schema(
+    [
+        ("volume", TEXT),  # the asset's
+        ("entry_id", INT),
+        ("dir", TEXT),
+        ("name", TEXT),
+        ("copy_volume", TEXT),
+        ("copy_dir", TEXT),
+        ("copy_name", TEXT),
+        ("copy_entry_id", INT),
+        ("match", TEXT),  # content | metadata | older | conflict
+        ("is_current", FLAG),
+        ("files", INT),  # how many files of the copy's volume hold the content
+        ("size_bytes", INT),
+        ("modified_at", TIMESTAMP),
+        ("verification_level", SMALL),
+        ("verified_at", TIMESTAMP),
+        ("usable", TEXT),  # yes | no | unknown
+        ("usable_reason", TEXT),
+        ("seen_at", TIMESTAMP),  # start of the scan that saw it
+    ]
+)
+
+# One row a file of the snapshot; `assets` is the view of those with is_asset.
+FILES = pa.schema(
+    [
+        ("volume", TEXT),
+        ("entry_id", INT),
+        ("dir", TEXT),
+        ("name", TEXT),
+        ("path_hash", INT),
+        ("extension", TEXT),
+        ("role", TEXT),
+        ("size_bytes", INT),
+        ("counted_bytes", INT),
+        ("allocated_bytes", INT),
+        ("link_count", SMALL),
+        ("modified_at", TIMESTAMP),
+        ("accessed_at", TIMESTAMP),  # without the accesses that our own reading caused
+        ("last_active_at", TIMESTAMP),  # null = no trustworthy time: never dormant
+        ("clock", TEXT),
+        ("media_type", TEXT),
+        ("file_owner", TEXT),  # of the storage
+        ("owner", TEXT),  # the label's, else the storage's
+        ("steward", TEXT),
+        ("note", TEXT),
+        ("data_class", TEXT),
+        ("first_seen_at", TIMESTAMP),
+        ("carried", FLAG),
+        ("is_asset", FLAG),
+        ("other_copies", INT),  # other files (hard links once) and volumes that hold the content
+        ("is_last_copy", FLAG),
+        ("status", TEXT),  # protected | partly | unprotected | unknown | excepted; of a copy: the worst of its assets; null = orphan
+        # The rest is null where is_asset is false.
+        ("user_error", TEXT),
+        ("ransomware", TEXT),
+        ("system_failure", TEXT),
+        ("facility_outage", TEXT),
+        ("user_error_reasons", TEXT),  # joined by ','; '' = none
+        ("ransomware_reasons", TEXT),
+        ("system_failure_reasons", TEXT),
+        ("facility_outage_reasons", TEXT),
+        ("reasons", TEXT),  # of all threats that the class does not waive
+        ("not_met", TEXT),  # controls, joined by ','
+        ("unknown_controls", TEXT),
+        ("freshness", TEXT),
+        ("copies", INT),
+        ("systems", INT),
+        ("sites", INT),
+        ("offline_or_immutable_copies", INT),
+        ("newest_copy_at", TIMESTAMP),
+        ("verification_level", SMALL),
+        ("verified_at", TIMESTAMP),
+    ]
+)
+
+# One row a file (hard links each) of a group of equal content. `scope` is 'primary' for all primary volumes together, else the volume.
+DUPLICATE_GROUPS = pa.schema(
+    [
+        ("scope", TEXT),
+        ("digest", DIGEST),
+        ("size_bytes", INT),
+        ("members", INT),  # files, hard links counted once
+        ("reclaimable_bytes", INT),  # (members - 1) * size_bytes
+        ("volume", TEXT),
+        ("entry_id", INT),
+        ("dir", TEXT),
+        ("name", TEXT),
+        ("link_count", SMALL),
+        ("modified_at", TIMESTAMP),
+        ("accessed_at", TIMESTAMP),
+    ]
+)
+
+# Sums over files, hard links counted once. Folders hold all that lies below them.
+ROLLUP = pa.schema(
+    [
+        ("by", TEXT),  # folder | owner | extension | media_type | age
+        ("volume", TEXT),
+        ("key", TEXT),  # folder: its path with the trailing slash; age: lower bound in days, as text; '' = none or the root
+        ("depth", SMALL),  # folders: 0 is the root
+        ("files", INT),
+        ("bytes", INT),
+        ("allocated_bytes", INT),
+        ("assets", INT),
+        ("unprotected_assets", INT),  # status unprotected
+        ("unprotected_bytes", INT),
+        ("unknown_assets", INT),
+        ("last_active_at", TIMESTAMP),
+    ]
+)
+
+# One row a volume, class and snapshot: kept for all snapshots.
+HISTORY = pa.schema(
+    [
+        ("as_of", TIMESTAMP),
+        ("volume", TEXT),
+        ("data_class", TEXT),
+        ("files", INT),
+        ("bytes", INT),
+        ("assets", INT),
+        ("asset_bytes", INT),
+        ("protected_assets", INT),
+        ("protected_bytes", INT),
+        ("partly_assets", INT),
+        ("unprotected_assets", INT),
+        ("unprotected_bytes", INT),
+        ("unknown_assets", INT),
+        ("unknown_bytes", INT),
+        ("excepted_assets", INT),
+        ("last_copies", INT),
+        ("dormant_year_bytes", INT),  # last active more than 365 days before the scan
+    ]
+)
+
+TABLES = {
+    "entries": ENTRIES,
+    "digests": DIGESTS,
+    "scans": SCANS,
+    "problems": PROBLEMS,
+    "snapshots": SNAPSHOTS,
+    "labels": LABELS,
+    "copies": COPIES,
+    "files": FILES,
+    "duplicate_groups": DUPLICATE_GROUPS,
+    "rollup": ROLLUP,
+    "history": HISTORY,
+}
+DERIVED = ("copies", "files", "duplicate_groups", "rollup", "history")
+
+REASONS = (
+    "volume_not_scanned",
+    "scan_incomplete",
+    "path_not_mapped",
+    "never_copied",
+    "excluded_by_backup",
+    "conflict",
+    "changed_since_copy",
+    "same_volume_only",
+    "same_system_only",
+    "same_site_only",
+    "mirror_only",
+    "retention_too_short",
+    "not_immutable_or_offline",
+    "metadata_match_only",
+    "never_verified",
+    "verification_too_old",
+)
+THREATS = ("user_error", "ransomware", "system_failure", "facility_outage")

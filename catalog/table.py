@@ -1,0 +1,180 @@
+"""The catalog's Delta tables: append-only, one commit for all files of a scan, everything on disk before it is said to be."""
+
+import functools
+import json
+import os
+import re
+import uuid
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalog.errors import CatalogError
+from catalog.schema import PARTITIONS, TABLES
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_SAFE_FEATURES = {"timestampNtz"}  # with any other a plain file list could lie: deletion vectors, column mapping
+_DELTA_ENCODED = {"name": "DELTA_BYTE_ARRAY", "copy_name": "DELTA_BYTE_ARRAY", "inode": "DELTA_BINARY_PACKED", "entry_id": "DELTA_BINARY_PACKED"}
+_NEVER_REPEATED = {*_DELTA_ENCODED, "path_hash", "digest", "sample"}
+_PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A Parquet file that lies in a table's folder and is not yet in its log. `path` is relative to that folder."""
+
+    path: str
+    size_bytes: int
+    rows: int
+    partition: dict[str, str] = field(default_factory=dict)
+
+
+def new_path(table: str, partition: dict[str, str] | None = None) -> str:
+    """A unique relative path for a new file of a table."""
+    values = partition or {}
+    for value in values.values():
+        if not _PARTITION_VALUE.fullmatch(value):
+            raise CatalogError(f"table {table}: {value!r} cannot be a partition value")
+    return "/".join([*(f"{key}={values[key]}" for key in PARTITIONS[table]), f"part-{uuid.uuid4().hex}.parquet"])
+
+
+def writer(root: Path, table: str, path: str, schema: pa.Schema | None = None) -> pq.ParquetWriter:
+    """A Parquet writer for a new file of a table, with the encodings that were measured to be smallest. Makes its folder."""
+    file = root / table / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    columns = schema or TABLES[table]
+    return pq.ParquetWriter(
+        file,
+        columns,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[f.name for f in columns if f.name not in _NEVER_REPEATED],
+        column_encoding={name: encoding for name, encoding in _DELTA_ENCODED.items() if name in columns.names},
+        write_statistics=True,
+        store_schema=False,
+    )
+
+
+def write(root: Path, table: str, rows: pa.Table, partition: dict[str, str] | None = None) -> NewFile:
+    """Write rows as one new file of a table, not yet in its log."""
+    path = new_path(table, partition)
+    with writer(root, table, path) as sink:
+        sink.write_table(rows.cast(TABLES[table]))
+    return NewFile(path, (root / table / path).stat().st_size, rows.num_rows, partition or {})
+
+
+def append(root: Path, table: str, rows: pa.Table, app_id: str, partition: dict[str, str] | None = None) -> int:
+    """Write rows as one new file and commit it; gives the table's new version. Nothing is done for an `app_id` that was committed before."""
+    return commit(root, table, [write(root, table, rows, partition)] if rows.num_rows else [], app_id)
+
+
+def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str) -> int:
+    """Put files into a table's log in one commit, after they and their folders are on disk; gives the table's new version.
+
+    A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
+    """
+    from deltalake import CommitProperties
+    from deltalake.transaction import AddAction, RemoveAction, Transaction
+
+    delta = _open_or_create(root, table)
+    if delta.transaction_version(app_id) is not None:
+        return delta.version()
+    _sync_files(root / table, files)
+    actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
+    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
+    delta.create_write_transaction(actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties)
+    delta.update_incremental()
+    _sync(root / table / "_delta_log" / f"{delta.version():020d}.json")
+    _sync(root / table / "_delta_log")
+    return delta.version()
+
+
+def files(root: Path, table: str, version: int | None = None, **partition: Iterable[str]) -> list[str]:
+    """Absolute paths of a table's files at a version (default: now), limited to those partition values; sorted.
+
+    A table that does not exist has no files.
+    """
+    if version == -1 or not exists(root, table):
+        return []
+    filters = [(key, "in", list(values)) for key, values in partition.items()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return sorted(open_table(root, table, version).file_uris(partition_filters=filters or None))
+
+
+def version(root: Path, table: str) -> int:
+    """A table's version now; -1 if it does not exist."""
+    return open_table(root, table).version() if exists(root, table) else -1
+
+
+def exists(root: Path, table: str) -> bool:
+    """Whether a table was ever made."""
+    return any((root / table / "_delta_log").glob("*.json"))
+
+
+def read(root: Path, table: str, columns: Sequence[str] | None = None, version: int | None = None, **partition: Iterable[str]) -> pa.Table:
+    """A small table, or some of its partitions, in memory, without its partition columns."""
+    wanted = pa.schema([TABLES[table].field(c) for c in columns]) if columns else TABLES[table]
+    found = files(root, table, version, **partition)
+    parts = [pq.ParquetFile(path).read(columns=wanted.names).select(wanted.names).cast(wanted) for path in found]
+    return pa.concat_tables([wanted.empty_table(), *parts]).unify_dictionaries()
+
+
+def open_table(root: Path, table: str, version: int | None = None) -> "DeltaTable":
+    """A table at a version. Raises CatalogError if it is damaged or was written by a tool whose files we would misread."""
+    import deltalake
+    from deltalake.exceptions import DeltaError
+
+    try:
+        delta = deltalake.DeltaTable(str((root / table).absolute()), version=version)
+    except (DeltaError, OSError) as error:
+        raise CatalogError(f"{root / table}: not readable as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
+    strange = set(delta.protocol().reader_features or ()) - _SAFE_FEATURES
+    if strange:
+        raise CatalogError(f"{root / table}: another tool turned on {', '.join(sorted(strange))}; its rows would be misread, restore an older version of it")
+    return delta
+
+
+@functools.cache
+def stored_schema(table: str) -> pa.Schema:
+    """The schema of a table's rows as Delta and its readers see them: no dictionaries, partition columns as text at the end."""
+    plain = [pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in TABLES[table]]
+    return pa.schema([*plain, *((key, pa.string()) for key in PARTITIONS[table])])
+
+
+def _open_or_create(root: Path, table: str) -> "DeltaTable":
+    from deltalake import Schema
+    from deltalake.transaction import create_table_with_add_actions
+
+    if not exists(root, table):
+        (root / table).mkdir(parents=True, exist_ok=True)
+        schema: Any = Schema.from_arrow(stored_schema(table))
+        create_table_with_add_actions(str((root / table).absolute()), schema, [], mode="ignore", partition_by=PARTITIONS[table])
+        _sync(root / table)
+        _sync(root)
+    return open_table(root, table)
+
+
+def _sync_files(folder: Path, files: Sequence[NewFile]) -> None:
+    parents: set[Path] = set()
+    for file in files:
+        _sync(folder / file.path)
+        parents.update((folder / file.path).parents)
+    for parent in parents:
+        if parent == folder or folder in parent.parents:
+            _sync(parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

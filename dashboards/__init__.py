@@ -1,0 +1,1 @@
+"""Pages that draw report results: no SQL, no arithmetic."""

@@ -1,0 +1,1 @@
+"""The front end: command line, configuration loading, exit codes, and the Python API."""

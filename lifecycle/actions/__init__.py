@@ -1,0 +1,1 @@
+"""Actions of migration jobs: one module an action, named by its file."""

@@ -1,0 +1,1 @@
+"""Reads storage, never writes: one module a kind of volume."""
