@@ -1,0 +1,144 @@
+"""Snapshots: the catalog at a time, and the only way from one to the files that hold its entries."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from catalog import config, table
+from catalog.errors import NotFoundError
+from catalog.schema import SNAPSHOTS
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """The published row of a scan; times are naive UTC, see `schema.SCANS` for the columns."""
+
+    scan_id: str
+    volume: str
+    kind: str
+    state: str
+    started_at: datetime.datetime
+    finished_at: datetime.datetime
+    entries: int
+    files: int
+    bytes: int
+    carried_entries: int
+    problems: int
+    excluded: int
+    root_fs_id: str | None
+    device: str | None
+    clock: str | None
+    capacity_bytes: int | None
+    free_bytes: int | None
+    previous_scan_id: str | None
+    error: str | None
+    host: str | None
+    lastcopy_version: str | None
+    options: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The newest good scan of each volume at a time, the configuration that held, and the versions of every table."""
+
+    snapshot_id: str
+    as_of: datetime.datetime
+    previous_id: str | None
+    complete: bool
+    scans: Mapping[str, str]  # volume -> scan id
+    versions: Mapping[str, int]  # table -> Delta version
+    config: config.Config
+    config_hash: str
+    lastcopy_version: str
+
+    def row(self) -> pa.Table:
+        """The one row of the `snapshots` table that publishes this snapshot."""
+        return pa.Table.from_pylist(
+            [
+                {
+                    "snapshot_id": self.snapshot_id,
+                    "as_of": self.as_of,
+                    "previous_snapshot_id": self.previous_id,
+                    "complete": self.complete,
+                    "scans": json.dumps(dict(self.scans)),
+                    "versions": json.dumps(dict(self.versions)),
+                    "config": self.config.stored(),
+                    "config_hash": self.config_hash,
+                    "lastcopy_version": self.lastcopy_version,
+                }
+            ],
+            SNAPSHOTS,
+        )
+
+
+def scans(root: Path, version: int | None = None) -> list[ScanRow]:
+    """Every published scan, good or failed, oldest first."""
+    rows = table.read(root, "scans", version=version).to_pylist()
+    return sorted((ScanRow(**row) for row in rows), key=lambda scan: (scan.started_at, scan.scan_id))
+
+
+def newest_scans(root: Path, version: int | None = None) -> dict[str, ScanRow]:
+    """Of each volume the newest scan that is complete or incomplete. A look-up in `scans`: entries are not read."""
+    return {scan.volume: scan for scan in scans(root, version) if scan.state != "failed"}
+
+
+def entry_files(root: Path, scan_id: str, volume: str, version: int | None = None) -> list[str]:
+    """The Parquet files that hold the entries of one published scan."""
+    return table.files(root, "entries", version, scan_id=[scan_id], volume=[volume])
+
+
+def snapshot_files(root: Path, snapshot: Snapshot) -> dict[str, list[str]]:
+    """The Parquet files that hold the entries of a snapshot, by volume. All reading of entries starts here."""
+    return {volume: entry_files(root, scan_id, volume, snapshot.versions.get("entries")) for volume, scan_id in snapshot.scans.items()}
+
+
+def snapshots(root: Path) -> list[Snapshot]:
+    """Every published snapshot, oldest first."""
+    found = [_snapshot(row) for row in table.read(root, "snapshots").to_pylist()]
+    return sorted(found, key=lambda snapshot: (snapshot.as_of, snapshot.snapshot_id))
+
+
+def find(root: Path, wanted: str | None = None) -> Snapshot:
+    """The newest snapshot (None, 'latest'), the one of an id, or the newest of a day or before it ('2026-10-01'). Raises NotFoundError."""
+    known = snapshots(root)
+    if not known:
+        raise NotFoundError(f"{root}: no snapshot yet; run 'lastcopy scan'")
+    if wanted in (None, "latest"):
+        return known[-1]
+    for snapshot in known:
+        if snapshot.snapshot_id == wanted:
+            return snapshot
+    until = _end_of(str(wanted))
+    earlier = [snapshot for snapshot in known if until and snapshot.as_of < until]
+    if not earlier:
+        raise NotFoundError(f"{root}: no snapshot {wanted!r}; the oldest is {known[0].snapshot_id}, the newest {known[-1].snapshot_id}")
+    return earlier[-1]
+
+
+def _end_of(text: str) -> datetime.datetime | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo:
+        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    return moment + (datetime.timedelta(days=1) if len(text) <= len("2026-10-01") else datetime.timedelta(microseconds=1))
+
+
+def _snapshot(row: Mapping[str, Any]) -> Snapshot:
+    return Snapshot(
+        snapshot_id=row["snapshot_id"],
+        as_of=row["as_of"],
+        previous_id=row["previous_snapshot_id"],
+        complete=row["complete"],
+        scans=json.loads(row["scans"]),
+        versions=json.loads(row["versions"]),
+        config=config.restore(row["config"]),
+        config_hash=row["config_hash"],
+        lastcopy_version=row["lastcopy_version"],
+    )
