@@ -1,0 +1,154 @@
+"""`lastcopy init`: a configuration to start from."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog.errors import ConfigError, RefusedError
+from lastcopy import settings, talk
+
+_HEAD = """\
+# What Lastcopy watches, and what "protected" must mean here. Every key: docs/reference/configuration.md
+# What is not declared is unknown, and the unknown never counts as protection.
+
+[catalog]
+path = "catalog"        # a folder beside this file; keep it off the volumes that it describes
+currency = "EUR"
+"""
+
+_VOLUME = """
+[volumes.{name}]
+url = {url}
+role = "{role}"        # {meaning}
+# Declare these: copies protect each other only where their failure domains are known to differ.
+# system = "nas-1"         # the machine or storage system: what fails together
+# site = "paris"           # the room, building or region
+# admin = "it-paris"       # the people or credential that can delete everything here
+# media = "disk"           # disk, ssd, object, tape, optical
+# access = "online"        # online, nearline, offline
+# immutability = "none"    # none, append_only, governance, compliance
+# cost_per_tib_month = 25.0
+# exclude = ["**/.cache/**"]
+"""
+
+_MEANINGS = {
+    "primary": "production: its files are what must be protected",
+    "replica": "a mirror: deletions follow, so it does not protect against user error",
+    "backup": "keeps versions; say for how long with keeps_versions",
+    "archive": "a long-term home",
+}
+
+_EXTRA = {
+    "primary": "",
+    "replica": '# of = ["projects"]        # the volumes that it mirrors; absent: any primary\n',
+    "backup": (
+        '# keeps_versions = "30d"   # how long deleted and old versions are kept\n'
+        '# of = ["projects"]        # the volumes that it backs up; absent: any primary\n'
+    ),
+    "archive": "",
+}
+
+_EXAMPLE = """
+# [volumes.projects]
+# url = "/srv/projects"
+# role = "primary"         # primary, replica, backup, archive
+# system = "nas-1"         # the machine or storage system: what fails together
+# site = "paris"           # the room, building or region
+# admin = "it-paris"       # the people or credential that can delete everything here
+# media = "disk"           # disk, ssd, object, tape, optical
+# access = "online"        # online, nearline, offline
+# immutability = "none"    # none, append_only, governance, compliance
+
+# [volumes.mirror]
+# url = "/mnt/mirror"
+# role = "replica"
+# of = ["projects"]
+"""
+
+_TAIL = """
+# What the assets of a class must have. The first class whose predicate holds wins; the rest are in class 'default',
+# which asks for all four threats: user_error, ransomware, system_failure, facility_outage.
+# [classes.core]
+# select = "path LIKE 'contracts/%'"
+# copies = 3
+# systems = 2
+# sites = 2
+# offline_or_immutable = 1
+# max_copy_age = "24h"
+# min_verification_level = 2
+
+# [classes.default]
+# waive = ["ransomware"]   # is printed wherever the class is judged
+
+# Who cares for what.
+# [[labels]]
+# where = "path LIKE 'contracts/%'"
+# owner = "legal"
+
+# A finding that somebody accepts, until a day.
+# [[exceptions]]
+# where = "path LIKE 'scratch/%'"
+# reason = "can be recomputed"
+# owner = "storage-team"
+# until = 2027-06-30
+"""
+
+_GIVEN = "NAME=FOLDER"
+
+
+def init(
+    context: typer.Context,
+    *,
+    volume: Annotated[list[str] | None, typer.Option("--volume", metavar=_GIVEN, help="A production tree; may be repeated.")] = None,
+    replica: Annotated[list[str] | None, typer.Option("--replica", metavar=_GIVEN, help="A mirror; may be repeated.")] = None,
+    backup: Annotated[list[str] | None, typer.Option("--backup", metavar=_GIVEN, help="A place that keeps versions; may be repeated.")] = None,
+    archive: Annotated[list[str] | None, typer.Option("--archive", metavar=_GIVEN, help="A long-term home; may be repeated.")] = None,
+) -> None:
+    """Write a commented lastcopy.toml. An existing file is never overwritten."""
+    chosen = settings.of(context)
+    target = Path(chosen.config or "lastcopy.toml").absolute()
+    given = {"primary": volume, "replica": replica, "backup": backup, "archive": archive}
+    text = compose([(role, *_split(entry)) for role, entries in given.items() for entry in entries or ()])
+    _validate(text, target)
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise RefusedError(f"{target}: exists and is not overwritten; --config FILE writes another") from error
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+    if not chosen.quiet:
+        talk.say(f"wrote {target}; declare the volumes' systems and sites in it, then 'lastcopy doctor' and 'lastcopy scan'")
+
+
+def compose(volumes: list[tuple[str, str, str]]) -> str:
+    """The text of a configuration for volumes given as (role, name, folder)."""
+    tables = [_VOLUME.format(name=name, url=_quote(url), role=role, meaning=_MEANINGS[role]) + _EXTRA[role] for role, name, url in volumes]
+    return _HEAD + ("".join(tables) or _EXAMPLE) + _TAIL
+
+
+def _split(entry: str) -> tuple[str, str]:
+    name, equals, folder = entry.partition("=")
+    if not equals or not folder or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ConfigError(f"{entry!r} is not {_GIVEN}; a name has lower-case letters, digits and '-', as in 'projects=/srv/projects'")
+    return name, folder if re.match(r"[a-z][a-z0-9+]*:", folder) else str(Path(folder).expanduser().absolute())
+
+
+def _quote(text: str) -> str:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ConfigError(f"{text!r}: a name that is not UTF-8 cannot be written in TOML; give the volume another mount point")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _validate(text: str, target: Path) -> None:
+    import tomllib
+
+    from catalog import config
+
+    try:
+        config.parse(tomllib.loads(text), target)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"a volume is given twice: {error}") from error

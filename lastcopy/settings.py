@@ -1,0 +1,119 @@
+"""The flags that every command takes, before or after its name, and what they lead to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
+
+from catalog.errors import ConfigError
+
+if TYPE_CHECKING:
+    from catalog.config import Config
+    from catalog.snapshot import Snapshot
+
+Format = Literal["table", "csv", "json", "jsonl", "md", "parquet"]
+_ENDINGS: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".md": "md", ".parquet": "parquet", ".txt": "table"}
+_PANEL = "Everywhere"
+
+
+@dataclass
+class Settings:
+    """The flags as given. None = not given."""
+
+    config: str | None = None
+    catalog: str | None = None
+    snapshot: str | None = None
+    format: Format | None = None
+    output: Path | None = None
+    quiet: bool = False
+    verbose: bool = False
+    no_input: bool = False
+
+    @property
+    def chosen_format(self) -> Format:
+        """The format of the data: `--format`, else by the ending of `--output`, else table."""
+        return self.format or _ENDINGS.get(self.output.suffix.lower() if self.output else "", "table")
+
+    def configuration(self) -> "Config":
+        """The configuration file, with the catalog's folder replaced by `--catalog`. Raises ConfigError."""
+        from catalog import config
+
+        loaded = config.load(config.find(self.config))
+        if self.catalog is None:
+            return loaded
+        return loaded.model_copy(update={"catalog": loaded.catalog.model_copy(update={"path": str(Path(self.catalog).absolute())})})
+
+    def root(self) -> Path:
+        """The catalog's folder: `--catalog`, else the configuration's. Raises ConfigError."""
+        return Path(self.catalog).absolute() if self.catalog is not None else root_of(self.configuration())
+
+    def stored(self) -> "tuple[Path, Snapshot]":
+        """The catalog's folder and the snapshot asked for. Raises ConfigError, NotFoundError."""
+        from catalog import snapshot
+
+        root = self.root()
+        return root, snapshot.find(root, self.snapshot)
+
+
+def root_of(config: "Config") -> Path:
+    """The folder of a configuration's catalog."""
+    return config.folder / config.catalog.path
+
+
+def of(context: typer.Context) -> Settings:
+    """The flags of the running command."""
+    return context.find_root().ensure_object(Settings)
+
+
+def _keep(context: typer.Context, parameter: typer.CallbackParam, value: object) -> object:
+    if value not in (None, False) and parameter.name:
+        setattr(of(context), parameter.name, value)
+    return value
+
+
+def _existing_folder(context: typer.Context, parameter: typer.CallbackParam, value: Path | None) -> object:
+    if value is not None and not value.absolute().parent.is_dir():
+        raise ConfigError(f"--output {value}: there is no folder {value.absolute().parent}")
+    return _keep(context, parameter, value)
+
+
+def _flag(*names: str, help: str, metavar: str | None = None, callback: Callable[..., object] = _keep) -> OptionInfo:
+    option: OptionInfo = typer.Option(*names, help=help, metavar=metavar, callback=callback, expose_value=False, rich_help_panel=_PANEL)
+    return option
+
+
+def _everywhere(
+    *,
+    config: Annotated[str | None, _flag("--config", metavar="FILE", help="The configuration; else $LASTCOPY_CONFIG, ./lastcopy.toml, XDG.")] = None,
+    catalog: Annotated[str | None, _flag("--catalog", metavar="FOLDER", help="The catalog, in place of the configuration's.")] = None,
+    snapshot: Annotated[str | None, _flag("--snapshot", metavar="ID", help="An id, 'latest', or a day: the newest of that day or before.")] = None,
+    format: Annotated[Format | None, _flag("--format", help="How data is printed.")] = None,
+    output: Annotated[Path | None, _flag("--output", metavar="FILE", help="Where data goes; its ending chooses the format.", callback=_existing_folder)] = None,
+    quiet: Annotated[bool, _flag("--quiet", "-q", help="Say nothing on stderr but errors.")] = False,
+    verbose: Annotated[bool, _flag("--verbose", "-v", help="Say more, and where an error came from.")] = False,
+    no_input: Annotated[bool, _flag("--no-input", help="Never ask; what would need an answer is refused.")] = False,
+) -> None: ...
+
+
+def _parameters() -> list[Any]:
+    flags = typer.Typer(add_completion=False)
+    flags.command()(_everywhere)
+    return list(typer.main.get_command(flags).params)
+
+
+class Command(TyperCommand):
+    """A command that takes the flags of every command."""
+
+    def __init__(self, name: str | None, *, params: Sequence[Any] | None = None, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
+        super().__init__(name, params=[*(params or ()), *_parameters()], **rest)
+
+
+class Group(TyperGroup):
+    """A group of commands that takes the flags of every command."""
+
+    def __init__(self, *, params: Sequence[Any] | None = None, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
+        super().__init__(params=[*(params or ()), *_parameters()], **rest)

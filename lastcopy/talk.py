@@ -1,0 +1,67 @@
+"""What is said on stderr: notices, errors, progress. Data never passes here."""
+
+import json
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lastcopy import exits
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Controls and what hides or turns text around: a message may quote a file's name that was not escaped on its way here.
+_UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
+
+
+def printable(text: str) -> str:
+    """The text without anything that could steer a terminal or forge a line; text that is already escaped stays as it is."""
+    return _UNSAFE.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogateescape")), text)
+
+
+def say(text: str) -> None:
+    """One notice on stderr."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def complain(error: BaseException, *, as_json: bool, verbose: bool) -> exits.Exit:
+    """Print an error on stderr, one line `error: …` or a JSON object; gives the exit code."""
+    code = exits.code_of(error)
+    foreseen = code is not exits.Exit.FAILED or type(error).__module__ == "catalog.errors"
+    text = str(error) if foreseen else f"{type(error).__name__}: {error}"
+    if verbose:
+        say("".join(traceback.format_exception(error)).rstrip())
+    hint = "" if foreseen or verbose else "; --verbose shows where"
+    report_error(text + hint, code, as_json=as_json)
+    return code
+
+
+def report_error(text: str, code: exits.Exit, *, as_json: bool) -> None:
+    """Print an error text of a known exit code."""
+    if as_json:
+        print(json.dumps({"schema": "error/1", "code": code.name, "exit": code.value, "message": printable(text)}), file=sys.stderr, flush=True)
+    else:
+        for line in text.splitlines() or [code.name.lower()]:
+            say(f"error: {line}")
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator["Progress | None"]:
+    """A bar on stderr where that is a terminal, else None."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.TextColumn("{task.fields[said]}", markup=False),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield bar
