@@ -1,0 +1,181 @@
+"""Failure domains of volumes, which volumes may protect which, and what each pair can do against the threats.
+
+Pure functions of the configuration and of what scans detected; the meaning is that of docs/protection.md.
+Three-valued results are 0 = no, 1 = unknown, 2 = yes, so that AND is the least and OR the greatest.
+"""
+
+import datetime
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from catalog.config import Config, DataClass, Volume
+from catalog.errors import ConfigError
+
+NO, UNKNOWN, YES = 0, 1, 2
+AXES = ("systems", "sites", "admins", "devices")
+DEFAULT_RETENTION_SECONDS = 30 * 86400.0
+MAX_PROTECTORS = 60  # a signature holds four bits a volume in four 60-bit words
+
+_DECLARED = {"systems": "system", "sites": "site", "admins": "admin", "devices": "device"}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The effective failure domain of a volume: sets of names, empty = unknown, and where each axis comes from."""
+
+    systems: frozenset[str]
+    sites: frozenset[str]
+    admins: frozenset[str]
+    devices: frozenset[str]
+    sources: Mapping[str, str]  # axis -> declared | detected | inherited | unknown
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What volume `protector` can do for assets of volume `asset` of one class, before any file is looked at."""
+
+    asset: str
+    protector: str
+    data_class: str
+    user_error: int
+    user_error_reason: str
+    ransomware: int
+    system_failure: int
+    facility_outage: int
+
+
+def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dict[str, Domain]:
+    """The effective domain of every volume, from what is declared, detected (device by volume) and inherited by `on`."""
+    sets = {axis: {name: _own(config, axis, name, detected_devices) for name in config.volumes} for axis in AXES}
+    sources = {name: {axis: _source(config, axis, name, sets[axis]) for axis in AXES} for name in config.volumes}
+    for axis in AXES:
+        sets[axis] = {name: frozenset().union(*(sets[axis][link] for link in _chain(config, name))) for name in config.volumes}
+    _one_device_is_in_one_place(sets)
+    return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name]) for name in config.volumes}
+
+
+def other(one: frozenset[str], two: frozenset[str]) -> int:
+    """Whether two sets of domains are known to share nothing."""
+    if not one or not two:
+        return UNKNOWN
+    return NO if one & two else YES
+
+
+def protectors(config: Config, volume: str) -> list[str]:
+    """The volumes that may protect assets of a volume, in the order of the configuration. Raises ConfigError where there are too many."""
+    found = [name for name in config.volumes if _may_protect(config, volume, name)]
+    if len(found) > MAX_PROTECTORS:
+        raise ConfigError(f"volumes.{volume}: {len(found)} volumes may protect it, at most {MAX_PROTECTORS} can be judged; say with 'of' which protect what")
+    return found
+
+
+def pairs(config: Config, domains: Mapping[str, Domain], classes: Sequence[str], as_of: datetime.datetime) -> list[Pair]:
+    """Every asset volume with itself and with each volume that may protect it, for each class."""
+    return [
+        _pair(config, domains, name, protector, data_class, as_of)
+        for name, volume in config.volumes.items()
+        if volume.role in ("primary", "archive")
+        for protector in [name, *protectors(config, name)]
+        for data_class in classes
+    ]
+
+
+def groups(sets: Mapping[str, frozenset[str]]) -> dict[str, int | None]:
+    """A number a volume, equal where sets overlap (also through third volumes); None where the set is empty."""
+    merged: list[set[str]] = []
+    for values in sets.values():
+        together = set(values).union(*(group for group in merged if group & values))
+        merged = [group for group in merged if not group & values] + ([together] if together else [])
+    return {name: next((number for number, group in enumerate(merged) if group & values), None) for name, values in sets.items()}
+
+
+def retention(data_class: DataClass) -> float:
+    """Seconds that deleted and old versions must be kept to survive a user's error."""
+    return DEFAULT_RETENTION_SECONDS if data_class.retention is None else data_class.retention
+
+
+def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: str, class_name: str, as_of: datetime.datetime) -> Pair:
+    volume, data_class = config.volumes[protector], config.data_class(class_name)
+    here, there = domains[asset], domains[protector]
+    user_error, reason = _survives_user_error(volume, data_class)
+    return Pair(
+        asset=asset,
+        protector=protector,
+        data_class=class_name,
+        user_error=user_error,
+        user_error_reason=reason,
+        ransomware=_survives_ransomware(volume, data_class, other(here.admins, there.admins), as_of),
+        system_failure=NO if here.devices & there.devices else other(here.systems, there.systems),
+        facility_outage=NO if here.devices & there.devices else other(here.sites, there.sites),
+    )
+
+
+def _survives_user_error(volume: Volume, data_class: DataClass) -> tuple[int, str]:
+    if volume.keeps_versions is None:
+        return (NO if volume.role == "replica" else UNKNOWN), "mirror_only"
+    if volume.keeps_versions <= 0:
+        return NO, "mirror_only"
+    return (YES if volume.keeps_versions >= retention(data_class) else NO), "retention_too_short"
+
+
+def _survives_ransomware(volume: Volume, data_class: DataClass, other_admin: int, as_of: datetime.datetime) -> int:
+    offline = {"offline": YES, None: UNKNOWN}.get(volume.access, NO)
+    return max(offline, _is_immutable(volume, data_class, other_admin, as_of))
+
+
+def _is_immutable(volume: Volume, data_class: DataClass, other_admin: int, as_of: datetime.datetime) -> int:
+    if volume.immutability is None or volume.immutability == "none":
+        return UNKNOWN if volume.immutability is None else NO
+    if volume.immutability in ("governance", "append_only") and other_admin != YES:
+        return other_admin
+    if volume.immutability == "append_only":
+        return YES if data_class.accept_declared else UNKNOWN
+    if volume.immutable_until is None or not data_class.accept_declared:
+        return UNKNOWN
+    until = datetime.datetime.combine(volume.immutable_until, datetime.time())
+    return YES if until >= as_of + datetime.timedelta(seconds=retention(data_class)) else NO
+
+
+def _may_protect(config: Config, asset: str, protector: str) -> bool:
+    if asset == protector or _nested(config.volumes[asset], config.volumes[protector]):
+        return False
+    volume = config.volumes[protector]
+    return asset in volume.of if volume.of is not None else volume.role != "primary"
+
+
+def _nested(one: Volume, two: Volume) -> bool:
+    if one.kind != two.kind:
+        return False
+    first, second = (os.path.normpath(volume.url.removeprefix("file://")) for volume in (one, two))
+    return first == second or first.startswith(second.rstrip("/") + "/") or second.startswith(first.rstrip("/") + "/")
+
+
+def _own(config: Config, axis: str, name: str, detected: Mapping[str, str | None]) -> frozenset[str]:
+    declared = getattr(config.volumes[name], _DECLARED[axis])
+    value = declared or (detected.get(name) if axis == "devices" else None)
+    return frozenset([value]) if value else frozenset()
+
+
+def _source(config: Config, axis: str, name: str, own: Mapping[str, frozenset[str]]) -> str:
+    if getattr(config.volumes[name], _DECLARED[axis]):
+        return "declared"
+    if own[name]:
+        return "detected"
+    return "inherited" if any(own[link] for link in _chain(config, name)) else "unknown"
+
+
+def _chain(config: Config, name: str) -> list[str]:
+    links = [name]
+    while above := config.volumes[links[-1]].on:
+        links.append(above)
+    return links
+
+
+def _one_device_is_in_one_place(sets: dict[str, dict[str, frozenset[str]]]) -> None:
+    for _ in sets["devices"]:  # each round joins at least one more volume, or nothing is left to join
+        for axis in ("systems", "sites", "devices"):
+            before = sets[axis]
+            sets[axis] = {
+                name: before[name].union(*(before[near] for near, devices in sets["devices"].items() if devices & sets["devices"][name])) for name in before
+            }
