@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from lastcopy import exits, settings, talk
-from lastcopy.commands import init, version
+from lastcopy.commands import doctor, init, version
 
 app = typer.Typer(
     name="lastcopy",
@@ -31,6 +31,7 @@ def _add(name: str, function: Callable[..., None], group: typer.Typer = app) -> 
 
 
 _add("init", init.init)
+_add("doctor", doctor.doctor)
 _add("version", version.version)
 
 

@@ -1,0 +1,41 @@
+"""`lastcopy doctor`: what is wrong with the installation, the configuration, the volumes, and how to mend it."""
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from lastcopy import exits, output, settings
+
+if TYPE_CHECKING:
+    from lastcopy.diagnosis import Remark
+
+
+def doctor(context: typer.Context) -> None:
+    """Check Python, libmagic, the catalog, every volume and what is declared of it; say how to mend what is wrong.
+
+    Only reads. States: ok, unknown (a thing that is not declared or cannot be told), warning, error. Exit 0 if there is neither warning nor error, else 4.
+    """
+    from catalog import snapshot
+    from catalog.errors import LastcopyError
+    from lastcopy import diagnosis, places
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    root, now = settings.root_of(config), datetime.datetime.now(datetime.UTC)
+    found = [*diagnosis.program(config, now), *diagnosis.storage(root, config)]
+    try:
+        newest = snapshot.newest_scans(root)
+    except LastcopyError:
+        newest = {}  # a damaged catalog is already among the remarks
+    found += [*places.remarks(config, list(config.volumes), newest, now), *diagnosis.declarations(config), *places.contradictions(config)]
+    report(chosen, found)
+
+
+def report(chosen: settings.Settings, found: "Sequence[Remark]") -> None:
+    """Print remarks; end with exit 4 if one is a warning or an error."""
+    wrong = [remark for remark in found if remark.state in ("warning", "error")]
+    output.rows(chosen, "doctor", [vars(remark) for remark in found], complete=not wrong)
+    if wrong:
+        raise typer.Exit(exits.Exit.PARTLY)

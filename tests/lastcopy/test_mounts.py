@@ -1,0 +1,48 @@
+"""What a mount's options say of access times."""
+
+from pathlib import Path
+
+import pytest
+
+from lastcopy import mounts
+
+MOUNTINFO = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+23 22 8:2 / /srv rw,noatime - xfs /dev/sdb1 rw
+24 22 0:40 / /srv/remote rw,relatime - nfs4 server:/export rw,addr=10.0.0.1
+25 22 8:3 / /srv/with\\040space rw - ext4 /dev/sdc1 rw
+26 22 8:4 / /backup ro,relatime - ext4 /dev/sdd1 ro
+27 22 8:5 / /srv rw,strictatime - ext4 /dev/sde1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "trusted"),
+    [
+        ("/usr/lib", "relatime", True),
+        ("/srv", "strictatime", True),  # mounted over the noatime one
+        ("/srv/x", "strictatime", True),
+        ("/srv/remote/x", "remote", None),
+        ("/srv/with space/x", "strictatime", True),
+        ("/srv2", "relatime", True),
+        ("/backup/x", "read-only", None),
+    ],
+)
+def test_the_mount_of_a_path_says_whether_access_times_can_be_trusted(path: str, mode: str, trusted: bool | None) -> None:
+    found = mounts.of(Path(path), mounts.table(MOUNTINFO))
+    assert found is not None
+    times = mounts.access_times(found)
+    assert (times.mode, times.trusted) == (mode, trusted)
+
+
+def test_noatime_means_that_reading_leaves_no_trace() -> None:
+    (found,) = [mount for mount in mounts.table(MOUNTINFO) if mount.source == "/dev/sdb1"]
+    assert mounts.access_times(found).trusted is False
+
+
+def test_this_machine_has_a_mount_for_every_path(tmp_path: Path) -> None:
+    assert mounts.of(tmp_path, mounts.table()) is not None
+
+
+def test_a_system_without_mountinfo_has_no_mount(tmp_path: Path) -> None:
+    assert mounts.of(tmp_path, mounts.table("")) is None
