@@ -1,0 +1,148 @@
+"""`lastcopy doctor` finds what is wrong, says how to mend it, and changes nothing."""
+
+import datetime
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from catalog import config, table
+from catalog.schema import SCANS
+from lastcopy import diagnosis, places
+from lastcopy.diagnosis import Remark
+from tests.lastcopy.program import run
+
+NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
+DECLARED = {"system": "nas-1", "site": "paris", "admin": "it", "media": "disk", "access": "online", "immutability": "none"}
+
+
+def configured(folder: Path, **volumes: dict[str, object]) -> config.Config:
+    return config.parse({"volumes": volumes}, folder / "lastcopy.toml")
+
+
+def found(remarks: list[Remark], subject: str, check: str) -> Remark:
+    (only,) = [remark for remark in remarks if (remark.subject, remark.check) == (subject, check)]
+    return only
+
+
+def write(folder: Path, *lines: str) -> None:
+    (folder / "lastcopy.toml").write_text("\n".join(lines) + "\n")
+
+
+def test_a_fully_declared_estate_has_no_warning_and_exit_0(tmp_path: Path) -> None:
+    for name in ("data", "mirror"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x")
+    declared = [f'{key} = "{value}"' for key, value in DECLARED.items()]
+    write(tmp_path, "[volumes.data]", 'url = "data"', *declared, "[volumes.mirror]", 'url = "mirror"', 'role = "replica"', *declared)
+    ended = run("doctor", "--format", "json", folder=tmp_path)
+    assert not [remark for remark in ended.data if remark["state"] in ("warning", "error")]
+    assert ended.envelope["complete"] is True
+    assert not (tmp_path / "catalog").exists()
+
+
+def test_a_volume_that_is_not_there_is_an_error_with_exit_4(tmp_path: Path) -> None:
+    write(tmp_path, "[volumes.data]", 'url = "gone"')
+    ended = run("doctor", "--format", "json", folder=tmp_path, code=4)
+    (remark,) = [r for r in ended.data if r["check"] == "reachable"]
+    assert (remark["subject"], remark["state"]) == ("data", "error")
+    assert remark["mend"] == "mount it, or correct the url"
+
+
+def test_an_offline_volume_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
+    settings = configured(tmp_path, vault={"url": "gone", "access": "offline"})
+    assert found(places.remarks(settings, ["vault"], {}, NOW), "vault", "reachable").state == "unknown"
+
+
+def test_an_empty_root_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    settings = configured(tmp_path, data={"url": "data"})
+    assert found(places.remarks(settings, ["data"], {}, NOW), "data", "reachable").state == "error"
+
+
+def test_every_missing_attribute_is_unknown_with_the_line_that_declares_it(tmp_path: Path) -> None:
+    settings = configured(tmp_path, data={"url": "data"}, nightly={"url": "b", "role": "backup"})
+    remarks = diagnosis.declarations(settings)
+    assert {r.check for r in remarks if r.subject == "data"} == {"system", "site", "admin", "media"}
+    assert {r.check for r in remarks if r.subject == "nightly"} == {"system", "site", "admin", "media", "access", "immutability", "keeps_versions"}
+    assert {r.state for r in remarks} == {"unknown"}
+    assert found(remarks, "data", "system").mend == 'add system = "nas-1" to [volumes.data]'
+
+
+def test_what_lies_on_another_volume_inherits_its_domains(tmp_path: Path) -> None:
+    settings = configured(tmp_path, disk={"url": "d", **DECLARED}, repo={"url": "d/r", "on": "disk", "media": "disk"})
+    assert [r for r in diagnosis.declarations(settings) if r.subject == "repo"] == []
+
+
+def test_two_systems_on_one_file_system_are_a_contradiction(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    settings = configured(
+        tmp_path,
+        one={"url": "one", "system": "nas-1", "site": "paris"},
+        two={"url": "two", "system": "nas-2", "site": "paris"},
+        three={"url": "three"},
+    )
+    (remark,) = places.contradictions(settings)
+    assert (remark.subject, remark.check, remark.state) == ("one", "system", "warning")
+    assert "volume two" in remark.text
+
+
+def test_a_root_inside_another_is_a_contradiction_also_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data" / "inner")
+    settings = configured(tmp_path, outer={"url": "data"}, inner={"url": "link"})
+    (remark,) = places.contradictions(settings)
+    assert (remark.subject, remark.check) == ("inner", "nested root")
+
+
+def test_a_change_in_the_future_shows_that_the_clocks_differ(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    settings = configured(tmp_path, data={"url": str(tmp_path)})
+    changed = datetime.datetime.fromtimestamp((tmp_path / "file").stat().st_ctime, datetime.UTC)
+    state = {hours: found(places.remarks(settings, ["data"], {}, changed + datetime.timedelta(hours=hours)), "data", "clock").state for hours in (-1, 0, 24)}
+    assert state == {-1: "warning", 0: "ok", 24: "unknown"}
+
+
+def test_a_catalog_inside_a_volume_is_a_warning(tmp_path: Path) -> None:
+    settings = configured(tmp_path, data={"url": "."})
+    assert found(diagnosis.storage(tmp_path / "catalog", settings), "catalog", "place").state == "warning"
+
+
+def test_a_lost_file_and_a_damaged_log_of_the_catalog_are_errors(tmp_path: Path) -> None:
+    row = {name: None for name in SCANS.names} | {"scan_id": "s1", "volume": "data", "state": "complete"}
+    table.append(tmp_path, "scans", pa.Table.from_pylist([row], SCANS), "s1")
+    settings = configured(tmp_path)
+    assert found(diagnosis.storage(tmp_path, settings), "catalog", "table scans").state == "ok"
+    (file,) = (tmp_path / "scans").glob("*.parquet")
+    file.unlink()
+    lost = found(diagnosis.storage(tmp_path, settings), "catalog", "table scans")
+    assert lost.state == "error"
+    assert file.name in lost.text
+    (log,) = (tmp_path / "scans" / "_delta_log").glob("*1.json")
+    log.write_text("{")
+    assert found(diagnosis.storage(tmp_path, settings), "catalog", "table scans").state == "error"
+
+
+def test_a_predicate_that_is_none_is_an_error(tmp_path: Path) -> None:
+    settings = config.parse({"classes": {"core": {"select": "path LIKE"}, "good": {"select": "size_bytes > 1"}}}, tmp_path / "lastcopy.toml")
+    assert found(diagnosis.declarations(settings), "configuration", "classes.core.select").state == "error"
+    assert not [r for r in diagnosis.declarations(settings) if r.check == "classes.good.select"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take rights away from itself and get them back")
+def test_without_the_capability_not_everything_can_be_read() -> None:
+    os.seteuid(65534)
+    try:
+        assert not diagnosis.reads_everything()
+    finally:
+        os.seteuid(0)
+    assert diagnosis.reads_everything()
+
+
+def test_a_hostile_root_is_printed_escaped(tmp_path: Path) -> None:
+    settings = configured(tmp_path, data={"url": "a\x1b[31m\u202eb"})
+    text = found(places.remarks(settings, ["data"], {}, NOW), "data", "reachable").text
+    assert "\\x1b[31m\\xe2\\x80\\xae" in text
+    assert "\x1b" not in text
