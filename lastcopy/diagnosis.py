@@ -124,7 +124,7 @@ def _rights() -> Remark:
 def reads_everything() -> bool:
     """Whether this process may read whatever the permissions say: root, or CAP_DAC_READ_SEARCH, see capabilities(7)."""
     status = Path("/proc/self/status")
-    lines = status.read_text("ascii", "replace").splitlines() if status.exists() else []
+    lines = status.read_text("utf-8", "replace").splitlines() if status.exists() else []
     held = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), None)
     return os.geteuid() == 0 if held is None else bool(held >> _CAP_DAC_READ_SEARCH & 1)
 

@@ -149,6 +149,10 @@ def _nested(one: str, here: Path, two: str, there: Path) -> tuple[str, str]:
 def _apart(config: Config, one: str, two: str) -> list[Remark]:
     """A warning for each attribute that two volumes of one file system declare differently."""
     declared = domains.effective(config, {})
+    devices = {config.volumes[one].device, config.volumes[two].device}
+    if None not in devices and len(devices) == 2:
+        text = f"lies on one file system with volume {two}; the devices are declared to differ, and that is believed"
+        return [Remark(one, "device", "unknown", text, "leave 'device' out, and it is detected")]
     found = []
     for attribute in ("systems", "sites"):
         mine, other = getattr(declared[one], attribute), getattr(declared[two], attribute)

@@ -89,6 +89,14 @@ def test_two_systems_on_one_file_system_are_a_contradiction(tmp_path: Path) -> N
     assert "volume two" in remark.text
 
 
+def test_devices_that_are_declared_to_differ_are_believed_and_told(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    settings = configured(tmp_path, one={"url": "one", "device": "d1", "system": "nas-1"}, two={"url": "two", "device": "d2", "system": "nas-2"})
+    (remark,) = places.contradictions(settings)
+    assert (remark.check, remark.state) == ("device", "unknown")
+
+
 def test_a_root_inside_another_is_a_contradiction_also_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "data" / "inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "data" / "inner")
