@@ -1,0 +1,75 @@
+"""What is known of the content of files: digests, samples, hard links, duplicates."""
+
+import datetime
+from collections import defaultdict
+from dataclasses import dataclass
+
+from tests.protection.plain import Estate, File
+
+
+@dataclass(frozen=True)
+class Known:
+    """A digest that holds: read by us at a time, or (None) attested by the storage."""
+
+    value: bytes
+    read_at: datetime.datetime | None
+
+
+class Evidence:
+    """The digests and samples that hold for the files of an estate."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._digests: dict[tuple[str, str], Known] = {}
+        self._samples: dict[tuple[str, str], bytes] = {}
+        for volume, file in estate.every_file():
+            reads = [read for read in estate.reads if read.volume == volume and read.file.fingerprint == file.fingerprint]
+            if file.identity is None:
+                reads = [read for read in reads if read.file.path == file.path]
+            reads.sort(key=lambda read: read.at)
+            key = (volume, file.path)
+            if file.attested:
+                self._digests[key] = Known(file.attested, None)
+            for read in reads:
+                if read.digest:
+                    self._digests[key] = Known(read.digest, read.at)
+                if read.sample:
+                    self._samples[key] = read.sample
+
+    def digest(self, volume: str, file: File) -> Known | None:
+        """The digest that holds for a file."""
+        return self._digests.get((volume, file.path))
+
+    def compare(self, volume: str, file: File, other_volume: str, other_file: File) -> str:
+        """`equal` or `differ` by digests, `differ` by samples, else `unknown`."""
+        one, two = self.digest(volume, file), self.digest(other_volume, other_file)
+        if one and two:
+            return "equal" if one.value == two.value and file.size > 0 else "differ"
+        mine, theirs = self._samples.get((volume, file.path)), self._samples.get((other_volume, other_file.path))
+        return "differ" if mine and theirs and mine != theirs else "unknown"
+
+
+def first_names(estate: Estate) -> set[tuple[str, str]]:
+    """The names, by volume and path, that carry the bytes of their file: the first by dir and name of its hard links."""
+    firsts: dict[tuple[object, ...], tuple[tuple[str, str], tuple[str, str]]] = {}
+    for volume, file in estate.every_file():
+        key = (volume, file.identity or file.path)
+        if key not in firsts or file.place < firsts[key][0]:
+            firsts[key] = (file.place, (volume, file.path))
+    return {where for _, where in firsts.values()}
+
+
+def duplicates(estate: Estate) -> dict[tuple[str, bytes], tuple[int, int, frozenset[tuple[str, str]]]]:
+    """Groups of equal content: (scope, digest) → files with hard links counted once, reclaimable bytes, and every name."""
+    evidence = Evidence(estate)
+    names: dict[tuple[str, bytes], list[tuple[str, File]]] = defaultdict(list)
+    for volume, file in estate.every_file():
+        known = evidence.digest(volume, file)
+        if known and file.size > 0:
+            scope = "primary" if estate.config.volumes[volume].role == "primary" else volume
+            names[scope, known.value].append((volume, file))
+    groups = {}
+    for key, found in names.items():
+        members = len({file.identity or (volume, file.path) for volume, file in found})
+        if members > 1:
+            groups[key] = (members, (members - 1) * found[0][1].size, frozenset((volume, file.path) for volume, file in found))
+    return groups

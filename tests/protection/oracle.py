@@ -1,0 +1,353 @@
+"""What docs/protection.md says, computed with loops and dicts: the independent half of the proof. Never SQL, never ours."""
+
+import datetime
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from catalog.config import DataClass, Volume
+from tests.protection.evidence import Evidence, first_names
+from tests.protection.places import apart, chained, domains, excluded, mapped, may_protect
+from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, File, Scan
+from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, three_and, three_or
+
+MONTH_SECONDS = 30 * 86400.0
+CURRENT_KINDS = ("content", "metadata")
+REASONS = (
+    "volume_not_scanned", "scan_incomplete", "path_not_mapped", "never_copied", "excluded_by_backup", "conflict",
+    "changed_since_copy", "same_volume_only", "same_system_only", "same_site_only", "mirror_only", "retention_too_short",
+    "not_immutable_or_offline", "metadata_match_only", "never_verified", "verification_too_old",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Match:
+    """What one volume says of one asset."""
+
+    kind: str  # content | metadata | conflict | older | absent
+    file: File | None = None
+    level: int = 0
+    verified_at: datetime.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that is known of one asset. Threats: value and reasons in the fixed order."""
+
+    threats: dict[str, tuple[str, tuple[str, ...]]]
+    controls: dict[str, str]
+    status: str
+    data_class: str
+    freshness: str
+    counts: dict[str, int]
+    level: int | None
+    verified_at: datetime.datetime | None
+    newest_copy_at: datetime.datetime | None
+    counted_bytes: int
+    first_seen_at: datetime.datetime
+    matches: dict[str, Match] = field(default_factory=dict, compare=False)
+    usable: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+def judge(estate: Estate) -> dict[tuple[str, str], Verdict]:
+    """The verdict on every asset, by volume and path."""
+    return _Court(estate).verdicts()
+
+
+class _Court:
+    def __init__(self, estate: Estate) -> None:
+        self.estate, self.config, self.as_of = estate, estate.config, estate.as_of
+        detected = {name: scan.device if (scan := estate.newest(name)) else None for name in self.config.volumes}
+        self.domains = domains(self.config, detected)
+        self.evidence = Evidence(estate)
+        self.inodes = {volume: {file.identity for file in estate.files(volume)} - {None} for volume in self.config.volumes}
+        self.first_names = first_names(estate)
+
+    def verdicts(self) -> dict[tuple[str, str], Verdict]:
+        return {(volume, file.path): self.verdict(volume, file) for volume, file in self.estate.every_file() if self.is_asset(volume, file)}
+
+    def is_asset(self, volume: str, file: File) -> bool:
+        role = self.config.volumes[volume].role
+        if role != "archive":
+            return role == "primary"
+        wards = [name for name in self.config.volumes if may_protect(self.config, volume, name)]
+        if self.config.volumes[volume].of is None:
+            wards = [name for name in wards if self.config.volumes[name].role == "primary"]
+        return not any(self._holds_home(volume, file, ward, theirs) for ward in wards for theirs in self.estate.files(ward))
+
+    def _holds_home(self, volume: str, file: File, ward: str, theirs: File) -> bool:
+        here = mapped(self.config.volumes[volume], ward, theirs.path) == file.path
+        if file.size == 0:
+            return here and theirs.size == 0
+        verdict = self.evidence.compare(volume, file, ward, theirs)
+        same_listing = here and theirs.size == file.size and theirs.modified is not None and theirs.modified == file.modified
+        return verdict == "equal" or (same_listing and verdict != "differ")
+
+    # What one volume says of one asset
+
+    def match(self, volume: str, ward: str, asset: File) -> Match:
+        there = mapped(self.config.volumes[volume], ward, asset.path)
+        scan = self.estate.newest(volume)
+        if scan is None:
+            return Match("absent")
+        counted = [file for file in scan.files if file.identity is None or file.identity not in self.inodes[ward]]
+        best = self._content(volume, ward, asset, there, counted, scan)
+        if best:
+            return best
+        for file in counted:
+            if file.path == there:
+                return self._at_the_path(volume, file, ward, asset, scan)
+        return Match("absent")
+
+    def _content(self, volume: str, ward: str, asset: File, there: str | None, counted: list[File], scan: Scan) -> Match | None:
+        if asset.size == 0:
+            empty = [file for file in counted if file.path == there and file.size == 0]
+            return Match("content", empty[0], 2, scan.started_at) if empty else None
+        known = self.evidence.digest(ward, asset)
+        found: list[Match] = []
+        for file in counted:
+            theirs = self.evidence.digest(volume, file)
+            if known and theirs and theirs.value == known.value and file.size > 0:
+                read_by_us = known.read_at is not None and theirs.read_at is not None
+                found.append(Match("content", file, 3 if read_by_us else 1, theirs.read_at or scan.started_at))
+        found.sort(key=lambda match: match.file.place if match.file else ("", ""))
+        found.sort(key=lambda match: match.verified_at or datetime.datetime.min, reverse=True)
+        found.sort(key=lambda match: match.file is not None and match.file.path != there)
+        found.sort(key=lambda match: match.file is not None and match.file.carried)
+        return found[0] if found else None
+
+    def _at_the_path(self, volume: str, file: File, ward: str, asset: File, scan: Scan) -> Match:
+        verdict = self.evidence.compare(volume, file, ward, asset)
+        same_time = asset.modified is not None and file.modified == asset.modified
+        if file.size == asset.size > 0 and same_time:
+            return Match("conflict", file) if verdict == "differ" else Match("metadata", file, 1, scan.started_at)
+        theirs = self.evidence.digest(volume, file)
+        read_at = theirs.read_at if theirs else None
+        return Match("older", file, 2 if read_at else 1, read_at or scan.started_at)
+
+    def matches(self, ward: str, asset: File) -> dict[str, Match]:
+        found = {name: self.match(name, ward, asset) for name in self.config.volumes if may_protect(self.config, name, ward)}
+        if any(match.kind == "conflict" for match in found.values()):
+            return {name: Match("conflict", match.file) if match.kind == "metadata" else match for name, match in found.items()}
+        return found
+
+    # Times
+
+    def first_seen(self, volume: str, file: File) -> tuple[datetime.datetime, bool]:
+        """Start of the scan that first saw the path, and whether it was the volume's first."""
+        good = self.estate.good(volume)
+        for number, scan in enumerate(good):
+            if any(entry.path == file.path for entry in scan.files):
+                return scan.started_at, number == 0
+        raise AssertionError("a file is in the scan that shows it")
+
+    def changed_for_absence(self, volume: str, file: File) -> datetime.datetime:
+        times = [file.modified if not file.flags & FLAGGED_MODIFIED else None, file.changed if not file.flags & FLAGGED_CHANGED else None]
+        return max([time for time in times if time is not None], default=self.first_seen(volume, file)[0])
+
+    def changed_since(self, volume: str, file: File) -> datetime.datetime:
+        seen_at, by_the_first_scan = self.first_seen(volume, file)
+        changed = self.changed_for_absence(volume, file)
+        return changed if by_the_first_scan else max(changed, seen_at)
+
+    # Usable
+
+    def is_current(self, match: Match, rule: DataClass, exposure_seconds: float) -> bool:
+        if match.kind in CURRENT_KINDS:
+            return True
+        return match.kind == "older" and rule.max_copy_age is not None and exposure_seconds <= rule.max_copy_age
+
+    def usable(self, volume: str, match: Match, ward: str, asset: File, rule: DataClass) -> tuple[str, str | None]:
+        exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
+        if self.is_current(match, rule, exposure):
+            return self._current_usable(match, rule)
+        unseen = self._absence_unknown(volume, match, ward, asset)
+        if unseen:
+            return "unknown", unseen
+        if match.kind in ("conflict", "older"):
+            return "no", "conflict" if match.kind == "conflict" else "changed_since_copy"
+        there = mapped(self.config.volumes[volume], ward, asset.path)
+        left_out = there is not None and excluded(self.config.volumes[volume], there)
+        return "no", "excluded_by_backup" if left_out else "never_copied"
+
+    def _current_usable(self, match: Match, rule: DataClass) -> tuple[str, str | None]:
+        wanted = 1 if rule.min_verification_level is None else rule.min_verification_level
+        if match.file is not None and match.file.carried:
+            return "unknown", "scan_incomplete"
+        if match.level < wanted:
+            return "unknown", "metadata_match_only" if match.kind == "metadata" else "never_verified"
+        age = (self.as_of - (match.verified_at or datetime.datetime.min)).total_seconds()
+        if rule.max_verification_age is not None and age > rule.max_verification_age:
+            return "unknown", "verification_too_old"
+        return "yes", None
+
+    def _absence_unknown(self, volume: str, match: Match, ward: str, asset: File) -> str | None:
+        """The reason why the absence of a current copy is not known; None where it is."""
+        if match.kind == "conflict":
+            return None
+        scan = self.estate.newest(volume)
+        if scan is None:
+            return "volume_not_scanned"
+        if scan.started_at < self.changed_for_absence(ward, asset) and self.config.volumes[volume].access != "offline":
+            return "volume_not_scanned"
+        there = mapped(self.config.volumes[volume], ward, asset.path)
+        if there is None:
+            return "path_not_mapped"
+        below = any(path in ("", there) or there.startswith(f"{path}/") for path, _ in scan.problems)
+        return "scan_incomplete" if below else None
+
+    # What one volume does against one threat
+
+    def conditions(self, threat: str, volume: str, ward: str, rule: DataClass) -> list[tuple[str, str]]:
+        """The conditions on a volume, each with the reason that it gives where it is not met."""
+        mine, theirs = self.domains[volume], self.domains[ward]
+        if threat == "system_failure":
+            return [(apart(mine, theirs, "system"), "same_system_only")]
+        if threat == "facility_outage":
+            return [(apart(mine, theirs, "site"), "same_site_only")]
+        if threat == "ransomware":
+            return [(self.out_of_reach(volume, ward, rule), "not_immutable_or_offline")]
+        keeps, role = self.config.volumes[volume].keeps_versions, self.config.volumes[volume].role
+        if keeps is None:
+            return [("no" if role == "replica" else "unknown", "mirror_only")]
+        if keeps == 0:
+            return [("no", "mirror_only")]
+        return [("yes", "mirror_only"), ("yes" if keeps >= _retention(rule) else "no", "retention_too_short")]
+
+    def out_of_reach(self, volume: str, ward: str, rule: DataClass) -> str:
+        """Whether what holds `ward` hostage could not change a volume, three-valued."""
+        declared = self.config.volumes[volume]
+        offline = {"offline": "yes", None: "unknown"}.get(declared.access, "no")
+        return three_or([offline, self.immutable(volume, ward, rule)])
+
+    def immutable(self, volume: str, ward: str, rule: DataClass) -> str:
+        """Whether nobody could change a volume's content before the retention ends, three-valued."""
+        declared = self.config.volumes[volume]
+        if declared.immutability is None:
+            return "unknown"
+        if declared.immutability == "none":
+            return "no"
+        if declared.immutability != "compliance":
+            admin = apart(self.domains[volume], self.domains[ward], "admin")
+            return self._locked(declared, rule) if admin == "yes" else admin
+        return self._locked(declared, rule)
+
+    def _locked(self, declared: Volume, rule: DataClass) -> str:
+        """Whether a declared lock is accepted and outlives the retention, three-valued."""
+        if not rule.accept_declared:
+            return "unknown"
+        if declared.immutability == "append_only":
+            return "yes"
+        if declared.immutable_until is None:
+            return "unknown"
+        until = datetime.datetime.combine(declared.immutable_until, datetime.time())
+        return "yes" if until >= self.as_of + datetime.timedelta(seconds=_retention(rule)) else "no"
+
+    # What holds for the asset
+
+    def verdict(self, ward: str, asset: File) -> Verdict:
+        rule_name = class_of(self.config, ward, asset)
+        rule = self.config.data_class(rule_name)
+        matches = self.matches(ward, asset)
+        usable = {name: self.usable(name, match, ward, asset, rule) for name, match in matches.items()}
+        claims = {name: self._claim(name, ward, rule, usable[name]) for name in matches}
+        gone = self._reason_of_nothing(ward, asset, matches)
+        threats = {threat: self._threat(threat, ward, asset, rule, usable, gone) for threat in THREATS}
+        exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
+        current = {name: match for name, match in matches.items() if self.is_current(match, rule, exposure)}
+        unseen = any(name not in current and self._absence_unknown(name, match, ward, asset) for name, match in matches.items())
+        seen = [match for match in current.values() if match.file is not None and not match.file.carried]
+        copy_age = "met" if seen else "unknown" if current or unseen else "not_met"
+        own = self._claim(ward, ward, rule, ("yes", None))
+        requirement = Requirement(rule, {threat: value for threat, (value, _) in threats.items()}, own, list(claims.values()), copy_age, asset.carried)
+        controls, counts = requirement_of(requirement)
+        level = max((match.level for match in seen), default=None)
+        starts = [scan.started_at for name, match in current.items() if match in seen and (scan := self.estate.newest(name))]
+        return Verdict(
+            threats=threats,
+            controls=controls,
+            status=self._status(ward, asset, controls, threats),
+            data_class=rule_name,
+            freshness="unknown" if asset.carried else _freshness(matches.values(), exposure, rule),
+            counts=counts,
+            level=level,
+            verified_at=max((match.verified_at for match in seen if match.level == level and match.verified_at), default=None),
+            newest_copy_at=max(starts, default=None),
+            counted_bytes=asset.size if (ward, asset.path) in self.first_names else 0,
+            first_seen_at=self.first_seen(ward, asset)[0],
+            matches=matches,
+            usable={name: value for name, (value, _) in usable.items()},
+        )
+
+    def _claim(self, volume: str, ward: str, rule: DataClass, usable: tuple[str, str | None]) -> Claim:
+        media = self.config.volumes[volume].media
+        user_error = three_and([usable[0], *(value for value, _ in self.conditions("user_error", volume, ward, rule))])
+        return Claim(
+            usable=usable[0],
+            groups={
+                "copies": chained(self.domains, volume, "device"),
+                "systems": chained(self.domains, volume, "system"),
+                "sites": chained(self.domains, volume, "site"),
+                "media": frozenset([media] if media else []),
+            },
+            out_of_reach=self.out_of_reach(volume, ward, rule),
+            user_error=user_error,
+        )
+
+    def _threat(
+        self, threat: str, ward: str, asset: File, rule: DataClass, usable: dict[str, tuple[str, str | None]], gone: str | None
+    ) -> tuple[str, tuple[str, ...]]:
+        if asset.carried:
+            return "unknown", ("scan_incomplete",)
+        values, reasons = [], set()
+        for volume, (value, why) in usable.items():
+            parts = [(value, why), *self.conditions(threat, volume, ward, rule)]
+            values.append(three_and(part for part, _ in parts))
+            decisive = [reason for part, reason in parts if part == values[-1] and part != "yes" and reason]
+            reasons.update(sorted(decisive, key=REASONS.index)[:1])
+        total = three_or(values)
+        if total == "yes":
+            return "yes", ()
+        if "never_copied" in reasons or not usable:
+            reasons.discard("never_copied")
+            reasons.update([gone] if gone else [])
+        return total, tuple(sorted(reasons, key=REASONS.index))
+
+    def _reason_of_nothing(self, ward: str, asset: File, matches: dict[str, Match]) -> str | None:
+        """What the reason of a known absence is called for this asset; None where it is dropped."""
+        if any(match.kind != "absent" for match in matches.values()):
+            return None
+        known = self.evidence.digest(ward, asset)
+        for file in self.estate.files(ward):
+            twin = self.evidence.digest(ward, file)
+            another = file.path != asset.path and (file.identity is None or file.identity != asset.identity)
+            if another and known and twin and asset.size > 0 and twin.value == known.value:
+                return "same_volume_only"
+        return "never_copied"
+
+    def _status(self, ward: str, asset: File, controls: dict[str, str], threats: dict[str, tuple[str, tuple[str, ...]]]) -> str:
+        missed = {control for control, result in controls.items() if result == "not_met"}
+        if missed:
+            accepted: set[str] = set()
+            for finding in self.config.exceptions:
+                end = datetime.datetime.combine(finding.until, datetime.time()) + datetime.timedelta(days=1)
+                if self.as_of < end and holds(finding.where, ward, asset):
+                    accepted |= missed if finding.controls is None else set(finding.controls)
+            if missed <= accepted:
+                return "excepted"
+            return "partly" if any(value == "yes" for value, _ in threats.values()) else "unprotected"
+        return "unknown" if "unknown" in controls.values() else "protected"
+
+
+def _retention(rule: DataClass) -> float:
+    return MONTH_SECONDS if rule.retention is None else rule.retention
+
+
+def _freshness(matches: Collection[Match], exposure_seconds: float, rule: DataClass) -> str:
+    kinds = {match.kind for match in matches}
+    if kinds & set(CURRENT_KINDS):
+        seen = [match for match in matches if match.kind in CURRENT_KINDS and match.file is not None and not match.file.carried]
+        return "current" if seen else "unknown"
+    within = exposure_seconds <= (rule.max_copy_age or 0.0)
+    if kinds & {"older", "conflict"}:
+        return "stale_within_rpo" if within else "stale_overdue"
+    return "new_within_rpo" if within else "unprotected"

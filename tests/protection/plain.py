@@ -1,0 +1,104 @@
+"""An estate as plain data: what scans saw, what was read, what is declared. Nothing here is derived."""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from catalog.config import Config
+
+FLAGGED_MODIFIED = 1 | 2  # bits of `time_flags`
+FLAGGED_CHANGED = 16 | 32
+
+
+@dataclass(frozen=True)
+class File:
+    """One file entry. `path` is escaped and relative; a null time, fs or inode is one that the storage cannot tell."""
+
+    path: str
+    size: int
+    modified: datetime.datetime | None
+    changed: datetime.datetime | None = None
+    modified_ns: int = 0
+    changed_ns: int = 0
+    flags: int = 0
+    fs: str | None = None
+    inode: int | None = None
+    created: datetime.datetime | None = None
+    attested: bytes | None = None
+    carried: bool = False  # not seen by this scan; from the volume's scan before it
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """`dir` with its trailing slash, and `name`."""
+        head, slash, name = self.path.rpartition("/")
+        return head + slash, name
+
+    @property
+    def identity(self) -> tuple[str, int] | None:
+        """What two names of one file share; None if the storage cannot tell."""
+        return None if self.fs is None or self.inode is None else (self.fs, self.inode)
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What has to stay the same for a digest to hold."""
+        return (self.fs, self.inode, self.created, self.size, self.modified, self.modified_ns, self.changed, self.changed_ns)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One crawl of a volume. Problems are (path, hides what lies below)."""
+
+    started_at: datetime.datetime
+    state: str = "complete"
+    files: tuple[File, ...] = ()
+    problems: tuple[tuple[str, bool], ...] = ()
+    device: str | None = None  # as detected
+
+
+@dataclass(frozen=True)
+class Read:
+    """Content that we read once: of a file as it was then."""
+
+    volume: str
+    file: File
+    at: datetime.datetime
+    digest: bytes | None = None
+    sample: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Estate:
+    """Everything that a derivation may look at. Scans of a volume are in the order of their time."""
+
+    config: Config
+    as_of: datetime.datetime
+    scans: dict[str, tuple[Scan, ...]] = field(default_factory=dict)
+    reads: tuple[Read, ...] = ()
+
+    def good(self, volume: str) -> list[Scan]:
+        """The scans of a volume that count, oldest first."""
+        return [scan for scan in self.scans.get(volume, ()) if scan.state != "failed"]
+
+    def newest(self, volume: str) -> Scan | None:
+        """The scan of a volume that holds now."""
+        good = self.good(volume)
+        return good[-1] if good else None
+
+    def files(self, volume: str) -> tuple[File, ...]:
+        """The files of a volume now."""
+        scan = self.newest(volume)
+        return scan.files if scan else ()
+
+    def every_file(self) -> Iterator[tuple[str, File]]:
+        """All files of all volumes now."""
+        for volume in self.config.volumes:
+            for file in self.files(volume):
+                yield volume, file
+
+    def before(self) -> "Estate":
+        """The same estate when each volume that was scanned twice had been scanned once: what a first snapshot saw."""
+        return replace(self, scans={volume: self._until_last(volume) for volume in self.scans})
+
+    def _until_last(self, volume: str) -> tuple[Scan, ...]:
+        good = self.good(volume)
+        return tuple(good[:-1]) if len(good) > 1 else ()

@@ -1,0 +1,126 @@
+"""What a data class asks for, and what of it an asset has: counts, controls, and the predicates that pick assets."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from catalog.config import Config, DataClass
+from tests.protection.plain import File
+
+THREATS = ("user_error", "ransomware", "system_failure", "facility_outage")
+COUNTS = ("copies", "systems", "sites", "media")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one volume brings to the counts of an asset."""
+
+    usable: str
+    groups: dict[str, frozenset[str]]  # by count; empty = unknown
+    out_of_reach: str  # its ransomware condition
+    user_error: str  # usable and its user-error conditions
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """The rule of an asset's class, and all that it is held against."""
+
+    rule: DataClass
+    threats: dict[str, str]
+    original: Claim
+    volumes: list[Claim]
+    copy_age: str
+    carried: bool
+
+
+def three_and(values: Iterable[str]) -> str:
+    """`no` if any is, else `unknown` if any is, else `yes`."""
+    seen = set(values)
+    return "no" if "no" in seen else "unknown" if "unknown" in seen else "yes"
+
+
+def three_or(values: Iterable[str]) -> str:
+    """`yes` if any is, else `unknown` if any is, else `no`."""
+    seen = set(values)
+    return "yes" if "yes" in seen else "unknown" if "unknown" in seen else "no"
+
+
+def requirement_of(asked: Requirement) -> tuple[dict[str, str], dict[str, int]]:
+    """The result of each control of the class, and the known counts with the original."""
+    rule, claims = asked.rule, [asked.original, *asked.volumes]
+    results = {threat: {"yes": "met", "no": "not_met", "unknown": "unknown"}[value] for threat, value in asked.threats.items() if threat not in rule.waive}
+    known = {count: _known_groups(count, claims) for count in COUNTS}
+    reach = [three_and([claim.usable, claim.out_of_reach]) for claim in claims]
+    known["offline_or_immutable"] = reach.count("yes")
+    possible = {count: known[count] + _more_groups(count, claims) for count in COUNTS}
+    possible["offline_or_immutable"] = known["offline_or_immutable"] + reach.count("unknown")
+    for count, have in known.items():
+        wanted = getattr(rule, count)
+        if wanted is not None:
+            results[count] = "met" if have >= wanted else "unknown" if possible[count] >= wanted else "not_met"
+    usable = _control(three_or(claim.usable for claim in asked.volumes))
+    if rule.max_copy_age is not None:
+        results["max_copy_age"] = asked.copy_age
+    if rule.min_verification_level is not None:
+        results["min_verification_level"] = usable
+    if rule.max_verification_age is not None:
+        results["max_verification_age"] = usable
+    if rule.retention is not None:
+        results["retention"] = _control(three_or(claim.user_error for claim in asked.volumes))
+    if asked.carried:
+        results = dict.fromkeys(results, "unknown")
+    return results, known
+
+
+def class_of(config: Config, volume: str, file: File) -> str:
+    """The class of a file: a label's, else the first whose `select` matches, else `default`."""
+    for label in config.labels:
+        if label.data_class and label.where and holds(label.where, volume, file):
+            return label.data_class
+    for name, rule in config.classes.items():
+        if rule.select and holds(rule.select, volume, file):
+            return name
+    return "default"
+
+
+def holds(where: str, volume: str, file: File) -> bool:
+    """Whether a predicate of the few forms that the estates use holds for a file."""
+    for term in where.split(" AND "):
+        found = re.fullmatch(r"path LIKE '([^%_']*)%'|volume = '([^']*)'|size_bytes > (\d+)|path = '([^']*)'", term)
+        if not found:
+            raise AssertionError(f"the truth does not know the predicate {term!r}")
+        prefix, name, size, path = found.groups()
+        if prefix is not None and not file.path.startswith(prefix):
+            return False
+        if (name is not None and name != volume) or (path is not None and path != file.path):
+            return False
+        if size is not None and file.size <= int(size):
+            return False
+    return True
+
+
+def _control(value: str) -> str:
+    return {"yes": "met", "no": "not_met", "unknown": "unknown"}[value]
+
+
+def _known_groups(count: str, claims: list[Claim]) -> int:
+    return len(_groups([claim.groups[count] for claim in claims if claim.usable == "yes"]))
+
+
+def _more_groups(count: str, claims: list[Claim]) -> int:
+    """How many groups more there would be if everything that is unknown were there and apart."""
+    sure = [claim.groups[count] for claim in claims if claim.usable == "yes"]
+    maybe = [claim.groups[count] for claim in claims if claim.usable == "unknown"]
+    apart = [group for group in _groups(sure + maybe) if not any(group & one for one in sure)]
+    return len(apart) + sum(not values for values in sure + maybe)
+
+
+def _groups(sets: Iterable[frozenset[str]]) -> list[frozenset[str]]:
+    """Sets that overlap, put together until none overlap; empty ones say nothing."""
+    groups: list[frozenset[str]] = []
+    for values in sets:
+        touching = [group for group in groups if group & values]
+        groups = [group for group in groups if not group & values]
+        if values:
+            groups.append(values.union(*touching))
+    return groups

@@ -1,0 +1,212 @@
+"""The truth table: `truth_table.csv` read into tiny estates and what must be found of their one asset.
+
+Times are relative to the as-of time. Volume `a` holds the asset `docs/a.txt`: 1000 bytes, changed 100 days ago, seen by a scan
+a day ago, read ten days ago; primary, system s1, site p1, admin m1, device d1, a disk that is online and not immutable.
+Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 and 3, scanned half a day ago. A cell says what differs:
+
+* volume: a role; `s1 p1 m1 d1` domains, `s?` undeclared, `detect=d1`; `media=tape`, `offline`, `nearline`, `access=?`; `keeps=0`, `keeps=?`;
+  `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`; `map=x>a:docs`, `exclude=docs/`;
+* its scan: `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`;
+* the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
+  `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`;
+* the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
+  `touched`, `older`, `older-listed`, `older-attested`, `hardlink`, `none`; with `at=path`, `read=-100d`, `carried`;
+* the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
+  `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
+"""
+
+import csv
+import datetime
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from catalog.config import parse
+from tests.protection.plain import Estate, File, Read, Scan
+
+AS_OF = datetime.datetime(2026, 11, 23, 12)
+ASSET = "docs/a.txt"
+ROWS = Path(__file__).with_name("truth_table.csv")
+THREATS = ("user_error", "ransomware", "system_failure", "facility_outage")
+_ROLES = {"primary", "replica", "backup", "archive"}
+_DOMAINS = {"s": "system", "p": "site", "m": "admin", "d": "device"}
+_CLASS_KEYS = {
+    "copies": "copies", "systems": "systems", "sites": "sites", "media": "media", "safe": "offline_or_immutable",
+    "age": "max_copy_age", "level": "min_verification_level", "check": "max_verification_age", "retention": "retention",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case: its estate and the findings, as the table says them."""
+
+    case: str
+    estate: Estate
+    expected: dict[str, str]
+
+
+def rows() -> list[Row]:
+    """All rows of the table."""
+    with ROWS.open(encoding="utf-8", newline="") as source:
+        lines = list(csv.DictReader(source, skipinitialspace=True, strict=True))
+    return [Row(line["case"], _estate(line), {key: line[key].strip() for key in FINDINGS}) for line in lines]
+
+
+FINDINGS = ("status", *THREATS, "freshness", "counts", "level", "not_met", "unknown")
+
+
+def content(of: str) -> bytes:
+    """The digest of a content that is named by a word."""
+    return hashlib.sha256(of.encode()).digest()
+
+
+def moment(relative: str) -> datetime.datetime:
+    """The time that lies so far from the as-of time: '-2h', '+60d'."""
+    count, unit = int(relative[:-1]), relative[-1]
+    return AS_OF + count * {"h": datetime.timedelta(hours=1), "d": datetime.timedelta(days=1)}[unit]
+
+
+class _Words:
+    """The words of a cell: bare ones, and `key=value` ones."""
+
+    def __init__(self, cell: str) -> None:
+        words = cell.split()
+        self.bare = {word for word in words if "=" not in word}
+        self.valued = dict(word.split("=", 1) for word in words if "=" in word)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.bare
+
+    def get(self, key: str, default: str) -> str:
+        return self.valued.get(key, default)
+
+    def time(self, key: str, default: str) -> datetime.datetime:
+        return moment(self.valued.get(key, default))
+
+
+def _estate(line: dict[str, str]) -> Estate:
+    cells = {name: _Words(line[name]) for name in ("a", "b", "c") if line[name] or name == "a"}
+    wanted = _Words(line["class"])
+    data: dict[str, Any] = {"volumes": {name: _volume(name, words) for name, words in cells.items()}, **_classes(wanted)}
+    asset, scans, reads = _asset(cells["a"])
+    history = {"a": scans}
+    for name, words in cells.items():
+        if name != "a":
+            history[name], more = _copy(name, words, asset)
+            reads += more
+    return Estate(parse(data), AS_OF, history, tuple(reads))
+
+
+def _volume(name: str, words: _Words) -> dict[str, Any]:
+    number = {"a": "1", "b": "2", "c": "3"}[name]
+    found: dict[str, Any] = {"url": f"/{words.get('inside', 'volumes')}/{name}" if "inside" in words.valued else f"/{name}", "access": "online"}
+    found |= {"role": "primary" if name == "a" else "backup", "immutability": "none", "media": "disk"}
+    found |= {"keeps_versions": "60d"} if name != "a" else {}
+    found |= {domain: f"{letter}{number}" for letter, domain in _DOMAINS.items()}
+    for word in words.bare:
+        domain = re.fullmatch(r"([spmd])(\d|\?)", word)
+        if domain:
+            found[_DOMAINS[domain[1]]] = word
+        elif word in _ROLES:
+            found["role"] = word
+        elif word in ("offline", "nearline"):
+            found["access"] = word
+    for key, setting in (("keeps", "keeps_versions"), ("lock", "immutability"), ("access", "access"), ("media", "media"), ("on", "on")):
+        if key in words.valued:
+            found[setting] = words.valued[key] + ("s" if words.valued[key] == "0" else "")
+    if "until" in words.valued:
+        found["immutable_until"] = moment(words.valued["until"]).date()
+    if "of" in words.valued:
+        found["of"] = [one for one in words.valued["of"].split("+") if one != "-"]
+    if "exclude" in words.valued:
+        found["exclude"] = [words.valued["exclude"]]
+    if "map" in words.valued:
+        found["path_map"] = dict([words.valued["map"].split(">", 1)])
+    return {key: value for key, value in found.items() if not (isinstance(value, str) and value.endswith("?"))}
+
+
+def _classes(words: _Words) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        _CLASS_KEYS[key]: value if key in ("age", "check", "retention") else int(value) for key, value in words.valued.items() if key in _CLASS_KEYS
+    }
+    rule |= {"accept_declared": True} if "accept" in words else {}
+    rule |= {"waive": words.valued["waive"].split("+")} if "waive" in words.valued else {}
+    data: dict[str, Any] = {"classes": {"default": rule}}
+    if words.get("named", "") == "select":
+        data["classes"] = {
+            "elsewhere": {"select": "path LIKE 'x/%'", "copies": 9},
+            "chosen": {"select": "path LIKE 'docs/%'", **rule},
+            "default": {"copies": 9},
+        }
+    if words.get("named", "") == "label":
+        data["classes"] = {"chosen": rule, "core": {"select": "path LIKE 'docs/%'", "copies": 9}, "default": {"copies": 9}}
+        data["labels"] = [{"where": "path LIKE 'docs/%'", "owner": "legal"}, {"where": "path LIKE 'docs/%'", "data_class": "chosen"}]
+    if "accepted" in words.valued:
+        finding: dict[str, Any] = {"where": "path LIKE 'docs/%'", "reason": "known", "owner": "board", "until": words.time("until", "+30d").date()}
+        named = words.valued["accepted"]
+        data["exceptions"] = [finding if named == "all" else {**finding, "controls": named.split("+")}]
+    return data
+
+
+def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
+    modified = words.time("modified", "-100d")
+    flags = {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0)
+    size = 0 if "empty" in words else 1000
+    asset = File(ASSET, size, modified, max(words.time("changed", "-100d"), modified), flags=flags, fs="fs-a", inode=1, carried="carried" in words)
+    reads: list[Read] = []
+    if "attested" in words:
+        asset = replace(asset, attested=content("asset"))
+    elif "sampled" in words:
+        reads.append(Read("a", asset, moment("-10d"), sample=content("sample")))
+    elif "rewritten" in words:
+        reads.append(Read("a", replace(asset, changed=moment("-101d")), moment("-10d"), content("asset"), content("sample")))
+    elif "unread" not in words and size:
+        reads.append(Read("a", asset, moment("-10d"), content("asset"), content("sample")))
+    others = [File("docs/other.txt", 5, moment("-200d"), moment("-200d"), fs="fs-a", inode=2)]
+    if "twin" in words or "link" in words:
+        twin = replace(asset, path="docs/twin.txt", inode=1 if "link" in words else 3)
+        others.append(twin)
+        reads.append(Read("a", twin, moment("-10d"), content("asset")))
+    files = tuple(sorted([asset, *others], key=lambda file: file.place))
+    before = files if "first" not in words.valued else tuple(others)
+    earlier = [Scan(moment("-40d"), files=tuple(replace(file, carried=False) for file in before))] if "first" in words.valued or "carried" in words else []
+    return asset, (*earlier, _scan(words, files, words.get("first", "-1d"))), reads
+
+
+def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list[Read]]:
+    other = File("zz/other.txt", 7, moment("-300d"), moment("-300d"), fs=f"fs-{name}", inode=99)
+    path = words.get("at", ASSET)
+    file = replace(asset, path=path, changed=moment("-90d"), flags=0, fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
+    old = replace(file, size=900, modified=moment("-400d"))
+    same, read_at = content("asset"), words.time("read", "-5d")
+    kinds: dict[str, tuple[File, list[Read]]] = {
+        "same": (file, [Read(name, file, read_at, same, content("sample"))] if asset.size else []),
+        "listed": (file, []),
+        "sampled": (file, [Read(name, file, read_at, sample=content("sample"))]),
+        "sample-differs": (file, [Read(name, file, read_at, sample=content("other"))]),
+        "attested": (replace(file, attested=same), []),
+        "stale-digest": (file, [Read(name, replace(file, changed=moment("-95d")), read_at, same)]),
+        "differs": (file, [Read(name, file, read_at, content("other"))]),
+        "touched": (replace(file, modified=moment("-3d")), [Read(name, replace(file, modified=moment("-3d")), read_at, same)]),
+        "older": (old, [Read(name, old, read_at, content("old"))]),
+        "older-listed": (old, []),
+        "older-attested": (replace(old, attested=content("old")), []),
+        "hardlink": (replace(file, fs=asset.fs, inode=asset.inode, changed=asset.changed), []),
+    }
+    found = [kinds[word] for word in words.bare if word in kinds]
+    files = tuple(sorted([other, *(one for one, _ in found)], key=lambda entry: entry.place))
+    if "never" in words:
+        return (), []
+    if "failed" in words:
+        return (Scan(moment("-12h"), "failed"),), []
+    earlier = [Scan(moment("-40d"), files=tuple(replace(one, carried=False) for one in files))] if "carried" in words else []
+    return (*earlier, _scan(words, files, "-12h")), [read for _, reads in found for read in reads]
+
+
+def _scan(words: _Words, files: tuple[File, ...], default: str) -> Scan:
+    carried = any(file.carried for file in files)
+    problems = [words.valued["problem"]] if "problem" in words.valued else ["docs"] if carried else []
+    state = "incomplete" if problems or "incomplete" in words else "complete"
+    return Scan(words.time("scan", default), state, files, tuple((path, True) for path in problems), words.valued.get("detect"))
