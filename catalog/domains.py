@@ -70,15 +70,10 @@ def protectors(config: Config, volume: str) -> list[str]:
     return found
 
 
-def pairs(config: Config, domains: Mapping[str, Domain], classes: Sequence[str], as_of: datetime.datetime) -> list[Pair]:
-    """Every asset volume with itself and with each volume that may protect it, for each class."""
-    return [
-        _pair(config, domains, name, protector, data_class, as_of)
-        for name, volume in config.volumes.items()
-        if volume.role in ("primary", "archive")
-        for protector in [name, *protectors(config, name)]
-        for data_class in classes
-    ]
+def pairs_of(config: Config, domains: Mapping[str, Domain], asset: str, classes: Sequence[str], as_of: datetime.datetime) -> list[Pair]:
+    """An asset volume with itself and with each volume that may protect it, for each class."""
+    near = [asset, *protectors(config, asset)]
+    return [_pair(config, domains, asset, protector, data_class, as_of) for protector in near for data_class in classes]
 
 
 def groups(sets: Mapping[str, frozenset[str]]) -> dict[str, int | None]:

@@ -74,7 +74,7 @@ def select(text: str, tables: Collection[str], where_found: str = "query") -> st
             raise ConfigError(f"{where_found}: {_first_line(error)}") from error
     if len(statements) != 1:
         raise ConfigError(f"{where_found}: {len(statements)} statements; write one single SELECT")
-    tree = json.loads(row[0]) if row else {"error": True}
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     if tree["error"] or len(tree["statements"]) != 1:
         raise ConfigError(f"{where_found}: only a SELECT may run ({str(tree.get('error_message', 'not a query')).splitlines()[0]})")
     _allow_query(list(_dicts(tree)), {name.lower() for name in tables}, where_found)

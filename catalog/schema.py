@@ -136,6 +136,7 @@ SNAPSHOTS = pa.schema(
         ("versions", TEXT),  # JSON object: table -> Delta version
         ("config", TEXT),  # JSON: the configuration that held, without secrets
         ("config_hash", TEXT),
+        ("label_tables", TEXT),  # JSON object: place of an imported label table in the configuration -> hash of its rows in `labels`
         ("lastcopy_version", TEXT),
     ]
 )

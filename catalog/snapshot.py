@@ -54,6 +54,7 @@ class Snapshot:
     versions: Mapping[str, int]  # table -> Delta version
     config: config.Config
     config_hash: str
+    label_tables: Mapping[int, str]  # place in config.labels -> hash of the imported rows
     lastcopy_version: str
 
     def row(self) -> pa.Table:
@@ -69,6 +70,7 @@ class Snapshot:
                     "versions": json.dumps(dict(self.versions)),
                     "config": self.config.stored(),
                     "config_hash": self.config_hash,
+                    "label_tables": json.dumps(dict(self.label_tables)),
                     "lastcopy_version": self.lastcopy_version,
                 }
             ],
@@ -140,5 +142,6 @@ def _snapshot(row: Mapping[str, Any]) -> Snapshot:
         versions=json.loads(row["versions"]),
         config=config.restore(row["config"]),
         config_hash=row["config_hash"],
+        label_tables={int(place): digest for place, digest in json.loads(row["label_tables"]).items()},
         lastcopy_version=row["lastcopy_version"],
     )

@@ -1,0 +1,235 @@
+"""From the newest good scans to copies, files, duplicate groups, sums and history: runs the SQL files and publishes a snapshot."""
+
+import datetime
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from catalog import lock, snapshot, table
+from catalog.config import Config
+from catalog.derive import facts, labels
+from catalog.derive.facts import Inputs
+from catalog.errors import RefusedError
+from catalog.schema import DERIVED, ENTRIES, FILES, TABLES
+from catalog.snapshot import ScanRow, Snapshot
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
+STEPS = (
+    "dirs", "file_systems", "known", "known_paths", "seen_before", "items", "shared_file_systems", "own_copies", "dir_targets", "expected",
+    "path_pairs", "path_matches", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs",
+    "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset", "asset_words",
+    "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results", "verdicts", "asset_outcomes",
+    "copy_statuses", "outcomes",
+)  # fmt: skip
+_VIEWS = frozenset({"path_pairs", "own_matches", "expected_targets"})
+_DROPPED_AFTER = {
+    "items": ("known", "known_paths", "seen_before"),
+    "evidence": ("best_matches", "content_matches", "holders", "conflicts"),
+    "absences": ("unseen", "expected"),
+    "asset_words": ("per_asset",),
+    "asset_outcomes": ("asset_words",),
+}
+_SQL = Path(__file__).parent
+
+
+def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_version: str = "") -> Snapshot:
+    """Derive from the newest good scans of the configured volumes, and publish the snapshot. Writes to the catalog only.
+
+    `as_of` is naive UTC. Raises RefusedError if no configured volume has a good scan, LockedError if another run derives.
+    """
+    with lock.hold(root, "derive"):
+        imported = {place: _import(root, config, place) for place, label in enumerate(config.labels) if label.table is not None}
+        good = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
+        if not good:
+            raise RefusedError(f"{root}: no volume of the configuration was ever scanned; run 'lastcopy scan'")
+        before = snapshot.snapshots(root)
+        stored = config.stored()
+        new = Snapshot(
+            snapshot_id=f"{as_of:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(2)}",
+            as_of=as_of,
+            previous_id=before[-1].snapshot_id if before else None,
+            complete=all(name in good and good[name].state == "complete" for name in config.volumes),
+            scans={name: scan.scan_id for name, scan in good.items()},
+            versions={name: table.version(root, name) for name in TABLES if name not in (*DERIVED, "snapshots")},
+            config=config,
+            config_hash=hashlib.sha256(stored.encode()).hexdigest(),
+            label_tables=imported,
+            lastcopy_version=lastcopy_version,
+        )
+        _derive_tables(root, new)
+        table.append(root, "snapshots", new.row(), new.snapshot_id)
+        return new
+
+
+def ensure(root: Path, wanted: Snapshot) -> None:
+    """Derive an older snapshot again, with the configuration of its day, if its derived rows are not stored. Writes to the catalog only."""
+    if not table.files(root, "files", snapshot_id=[wanted.snapshot_id]):
+        with lock.hold(root, "derive"):
+            _derive_tables(root, wanted)
+
+
+def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[int, pa.Table]) -> None:
+    """Make every intermediate table from the views `entries` (with `volume`), `digests`, `problem_rows` (volume, path) and `files_before`."""
+    for name, rows in facts.tables(inputs).items():
+        connection.register("small_table", rows)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM small_table")
+        connection.unregister("small_table")
+    connection.execute(_PROBLEM_PATHS)
+    connection.execute(_FILE_ENTRIES)
+    labels.create_view(connection, inputs.config, imported, inputs.classes, inputs.as_of)
+    for step in STEPS:
+        kind = "VIEW" if step in _VIEWS else "TABLE"
+        connection.execute(f"CREATE OR REPLACE TEMP {kind} {step} AS {sql(step)}")
+        for finished in _DROPPED_AFTER.get(step, ()):
+            connection.execute(f"DROP TABLE {finished}")
+
+
+def sql(name: str) -> str:
+    """The text of one step or derived table."""
+    return (_SQL / f"{name}.sql").read_text("utf-8")
+
+
+def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) -> Inputs:
+    """What a snapshot's derivation depends on besides rows of the catalog."""
+    known = [scan for scan in snapshot.scans(root, wanted.versions.get("scans")) if scan.state != "failed"]
+    return Inputs(
+        config=wanted.config,
+        scans={scan.volume: scan for scan in known if wanted.scans.get(scan.volume) == scan.scan_id},
+        first_scanned=_first_scanned(known),
+        classes=labels.class_names(wanted.config, imported),
+        as_of=wanted.as_of,
+    )
+
+
+def _derive_tables(root: Path, new: Snapshot) -> None:
+    imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in new.label_tables.items()}
+    inputs = inputs_of(root, new, imported)
+    connection = _open(root, new.config)
+    try:
+        _create_sources(connection, root, new)
+        judge(connection, inputs, imported)
+        _export(connection, root, new)
+    finally:
+        connection.close()
+
+
+def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
+    app_id = f"{new.snapshot_id}-{secrets.token_hex(2)}"
+    partition = {"snapshot_id": new.snapshot_id}
+    for name in ("copies", "duplicate_groups", "files"):
+        _write(connection, root, name, partition, app_id)
+    connection.execute("DROP TABLE outcomes; DROP TABLE items; DROP TABLE evidence")
+    written = table.files(root, "files", snapshot_id=[new.snapshot_id])
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS SELECT * FROM {_parquet(written, FILES)}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{new.as_of.isoformat(' ')}' AS as_of")
+    connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
+    for step in ("dir_sums", "dir_names", "folders", "key_sums"):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
+    for name in ("rollup", "history"):
+        _write(connection, root, name, partition, app_id)
+
+
+def _write(connection: "DuckDBPyConnection", root: Path, name: str, partition: dict[str, str], app_id: str) -> None:
+    path = table.new_path(name, partition)
+    file = root / name / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    typed = ", ".join(f'CAST("{field.name}" AS {_sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
+    query = f"SELECT {typed} FROM ({sql(name)}) AS derived"
+    rows = connection.execute(f"COPY ({query}) TO {_quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)").fetchall()[0][0]
+    table.commit(root, name, [table.NewFile(path, file.stat().st_size, rows, partition)], app_id)
+
+
+def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
+    entry_files = [path for paths in snapshot.snapshot_files(root, new).values() for path in paths]
+    schema = ENTRIES.append(pa.field("volume", pa.string()))
+    connection.execute(f"CREATE TEMP VIEW entries AS SELECT * FROM {_parquet(entry_files, schema, 'scan_id', 'volume')}")
+    digest_files = table.files(root, "digests", new.versions.get("digests"))
+    connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {_parquet(digest_files, TABLES['digests'])}")
+    problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
+    problems = TABLES["problems"].append(pa.field("volume", pa.string()))
+    connection.execute(f"CREATE TEMP VIEW problem_rows AS SELECT volume, path FROM {_parquet(problem_files, problems, 'scan_id', 'volume')}")
+    before = table.files(root, "files", snapshot_id=[new.previous_id]) if new.previous_id else []
+    connection.execute(f"CREATE TEMP VIEW files_before AS SELECT volume, dir, name, first_seen_at FROM {_parquet(before, FILES)}")
+
+
+def _parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
+    """A table expression over Parquet files; over none, an empty one with the columns of the schema."""
+    if not files:
+        columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in schema)
+        return f"(SELECT {columns} WHERE FALSE)"
+    hive = f", hive_partitioning = true, hive_types = {{{', '.join(f'{key}: VARCHAR' for key in partitions)}}}" if partitions else ", hive_partitioning = false"
+    return f"read_parquet([{', '.join(map(_quoted, files))}]{hive})"
+
+
+def _open(root: Path, config: Config) -> "DuckDBPyConnection":
+    import duckdb
+
+    (root / ".tmp").mkdir(parents=True, exist_ok=True)
+    settings: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(root / ".tmp"), "preserve_insertion_order": "false"}
+    if config.catalog.memory_limit is not None:
+        settings["memory_limit"] = f"{config.catalog.memory_limit}B"
+    if config.catalog.threads is not None:
+        settings["threads"] = config.catalog.threads
+    return duckdb.connect(config=settings)
+
+
+def _import(root: Path, config: Config, place: int) -> str:
+    rows = labels.read_imported(config.folder / str(config.labels[place].table), f"labels[{place}].table")
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows.combine_chunks())
+    digest = hashlib.sha256(sink.getvalue()).hexdigest()
+    table.append(root, "labels", rows, digest, {"table_hash": digest})
+    return digest
+
+
+def _first_scanned(scans: Sequence[ScanRow]) -> dict[str, datetime.datetime]:
+    first: dict[str, datetime.datetime] = {}
+    for scan in scans:
+        first.setdefault(scan.volume, scan.started_at)
+    return first
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "bool": "BOOLEAN", "binary": "BLOB", "timestamp[us]": "TIMESTAMP"}[str(plain)]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+_PROBLEM_PATHS = """
+CREATE OR REPLACE TEMP TABLE problem_paths AS
+SELECT DISTINCT
+    v.v,
+    p.path,
+    CASE WHEN p.path = '' THEN '' ELSE p.path || '/' END AS prefix,
+    CASE WHEN p.path = '' THEN chr(1114111) ELSE p.path || '0' END AS prefix_end
+FROM problem_rows AS p
+INNER JOIN volume_facts AS v ON p.volume = v.volume
+"""
+
+_FILE_ENTRIES = """
+CREATE OR REPLACE TEMP VIEW file_entries AS
+SELECT
+    e.*,
+    e.dir || e.name AS path,
+    v.v,
+    v.scanned_at,
+    v.first_scanned_at,
+    v.role IN ('primary', 'archive') AS potential,
+    CASE WHEN e.time_flags & 3 = 0 THEN e.modified_at END AS trusted_modified_at,
+    CASE WHEN e.time_flags & 12 = 0 THEN e.accessed_at END AS trusted_accessed_at,
+    CASE WHEN e.time_flags & 48 = 0 THEN e.changed_at END AS trusted_changed_at
+FROM entries AS e
+INNER JOIN volume_facts AS v ON e.volume = v.volume
+WHERE e.type = 'file'
+"""

@@ -1,0 +1,16 @@
+/* Assets whose content a volume holds, though not at the mapped path. */
+SELECT
+    i.a,
+    i.entry_id,
+    h.v,
+    h.entry_id AS copy_entry_id,
+    h.size_bytes,
+    h.modified_at,
+    h.carried,
+    CASE WHEN h.digest_read AND i.digest_read THEN 3 ELSE 1 END AS content_level,
+    h.digested_at,
+    h.files
+FROM assets AS i
+INNER JOIN holders AS h ON i.a = h.a AND i.digest = h.digest
+LEFT JOIN own_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id AND h.v = m.v AND m.found IN ('content', 'empty')
+WHERE i.size_bytes > 0 AND m.a IS NULL

@@ -1,0 +1,3 @@
+/* Every directory of the snapshot that holds a regular file. */
+SELECT DISTINCT dir
+FROM dir_sums

@@ -1,0 +1,29 @@
+/* Equal content in more than one file: of all primary volumes together, and of each other volume by itself. */
+SELECT
+    g.scope,
+    r.digest,
+    r.size_bytes,
+    g.members,
+    (g.members - 1) * r.size_bytes AS reclaimable_bytes,
+    f.volume,
+    r.entry_id,
+    d.dir,
+    r.name,
+    r.link_count,
+    r.modified_at,
+    r.accessed_at
+FROM repeated AS r
+INNER JOIN volume_facts AS f ON r.v = f.v
+INNER JOIN (
+    SELECT
+        f.scope,
+        r.digest,
+        count(DISTINCT r.identity) AS members
+    FROM repeated AS r
+    INNER JOIN volume_facts AS f ON r.v = f.v
+    WHERE r.counted
+    GROUP BY f.scope, r.digest
+    HAVING count(DISTINCT r.identity) > 1
+) AS g ON f.scope = g.scope AND r.digest = g.digest
+INNER JOIN dirs AS d ON r.dir_no = d.dir_no
+WHERE r.counted

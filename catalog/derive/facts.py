@@ -1,0 +1,245 @@
+"""What the configuration and the scans say, as small tables that the derivation joins: pure functions, no file is read."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from catalog import domains, glob
+from catalog.config import Config, DataClass
+from catalog.schema import REASONS, THREATS
+from catalog.snapshot import ScanRow
+
+DEFAULT_LEVEL = 1
+CONTROLS = (
+    *THREATS,
+    "copies",
+    "systems",
+    "sites",
+    "media",
+    "offline_or_immutable",
+    "max_copy_age",
+    "min_verification_level",
+    "max_verification_age",
+    "retention",
+)
+_STATUSES = ("protected", "excepted", "unknown", "partly", "unprotected")  # from good to bad
+_END_OF_TEXT = "\U0010ffff"
+
+# state of a volume's evidence: (usable 0 no, 1 unknown, 2 yes; its reason). What a state means is said in evidence.sql and absences.sql.
+_STATES = {
+    0: (domains.NO, "never_copied"),
+    1: (domains.YES, None),
+    2: (domains.UNKNOWN, "scan_incomplete"),
+    3: (domains.UNKNOWN, "metadata_match_only"),
+    4: (domains.UNKNOWN, "never_verified"),
+    5: (domains.UNKNOWN, "verification_too_old"),
+    6: (domains.UNKNOWN, "volume_not_scanned"),
+    7: (domains.UNKNOWN, "scan_incomplete"),
+    8: (domains.NO, "conflict"),
+    9: (domains.NO, "changed_since_copy"),
+    10: (domains.UNKNOWN, "volume_not_scanned"),
+    11: (domains.UNKNOWN, "scan_incomplete"),
+    12: (domains.UNKNOWN, "path_not_mapped"),
+    13: (domains.NO, "excluded_by_backup"),
+}
+_NEVER_SCANNED = 10
+_PER_WORD = 15  # states of four bits in a signed 64-bit word
+_CONDITIONS = {"ransomware": "not_immutable_or_offline", "system_failure": "same_system_only", "facility_outage": "same_site_only"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a derivation depends on besides the rows of the catalog."""
+
+    config: Config
+    scans: Mapping[str, ScanRow]  # newest good scan of each volume
+    first_scanned: Mapping[str, datetime.datetime]  # start of each volume's first good scan
+    classes: Sequence[str]  # the number of a class is its place here; 'default' is among them
+    as_of: datetime.datetime
+
+
+def tables(inputs: Inputs) -> dict[str, pa.Table]:
+    """The small tables by name."""
+    return {
+        "volume_facts": _volumes(inputs),
+        "mappings": _mappings(inputs),
+        "class_facts": _classes(inputs),
+        "class_controls": _class_controls(inputs),
+        **_pairs(inputs),
+        "states": _rows([{"state": n, "usable": u, "reason_order": _order(reason)} for n, (u, reason) in _STATES.items()]),
+        "reasons": _rows([{"reason": r, "reason_order": _order(r), "same_volume_order": _order("same_volume_only")} for r in REASONS]),
+        "threats": _rows([{"threat": t, "reason_order": _order(_CONDITIONS.get(t))} for t in THREATS]),
+        "status_badness": _rows([{"status": status, "badness": badness} for badness, status in enumerate(_STATUSES)]),
+    }
+
+
+def prefix_end(prefix: str) -> str:
+    """The least text that follows all texts beginning with a directory prefix ('' or with a trailing slash)."""
+    return prefix[:-1] + "0" if prefix else _END_OF_TEXT
+
+
+def control_bits(controls: Sequence[str] | None) -> int:
+    """The bits of some controls; None = all."""
+    return sum(1 << CONTROLS.index(control) for control in controls or CONTROLS)
+
+
+def _volumes(inputs: Inputs) -> pa.Table:
+    rows = []
+    for v, (name, volume) in enumerate(inputs.config.volumes.items()):
+        scan = inputs.scans.get(name)
+        base = _base_words(inputs, name) if volume.role in ("primary", "archive") else [0] * 4
+        rows.append(
+            {
+                "v": v,
+                "volume": name,
+                "role": volume.role,
+                "scope": "primary" if volume.role == "primary" else name,
+                "scan_id": scan.scan_id if scan else None,
+                "scanned_at": scan.started_at if scan else None,
+                "first_scanned_at": inputs.first_scanned.get(name),
+                "clock": scan.clock if scan else None,
+                "offline": volume.access == "offline",
+                "exclude_regex": f"^{glob.regex(list(volume.exclude))}$" if volume.exclude else None,
+                **{f"base_{word}": base[word] for word in range(4)},
+            }
+        )
+    return _rows(rows, {"v": pa.int32(), "scanned_at": pa.timestamp("us"), "first_scanned_at": pa.timestamp("us")})
+
+
+def _base_words(inputs: Inputs, name: str) -> list[int]:
+    words = [0] * 4
+    for place, protector in enumerate(domains.protectors(inputs.config, name)):
+        if protector not in inputs.scans:
+            words[place // _PER_WORD] += _NEVER_SCANNED * 16 ** (place % _PER_WORD)
+    return words
+
+
+def _mappings(inputs: Inputs) -> pa.Table:
+    number = {name: v for v, name in enumerate(inputs.config.volumes)}
+    rows = []
+    for name, volume in inputs.config.volumes.items():
+        for source, target in volume.path_map.items():
+            asset, _, prefix = target.partition(":")
+            rows.append(
+                {"a": number[asset], "v": number[name], "v_prefix": _folder(source), "a_prefix": _folder(prefix), "a_prefix_end": prefix_end(_folder(prefix))}
+            )
+    return _rows(rows, {"a": pa.int32(), "v": pa.int32(), "v_prefix": pa.string(), "a_prefix": pa.string(), "a_prefix_end": pa.string()})
+
+
+def _folder(path: str) -> str:
+    return path.strip("/") + "/" if path.strip("/") else ""
+
+
+def _classes(inputs: Inputs) -> pa.Table:
+    rows = []
+    for number, name in enumerate(inputs.classes):
+        data_class = inputs.config.data_class(name)
+        rows.append(
+            {
+                "class_no": number,
+                "data_class": name,
+                "min_level": DEFAULT_LEVEL if data_class.min_verification_level is None else data_class.min_verification_level,
+                "verified_since": _before(inputs.as_of, data_class.max_verification_age),
+                "current_since": _before(inputs.as_of, data_class.max_copy_age),
+                "fresh_since": _before(inputs.as_of, data_class.max_copy_age) or inputs.as_of,
+            }
+        )
+    stamp = pa.timestamp("us")
+    return _rows(rows, {"class_no": pa.int32(), "verified_since": stamp, "current_since": stamp, "fresh_since": stamp})
+
+
+def _before(as_of: datetime.datetime, seconds: float | None) -> datetime.datetime | None:
+    return None if seconds is None else as_of - datetime.timedelta(seconds=seconds)
+
+
+def _class_controls(inputs: Inputs) -> pa.Table:
+    rows = []
+    for number, name in enumerate(inputs.classes):
+        data_class = inputs.config.data_class(name)
+        for order, control in enumerate(CONTROLS):
+            if _is_set(data_class, control):
+                need = 0 if control in THREATS else int(getattr(data_class, control))
+                rows.append(
+                    {"class_no": number, "control": control, "control_order": order, "control_bit": 1 << order, "is_threat": control in THREATS, "need": need}
+                )
+    return _rows(
+        rows,
+        {"class_no": pa.int32(), "control": pa.string(), "control_order": pa.int32(), "control_bit": pa.int64(), "is_threat": pa.bool_(), "need": pa.int64()},
+    )
+
+
+def _is_set(data_class: DataClass, control: str) -> bool:
+    return control not in data_class.waive if control in THREATS else getattr(data_class, control) is not None
+
+
+def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
+    effective = domains.effective(inputs.config, {name: scan.device for name, scan in inputs.scans.items()})
+    number = {name: v for v, name in enumerate(inputs.config.volumes)}
+    media = {name: frozenset([volume.media] if volume.media else []) for name, volume in inputs.config.volumes.items()}
+    grouped = {
+        "device": domains.groups({name: d.devices for name, d in effective.items()}),
+        "system": domains.groups({name: d.systems for name, d in effective.items()}),
+        "site": domains.groups({name: d.sites for name, d in effective.items()}),
+        "media": domains.groups(media),
+    }
+    facts, places = [], []
+    for asset, volume in inputs.config.volumes.items():
+        if volume.role not in ("primary", "archive"):
+            continue
+        near = [asset, *domains.protectors(inputs.config, asset)]
+        bits = {axis: _bits(near, groups) for axis, groups in grouped.items()}
+        for place, name in enumerate(near[1:]):
+            place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD)}
+            places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans})
+        for pair in domains.pairs_of(inputs.config, effective, asset, inputs.classes, inputs.as_of):
+            row: dict[str, Any] = {
+                "a": number[asset],
+                "v": number[pair.protector],
+                "class_no": list(inputs.classes).index(pair.data_class),
+                "is_self": pair.protector == asset,
+                "user_error": pair.user_error,
+                "user_error_order": _order(pair.user_error_reason),
+                "ransomware": pair.ransomware,
+                "system_failure": pair.system_failure,
+                "facility_outage": pair.facility_outage,
+                "volume_bit": 1 << near.index(pair.protector),
+            }
+            for axis in grouped:
+                row[f"{axis}_bit"], row[f"{axis}_possible"] = bits[axis][pair.protector]
+            facts.append(row)
+    place_types = {"a": pa.int32(), "v": pa.int32(), "word": pa.int32(), "power": pa.int64(), "mapped": pa.bool_(), "scanned": pa.bool_()}
+    all_places = _rows(places, place_types)
+    fact_types = {name: pa.int64() for name in ("volume_bit", *(f"{axis}_{kind}" for axis in grouped for kind in ("bit", "possible")))}
+    numbers = {name: pa.int32() for name in ("a", "v", "class_no", "user_error", "user_error_order", "ransomware", "system_failure", "facility_outage")}
+    return {
+        "pair_facts": _rows(facts, numbers | {"is_self": pa.bool_()} | fact_types),
+        "pair_places": all_places,
+        "pair_list": _rows([row for row in places if row["scanned"] and volume_is_scanned(inputs, row["a"])], place_types),
+    }
+
+
+def volume_is_scanned(inputs: Inputs, v: int) -> bool:
+    """Whether the volume of that number has a good scan."""
+    return list(inputs.config.volumes)[v] in inputs.scans
+
+
+def _bits(near: Sequence[str], groups: Mapping[str, int | None]) -> dict[str, tuple[int, int]]:
+    """Of each volume: the bit of its group (0 = unknown), and the bit it could add: its group's, or one of its own."""
+    leader = {groups[name]: place for place, name in reversed(list(enumerate(near)))}
+    known = {name: 0 if groups[name] is None else 1 << leader[groups[name]] for name in near}
+    return {name: (known[name], known[name] or 1 << place) for place, name in enumerate(near)}
+
+
+def _order(reason: str | None) -> int | None:
+    return None if reason is None else REASONS.index(reason)
+
+
+def _rows(rows: list[dict[str, Any]], types: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+    given = dict(types or {})
+    if not rows:
+        return pa.schema(list(given.items())).empty_table()
+    inferred = pa.Table.from_pylist(rows).schema
+    return pa.Table.from_pylist(rows, pa.schema([(field.name, given.get(field.name, field.type)) for field in inferred]))

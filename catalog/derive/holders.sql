@@ -1,0 +1,31 @@
+/* The file of each protecting volume that stands for a content, by asset volume, and how many files hold it there. */
+SELECT
+    a,
+    v,
+    digest,
+    entry_id,
+    size_bytes,
+    modified_at,
+    carried,
+    digest_read,
+    digested_at,
+    files
+FROM (
+    SELECT
+        p.a,
+        b.v,
+        b.digest,
+        b.entry_id,
+        b.size_bytes,
+        b.modified_at,
+        b.carried,
+        b.digest_read,
+        b.digested_at,
+        count(*) OVER (PARTITION BY p.a, b.v, b.digest) AS files,
+        row_number() OVER (PARTITION BY p.a, b.v, b.digest ORDER BY b.carried, b.digested_at DESC, b.dir_no, b.name) AS place
+    FROM items AS b
+    INNER JOIN pair_list AS p ON b.v = p.v
+    LEFT JOIN own_copies AS o ON p.a = o.a AND b.v = o.v AND b.entry_id = o.entry_id
+    WHERE b.digest IS NOT NULL AND b.size_bytes > 0 AND o.a IS NULL
+) AS ranked
+WHERE place = 1

@@ -1,0 +1,18 @@
+/* Files of archive volumes whose content no volume holds that they may protect: their home is the archive. */
+SELECT
+    i.v,
+    i.entry_id
+FROM items AS i
+INNER JOIN volume_facts AS f ON i.v = f.v AND f.role = 'archive'
+WHERE
+    NOT EXISTS (
+        SELECT 1
+        FROM path_matches AS m
+        WHERE m.v = i.v AND m.copy_entry_id = i.entry_id AND m.found IN ('content', 'empty', 'metadata') AND m.a <> i.v
+    )
+    AND NOT EXISTS (
+        SELECT 1
+        FROM pair_list AS p
+        INNER JOIN items AS held ON p.a = held.v
+        WHERE p.v = i.v AND held.digest = i.digest AND i.size_bytes > 0
+    )

@@ -1,0 +1,54 @@
+/* One narrow row a regular file: what matching needs, in numbers. */
+SELECT
+    e.v,
+    e.entry_id,
+    d.dir_no,
+    e.name,
+    e.size_bytes,
+    e.modified_at,
+    s.fs_no,
+    e.inode,
+    e.link_count,
+    e.class_no,
+    e.excepted,
+    e.potential,
+    e.carried_from IS NOT NULL AS carried,
+    coalesce(k.digest, p.digest, e.digest) AS digest,
+    coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
+    CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN coalesce(k.digested_at, p.digested_at, e.scanned_at) END AS digested_at,
+    coalesce(k.sample, p.sample) AS sample,
+    coalesce(b.first_seen_at, e.scanned_at) AS first_seen_at,
+    coalesce(greatest(e.trusted_modified_at, e.trusted_changed_at), b.first_seen_at, e.scanned_at) AS changed_for_absence,
+    greatest(
+        coalesce(greatest(e.trusted_modified_at, e.trusted_changed_at), b.first_seen_at, e.scanned_at),
+        CASE WHEN coalesce(b.first_seen_at, e.scanned_at) > e.first_scanned_at THEN coalesce(b.first_seen_at, e.scanned_at) END
+    ) AS changed_since,
+    CASE
+        WHEN e.accessed_at BETWEEN k.read_started_at - INTERVAL 1 SECOND AND k.read_finished_at + INTERVAL 1 SECOND THEN k.accessed_before_at
+        ELSE e.trusted_accessed_at
+    END AS accessed_at
+FROM labelled AS e
+INNER JOIN dirs AS d ON e.dir = d.dir
+LEFT JOIN file_systems AS s ON e.fs_id = s.fs_id
+LEFT JOIN known AS k
+    ON
+        e.volume = k.volume
+        AND e.inode = k.inode
+        AND e.fs_id = k.fs_id
+        AND e.size_bytes = k.size_bytes
+        AND e.modified_at IS NOT DISTINCT FROM k.modified_at
+        AND e.modified_ns IS NOT DISTINCT FROM k.modified_ns
+        AND e.changed_at IS NOT DISTINCT FROM k.changed_at
+        AND e.changed_ns IS NOT DISTINCT FROM k.changed_ns
+        AND e.created_at IS NOT DISTINCT FROM k.created_at
+LEFT JOIN known_paths AS p
+    ON
+        e.inode IS NULL
+        AND e.volume = p.volume
+        AND e.dir = p.dir
+        AND e.name = p.name
+        AND e.size_bytes = p.size_bytes
+        AND e.modified_at IS NOT DISTINCT FROM p.modified_at
+        AND e.modified_ns IS NOT DISTINCT FROM p.modified_ns
+        AND e.changed_at IS NOT DISTINCT FROM p.changed_at
+LEFT JOIN seen_before AS b ON e.v = b.v AND d.dir_no = b.dir_no AND e.name = b.name

@@ -1,0 +1,28 @@
+/* What each volume says in each signature: usable (0 no, 1 unknown, 2 yes) with the order of its reason, and the conditions of the threats. */
+SELECT
+    s.signature_no,
+    f.v,
+    t.state,
+    t.usable,
+    t.reason_order AS usable_order,
+    f.user_error,
+    f.user_error_order,
+    f.ransomware,
+    f.system_failure,
+    f.facility_outage,
+    f.volume_bit,
+    f.device_bit,
+    f.device_possible,
+    f.system_bit,
+    f.system_possible,
+    f.site_bit,
+    f.site_possible,
+    f.media_bit,
+    f.media_possible
+FROM signatures AS s
+INNER JOIN pair_facts AS f ON s.a = f.a AND s.class_no = f.class_no AND NOT f.is_self
+INNER JOIN pair_places AS p ON f.a = p.a AND f.v = p.v
+INNER JOIN states AS t
+    ON
+        t.state
+        = (CASE p.word WHEN 0 THEN s.word_0 WHEN 1 THEN s.word_1 WHEN 2 THEN s.word_2 ELSE s.word_3 END // p.power) % 16

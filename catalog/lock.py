@@ -1,0 +1,47 @@
+"""A lock on one thing of a catalog that dies with its process."""
+
+import datetime
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from catalog.errors import LockedError
+
+
+@contextmanager
+def hold(root: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a name in a catalog until the block ends. Raises LockedError that says who holds it.
+
+    A flock(2) on a file that is never removed: the kernel lets go of it when the process ends, however it ends.
+    """
+    file = root / ".locks" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockedError(f"{root}: {name} is locked by {_holder(descriptor)}; wait for it to end") from error
+        _sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor: int) -> None:
+    started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started_at": started}).encode()
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text, 0)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return f"process {holder['pid']} on {holder['host']} since {holder['started_at']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"  # it has taken the lock and not yet signed it
