@@ -127,7 +127,7 @@ def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None
         _write(connection, root, name, partition, app_id)
     connection.execute("DROP TABLE outcomes; DROP TABLE items; DROP TABLE evidence")
     written = table.files(root, "files", snapshot_id=[new.snapshot_id])
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS SELECT * FROM {_parquet(written, FILES)}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS SELECT * FROM {parquet(written, FILES)}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{new.as_of.isoformat(' ')}' AS as_of")
     connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
     for step in ("dir_sums", "dir_names", "folders", "key_sums"):
@@ -149,17 +149,17 @@ def _write(connection: "DuckDBPyConnection", root: Path, name: str, partition: d
 def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
     entry_files = [path for paths in snapshot.snapshot_files(root, new).values() for path in paths]
     schema = ENTRIES.append(pa.field("volume", pa.string()))
-    connection.execute(f"CREATE TEMP VIEW entries AS SELECT * FROM {_parquet(entry_files, schema, 'scan_id', 'volume')}")
+    connection.execute(f"CREATE TEMP VIEW entries AS SELECT * FROM {parquet(entry_files, schema, 'scan_id', 'volume')}")
     digest_files = table.files(root, "digests", new.versions.get("digests"))
-    connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {_parquet(digest_files, TABLES['digests'])}")
+    connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {parquet(digest_files, TABLES['digests'])}")
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
     problems = TABLES["problems"].append(pa.field("volume", pa.string()))
-    connection.execute(f"CREATE TEMP VIEW problem_rows AS SELECT volume, path FROM {_parquet(problem_files, problems, 'scan_id', 'volume')}")
+    connection.execute(f"CREATE TEMP VIEW problem_rows AS SELECT volume, path FROM {parquet(problem_files, problems, 'scan_id', 'volume')}")
     before = table.files(root, "files", snapshot_id=[new.previous_id]) if new.previous_id else []
-    connection.execute(f"CREATE TEMP VIEW files_before AS SELECT volume, dir, name, first_seen_at FROM {_parquet(before, FILES)}")
+    connection.execute(f"CREATE TEMP VIEW files_before AS SELECT volume, dir, name, first_seen_at FROM {parquet(before, FILES)}")
 
 
-def _parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
+def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
     """A table expression over Parquet files; over none, an empty one with the columns of the schema."""
     if not files:
         columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in schema)

@@ -1,0 +1,168 @@
+"""A locked, read-only DuckDB connection whose views are one snapshot."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from catalog import derive, domains, snapshot, table
+from catalog.schema import DERIVED, ENTRIES, TABLES, VOLUMES
+from catalog.snapshot import ScanRow, Snapshot
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_WITH_PATH = {"files", "duplicate_groups", "copies"}
+
+
+def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memory_limit: str | None = None, threads: int | None = None) -> "DuckDBPyConnection":
+    """A connection with the views of docs/architecture.md; `files_before` are the files of `against`, by default of the previous snapshot.
+
+    No file outside the catalog can be read through it and no setting changed; a query is still to be held against `predicate.select`,
+    for COPY could write into the catalog. Derived rows that an older snapshot lacks are derived again first.
+    """
+    derive.ensure(root, wanted)
+    earlier = against or _previous(root, wanted)
+    if earlier is not None:
+        derive.ensure(root, earlier)
+    connection = _open(root, memory_limit, threads)
+    _create_stored(connection, root, wanted, earlier)
+    _create_small(connection, root, wanted)
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    return connection
+
+
+def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
+    """One row a volume of the snapshot's configuration, see `schema.VOLUMES`."""
+    known = snapshot.scans(root, wanted.versions.get("scans"))
+    good = {scan.volume: scan for scan in known if wanted.scans.get(scan.volume) == scan.scan_id}
+    effective = domains.effective(wanted.config, {name: scan.device for name, scan in good.items()})
+    rows = []
+    for position, (name, volume) in enumerate(wanted.config.volumes.items()):
+        domain = effective[name]
+        row: dict[str, Any] = {
+            "position": position,
+            "volume": name,
+            "kind": volume.kind,
+            "url": volume.url,
+            "role": volume.role,
+            "systems": sorted(domain.systems),
+            "sites": sorted(domain.sites),
+            "admins": sorted(domain.admins),
+            "devices": sorted(domain.devices),
+            "domain_sources": json.dumps(dict(domain.sources)),
+            "media": volume.media,
+            "access": volume.access,
+            "immutability": volume.immutability,
+            "immutable_until": volume.immutable_until,
+            "keeps_versions_days": None if volume.keeps_versions is None else volume.keeps_versions / 86400,
+            "cost_per_tib_month": volume.cost_per_tib_month,
+            "currency": wanted.config.catalog.currency,
+        }
+        rows.append(row | _scan_columns(good.get(name), [scan for scan in known if scan.volume == name]))
+    return pa.Table.from_pylist(rows, VOLUMES)
+
+
+def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow]) -> dict[str, Any]:
+    failed = known[-1] if known and known[-1].state == "failed" else None
+    failure = {"last_error": failed.error if failed else None, "last_failed_at": failed.started_at if failed else None}
+    if good is None:
+        return {"state": "failed" if failed else "never_scanned"} | failure
+    names = ("state", "scan_id", "finished_at", "entries", "files", "bytes", "problems", "carried_entries", "clock", "capacity_bytes", "free_bytes")
+    return {name: getattr(good, name) for name in names} | {"scanned_at": good.started_at} | failure
+
+
+def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBPyConnection":
+    import duckdb
+
+    settings: dict[str, str | bool | int | float | list[str]] = {"allowed_directories": [str(root.absolute())]}
+    if memory_limit is not None:
+        settings["memory_limit"] = memory_limit
+    if threads is not None:
+        settings["threads"] = threads
+    return duckdb.connect(config=settings)
+
+
+def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
+    entries = [path for paths in snapshot.snapshot_files(root, wanted).values() for path in paths]
+    columns = ENTRIES.append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
+    _view(connection, "entries", f"SELECT *, dir || name AS path FROM {derive.parquet(entries, columns, 'scan_id', 'volume')}")
+    for name in DERIVED:
+        ids = [wanted.snapshot_id] if name != "history" else [s.snapshot_id for s in snapshot.snapshots(root) if s.as_of <= wanted.as_of]
+        path = ", dir || name AS path" if name in _WITH_PATH else ""
+        hive = ("snapshot_id",) if name == "history" else ()
+        schema = TABLES[name].append(pa.field("snapshot_id", pa.string())) if hive else TABLES[name]
+        _view(connection, name, f"SELECT *{path} FROM {derive.parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}")
+    _view(connection, "assets", "SELECT * FROM files WHERE is_asset")
+    before = table.files(root, "files", snapshot_id=[earlier.snapshot_id]) if earlier else []
+    _view(connection, "files_before", f"SELECT *, dir || name AS path FROM {derive.parquet(before, TABLES['files'])}")
+    problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
+    columns = TABLES["problems"].append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
+    _view(connection, "problems", f"SELECT * FROM {derive.parquet(problems, columns, 'scan_id', 'volume')}")
+    digests = table.files(root, "digests", wanted.versions.get("digests"))
+    _view(connection, "digests", f"SELECT *, dir || name AS path FROM {derive.parquet(digests, TABLES['digests'])}")
+
+
+def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot) -> None:
+    known = [s for s in snapshot.snapshots(root) if (s.as_of, s.snapshot_id) <= (wanted.as_of, wanted.snapshot_id)]
+    of_snapshots = [{"snapshot_id": s.snapshot_id, "as_of": s.as_of, "complete": s.complete, "previous_snapshot_id": s.previous_id} for s in known]
+    stamps = pa.schema([("snapshot_id", pa.string()), ("as_of", pa.timestamp("us")), ("complete", pa.bool_()), ("previous_snapshot_id", pa.string())])
+    small = {
+        "volumes": volume_rows(root, wanted),
+        "scans": table.read(root, "scans", version=wanted.versions.get("scans")),
+        "snapshots": pa.Table.from_pylist(of_snapshots, stamps),
+        "snapshot": pa.Table.from_pylist(of_snapshots[-1:], stamps),
+        "classes": _class_rows(root, wanted),
+        "exceptions": _exception_rows(wanted),
+    }
+    for name, rows in small.items():
+        connection.register("small_table", rows)
+        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM small_table")
+        connection.unregister("small_table")
+
+
+def _class_rows(root: Path, wanted: Snapshot) -> pa.Table:
+    imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in wanted.label_tables.items()}
+    rows = []
+    for position, name in enumerate(derive.labels.class_names(wanted.config, imported)):
+        data_class = wanted.config.data_class(name)
+        rows.append(
+            {
+                "position": position,
+                "data_class": name,
+                **{key: getattr(data_class, key) for key in ("copies", "systems", "sites", "media", "offline_or_immutable", "min_verification_level")},
+                "max_copy_age_days": _days(data_class.max_copy_age),
+                "max_verification_age_days": _days(data_class.max_verification_age),
+                "retention_days": _days(domains.retention(data_class)),
+                "accept_declared": data_class.accept_declared,
+                "waive": list(data_class.waive),
+            }
+        )
+    numbers = ("position", "copies", "systems", "sites", "media", "offline_or_immutable", "min_verification_level")
+    days = ("max_copy_age_days", "max_verification_age_days", "retention_days")
+    types = {name: pa.int32() for name in numbers} | {name: pa.float64() for name in days} | {"waive": pa.list_(pa.string())}
+    return pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.bool_() if name == "accept_declared" else pa.string())) for name in rows[0]]))
+
+
+def _exception_rows(wanted: Snapshot) -> pa.Table:
+    rows = [
+        {"position": n, "where": e.where, "reason": e.reason, "owner": e.owner, "approver": e.approver, "until": e.until, "controls": list(e.controls or ())}
+        for n, e in enumerate(wanted.config.exceptions)
+    ]
+    texts = ("where", "reason", "owner", "approver")
+    fields = [("position", pa.int32()), *((name, pa.string()) for name in texts), ("until", pa.date32()), ("controls", pa.list_(pa.string()))]
+    return pa.Table.from_pylist(rows, pa.schema(fields))
+
+
+def _days(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 86400
+
+
+def _previous(root: Path, wanted: Snapshot) -> Snapshot | None:
+    return next((s for s in snapshot.snapshots(root) if s.snapshot_id == wanted.previous_id), None)
+
+
+def _view(connection: "DuckDBPyConnection", name: str, query: str) -> None:
+    connection.execute(f"CREATE VIEW {name} AS {query}")
