@@ -1,0 +1,165 @@
+"""Which files are worth reading: questions over the newest scans of all volumes, answered in the order in which storage likes to be read."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Literal, Self
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog import table
+from catalog.config import Catalog
+from catalog.schema import DIGESTS
+from catalog.snapshot import ScanRow
+from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, UNKNOWN, Request
+
+CHUNK_FILES = 1024  # a reader's portion: at most so many files, or bytes to read
+CHUNK_BYTES = 16 * 1024 * 1024
+_BATCH_ROWS = 8 * 2048
+_MEMORY = "1GiB"
+_KNOWN_ONLY_AFTER_READING = ("digest", "sample", "read_started_at", "digested_at", "bytes_read")
+_COLUMNS = [name for name in DIGESTS.names if name not in _KNOWN_ONLY_AFTER_READING]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A volume that can be read now, and how: all its files, or those that match. `fresh` = it was just scanned."""
+
+    scan: ScanRow
+    folder: Path
+    mode: Literal["match", "all"]
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many files a question asks for, and how many of these are known; those to read (hard links once), with their bytes."""
+
+    files: int
+    carried: int
+    wanted: int
+    wanted_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Files of one scan that one reader gets at once. `rows` has the columns of `schema.DIGESTS` that an entry gives, and `whole`."""
+
+    place: Place
+    rows: pa.RecordBatch
+    request: Request
+
+
+class Candidates:
+    """Questions over the newest scans, on a connection of its own that is closed when the block ends. Changes nothing."""
+
+    def __init__(self, root: Path, settings: Catalog, scans: Mapping[str, ScanRow], places: Mapping[str, Place]) -> None:
+        """Compare the files of all `scans`, to read those of `places`."""
+        self._root, self._scans, self._places = root, scans, places
+        self._spill = TemporaryDirectory(prefix=".spill-", dir=root, ignore_cleanup_errors=True)
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": f"{settings.memory_limit}B" if settings.memory_limit else _MEMORY,
+                "threads": settings.threads or len(os.sched_getaffinity(0)),
+                "temp_directory": self._spill.name,
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        modes = {"volume": list(self._places), "mode": [place.mode for place in self._places.values()]}
+        self._connection.register("volumes", pa.table(modes))
+        self._connection.execute("SET VARIABLE small_bytes = $1", [SMALL_BYTES])
+        self._source("entries", self._scans.values())
+        self._source("problems", [place.scan for place in self._places.values()])
+        self._view("files", "files")
+        self._view("failed", "failed")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.close()
+        self._spill.cleanup()
+
+    def find(self, question: Literal["asked", "sampled"]) -> Found:
+        """Ask over all that is known now: 'asked' are the files that the modes want, 'sampled' the large ones that their samples do not part."""
+        self._source("digests")
+        self._view("known", "known")
+        self._view("asked", question)
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
+        return Found(*self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()[0])
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
+        question = f"SELECT {', '.join(_COLUMNS)}, whole FROM wanted WHERE volume = $1 AND is_first AND NOT has_failed ORDER BY fs_id, dir, inode, name"
+        for volume, place in self._places.items():
+            for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
+                yield from _portions(place, batch)
+
+    def _source(self, name: str, scans: Iterable[ScanRow] | None = None) -> None:
+        """A view of a table, or of its part that belongs to some scans."""
+        found = [table.files(self._root, name)] if scans is None else [table.files(self._root, name, scan_id=[s.scan_id], volume=[s.volume]) for s in scans]
+        paths = [path for part in found for path in part]
+        if not paths:
+            self._connection.register(name, table.stored_schema(name).empty_table())
+            return
+        self._connection.execute(f"SET VARIABLE {name}_paths = $1", [paths])
+        source = f"read_parquet(getvariable('{name}_paths'), hive_partitioning = true, hive_types_autocast = false)"
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {source}")
+
+    def _view(self, name: str, question: str) -> None:
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_sql(question)}")
+
+
+def _sql(name: str) -> str:
+    return Path(__file__).with_name(f"digest_{name}.sql").read_text("utf-8")
+
+
+def _portions(place: Place, batch: pa.RecordBatch) -> Iterator[Chunk]:
+    """A batch cut so that no portion is long to read, but for single large files."""
+    sizes = np.where(batch["whole"].to_numpy(zero_copy_only=False), batch["size_bytes"].to_numpy(), 2 * SAMPLE_BYTES)
+    read_before = np.concatenate([[0], np.cumsum(sizes)])
+    start = 0
+    while start < batch.num_rows:
+        within = int(np.searchsorted(read_before, read_before[start] + CHUNK_BYTES, "right")) - 1
+        end = max(start + 1, min(start + CHUNK_FILES, within))
+        rows = batch.slice(start, end - start)
+        yield Chunk(place, rows, _request(place, rows))
+        start = end
+
+
+def _request(place: Place, rows: pa.RecordBatch) -> Request:
+    dirs, names = rows["dir"], rows["name"]
+    changes = pc.not_equal(dirs.slice(1), dirs.slice(0, len(dirs) - 1)).to_numpy(zero_copy_only=False)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(dirs)]])
+    _, offsets, data = names.buffers()
+    places = np.frombuffer(offsets, np.int32)[names.offset : names.offset + len(names) + 1]
+    fingerprints = np.empty((len(names), 4), np.int64)
+    fingerprints[:, 0] = rows["inode"].fill_null(UNKNOWN).to_numpy()
+    fingerprints[:, 1] = rows["size_bytes"].to_numpy()
+    fingerprints[:, 2] = _nanoseconds(rows["modified_at"], rows["modified_ns"])
+    fingerprints[:, 3] = _nanoseconds(rows["changed_at"], rows["changed_ns"])
+    return Request(
+        root=os.fsencode(place.folder),
+        dirs=[text.encode() for text in dirs.take(pa.array(starts[:-1])).to_pylist()],
+        counts=np.diff(starts).tolist(),
+        name_offsets=(places - places[0]).tobytes(),
+        name_bytes=data[int(places[0]) : int(places[-1])].to_pybytes(),
+        fingerprints=fingerprints.tobytes(),
+        whole=rows["whole"].to_numpy(zero_copy_only=False).tobytes(),
+    )
+
+
+def _nanoseconds(microseconds: pa.Array, rest: pa.Array) -> npt.NDArray[np.int64]:
+    """Nanoseconds since 1970, modulo 2**64; UNKNOWN where there is no time."""
+    with np.errstate(over="ignore"):
+        found = microseconds.cast(pa.int64()).fill_null(0).to_numpy() * 1000 + rest.fill_null(0).to_numpy()
+    found[microseconds.is_null().to_numpy(zero_copy_only=False)] = UNKNOWN
+    return np.asarray(found, np.int64)

@@ -1,0 +1,202 @@
+"""Digests: reads what could have a copy, each file once, and keeps what was read with the fingerprint for which it holds."""
+
+import datetime
+import errno
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import scanners
+from catalog import snapshot, table
+from catalog.config import Config
+from catalog.errors import UnreachableError
+from catalog.schema import DIGESTS, PROBLEMS
+from catalog.snapshot import ScanRow
+from scanners.candidates import Candidates, Chunk, Found, Place
+from scanners.readers import Readers
+from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
+
+Mode = Literal["off", "match", "all"]
+
+GROUP_FILES = 65536  # a commit: at most so many files, or so long
+GROUP_SECONDS = 10.0
+_FEW_FILES = 500  # so little that no process is started for it
+_FEW_BYTES = 8 * 1024 * 1024
+_TICK_US = 10_000  # an access time may be a tick of the kernel's clock before the access
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class DigestCounts:
+    """What a run found and did so far.
+
+    `files` are those that the modes ask for, every name of a hard-linked file among them; `carried` of these are known
+    already. `wanted` files with `wanted_bytes` to read were found so far, a hard-linked file once; `read` of them, with
+    `bytes_read`, were read (large files perhaps twice: first a sample, then whole), `problems` could not be.
+    """
+
+    files: int = 0
+    carried: int = 0
+    wanted: int = 0
+    wanted_bytes: int = 0
+    read: int = 0
+    bytes_read: int = 0
+    problems: int = 0
+
+
+def digest(
+    root: Path,
+    config: Config,
+    *,
+    mode: Mode | None = None,
+    volumes: Sequence[str] | None = None,
+    now: Callable[[], datetime.datetime],
+    workers: int | None = None,
+    progress: Callable[[DigestCounts], None] | None = None,
+) -> DigestCounts:
+    """Read what the modes ask for and append it to `digests`, in groups: an interrupted run goes on where it stopped.
+
+    `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
+    files that match, if their root can be read now. `now` gives naive UTC. What cannot be read, or changes while it is read, becomes a
+    row of `problems` under the scan that saw it. Reads storage, changes only the catalog.
+    """
+    scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
+    fresh = set(scans if volumes is None else volumes)
+    places = {} if mode == "off" else _places(config, scans, fresh, mode)
+    counts = DigestCounts()
+    if not places:
+        return counts
+    with Candidates(root, config.catalog, scans, places) as candidates, _Results(root, now) as results:
+        for question in ("asked", "sampled"):
+            found = candidates.find(question)
+            if question == "asked":
+                counts = replace(counts, files=found.files, carried=found.carried)
+            counts = replace(counts, wanted=counts.wanted + found.wanted, wanted_bytes=counts.wanted_bytes + found.wanted_bytes)
+            for chunk, reply in _read(candidates.chunks(), found, workers or config.catalog.threads or len(os.sched_getaffinity(0))):
+                read, problems = results.add(chunk, reply)
+                counts = replace(counts, read=counts.read + read, bytes_read=counts.bytes_read + reply.bytes_read, problems=counts.problems + problems)
+                if progress:
+                    progress(counts)
+            results.flush()
+    return counts
+
+
+def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode: Mode | None) -> dict[str, Place]:
+    """The volumes that may be read, and can be: the file system that was scanned must be there."""
+    places = {}
+    for name, scan in scans.items():
+        declared = config.volumes[name]
+        own = declared.digest or ("all" if declared.access == "offline" else "match")
+        wanted = (mode or own) if name in fresh else "off" if own == "off" else "match"
+        if wanted != "off" and scanners.load(declared.kind).CAPABILITIES.local_files and _is_there(config, scan):
+            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted, name in fresh)
+    return places
+
+
+def _is_there(config: Config, scan: ScanRow) -> bool:
+    scanner = scanners.connect(config, scan.volume)
+    try:
+        return scanner.probe().fs_id == scan.root_fs_id
+    except UnreachableError:
+        return False  # a shelved medium: what is unknown stays unknown
+    finally:
+        scanner.close()
+
+
+def _read(chunks: Iterator[Chunk], found: Found, workers: int) -> Iterator[tuple[Chunk, Reply]]:
+    """Read chunks in processes, or here where there is little to read."""
+    if found.wanted <= _FEW_FILES and found.wanted_bytes <= _FEW_BYTES:
+        yield from ((chunk, read_files(chunk.request)) for chunk in chunks)
+        return
+    with Readers[Chunk](workers) as readers:
+        yield from readers.replies((chunk, chunk.request) for chunk in chunks)
+
+
+class _Results:
+    """Rows for `digests` and `problems`, committed in groups, also when the block ends by an error: what was read is kept."""
+
+    def __init__(self, root: Path, now: Callable[[], datetime.datetime]) -> None:
+        self._root, self._now = root, now
+        self._rows: list[pa.Table] = []
+        self._problems: dict[Place, list[tuple[object, ...]]] = {}
+        self._count, self._since = 0, time.monotonic()
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.flush()
+        finally:
+            self._writer.shutdown()
+
+    def add(self, chunk: Chunk, reply: Reply) -> tuple[int, int]:
+        """Take what was read of a chunk; gives the number of files that were read, and of problems."""
+        rows = _rows(chunk, reply, self._now())
+        problems = [problem for problem in reply.problems if chunk.place.fresh or not _only_outdated(problem)]
+        self._rows.append(rows)
+        self._count += rows.num_rows
+        if problems:
+            paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
+            self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
+        if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
+            self._hand_over()
+        return rows.num_rows, len(problems)
+
+    def flush(self) -> None:
+        """Have all that was taken on disk."""
+        self._hand_over()
+        if self._writing:
+            self._writing.result()
+
+    def _hand_over(self) -> None:
+        """Commit in the background, one group at a time, while the readers go on."""
+        if self._writing:
+            self._writing.result()
+        self._writing = self._writer.submit(_commit, self._root, self._rows, self._problems)
+        self._rows, self._problems, self._count, self._since = [], {}, 0, time.monotonic()
+
+
+def _commit(root: Path, rows: Sequence[pa.Table], problems: Mapping[Place, Sequence[tuple[object, ...]]]) -> None:
+    for place, found in problems.items():
+        columns = zip(*found, strict=True)
+        lines = pa.table([pa.array(column, field.type) for column, field in zip(columns, PROBLEMS, strict=True)], schema=PROBLEMS)
+        table.append(root, "problems", lines, f"digest-{uuid.uuid4().hex}", {"scan_id": place.scan.scan_id, "volume": place.scan.volume})
+    if rows:
+        table.append(root, "digests", pa.concat_tables(rows), f"digest-{uuid.uuid4().hex}")
+
+
+def _rows(chunk: Chunk, reply: Reply, now: datetime.datetime) -> pa.Table:
+    """The rows of `schema.DIGESTS` for the files of a chunk that were read. The reader's monotonic times are set against `now`."""
+    offset_us = (now - _EPOCH) // datetime.timedelta(microseconds=1) - time.monotonic_ns() // 1000
+    ended = np.array([reply.started_ns, *reply.ended_ns], np.int64) // 1000 + offset_us
+    digests, samples = pa.array(reply.digests, pa.binary()), pa.array(reply.samples, pa.binary())
+    given = {name: chunk.rows[name] for name in DIGESTS.names if name in chunk.rows.schema.names}
+    whole = chunk.rows["whole"].to_numpy(zero_copy_only=False)
+    read = {
+        "digest": digests,
+        "sample": samples,
+        "read_started_at": pa.array(ended[:-1] - _TICK_US, pa.timestamp("us")),
+        "digested_at": pa.array(ended[1:], pa.timestamp("us")),
+        "bytes_read": np.where(whole, chunk.rows["size_bytes"].to_numpy(), 2 * SAMPLE_BYTES),
+    }
+    rows = pa.table({**given, **read}).select(DIGESTS.names)
+    return rows.filter(pc.or_(digests.is_valid(), samples.is_valid()))
+
+
+def _only_outdated(problem: Problem) -> bool:
+    """Whether a problem says no more than that the file was changed, moved or removed since a scan that is not of today."""
+    _, stage, _, number = problem
+    return stage == "changed" or number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

@@ -1,0 +1,20 @@
+-- The files of the newest scans whose content can be known, with the fingerprint that a digest holds for.
+SELECT
+    volume,
+    scan_id,
+    dir,
+    name,
+    path_hash,
+    fs_id,
+    coalesce(fs_id, '?' || volume) AS fs_key,
+    inode,
+    created_at,
+    size_bytes,
+    modified_at,
+    modified_ns,
+    changed_at,
+    changed_ns,
+    accessed_at,
+    digest AS attested
+FROM entries
+WHERE type = 'file' AND size_bytes > 0 AND carried_from IS NULL

@@ -1,0 +1,289 @@
+"""Reads the bytes of files below a root: in this process, or as a child that does nothing else and imports nothing heavy."""
+
+import contextlib
+import hashlib
+import itertools
+import marshal
+import os
+import select
+import stat
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+SMALL_BYTES = 64 * 1024  # up to here a file is read whole at once; above it a sample comes first
+SAMPLE_BYTES = 4 * 1024  # of the head, and of the tail
+BUFFER_BYTES = 1024 * 1024
+UNKNOWN = -(2**63)  # stands for a value that the entry does not have
+
+_OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOATIME = getattr(os, "O_NOATIME", 0)
+_KEPT_OPEN = 32  # descriptors of the directories on the way down; deeper ones are opened again for each directory
+LENGTH_BYTES = 8  # before each message
+_STDIN, _STDOUT = 0, 1
+_read = os.read
+
+
+Problem = tuple[int, str, str, int | None]  # file, stage, error, errno
+
+
+class Request(NamedTuple):
+    """Files of one root, in the order in which they are read.
+
+    Names and directories are escaped UTF-8. `fingerprints` holds four int64 a file: inode, size, modified and changed time in
+    ns, modulo 2**64, UNKNOWN where the entry has none. `whole` is one byte a file: 0 = of a large file only the sample.
+    """
+
+    root: bytes
+    dirs: Sequence[bytes]
+    counts: Sequence[int]  # files in each directory
+    name_offsets: bytes  # int32, one more than files
+    name_bytes: bytes
+    fingerprints: bytes
+    whole: bytes
+
+
+class Reply(NamedTuple):
+    """What was read, one item a file. A file with a problem has neither digest nor sample.
+
+    `ended_ns` is of the monotonic clock, which all processes share; a file's reading starts where the one before it ended,
+    that of the first at `started_ns`.
+    """
+
+    started_ns: int
+    ended_ns: list[int]
+    digests: list[bytes | None]
+    samples: list[bytes | None]
+    bytes_read: int
+    problems: list[Problem]
+
+
+class _ChangedError(Exception):
+    """The file is not, or no longer, what the entry says."""
+
+
+def read_files(request: Request, alive: Callable[[], None] = lambda: None) -> Reply:
+    """Digests and samples of files whose fingerprint is the entry's before and after reading. Only reads; access times are kept where allowed.
+
+    `alive` is called now and then within large files; it ends the process or raises where the result is no longer wanted.
+    """
+    names, fingerprints = _names(request), memoryview(request.fingerprints).cast("q").tolist()
+    ended: list[int] = []
+    digests: list[bytes | None] = []
+    samples: list[bytes | None] = []
+    problems: list[Problem] = []
+    total, started = 0, time.monotonic_ns()
+    with _Directories(request.root) as directories:
+        for path, count in zip(request.dirs, request.counts, strict=True):
+            for i in range(len(digests), len(digests) + count):
+                digest = sample = None
+                stage = "open"
+                try:
+                    descriptor = _open(names[i], directories.open(path))
+                    stage = "read"
+                    digest, sample, size = _file(descriptor, fingerprints[4 * i : 4 * i + 4], request.whole[i], alive)
+                    total += size
+                except OSError as error:
+                    problems.append((i, stage, error.strerror or type(error).__name__, error.errno))
+                except _ChangedError as error:
+                    problems.append((i, "changed", str(error), None))
+                digests.append(digest)
+                samples.append(sample)
+                ended.append(time.monotonic_ns())
+    return Reply(started, ended, digests, samples, total, problems)
+
+
+def _file(descriptor: int, fingerprint: list[int], whole: int, alive: Callable[[], None]) -> tuple[bytes | None, bytes | None, int]:
+    """Digest, sample and the number of bytes read of an open file, which is closed. Raises OSError, _ChangedError."""
+    try:
+        inode, size, modified, changed = fingerprint
+        before = os.fstat(descriptor)
+        if (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (inode, size, modified, changed):
+            _compare(before, inode, size, modified, changed)
+        digest = sample = None
+        if size <= SMALL_BYTES:
+            data = _read(descriptor, size + 1)
+            if len(data) != size:
+                data = _rest(descriptor, data, size)
+            digest = hashlib.sha256(data).digest()
+        elif whole:
+            digest, sample = _whole(descriptor, size, alive)
+        else:
+            sample = _sample(descriptor, size)
+        after = os.fstat(descriptor)
+        if after.st_mtime_ns != before.st_mtime_ns or after.st_ctime_ns != before.st_ctime_ns or after.st_size != size:
+            _changed_while_read()
+        return digest, sample, size if digest else 2 * SAMPLE_BYTES
+    finally:
+        os.close(descriptor)
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer packed requests until their end; ends at once when nobody reads the replies any more."""
+    while length := requests.read(LENGTH_BYTES):
+        packed = requests.read(int.from_bytes(length, "little"))
+        request = Request(*marshal.loads(packed))  # noqa: S302 -- from our own parent process
+        replies.write(pack(read_files(request, _end_with_the_driver)))
+        replies.flush()
+
+
+def pack(message: tuple[Any, ...]) -> bytes:
+    """A message with its length before it."""
+    data = marshal.dumps(tuple(message))
+    return len(data).to_bytes(LENGTH_BYTES, "little") + data
+
+
+def unpack_reply(data: bytes) -> Reply:
+    """The reply of a message without its length."""
+    return Reply(*marshal.loads(data))  # noqa: S302 -- from our own child process
+
+
+def _names(request: Request) -> list[bytes]:
+    offsets, data = memoryview(request.name_offsets).cast("i").tolist(), request.name_bytes
+    names = [data[start:end] for start, end in itertools.pairwise(offsets)]
+    return [_raw(name) for name in names] if b"\\" in data else names
+
+
+def _raw(escaped: bytes) -> bytes:
+    from catalog.names import unescape
+
+    return unescape(escaped.decode()) if b"\\" in escaped else escaped
+
+
+def _open(name: bytes, folder: int) -> int:
+    try:
+        return os.open(name, _OPEN_FILE | _NOATIME, dir_fd=folder)
+    except PermissionError:  # only the owner may keep the access time: open(2), O_NOATIME
+        return os.open(name, _OPEN_FILE, dir_fd=folder)
+
+
+def _compare(found: os.stat_result, inode: int, size: int, modified: int, changed: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _ChangedError("is no longer a regular file")
+    if found.st_size != size:
+        raise _ChangedError("has another size than at the scan")
+    for now, then, what in (
+        (found.st_ino, inode, "is another file than"),
+        (found.st_mtime_ns, modified, "was written since"),
+        (found.st_ctime_ns, changed, "was changed since"),
+    ):
+        if then != UNKNOWN and (now - then) % 2**64:
+            raise _ChangedError(f"{what} at the scan")
+
+
+def _changed_while_read() -> None:
+    raise _ChangedError("changed while it was read")
+
+
+def _rest(descriptor: int, data: bytes, size: int) -> bytes:
+    """The whole content after a short read. Raises _ChangedError where it has another length."""
+    while len(data) <= size and (more := _read(descriptor, size + 1 - len(data))):
+        data += more
+    if len(data) != size:
+        _changed_while_read()
+    return data
+
+
+def _sample(descriptor: int, size: int) -> bytes:
+    parts = _exactly(descriptor, 0), _exactly(descriptor, size - SAMPLE_BYTES)
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _exactly(descriptor: int, offset: int) -> bytes:
+    data = os.pread(descriptor, SAMPLE_BYTES, offset)
+    while len(data) < SAMPLE_BYTES:
+        more = os.pread(descriptor, SAMPLE_BYTES - len(data), offset + len(data))
+        if not more:
+            _changed_while_read()
+        data += more
+    return data
+
+
+def _whole(descriptor: int, size: int, alive: Callable[[], None]) -> tuple[bytes, bytes]:
+    """Digest and sample of a large file in bounded memory. Raises _ChangedError where it has another length."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    content, sampled, tail, total = hashlib.sha256(), hashlib.sha256(), b"", 0
+    while data := _read(descriptor, BUFFER_BYTES):
+        content.update(data)
+        if total < SAMPLE_BYTES:
+            sampled.update(data[: SAMPLE_BYTES - total])
+        tail = data[-SAMPLE_BYTES:] if len(data) >= SAMPLE_BYTES else (tail + data)[-SAMPLE_BYTES:]
+        total += len(data)
+        if total > size:
+            break
+        if not total % (64 * BUFFER_BYTES):
+            alive()
+    if total != size:
+        _changed_while_read()
+    sampled.update(tail)
+    return content.digest(), sampled.digest()
+
+
+class _Directories:
+    """Descriptors of directories below a root, reached name by name, none through a link."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._way: list[tuple[bytes, int]] = []  # from the root down, at most _KEPT_OPEN
+        self._path: bytes | None = None  # of the directory that is open for its files
+        self._descriptor = -1
+        self._last: tuple[bytes, int] | None = None  # a deeper one, open for the files of one directory
+
+    def __enter__(self) -> "_Directories":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(0)
+
+    def open(self, path: bytes) -> int:
+        """The descriptor of an escaped directory, valid until the next call. Raises OSError."""
+        if path != self._path:
+            self._path = None
+            self._descriptor = self._go(path)
+            self._path = path
+        return self._descriptor
+
+    def _go(self, path: bytes) -> int:
+        parts = [self._root, *(_raw(part) for part in path.split(b"/")[:-1])]
+        same = 0
+        for (name, _), part in zip(self._way, parts, strict=False):
+            if name != part:
+                break
+            same += 1
+        self._leave(same)
+        for part in parts[same:]:
+            self._step(part)
+        return self._last[1] if self._last else self._way[-1][1]
+
+    def _step(self, name: bytes) -> None:
+        above = self._last or (self._way[-1] if self._way else None)
+        descriptor = os.open(name, _OPEN_DIR | os.O_NOFOLLOW, dir_fd=above[1]) if above else os.open(name, _OPEN_DIR)
+        if len(self._way) < _KEPT_OPEN:
+            self._way.append((name, descriptor))
+            return
+        if self._last:
+            os.close(self._last[1])
+        self._last = (name, descriptor)
+
+    def _leave(self, keep: int) -> None:
+        if self._last:
+            os.close(self._last[1])
+            self._last = None
+        while len(self._way) > keep:
+            os.close(self._way.pop()[1])
+
+
+def _end_with_the_driver() -> None:
+    watched = select.poll()
+    watched.register(_STDIN, 0)
+    if any(event & (select.POLLHUP | select.POLLERR) for _, event in watched.poll(0)):
+        os._exit(1)  # the driver was killed: nobody waits for this
+
+
+if __name__ == "__main__":
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with contextlib.suppress(BrokenPipeError), os.fdopen(_STDIN, "rb") as incoming, os.fdopen(_STDOUT, "wb") as outgoing:
+        serve(incoming, outgoing)
