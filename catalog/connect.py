@@ -77,12 +77,16 @@ def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow]) -> dict[str, A
 def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBPyConnection":
     import duckdb
 
-    settings: dict[str, str | bool | int | float | list[str]] = {"allowed_directories": [str(root.absolute())]}
+    settings: dict[str, str | bool | int | float | list[str]] = {}
     if memory_limit is not None:
         settings["memory_limit"] = memory_limit
     if threads is not None:
         settings["threads"] = threads
-    return duckdb.connect(config=settings)
+    (root / ".tmp").mkdir(exist_ok=True)
+    connection = duckdb.connect(config=settings)
+    folder = str(root.absolute()).replace("'", "''")
+    connection.execute(f"SET temp_directory = '{folder}/.tmp'; SET allowed_directories = ['{folder}/']")
+    return connection
 
 
 def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
