@@ -1,4 +1,4 @@
-"""What the kernel says of mounts: which one a path lies on, and whether its access times can be trusted."""
+"""What the kernel says of mounts: which one a path lies on, and how it keeps access times."""
 
 import os
 import re
@@ -20,15 +20,6 @@ class Mount:
     options: frozenset[str]
 
 
-@dataclass(frozen=True)
-class AccessTimes:
-    """How far access times of a mount tell the last use, and what that means for dormancy."""
-
-    mode: str  # strictatime | relatime | noatime | read-only | remote
-    trusted: bool | None  # None = unknown
-    meaning: str
-
-
 def table(text: str | None = None) -> list[Mount]:
     """Every mount of this process, of the text of a mountinfo file (proc(5)); empty where the system has none."""
     if text is None:
@@ -44,17 +35,17 @@ def of(path: Path, mounts: list[Mount]) -> Mount | None:
     return max(enumerate(holding), key=lambda pair: (len(pair[1].point), pair[0]))[1] if holding else None
 
 
-def access_times(mount: Mount) -> AccessTimes:
-    """What the mount's options mean for access times, see mount(8)."""
+def access_times(mount: Mount) -> tuple[str, str]:
+    """How the mount keeps access times, and what that means for dormancy, see mount(8)."""
     if mount.filesystem.startswith(_REMOTE):
-        return AccessTimes("remote", None, "the server decides on access times; ask it, dormancy may have to go by the modified time")
+        return "remote", "the server decides on access times"
     if "noatime" in mount.options:
-        return AccessTimes("noatime", False, "reading leaves no trace; dormancy goes by the modified time")
+        return "noatime", "reading leaves no trace"
     if "ro" in mount.options:
-        return AccessTimes("read-only", None, "access times stand still while it is mounted read-only; they show use from before only")
+        return "read-only", "access times stand still while it is mounted so"
     if "relatime" in mount.options:
-        return AccessTimes("relatime", True, "a read is recorded at most once in 24 hours; enough for dormancy in days")
-    return AccessTimes("strictatime", True, "every read is recorded")
+        return "relatime", "a read is recorded at most once in 24 hours, enough for dormancy in days"
+    return "strictatime", "every read is recorded"
 
 
 def _mount(line: str) -> Mount:

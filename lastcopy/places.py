@@ -1,65 +1,90 @@
 """Remarks on the places of volumes: whether they are there and readable, what they lie on, whose clock they show."""
 
+import contextlib
 import datetime
 import itertools
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import scanners
 from catalog import domains
 from catalog.config import Config, Volume
+from catalog.errors import LastcopyError
 from catalog.snapshot import ScanRow
 from lastcopy import mounts
 from lastcopy.diagnosis import Remark, escaped, folder
+from scanners import Facts
 
 _LOOKED_AT = 2000  # entries below the root whose times are compared with the host's clock
 _RECENT = datetime.timedelta(hours=1)
 _SKEW = datetime.timedelta(minutes=2)
 
 
-def remarks(config: Config, names: Sequence[str], newest: Mapping[str, ScanRow], now: datetime.datetime) -> list[Remark]:
+@dataclass(frozen=True)
+class Look:
+    """One look at the volumes: what was found, and the facts of those that could be reached, by name."""
+
+    remarks: list[Remark]
+    facts: Mapping[str, Facts]
+
+
+def look(config: Config, names: Sequence[str], newest: Mapping[str, ScanRow], now: datetime.datetime) -> Look:
     """Everything about the places of some volumes. `newest` holds the newest good scan by volume; `now` is aware UTC."""
     known = mounts.table()
-    return [remark for name in names for remark in volume(name, config, newest.get(name), known, now)]
+    seen = {name: _volume(name, config, newest.get(name), known, now) for name in names}
+    facts = {name: found for name, (_, found) in seen.items() if found}
+    return Look([*(remark for found, _ in seen.values() for remark in found), *_contradictions(config, facts)], facts)
 
 
-def volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.Mount], now: datetime.datetime) -> list[Remark]:
-    """Remarks on one volume's place, the first of them on whether it can be reached."""
+def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.Mount], now: datetime.datetime) -> tuple[list[Remark], Facts | None]:
     declared = config.volumes[name]
     place = folder(config, declared)
-    if place is None:
-        return [_kind(name, declared)]
-    reach = _reach(name, declared, place)
-    if reach.state != "ok":
-        return [reach]
-    found = [reach]
-    mount = mounts.of(place, known)
-    if mount:
-        found += [_mount(name, mount), _own_reads(name, mount)]
-    return [*found, _clock(name, place, now), *_scanned(name, scan, now)]
+    reach = _reach(name, declared, place) if place is not None else None
+    if reach and reach.state != "ok":
+        return [reach], None
+    try:
+        facts = _probe(config, name)
+    except LastcopyError as error:
+        return [Remark(name, "reachable", "error", str(error), "correct the url, or mount what belongs there")], None
+    found = [reach or Remark(name, "reachable", "ok", "can be reached"), _same(name, scan, facts)]
+    mount = mounts.of(place, known) if place else None
+    if place and mount:
+        found += [_times(name, mount, facts), _own_reads(name, mount), _clock(name, place, now)]
+    return [*found, _scanned(name, scan, now)], facts
 
 
-def contradictions(config: Config) -> list[Remark]:
+def _probe(config: Config, name: str) -> Facts:
+    with contextlib.closing(scanners.connect(config, name)) as scanner:
+        return scanner.probe()
+
+
+def _contradictions(config: Config, facts: Mapping[str, Facts]) -> list[Remark]:
     """Remarks on volumes that are declared apart and lie together: on one device, or inside one another."""
-    places = {name: place for name, v in config.volumes.items() if (place := folder(config, v)) is not None and place.is_dir()}
     found: list[Remark] = []
-    for (one, here), (two, there) in itertools.combinations(places.items(), 2):
-        inner, outer = _nested(one, here, two, there)
+    for one, two in itertools.combinations(facts, 2):
+        inner, outer = _nested(config, one, two)
         if inner:
             text = f"its root lies inside volume {outer}: neither can protect the other, and files are counted in both"
             found.append(Remark(inner, "nested root", "warning", text, f"exclude it from [volumes.{outer}], or scan only one of them"))
-        elif here.stat().st_dev == there.stat().st_dev:
+        elif _devices(facts[one]) & _devices(facts[two]):
             found += _apart(config, one, two)
     return found
 
 
-def _kind(name: str, declared: Volume) -> Remark:
-    from catalog import extensions
+def _devices(facts: Facts) -> set[str]:
+    return set((facts.device or "").split(",")) - {""}
 
-    available = extensions.names("scanners", defines="class Scanner")
-    if declared.kind in available:
-        return Remark(name, "reachable", "unknown", f"a volume of kind {declared.kind} is looked at when it is scanned", "")
-    return Remark(name, "kind", "error", f"there is no scanner for kind {declared.kind!r}", f"kinds are {', '.join(available)}; a plain path is posix")
+
+def _same(name: str, scan: ScanRow | None, facts: Facts) -> Remark:
+    """Whether the root is on the file system that was scanned last; another one is refused by a scan."""
+    if scan is None or scan.root_fs_id is None or facts.fs_id is None:
+        return Remark(name, "file system", "unknown" if facts.fs_id is None else "ok", f"its identity is {facts.fs_id or 'not told by the storage'}")
+    if scan.root_fs_id == facts.fs_id:
+        return Remark(name, "file system", "ok", f"the same as in the last scan, {facts.fs_id}")
+    text = f"is {facts.fs_id}, and was {scan.root_fs_id} in the last scan: a scan is refused"
+    return Remark(name, "file system", "error", text, f"mount the right one; if it was replaced on purpose, lastcopy scan {name} --accept-losses")
 
 
 def _reach(name: str, declared: Volume, place: Path) -> Remark:  # noqa: PLR0911  one answer a way of not being there
@@ -83,11 +108,12 @@ def _reach(name: str, declared: Volume, place: Path) -> Remark:  # noqa: PLR0911
     return Remark(name, "reachable", "ok", f"{shown} can be listed")
 
 
-def _mount(name: str, mount: mounts.Mount) -> Remark:
-    times = mounts.access_times(mount)
-    text = f"{escaped(mount.filesystem)} at {escaped(mount.point)}, {times.mode}: {times.meaning}"
-    mend = "" if times.trusted else "mount with relatime where dormancy should see reads"
-    return Remark(name, "access times", "ok" if times.trusted else "unknown", text, mend)
+def _times(name: str, mount: mounts.Mount, facts: Facts) -> Remark:
+    mode, meaning = mounts.access_times(mount)
+    text = f"{escaped(mount.filesystem)} at {escaped(mount.point)}, {mode}: {meaning}; dormancy goes by the {facts.clock or 'modified'} time"
+    if facts.clock == "accessed":
+        return Remark(name, "access times", "ok", text)
+    return Remark(name, "access times", "unknown", text, "mount it with relatime where dormancy should see reads")
 
 
 def _own_reads(name: str, mount: mounts.Mount) -> Remark:
@@ -126,20 +152,23 @@ def _newest_change(place: Path) -> float | None:
     return newest
 
 
-def _scanned(name: str, scan: ScanRow | None, now: datetime.datetime) -> list[Remark]:
+def _scanned(name: str, scan: ScanRow | None, now: datetime.datetime) -> Remark:
     if scan is None:
-        return [Remark(name, "last scan", "unknown", "never scanned", f"lastcopy scan {name}")]
+        return Remark(name, "last scan", "unknown", "never scanned", f"lastcopy scan {name}")
     started = scan.started_at.replace(tzinfo=datetime.UTC)
     text = f"{scan.state}, {started:%Y-%m-%dT%H:%M:%SZ}, {scan.entries} entries, {scan.problems} problems"
     if started - now > _SKEW:
-        return [Remark(name, "last scan", "warning", f"{text}: in the future of this host's clock", "set the clock")]
+        return Remark(name, "last scan", "warning", f"{text}: in the future of this host's clock", "set the clock")
     if scan.state != "complete":
-        return [Remark(name, "last scan", "warning", text, f"lastcopy report problems --where \"volume = '{name}'\"")]
-    return [Remark(name, "last scan", "ok", text)]
+        return Remark(name, "last scan", "warning", text, f"lastcopy report problems --where \"volume = '{name}'\"")
+    return Remark(name, "last scan", "ok", text)
 
 
-def _nested(one: str, here: Path, two: str, there: Path) -> tuple[str, str]:
+def _nested(config: Config, one: str, two: str) -> tuple[str, str]:
     """The names of the inner and the outer volume, where one root lies in the other; else two empty texts."""
+    here, there = folder(config, config.volumes[one]), folder(config, config.volumes[two])
+    if here is None or there is None:
+        return "", ""
     first, second = Path(os.path.realpath(here)), Path(os.path.realpath(there))
     if first.is_relative_to(second):
         return one, two
@@ -147,16 +176,16 @@ def _nested(one: str, here: Path, two: str, there: Path) -> tuple[str, str]:
 
 
 def _apart(config: Config, one: str, two: str) -> list[Remark]:
-    """A warning for each attribute that two volumes of one file system declare differently."""
+    """A warning for each attribute that two volumes of one device declare differently."""
     declared = domains.effective(config, {})
     devices = {config.volumes[one].device, config.volumes[two].device}
     if None not in devices and len(devices) == 2:
-        text = f"lies on one file system with volume {two}; the devices are declared to differ, and that is believed"
+        text = f"lies on one device with volume {two}; the devices are declared to differ, and that is believed"
         return [Remark(one, "device", "unknown", text, "leave 'device' out, and it is detected")]
     found = []
     for attribute in ("systems", "sites"):
         mine, other = getattr(declared[one], attribute), getattr(declared[two], attribute)
         if mine and other and not mine & other:
-            text = f"lies on one file system with volume {two}, which declares another {attribute[:-1]} ({', '.join(sorted(other))})"
+            text = f"lies on one device with volume {two}, which declares another {attribute[:-1]} ({', '.join(sorted(other))})"
             found.append(Remark(one, attribute[:-1], "warning", text, "declare the same, or move one of them: one device is in one place"))
     return found

@@ -29,7 +29,7 @@ def doctor(context: typer.Context) -> None:
         newest = snapshot.newest_scans(root)
     except LastcopyError:
         newest = {}  # a damaged catalog is already among the remarks
-    found += [*places.remarks(config, list(config.volumes), newest, now), *diagnosis.declarations(config), *places.contradictions(config)]
+    found += [*places.look(config, list(config.volumes), newest, now).remarks, *diagnosis.declarations(config)]
     report(chosen, found)
 
 

@@ -1,14 +1,17 @@
 """`lastcopy doctor` finds what is wrong, says how to mend it, and changes nothing."""
 
+import dataclasses
 import datetime
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from catalog import config, table
 from catalog.schema import SCANS
+from catalog.snapshot import ScanRow
 from lastcopy import diagnosis, places
 from lastcopy.diagnosis import Remark
 from tests.lastcopy.program import run
@@ -26,14 +29,23 @@ def found(remarks: list[Remark], subject: str, check: str) -> Remark:
     return only
 
 
+def contradictions(settings: config.Config) -> list[Remark]:
+    wanted = ("system", "site", "device", "nested root")
+    return [remark for remark in places.look(settings, list(settings.volumes), {}, NOW).remarks if remark.check in wanted]
+
+
+def grow(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_text("x")
+
+
 def write(folder: Path, *lines: str) -> None:
     (folder / "lastcopy.toml").write_text("\n".join(lines) + "\n")
 
 
 def test_a_fully_declared_estate_has_no_warning_and_exit_0(tmp_path: Path) -> None:
-    for name in ("data", "mirror"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("x")
+    grow(tmp_path, "data", "mirror")
     declared = [f'{key} = "{value}"' for key, value in DECLARED.items()]
     write(tmp_path, "[volumes.data]", 'url = "data"', *declared, "[volumes.mirror]", 'url = "mirror"', 'role = "replica"', *declared)
     ended = run("doctor", "--format", "json", folder=tmp_path)
@@ -52,13 +64,13 @@ def test_a_volume_that_is_not_there_is_an_error_with_exit_4(tmp_path: Path) -> N
 
 def test_an_offline_volume_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     settings = configured(tmp_path, vault={"url": "gone", "access": "offline"})
-    assert found(places.remarks(settings, ["vault"], {}, NOW), "vault", "reachable").state == "unknown"
+    assert found(places.look(settings, ["vault"], {}, NOW).remarks, "vault", "reachable").state == "unknown"
 
 
 def test_an_empty_root_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     settings = configured(tmp_path, data={"url": "data"})
-    assert found(places.remarks(settings, ["data"], {}, NOW), "data", "reachable").state == "error"
+    assert found(places.look(settings, ["data"], {}, NOW).remarks, "data", "reachable").state == "error"
 
 
 def test_every_missing_attribute_is_unknown_with_the_line_that_declares_it(tmp_path: Path) -> None:
@@ -76,32 +88,30 @@ def test_what_lies_on_another_volume_inherits_its_domains(tmp_path: Path) -> Non
 
 
 def test_two_systems_on_one_file_system_are_a_contradiction(tmp_path: Path) -> None:
-    for name in ("one", "two", "three"):
-        (tmp_path / name).mkdir()
+    grow(tmp_path, "one", "two", "three")
     settings = configured(
         tmp_path,
         one={"url": "one", "system": "nas-1", "site": "paris"},
         two={"url": "two", "system": "nas-2", "site": "paris"},
         three={"url": "three"},
     )
-    (remark,) = places.contradictions(settings)
+    (remark,) = contradictions(settings)
     assert (remark.subject, remark.check, remark.state) == ("one", "system", "warning")
     assert "volume two" in remark.text
 
 
 def test_devices_that_are_declared_to_differ_are_believed_and_told(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
+    grow(tmp_path, "one", "two")
     settings = configured(tmp_path, one={"url": "one", "device": "d1", "system": "nas-1"}, two={"url": "two", "device": "d2", "system": "nas-2"})
-    (remark,) = places.contradictions(settings)
+    (remark,) = contradictions(settings)
     assert (remark.check, remark.state) == ("device", "unknown")
 
 
 def test_a_root_inside_another_is_a_contradiction_also_through_a_link(tmp_path: Path) -> None:
-    (tmp_path / "data" / "inner").mkdir(parents=True)
+    grow(tmp_path, "data/inner")
     (tmp_path / "link").symlink_to(tmp_path / "data" / "inner")
     settings = configured(tmp_path, outer={"url": "data"}, inner={"url": "link"})
-    (remark,) = places.contradictions(settings)
+    (remark,) = contradictions(settings)
     assert (remark.subject, remark.check) == ("inner", "nested root")
 
 
@@ -109,8 +119,21 @@ def test_a_change_in_the_future_shows_that_the_clocks_differ(tmp_path: Path) -> 
     (tmp_path / "file").write_text("x")
     settings = configured(tmp_path, data={"url": str(tmp_path)})
     changed = datetime.datetime.fromtimestamp((tmp_path / "file").stat().st_ctime, datetime.UTC)
-    state = {hours: found(places.remarks(settings, ["data"], {}, changed + datetime.timedelta(hours=hours)), "data", "clock").state for hours in (-1, 0, 24)}
+    state = {
+        hours: found(places.look(settings, ["data"], {}, changed + datetime.timedelta(hours=hours)).remarks, "data", "clock").state for hours in (-1, 0, 24)
+    }
     assert state == {-1: "warning", 0: "ok", 24: "unknown"}
+
+
+def test_another_file_system_than_in_the_last_scan_is_an_error(tmp_path: Path) -> None:
+    grow(tmp_path, "data")
+    settings = configured(tmp_path, data={"url": "data"})
+    facts = places.look(settings, ["data"], {}, NOW).facts["data"]
+    row: dict[str, Any] = {field.name: None for field in dataclasses.fields(ScanRow)}
+    row |= {"volume": "data", "state": "complete", "started_at": datetime.datetime(2026, 11, 22), "entries": 2, "problems": 0}
+    for fs_id, state in ((facts.fs_id, "ok"), ("another", "error")):
+        scan = ScanRow(**{**row, "root_fs_id": fs_id})
+        assert found(places.look(settings, ["data"], {"data": scan}, NOW).remarks, "data", "file system").state == state
 
 
 def test_a_catalog_inside_a_volume_is_a_warning(tmp_path: Path) -> None:
@@ -151,6 +174,6 @@ def test_without_the_capability_not_everything_can_be_read() -> None:
 
 def test_a_hostile_root_is_printed_escaped(tmp_path: Path) -> None:
     settings = configured(tmp_path, data={"url": "a\x1b[31m\u202eb"})
-    text = found(places.remarks(settings, ["data"], {}, NOW), "data", "reachable").text
+    text = found(places.look(settings, ["data"], {}, NOW).remarks, "data", "reachable").text
     assert "\\x1b[31m\\xe2\\x80\\xae" in text
     assert "\x1b" not in text
