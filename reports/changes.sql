@@ -1,0 +1,96 @@
+/*
+title = "Changes"
+question = "What is new, gone, changed or newly unprotected since the earlier snapshot?"
+
+[columns]
+volume = "where the file lies or lay"
+path = "its path in the volume, escaped"
+change = "new, gone, changed, moved, or protection where only its status differs"
+moved_from = "where a moved file lay; told by size and modification time that no other new or gone file of the volume has"
+size_bytes = { meaning = "its size now; null = gone", unit = "bytes" }
+size_bytes_before = { meaning = "its size before; null = new", unit = "bytes" }
+modified_at = { meaning = "its last change; null = gone", unit = "UTC" }
+status = "its protection now"
+status_before = "its protection before"
+newly_unprotected = "whether it is an asset that is unprotected now and was not before"
+data_class = "the class whose requirement it must meet"
+owner = "the owner that a label names, else that of the storage"
+*/
+WITH both_sides AS (
+    SELECT
+        coalesce(now_seen.volume, once_seen.volume) AS volume,
+        coalesce(now_seen.path, once_seen.path) AS path,
+        coalesce(now_seen.data_class, once_seen.data_class) AS data_class,
+        coalesce(now_seen.owner, once_seen.owner) AS owner,
+        now_seen.size_bytes,
+        once_seen.size_bytes AS size_bytes_before,
+        now_seen.modified_at,
+        once_seen.modified_at AS modified_at_before,
+        now_seen.status,
+        once_seen.status AS status_before,
+        coalesce(now_seen.is_asset AND now_seen.status = 'unprotected' AND coalesce(once_seen.status, '') <> 'unprotected', FALSE) AS newly_unprotected,
+        CASE
+            WHEN once_seen.volume IS NULL THEN 'new'
+            WHEN now_seen.volume IS NULL THEN 'gone'
+            WHEN (now_seen.size_bytes IS DISTINCT FROM once_seen.size_bytes) OR (now_seen.modified_at IS DISTINCT FROM once_seen.modified_at) THEN 'changed'
+            ELSE 'protection'
+        END AS change
+    FROM files AS now_seen
+    FULL OUTER JOIN files_before AS once_seen
+        ON
+            now_seen.volume = once_seen.volume
+            AND now_seen.path_hash = once_seen.path_hash
+            AND now_seen.dir = once_seen.dir
+            AND now_seen.name = once_seen.name
+    WHERE
+        once_seen.volume IS NULL
+        OR now_seen.volume IS NULL
+        OR now_seen.size_bytes IS DISTINCT FROM once_seen.size_bytes
+        OR now_seen.modified_at IS DISTINCT FROM once_seen.modified_at
+        OR now_seen.status IS DISTINCT FROM once_seen.status
+),
+
+marks AS (
+    SELECT
+        volume,
+        coalesce(size_bytes, size_bytes_before) AS marked_bytes,
+        coalesce(modified_at, modified_at_before) AS marked_at,
+        max(path) FILTER (WHERE change = 'new') AS path_now,
+        max(path) FILTER (WHERE change = 'gone') AS path_before
+    FROM both_sides
+    WHERE change IN ('new', 'gone')
+    GROUP BY 1, 2, 3
+    HAVING count(*) FILTER (WHERE change = 'new') = 1 AND count(*) FILTER (WHERE change = 'gone') = 1
+),
+
+moves AS (
+    SELECT
+        volume,
+        path_now,
+        path_before
+    FROM marks
+    WHERE marked_bytes > 0
+)
+
+SELECT
+    both_sides.volume,
+    both_sides.path,
+    CASE WHEN arrived.path_now IS NOT NULL THEN 'moved' ELSE both_sides.change END AS change,
+    arrived.path_before AS moved_from,
+    both_sides.size_bytes,
+    CASE WHEN arrived.path_now IS NOT NULL THEN both_sides.size_bytes ELSE both_sides.size_bytes_before END AS size_bytes_before,
+    both_sides.modified_at,
+    both_sides.status,
+    both_sides.status_before,
+    both_sides.newly_unprotected,
+    both_sides.data_class,
+    both_sides.owner
+FROM both_sides
+LEFT JOIN moves AS arrived
+    ON both_sides.volume = arrived.volume AND both_sides.path = arrived.path_now AND both_sides.change = 'new'
+LEFT JOIN moves AS departed
+    ON both_sides.volume = departed.volume AND both_sides.path = departed.path_before AND both_sides.change = 'gone'
+WHERE departed.path_before IS NULL
+ORDER BY
+    volume ASC,
+    path ASC

@@ -1,0 +1,36 @@
+/*
+title = "Duplicates"
+question = "Which files hold the same content, and how much space would one of each give back?"
+
+[params.scope]
+default = "primary"
+help = "'primary' for all primary volumes together, or the name of one volume"
+
+[columns]
+digest = "SHA-256 of the content, lower-case hexadecimal"
+size_bytes = { meaning = "size of the content", unit = "bytes" }
+members = { meaning = "files with this content, hard links counted once", unit = "count" }
+reclaimable_bytes = { meaning = "what all but one of them take", unit = "bytes" }
+volume = "where this member lies"
+path = "its path in the volume, escaped"
+link_count = { meaning = "names that this member has", unit = "count" }
+modified_at = { meaning = "its last change", unit = "UTC" }
+accessed_at = { meaning = "its last reading", unit = "UTC" }
+*/
+SELECT
+    lower(hex(digest)) AS digest,
+    size_bytes,
+    members,
+    reclaimable_bytes,
+    volume,
+    path,
+    link_count,
+    modified_at,
+    accessed_at
+FROM duplicate_groups
+WHERE "scope" = $scope
+ORDER BY
+    reclaimable_bytes DESC,
+    digest ASC,
+    volume ASC,
+    path ASC

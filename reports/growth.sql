@@ -1,0 +1,61 @@
+/*
+title = "Growth"
+question = "How did the data and its protection change from snapshot to snapshot?"
+
+[params.by]
+default = "volume"
+choices = ["volume", "class", "all"]
+help = "one line a snapshot for each volume, each data class, or everything together"
+
+[columns]
+name = "the volume or data class; '' = all"
+snapshot_id = "the snapshot"
+as_of = { meaning = "the time of the snapshot", unit = "UTC" }
+files = { meaning = "files, hard links once", unit = "files" }
+bytes = { meaning = "their size", unit = "bytes" }
+growth_bytes = { meaning = "bytes more than in the snapshot before; null for the first", unit = "bytes" }
+assets = { meaning = "assets", unit = "files" }
+asset_bytes = { meaning = "their size", unit = "bytes" }
+protected_assets = { meaning = "assets that meet their requirement", unit = "files" }
+unprotected_assets = { meaning = "assets that nothing protects", unit = "files" }
+unknown_assets = { meaning = "assets whose protection is unknown", unit = "files" }
+last_copies = { meaning = "files whose content nothing else is known to hold", unit = "files" }
+dormant_year_bytes = { meaning = "bytes not used in the year before the scan", unit = "bytes" }
+*/
+WITH sums AS (
+    SELECT
+        CASE WHEN $by = 'volume' THEN volume WHEN $by = 'class' THEN data_class ELSE '' END AS name,
+        snapshot_id,
+        as_of,
+        sum(files) AS files,
+        sum(bytes) AS bytes,
+        sum(assets) AS assets,
+        sum(asset_bytes) AS asset_bytes,
+        sum(protected_assets) AS protected_assets,
+        sum(unprotected_assets) AS unprotected_assets,
+        sum(unknown_assets) AS unknown_assets,
+        sum(last_copies) AS last_copies,
+        sum(dormant_year_bytes) AS dormant_year_bytes
+    FROM history
+    GROUP BY 1, 2, 3
+)
+
+SELECT
+    name,
+    snapshot_id,
+    as_of,
+    files,
+    bytes,
+    bytes - lag(bytes) OVER (PARTITION BY name ORDER BY as_of, snapshot_id) AS growth_bytes,
+    assets,
+    asset_bytes,
+    protected_assets,
+    unprotected_assets,
+    unknown_assets,
+    last_copies,
+    dormant_year_bytes
+FROM sums
+ORDER BY
+    name ASC,
+    as_of ASC,
+    snapshot_id ASC

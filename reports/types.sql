@@ -1,0 +1,40 @@
+/*
+title = "File types"
+question = "What kinds of files are there, and how much do they take?"
+
+[params.by]
+default = "extension"
+choices = ["extension", "media_type"]
+help = "tell the kind by the ending of the name, or by the content where it was looked at"
+
+[columns]
+volume = "where the files lie"
+type = "the extension or media type; '' = none or not known"
+files = { meaning = "files, hard links once", unit = "files" }
+bytes = { meaning = "their size", unit = "bytes" }
+allocated_bytes = { meaning = "what they take on the storage", unit = "bytes" }
+bytes_pct = { meaning = "their share of the volume's bytes, rounded down; null without bytes", unit = "%" }
+assets = { meaning = "assets among them", unit = "files" }
+unprotected_assets = { meaning = "assets that nothing protects", unit = "files" }
+unprotected_bytes = { meaning = "their size", unit = "bytes" }
+unknown_assets = { meaning = "assets whose protection is unknown", unit = "files" }
+last_active_at = { meaning = "the last use of any of them; null = no trustworthy time", unit = "UTC" }
+*/
+SELECT
+    volume,
+    "key" AS type,
+    files,
+    bytes,
+    allocated_bytes,
+    CASE WHEN sum(bytes) OVER (PARTITION BY volume) > 0 THEN (bytes * 1000 // sum(bytes) OVER (PARTITION BY volume)) / 10.0 END AS bytes_pct,
+    assets,
+    unprotected_assets,
+    unprotected_bytes,
+    unknown_assets,
+    last_active_at
+FROM rollup
+WHERE "by" = $by
+ORDER BY
+    bytes DESC,
+    volume ASC,
+    type ASC

@@ -1,0 +1,58 @@
+/*
+title = "Unprotected"
+question = "Which assets miss their requirement, or are not known to meet it?"
+
+[columns]
+volume = "the volume that holds the asset"
+path = "its path in the volume, escaped"
+size_bytes = { meaning = "its size", unit = "bytes" }
+counted_bytes = { meaning = "its size on the first name of a hard-linked file, else 0; sums use it", unit = "bytes" }
+data_class = "the class whose requirement it must meet"
+owner = "the owner that a label names, else that of the storage"
+status = "protected, partly, unprotected, unknown or excepted"
+user_error = "yes, no or unknown: would it survive that a user deletes or overwrites it"
+ransomware = "yes, no or unknown: would it survive that everything within reach is encrypted"
+system_failure = "yes, no or unknown: would it survive the loss of its storage system"
+facility_outage = "yes, no or unknown: would it survive the loss of its site"
+reasons = "why a threat is not covered, joined by commas, in a fixed order"
+copies = { meaning = "devices known to hold it, the original included", unit = "count" }
+systems = { meaning = "systems known to hold it, the original included", unit = "count" }
+sites = { meaning = "sites known to hold it, the original included", unit = "count" }
+offline_or_immutable_copies = { meaning = "volumes known to hold it offline or unchangeable, the original included", unit = "count" }
+newest_copy_at = { meaning = "start of the newest scan that saw a current copy", unit = "UTC" }
+verification_level = { meaning = "how well the best copy is known: 0 listed to 4 restored and compared", unit = "level" }
+verified_at = { meaning = "when it became known so well", unit = "UTC" }
+freshness = "current, or how the copies lag behind the asset"
+not_met = "controls that are not met, joined by commas"
+unknown_controls = "controls of which it is not known, joined by commas"
+*/
+SELECT
+    volume,
+    path,
+    size_bytes,
+    counted_bytes,
+    data_class,
+    owner,
+    status,
+    user_error,
+    ransomware,
+    system_failure,
+    facility_outage,
+    reasons,
+    copies,
+    systems,
+    sites,
+    offline_or_immutable_copies,
+    newest_copy_at,
+    verification_level,
+    verified_at,
+    freshness,
+    not_met,
+    unknown_controls
+FROM assets
+WHERE status IN ('unprotected', 'unknown', 'partly')
+ORDER BY
+    status DESC,
+    size_bytes DESC,
+    volume ASC,
+    path ASC

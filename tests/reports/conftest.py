@@ -1,0 +1,107 @@
+"""A snapshot made of small rows: every view that a report may read, as a table in memory."""
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from catalog import schema
+
+Rows = Sequence[Mapping[str, Any]]
+Estate = Callable[..., duckdb.DuckDBPyConnection]
+AS_OF = datetime.datetime(2026, 11, 20, 12)
+TEXT, WHOLE, FLAG, TIME = pa.string(), pa.int64(), pa.bool_(), schema.TIMESTAMP
+
+CLASSES = pa.schema([("data_class", TEXT), ("waive", TEXT)])
+SNAPSHOT = pa.schema([*schema.SNAPSHOTS])
+VOLUME = {
+    "kind": "posix", "role": "primary", "systems": ["nas-1"], "sites": ["paris"], "admins": ["it"], "devices": ["d1"], "media": "disk", "access": "online",
+    "immutability": "none", "state": "complete", "scan_id": "s1", "scanned_at": datetime.datetime(2026, 11, 20, 10), "problems": 0, "entries": 10, "files": 9,
+    "bytes": 1000, "carried_entries": 0, "currency": "EUR",
+}  # fmt: skip
+FILE = {
+    "volume": "projects", "dir": "", "role": "primary", "size_bytes": 100, "link_count": 1, "data_class": "default", "carried": False, "is_asset": True,
+    "other_copies": 0, "is_last_copy": True, "status": "unprotected", "clock": "accessed", "reasons": "never_copied", "not_met": "", "unknown_controls": "",
+    "copies": 1, "systems": 1, "sites": 1, "offline_or_immutable_copies": 0, "freshness": "unprotected", "modified_at": datetime.datetime(2026, 1, 1),
+    **dict.fromkeys(schema.THREATS, "no"), **{f"{threat}_reasons": "never_copied" for threat in schema.THREATS},
+}  # fmt: skip
+
+
+@pytest.fixture
+def estate() -> Iterator[Estate]:
+    """Makes a connection from rows of each view; what a row does not say has a harmless value."""
+    connections: list[duckdb.DuckDBPyConnection] = []
+
+    def make(before: Rows | None = None, **views: Rows) -> duckdb.DuckDBPyConnection:
+        connections.append(fill(duckdb.connect(), before, views))
+        return connections[-1]
+
+    yield make
+    for connection in connections:
+        connection.close()
+
+
+def fill(connection: duckdb.DuckDBPyConnection, before: Rows | None, views: Mapping[str, Rows]) -> duckdb.DuckDBPyConnection:
+    """Make every view of a reader's connection out of rows."""
+    volumes = views.get("volumes", [{"volume": "projects"}])
+    _table(connection, "volumes", schema.VOLUMES, [VOLUME | {"position": n, "url": f"/srv/{v['volume']}"} | dict(v) for n, v in enumerate(volumes)])
+    _table(connection, "files", _with_path(schema.FILES), [_file(row) for row in views.get("files", [])])
+    if before is not None:
+        _table(connection, "files_before", _with_path(schema.FILES), [_file(row) for row in before])
+    connection.execute("CREATE VIEW assets AS SELECT * FROM files WHERE is_asset")
+    _table(
+        connection, "copies", schema.COPIES.append(pa.field("path", TEXT)).append(pa.field("copy_path", TEXT)), [_copy(row) for row in views.get("copies", [])]
+    )
+    _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
+    _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
+    _table(connection, "history", schema.HISTORY.append(pa.field("snapshot_id", TEXT)), views.get("history", []))
+    _table(connection, "problems", schema.PROBLEMS.append(pa.field("scan_id", TEXT)).append(pa.field("volume", TEXT)), views.get("problems", []))
+    _table(connection, "classes", CLASSES, views.get("classes", [{"data_class": "default", "waive": ""}]))
+    snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1", "config": "{}"}
+    _table(connection, "snapshot", SNAPSHOT, [snapshot | dict(row) for row in views.get("snapshot", [{}])])
+    return connection
+
+
+def answer(relation: duckdb.DuckDBPyRelation, *columns: str) -> list[tuple[Any, ...]]:
+    """The rows of a relation, or some of its columns."""
+    found = relation.to_arrow_table().select(list(columns) or relation.columns)
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def _file(row: Mapping[str, Any]) -> dict[str, Any]:
+    full = FILE | _split(row)
+    return {
+        "counted_bytes": full["size_bytes"],
+        "allocated_bytes": full["size_bytes"],
+        "path_hash": hash(full["path"]) >> 1,
+        "entry_id": abs(hash(full["path"])) >> 2,
+    } | full
+
+
+def _copy(row: Mapping[str, Any]) -> dict[str, Any]:
+    full: dict[str, Any] = {"volume": "projects", "is_current": True, "usable": "yes", "match": "content", "verification_level": 2} | _split(row)
+    copied = _split({"path": full.get("copy_path", full["path"])})
+    return {"copy_dir": copied["dir"], "copy_name": copied["name"], "copy_path": copied["path"]} | full
+
+
+def _split(row: Mapping[str, Any]) -> dict[str, Any]:
+    folder, slash, name = row["path"].rpartition("/")
+    return {"dir": folder + slash, "name": name} | dict(row)
+
+
+def _with_path(columns: pa.Schema) -> pa.Schema:
+    return columns.append(pa.field("path", TEXT))
+
+
+def _table(connection: duckdb.DuckDBPyConnection, name: str, columns: pa.Schema, rows: Rows) -> None:
+    known = {field.name for field in columns}
+    strange = {key for row in rows for key in row} - known
+    assert not strange, f"{name} has no column {strange}"
+    plain = pa.schema([pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in columns])
+    rows_table = pa.Table.from_pylist([dict(row) for row in rows], plain)
+    connection.register(f"{name}_rows", rows_table)
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {name}_rows")
+    connection.unregister(f"{name}_rows")
