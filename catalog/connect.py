@@ -1,5 +1,6 @@
 """A locked, read-only DuckDB connection whose views are one snapshot."""
 
+import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
             "media": volume.media,
             "access": volume.access,
             "immutability": volume.immutability,
-            "immutable_until": volume.immutable_until,
+            "immutable_until": volume.immutable_until and datetime.datetime.combine(volume.immutable_until, datetime.time()),
             "keeps_versions_days": None if volume.keeps_versions is None else volume.keeps_versions / 86400,
             "cost_per_tib_month": volume.cost_per_tib_month,
             "currency": wanted.config.catalog.currency,
