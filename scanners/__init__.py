@@ -1,1 +1,182 @@
-"""Reads storage, never writes: one module a kind of volume."""
+"""Reads storage, never writes: one module a kind of volume, and the contract that all of them keep."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from catalog.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from catalog.config import Config
+
+_DEFINES = "class Scanner"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a kind of storage can tell. Code asks this, never for the name of a kind."""
+
+    columns: frozenset[str]  # entry columns that it fills
+    local_files: bool = False  # `open_file` gives a descriptor
+    hard_links: bool = False
+    symlinks: bool = False
+    versions: bool = False
+    attested_digests: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a scanner must know of its volume. Goes to worker processes as JSON: no secrets, only where they are."""
+
+    volume: str
+    location: str  # as in the configuration; a relative path is already made absolute
+    started_us: int  # start of the scan, microseconds since 1970 UTC
+    exclude: str | None = None  # expression that fully matches what is left out, see catalog.glob; None = nothing
+    skip: tuple[str, ...] = (".lastcopy/",)  # escaped directories that are never looked at
+    cross_mounts: bool = False
+    media_types: bool = False
+    known_media: str | None = None  # file of media types of the previous scan, see scanners.media
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a volume's root when it is looked at; None = the storage cannot tell."""
+
+    fs_id: str | None
+    device: str | None  # the disks below it, sorted and joined by ','
+    clock: str | None  # accessed | modified: which time tells the last use
+    capacity_bytes: int | None
+    free_bytes: int | None
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A piece of a scan: escaped directories with their trailing slash; the root is ''."""
+
+    number: int
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Directories that a shard did not get to: `count` lines from byte `offset` of a file in the scan's journal folder."""
+
+    file: str
+    offset: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What became of a shard. `entries` and `problems` are paths in their tables; None = there were no rows."""
+
+    number: int
+    entries: str | None = None
+    entries_size_bytes: int = 0
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0  # of files with one link
+    linked: int = 0  # files with several links
+    problems: str | None = None
+    problems_size_bytes: int = 0
+    problem_rows: int = 0
+    hiding: int = 0  # problems that hide what lies below
+    excluded: int = 0
+    left: tuple[Segment, ...] = field(default=())
+
+
+class Sink(Protocol):
+    """Where a shard's rows go, and what says when it has had enough."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget of entries or seconds is used up: leave the rest."""
+
+    def write(self, columns: "Mapping[str, pa.Array]") -> None:
+        """Take the rows of some columns of `schema.ENTRIES`, sorted by `dir, name`; the columns that are not there are null."""
+
+    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool) -> None:
+        """Take a problem; `path` is escaped, without a trailing slash. See `schema.PROBLEMS`."""
+
+    def exclude(self, count: int) -> None:
+        """Count entries that were left out on purpose."""
+
+    def leave(self, places: Iterable[str]) -> None:
+        """Take directories that are not yet visited: they become other shards."""
+
+    def finish(self) -> ShardRecord:
+        """Close the files and give the record."""
+
+
+class Scanner(Protocol):
+    """Reads one volume. A module of a kind has such a class named `Scanner`, made from `Settings`, and `CAPABILITIES`."""
+
+    def probe(self) -> Facts:
+        """Look at the root. Raises UnreachableError if it is not there or cannot be read."""
+
+    def root_shard(self) -> Shard:
+        """The shard that the whole scan grows from."""
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """Read a shard until it is done or the sink's budget is spent."""
+
+    def open_file(self, directory: str, name: str) -> int:
+        """A descriptor for reading a regular file, given its escaped `dir` and `name`; no link is followed. Raises OSError."""
+
+    def close(self) -> None:
+        """Let go of what the scanner holds open."""
+
+
+def load(kind: str) -> Any:  # noqa: ANN401 - a module, whose class is the `Scanner` protocol
+    """The module of a kind, the only one that is imported. Raises ConfigError that lists the known kinds."""
+    from catalog import extensions
+
+    try:
+        return extensions.load("scanners", kind, _DEFINES)
+    except NotFoundError as error:
+        raise ConfigError(f"no scanner reads volumes of kind {kind!r}; known are {', '.join(kinds())}") from error
+
+
+def kinds() -> list[str]:
+    """The kinds of volumes that can be scanned, found without importing them."""
+    from catalog import extensions
+
+    return extensions.names("scanners", defines=_DEFINES)
+
+
+def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
+    """The settings of a volume of the configuration."""
+    from catalog import glob
+
+    declared = config.volumes[volume]
+    location = declared.url
+    if declared.kind == "posix":
+        location = str(config.folder.absolute() / declared.url.removeprefix("file://").removeprefix("file:"))
+    return Settings(
+        volume=volume,
+        location=location,
+        started_us=started_us,
+        exclude=glob.regex(list(declared.exclude)) if declared.exclude else None,
+        cross_mounts=declared.cross_mounts,
+        media_types=declared.media_types,
+    )
+
+
+def connect(config: "Config", volume: str) -> Scanner:
+    """A scanner of a volume, as for reading single files."""
+    scanner: Scanner = load(config.volumes[volume].kind).Scanner(settings(config, volume))
+    return scanner
+
+
+def relative(outer: Path, inner: Path) -> str | None:
+    """Where one folder lies below another, links resolved: escaped, with a trailing slash. None if it lies elsewhere."""
+    from catalog import names
+
+    here, there = outer.resolve(), inner.resolve()
+    if here == there or not there.is_relative_to(here):
+        return None
+    return names.escape(bytes(there.relative_to(here))) + "/"

@@ -1,0 +1,146 @@
+"""What lies under a file system: its identity, the disks that hold it, and whether its access times can be trusted."""
+
+import os
+import re
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from catalog import names
+from scanners import _kernel
+
+# Access times of these are a server's or a program's affair: not a clock that we can judge.
+_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
+_TOP_SUBVOLUME = 5  # BTRFS_FS_TREE_OBJECTID
+
+
+@dataclass(frozen=True)
+class Mount:
+    """The mount that a descriptor lies on; empty texts where /proc is not there."""
+
+    filesystem: str
+    source: str
+    options: frozenset[str]
+
+
+def mount(descriptor: int) -> Mount:
+    """The mount of an open file or directory, by /proc/self/fdinfo and mountinfo (proc(5))."""
+    try:
+        found = re.search(r"^mnt_id:\s*(\d+)", Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii"), re.MULTILINE)
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return Mount("", "", frozenset())
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        if found and left.split(" ", 1)[0] == found[1]:
+            filesystem, source, own = [*right.split(" "), "", ""][:3]
+            return Mount(filesystem, _plain(source), frozenset([*left.split(" ")[5].split(","), *own.split(",")]))
+    return Mount("", "", frozenset())
+
+
+def clock(on: Mount) -> str:
+    """Which time tells the last use: `accessed` only where the kernel here records every day's reads."""
+    if on.filesystem.startswith(_REMOTE) or not on.filesystem or on.options & {"noatime", "ro"}:
+        return "modified"
+    return "accessed"
+
+
+def fs_id(descriptor: int, subvolume: int = 0) -> str | None:
+    """The identity of the file system under a descriptor, that stays over mounts and hosts where there is a UUID.
+
+    Sources in this order: FS_IOC_GETFSUUID, /dev/disk/by-uuid, `fsid-` and statfs(2)'s f_fsid in hex, `mount-` and a
+    hash of type and source of the mount. A subvolume (btrfs) is a part of it, because its snapshots share inode numbers.
+    None where nothing tells.
+    """
+    found = _kernel.file_system_uuid(descriptor) or _by_uuid(os.fstat(descriptor).st_dev) or _by_statfs(descriptor) or _by_mount(descriptor)
+    return f"{found}-subvol-{subvolume}" if found and subvolume not in (0, _TOP_SUBVOLUME) else found
+
+
+def device(descriptor: int) -> str | None:
+    """The disks under a descriptor, by their world-wide id or serial, else name and host; sorted, joined by ','.
+
+    The identity of the file system where no block device can be told.
+    """
+    number = os.fstat(descriptor).st_dev
+    folder = _block(os.major(number), os.minor(number))
+    if folder is None:
+        source = mount(descriptor).source
+        try:
+            status = os.stat(source) if source.startswith("/") else None
+        except OSError:
+            status = None
+        if status and stat.S_ISBLK(status.st_mode):
+            folder = _block(os.major(status.st_rdev), os.minor(status.st_rdev))
+    if folder is None:
+        return fs_id(descriptor)
+    return ",".join(sorted(_btrfs_disks(descriptor) | _disks(folder)))
+
+
+def _by_uuid(number: int) -> str | None:
+    try:
+        links = list(os.scandir("/dev/disk/by-uuid"))
+    except OSError:
+        return None  # containers and small systems have no such folder
+    for link in links:
+        try:
+            if link.stat().st_rdev == number:
+                return link.name
+        except OSError:
+            continue  # a stick that was just pulled
+    return None
+
+
+def _by_statfs(descriptor: int) -> str | None:
+    try:
+        found = os.statvfs(descriptor).f_fsid
+    except OSError:
+        return None  # the caller has another source
+    return f"fsid-{found & 0xFFFFFFFFFFFFFFFF:016x}" if found else None
+
+
+def _by_mount(descriptor: int) -> str | None:
+    on = mount(descriptor)
+    return f"mount-{xxhash.xxh3_64_hexdigest(f'{on.filesystem} {on.source}'.encode('utf-8', 'surrogateescape'))}" if on.source else None
+
+
+def _block(major: int, minor: int) -> Path | None:
+    folder = Path(f"/sys/dev/block/{major}:{minor}")
+    return folder.resolve() if folder.exists() else None
+
+
+def _disks(folder: Path) -> set[str]:
+    """The names of the disks under a block device: a partition's disk, the members of a RAID or a volume group."""
+    whole = folder.parent if (folder / "partition").exists() else folder
+    members = sorted((whole / "slaves").iterdir()) if (whole / "slaves").is_dir() else []
+    if members:
+        return set().union(*(_disks(member.resolve()) for member in members))
+    for key in ("wwid", "device/wwid", "device/serial", "serial", "loop/backing_file"):
+        text = _text(whole / key)
+        if text:
+            return {f"{whole.name}:{text}@{_host()}" if key.startswith("loop") else text.replace(",", "_")}
+    return {f"{whole.name}@{_host()}"}
+
+
+def _btrfs_disks(descriptor: int) -> set[str]:
+    uuid = _kernel.file_system_uuid(descriptor)
+    folder = Path(f"/sys/fs/btrfs/{uuid}/devices")
+    return set().union(*(_disks(member.resolve()) for member in folder.iterdir())) if uuid and folder.is_dir() else set()
+
+
+def _host() -> str:
+    return (_text(Path("/etc/machine-id")) or socket.gethostname())[:12]
+
+
+def _text(file: Path) -> str:
+    try:
+        return names.escape(b" ".join(file.read_bytes().split()))
+    except OSError:
+        return ""  # not every disk has every file
+
+
+def _plain(text: str) -> str:
+    """The text with the octal escapes of mountinfo undone."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

@@ -1,0 +1,37 @@
+"""The process of a scan worker: reads shards as lines of JSON, writes their records. Started by scanners.pool."""
+
+import dataclasses
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from scanners import Scanner, Settings, Shard, _kernel
+from scanners.sink import ParquetSink, Target
+
+
+def main() -> None:
+    """Run shards until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends us
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not speak to the driver
+    start = json.loads(sys.stdin.readline())
+    _kernel.die_with_parent(start["parent"])
+    settings = Settings(**{**start["settings"], "skip": tuple(start["settings"]["skip"])})
+    target = Target(Path(start["root"]), start["scan_id"], settings.volume)
+    scanner: Scanner = importlib.import_module(start["module"]).Scanner(settings)
+    for line in sys.stdin:
+        told = json.loads(line)
+        try:
+            record = scanner.run_shard(Shard(told["number"], tuple(told["places"])), ParquetSink(target, told["number"], start["entries"], start["seconds"]))
+            reply = dataclasses.asdict(record)
+        except Exception as error:  # whatever it is, the driver must hear of it and say so
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        replies.write(json.dumps(reply).encode() + b"\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

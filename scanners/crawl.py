@@ -1,0 +1,323 @@
+"""Scans a volume: shards over this process and workers, one commit of entries, and the row in `scans` that publishes them."""
+
+import dataclasses
+import importlib.metadata
+import json
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import scanners
+from catalog import lock, table
+from catalog.errors import LastcopyError, NotFoundError, RefusedError
+from catalog.schema import SCANS
+from scanners import Facts, Scanner, Settings, Shard, ShardRecord
+
+if TYPE_CHECKING:
+    from catalog.config import Config, Volume
+    from catalog.snapshot import ScanRow
+    from scanners.journal import Journal
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a scan is. `done_share` is 0..1 by the previous scan's count; None without one."""
+
+    volume: str
+    entries: int
+    problems: int
+    bytes: int
+    rate: float  # entries a second
+    done_share: float | None
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """A published scan, see `schema.SCANS`."""
+
+    scan_id: str
+    volume: str
+    state: str
+    started_at: datetime
+    finished_at: datetime
+    entries: int
+    files: int
+    bytes: int
+    problems: int
+    excluded: int
+    carried_entries: int
+    previous_scan_id: str | None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of a tree is read at a time. Small trees are done within the first budget and start no process."""
+
+    first_entries: int = 100_000
+    first_seconds: float = 0.4
+    entries: int = 250_000
+    seconds: float = 1.0  # in a worker
+    own_seconds: float = 0.4  # in this process, that also has to hear the workers
+
+
+@dataclass
+class _Run:
+    """One scan on its way."""
+
+    root: Path
+    settings: Settings
+    declared: "Volume"
+    previous: "ScanRow | None"
+    started_at: datetime
+    facts: Facts
+    journal: "Journal"
+
+
+def scan(
+    root: Path,
+    config: "Config",
+    volume: str,
+    *,
+    now: Callable[[], datetime],
+    workers: int | None = None,
+    resume: bool = False,
+    accept_losses: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    budget: Budget = Budget(),
+) -> ScanResult:
+    """Scan a volume into the catalog at `root` and publish the scan. `now` gives aware UTC; `workers` counts this process (None: one a CPU).
+
+    Only the catalog is written. Raises NotFoundError, LockedError, UnreachableError, RefusedError, and KeyboardInterrupt: then
+    the catalog is as it was, and `resume` goes on. A scan that fails on the way leaves a row of state `failed`.
+    """
+    if volume not in config.volumes:
+        raise NotFoundError(f"there is no volume {volume!r}; volumes are {', '.join(config.volumes) or 'none'}")
+    module = scanners.load(config.volumes[volume].kind)
+    with lock.hold(root, f"volume-{volume}"):
+        started_at = now().astimezone(UTC).replace(tzinfo=None)
+        run = None
+        try:
+            run = _begin(root, config, volume, module, started_at, resume, accept_losses)
+            _crawl(run, module, _workers(workers), budget, progress)
+            return _publish(run, config, now, accept_losses)
+        except RefusedError:
+            if run:
+                _discard(run)
+            raise
+        except (LastcopyError, OSError) as error:
+            if run:
+                _publish_failure(run, now, error)
+            raise
+
+
+def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: datetime, resume: bool, accept_losses: bool) -> _Run:  # noqa: ANN401 - a module
+    """Look at the root, refuse what must be refused, and make or find the journal."""
+    from catalog import snapshot
+    from scanners import guard, journal, media
+    from scanners.sink import Target
+
+    previous = snapshot.newest_scans(root).get(volume)
+    if config.volumes[volume].media_types:
+        media.libmagic()
+    settings = _settings(root, config, volume, started_at)
+    scanner: Scanner = module.Scanner(settings)
+    try:
+        facts = scanner.probe()
+    finally:
+        scanner.close()
+    if not accept_losses:
+        guard.check_root(volume, facts, previous)
+    found = _resumed(root, settings, facts, resume)
+    if found is None:
+        scan_id = _scan_id(started_at, volume)
+        found = journal.Journal(Target(root, scan_id, volume))
+        header = {"settings": journal.comparable(settings), "started_at": started_at.isoformat(), "facts": dataclasses.asdict(facts)}
+        found.begin(header)
+    else:
+        started_at = datetime.fromisoformat(found.header["started_at"])
+        settings = dataclasses.replace(settings, started_us=_microseconds(started_at))
+    if settings.media_types:
+        settings = dataclasses.replace(settings, known_media=media.remember(found.target, previous))
+    return _Run(root, settings, config.volumes[volume], previous, started_at, facts, found)
+
+
+def _resumed(root: Path, settings: Settings, facts: Facts, resume: bool) -> "Journal | None":
+    """The newest interrupted scan, if it is to be gone on with and can be; all others are removed."""
+    from catalog import snapshot
+    from scanners import guard, journal
+
+    found = None
+    published = {row.scan_id for row in snapshot.scans(root)}
+    for target in reversed(journal.interrupted(root, settings.volume)):
+        if resume and found is None and target.scan_id not in published:
+            candidate = journal.resume(target, settings)
+            if (
+                candidate
+                and candidate.header["facts"]["fs_id"] == facts.fs_id
+                and all(guard.readable(root, n, candidate.files(n)) for n in ("entries", "problems"))
+            ):
+                found = candidate
+                continue
+        journal.discard(target)
+    if found:
+        journal.drop_strays(found)
+    return found
+
+
+def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Callable[[Progress], None] | None) -> None:  # noqa: ANN401 - a module
+    """Run shards until none is left: the first one here, what it leaves here and in workers."""
+    from scanners.pool import Pool
+    from scanners.sink import ParquetSink
+
+    journal, talk = run.journal, _Talk(run, progress)
+    settings = run.settings
+    scanner: Scanner = module.Scanner(settings)
+
+    def run_here(shard: Shard, taken: list[scanners.Segment], entries: int, seconds: float) -> None:
+        record = scanner.run_shard(shard, ParquetSink(journal.target, shard.number, entries, seconds))
+        journal.add(shard, taken, record)
+        talk.say(record)
+
+    try:
+        if not journal.records:
+            run_here(scanner.root_shard(), [], budget.first_entries, budget.first_seconds)
+        with Pool(module.__name__, settings, journal.target, workers - 1, budget.entries, budget.seconds) as pool:
+            while journal.waiting or pool.busy:
+                share = max(1, journal.places // (2 * workers))
+                while journal.waiting and (worker := pool.hungry):
+                    pool.give(worker, *journal.take(share))
+                if journal.waiting:
+                    run_here(*journal.take(share), budget.entries, budget.own_seconds)
+                for result in pool.results(0 if journal.waiting else 0.5):
+                    journal.add(result.shard, result.taken, result.record)
+                    talk.say(result.record)
+    finally:
+        scanner.close()
+
+
+def _publish(run: _Run, config: "Config", now: Callable[[], datetime], accept_losses: bool) -> ScanResult:
+    """Compare with the previous scan, then commit problems, entries and at last the row that publishes them."""
+    from scanners import guard, journal
+
+    target, records = run.journal.target, run.journal.records
+    entries, problems = run.journal.files("entries"), run.journal.files("problems")
+    seen = [str(run.root / "entries" / file.path) for file in entries]
+    size = sum(record.bytes for record in records)
+    if any(record.linked for record in records):
+        size += guard.linked_bytes(target, seen)
+    carried: list[table.NewFile] = []
+    if run.previous:
+        found = [str(run.root / "problems" / file.path) for file in problems]
+        with guard.Comparison(target, run.previous, seen, found, run.settings.exclude) as comparison:
+            losses = comparison.losses()
+            if not accept_losses:
+                guard.check_losses(target.volume, losses, run.declared.max_loss_pct)
+            if losses.hidden:
+                carried = list(comparison.carry(run.journal.next_number))
+    table.commit(run.root, "problems", problems, target.scan_id)
+    table.commit(run.root, "entries", [*entries, *carried], target.scan_id)
+    row = _row(run, now) | {
+        "state": "incomplete" if problems else "complete",
+        "entries": sum(record.rows for record in records),
+        "files": sum(record.files for record in records),
+        "bytes": size,
+        "carried_entries": sum(file.rows for file in carried),
+        "problems": sum(record.problem_rows for record in records),
+        "excluded": sum(record.excluded for record in records),
+    }
+    _append(run.root, row)
+    journal.forget(target)
+    return ScanResult(**{f.name: row[f.name] for f in dataclasses.fields(ScanResult)})
+
+
+def _publish_failure(run: _Run, now: Callable[[], datetime], error: Exception) -> None:
+    """Write that a scan failed, under an id of its own: the scan itself can still be gone on with."""
+    row = _row(run, now) | {"scan_id": _scan_id(run.started_at, run.settings.volume), "state": "failed", "error": str(error)}
+    counts = ("entries", "files", "bytes", "carried_entries", "problems", "excluded")
+    try:
+        _append(run.root, row | dict.fromkeys(counts, 0))
+    except (LastcopyError, OSError) as another:
+        error.add_note(f"and the catalog could not be told: {another}")
+
+
+def _discard(run: _Run) -> None:
+    from scanners import journal
+
+    journal.discard(run.journal.target)
+
+
+def _row(run: _Run, now: Callable[[], datetime]) -> dict[str, Any]:
+    """What the row in `scans` says whatever became of the scan."""
+    settings = run.settings
+    options = {"exclude": list(run.declared.exclude), "skip": list(settings.skip), "cross_mounts": settings.cross_mounts, "media_types": settings.media_types}
+    return {
+        "scan_id": run.journal.target.scan_id,
+        "volume": settings.volume,
+        "kind": run.declared.kind,
+        "started_at": run.started_at,
+        "finished_at": now().astimezone(UTC).replace(tzinfo=None),
+        "root_fs_id": run.facts.fs_id,
+        "device": run.facts.device,
+        "clock": run.facts.clock,
+        "capacity_bytes": run.facts.capacity_bytes,
+        "free_bytes": run.facts.free_bytes,
+        "previous_scan_id": run.previous.scan_id if run.previous else None,
+        "error": None,
+        "host": socket.gethostname(),
+        "lastcopy_version": importlib.metadata.version("lastcopy"),
+        "options": json.dumps(options),
+    }
+
+
+def _append(root: Path, row: dict[str, Any]) -> None:
+    import pyarrow as pa
+
+    table.append(root, "scans", pa.Table.from_pylist([row], SCANS), row["scan_id"])
+
+
+def _settings(root: Path, config: "Config", volume: str, started_at: datetime) -> Settings:
+    """The settings of a scan: the catalog itself is not scanned where it lies in the volume."""
+    found = scanners.settings(config, volume, _microseconds(started_at))
+    inside = scanners.relative(Path(found.location), root)
+    skip = (*found.skip, inside) if inside else found.skip
+    return dataclasses.replace(found, skip=skip)
+
+
+def _scan_id(started_at: datetime, volume: str) -> str:
+    return f"{started_at:%Y%m%dT%H%M%S%f}Z-{volume}-{secrets.token_hex(2)}"
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.replace(tzinfo=UTC).timestamp() * 1_000_000)
+
+
+def _workers(wanted: int | None) -> int:
+    import os
+
+    return max(1, wanted or len(os.sched_getaffinity(0)))
+
+
+class _Talk:
+    """Tells how far a scan is."""
+
+    def __init__(self, run: _Run, listener: Callable[[Progress], None] | None) -> None:
+        self._volume, self._listener = run.settings.volume, listener
+        self._before = run.previous.entries if run.previous else None
+        self._entries = sum(record.rows for record in run.journal.records)
+        self._resumed, self._problems, self._bytes = self._entries, 0, 0
+        self._since = time.monotonic()
+
+    def say(self, record: ShardRecord) -> None:
+        """Take a shard's record and tell the listener."""
+        self._entries += record.rows
+        self._problems += record.problem_rows
+        self._bytes += record.bytes
+        if self._listener:
+            rate = (self._entries - self._resumed) / max(1e-6, time.monotonic() - self._since)
+            share = min(1.0, self._entries / self._before) if self._before else None
+            self._listener(Progress(self._volume, self._entries, self._problems, self._bytes, rate, share))

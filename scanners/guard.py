@@ -1,0 +1,195 @@
+"""What keeps a scan from calling an unmounted disk a deletion: refusals, and what is carried over where sight was lost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalog import snapshot, table
+from catalog.errors import RefusedError
+from catalog.schema import ENTRIES
+from catalog.snapshot import ScanRow
+from scanners import Facts
+from scanners.sink import Target
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BATCH_ROWS = 65_536
+_ACCEPT = "if it is right, scan with --accept-losses"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What the previous scan had and this one has not: `hidden` below unreadable directories, `excluded` by the configuration, the rest `lost`."""
+
+    lost: int
+    hidden: int
+    excluded: int
+    previous: int
+
+    @property
+    def lost_pct(self) -> float:
+        """The share of `lost` in what could have been seen again."""
+        return 100 * self.lost / max(1, self.previous - self.hidden - self.excluded)
+
+
+def check_root(volume: str, facts: Facts, previous: ScanRow | None) -> None:
+    """Refuse an empty root, and one on another file system than the last good scan saw. Raises RefusedError."""
+    if facts.empty:
+        raise RefusedError(f"volume {volume}: its root is empty, as of a disk that is not mounted; mount it, or {_ACCEPT}")
+    if previous and previous.root_fs_id and facts.fs_id and previous.root_fs_id != facts.fs_id:
+        raise RefusedError(
+            f"volume {volume}: its root is on file system {facts.fs_id}, the scan of {previous.started_at:%Y-%m-%d} saw {previous.root_fs_id}; {_ACCEPT}"
+        )
+
+
+def check_losses(volume: str, losses: Losses, max_loss_pct: float) -> None:
+    """Refuse a scan in which too much vanished. Raises RefusedError."""
+    if losses.lost_pct > max_loss_pct:
+        raise RefusedError(
+            f"volume {volume}: {losses.lost} of {losses.previous} entries of the last scan vanished ({losses.lost_pct:.1f} %, "
+            f"max_loss_pct is {max_loss_pct:g}); look whether all of it is mounted; {_ACCEPT}"
+        )
+
+
+class Comparison:
+    """This scan's files against those of the previous good scan."""
+
+    def __init__(self, target: Target, previous: ScanRow, entries: Sequence[str], problems: Sequence[str], exclude: str | None) -> None:
+        """`entries` and `problems` are this scan's files; `exclude` the expression of what is left out now."""
+        self._target, self._previous, self._entries = target, previous, list(entries)
+        self._connection = connect(target)
+        self._before = snapshot.entry_files(target.root, previous.scan_id, target.volume)
+        if self._before:
+            self._find_gone(list(problems), exclude)
+
+    def __enter__(self) -> "Comparison":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def losses(self) -> Losses:
+        """How much is gone, and why."""
+        if not self._before:
+            return Losses(0, 0, 0, 0)
+        counts: dict[str, int] = dict(self._connection.execute("SELECT why, count(*) FROM gone GROUP BY why").fetchall())
+        previous = self._previous.entries + self._previous.carried_entries
+        return Losses(counts.get("lost", 0), counts.get("hidden", 0), counts.get("excluded", 0), previous)
+
+    def carry(self, number: int) -> Iterator[table.NewFile]:
+        """Write the entries that are hidden now as the previous scan had them; `number` is a shard number that is free."""
+        rows: pa.RecordBatchReader = self._connection.execute(
+            """
+            SELECT before.* REPLACE (coalesce(before.carried_from, $scan) AS carried_from)
+            FROM read_parquet($before, hive_partitioning = false) AS before
+            SEMI JOIN (SELECT entry_id FROM gone WHERE why = 'hidden') AS hidden ON before.entry_id = hidden.entry_id
+            ORDER BY before.dir, before.name
+            """,
+            {"before": self._before, "scan": self._previous.scan_id},
+        ).to_arrow_reader(_BATCH_ROWS)
+        path, count = table.new_path("entries", self._target.partition), 0
+        with table.writer(self._target.root, "entries", path) as out:
+            for batch in rows:
+                ids = pa.array(range((number << 32) + count, (number << 32) + count + batch.num_rows), pa.int64())
+                known = pa.Table.from_batches([batch]).set_column(batch.schema.get_field_index("entry_id"), "entry_id", ids)
+                out.write_table(_as_entries(known))
+                count += batch.num_rows
+        file = self._target.root / "entries" / path
+        if count:
+            yield table.NewFile(path, file.stat().st_size, count, self._target.partition)
+        else:
+            file.unlink()
+
+    def _find_gone(self, problems: list[str], exclude: str | None) -> None:
+        """Make the table of what the previous scan had and this one has not, with the reason."""
+        run = self._connection.execute
+        run("CREATE TEMP TABLE hidden (prefix VARCHAR)")
+        if problems:
+            found = run(
+                """
+                SELECT DISTINCT CASE WHEN path = '' THEN '' ELSE path || '/' END
+                FROM read_parquet($files, hive_partitioning = false) WHERE hides_below ORDER BY 1
+                """,
+                {"files": problems},
+            )
+            self._connection.register("prefixes", pa.table({"prefix": pa.array(_outermost(found), pa.string())}))
+            run("INSERT INTO hidden SELECT prefix FROM prefixes")
+        now = "SELECT path_hash, dir, name FROM read_parquet($now, hive_partitioning = false)" if self._entries else "SELECT 0, '', '' WHERE $now IS NULL"
+        run(
+            f"""
+            CREATE TEMP TABLE gone AS
+            WITH missing AS (
+                SELECT before.entry_id, before.dir || before.name || '/' AS path, before.type
+                FROM read_parquet($before, hive_partitioning = false) AS before
+                ANTI JOIN ({now}) AS now (path_hash, dir, name)
+                ON before.path_hash = now.path_hash AND before.dir = now.dir AND before.name = now.name
+            )
+            SELECT missing.entry_id,
+                CASE
+                    WHEN regexp_full_match(CASE WHEN missing.type = 'dir' THEN path ELSE path[:-2] END, $exclude) THEN 'excluded'
+                    WHEN starts_with(path, hidden.prefix) THEN 'hidden'
+                    ELSE 'lost'
+                END AS why
+            FROM missing
+            ASOF LEFT JOIN hidden ON missing.path >= hidden.prefix
+            """,
+            {"before": self._before, "now": self._entries, "exclude": exclude or r"[^\s\S]"},
+        )
+
+
+def linked_bytes(target: Target, entries: Sequence[str]) -> int:
+    """The bytes of files with several links, each file once."""
+    with connect(target) as connection:
+        found = connection.execute(
+            """
+            SELECT coalesce(sum(size_bytes), 0) FROM (
+                SELECT any_value(size_bytes) AS size_bytes FROM read_parquet($files, hive_partitioning = false)
+                WHERE type = 'file' AND link_count > 1 GROUP BY fs_id, inode
+            )
+            """,
+            {"files": list(entries)},
+        ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _outermost(prefixes: "duckdb.DuckDBPyConnection") -> Iterator[str]:
+    """Of sorted prefixes those that lie below no other: then the greatest one that is not greater than a path is the only that can hold it."""
+    last = None
+    while rows := prefixes.fetchmany(10_000):
+        for (prefix,) in rows:
+            if last is None or not prefix.startswith(last):
+                last = prefix
+                yield prefix
+
+
+def _as_entries(rows: pa.Table) -> pa.Table:
+    columns = [rows[f.name].combine_chunks() for f in ENTRIES]
+    arrays = [
+        c.cast(f.type.value_type).dictionary_encode() if pa.types.is_dictionary(f.type) else c.cast(f.type) for c, f in zip(columns, ENTRIES, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=ENTRIES)
+
+
+def connect(target: Target) -> "duckdb.DuckDBPyConnection":
+    """A DuckDB of our own for comparing scans: small, with room to spill in the journal's folder."""
+    import duckdb
+
+    folder: Path = target.journal / "spill"
+    return duckdb.connect(config={"memory_limit": "300MB", "threads": 2, "temp_directory": str(folder), "preserve_insertion_order": False})
+
+
+def readable(root: Path, name: str, files: Sequence[table.NewFile]) -> bool:
+    """Whether files of an interrupted scan are whole: their size and their Parquet footer are as they were recorded."""
+    for file in files:
+        path = root / name / file.path
+        try:
+            if path.stat().st_size != file.size_bytes or pq.read_metadata(path).num_rows != file.rows:
+                return False
+        except (OSError, pa.ArrowException):
+            return False
+    return True

@@ -1,0 +1,124 @@
+"""Worker processes that run shards: started when there is much to do, dead when their driver is."""
+
+import dataclasses
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from catalog.errors import CatalogError
+from scanners import Segment, Settings, Shard, ShardRecord
+from scanners.sink import Target
+
+_QUEUE = 2  # shards that a worker has at a time: the next one waits for it, not it for us
+
+
+@dataclasses.dataclass
+class Result:
+    """A shard that is done, and the segments that it was made of."""
+
+    shard: Shard
+    taken: Sequence[Segment]
+    record: ShardRecord
+
+
+class _Worker:
+    """One process: shards go in and records come out as lines of JSON."""
+
+    def __init__(self, module: str, settings: Settings, target: Target, entries: int, seconds: float) -> None:
+        """Starts it."""
+        # -P: the folder we stand in may be the very tree that is scanned, and must not be a place for modules.
+        command = [sys.executable, "-P", "-m", "scanners._worker"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 - our own interpreter and module
+        self.given: deque[tuple[Shard, Sequence[Segment]]] = deque()
+        self._torn = b""
+        self.tell(
+            {
+                "module": module,
+                "settings": dataclasses.asdict(settings),
+                "root": str(target.root.absolute()),
+                "scan_id": target.scan_id,
+                "parent": os.getpid(),
+                "entries": entries,
+                "seconds": seconds,
+            }
+        )
+
+    @property
+    def output(self) -> int:
+        assert self.process.stdout is not None  # noqa: S101 - it is a pipe
+        return self.process.stdout.fileno()
+
+    def tell(self, message: dict[str, object]) -> None:
+        assert self.process.stdin is not None  # noqa: S101 - it is a pipe
+        try:
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._died() from error
+
+    def heard(self) -> Iterator[Result]:
+        """The records that have come; blocks only if there is nothing at all."""
+        content = os.read(self.output, 1 << 20)
+        if not content:
+            raise self._died()
+        *lines, self._torn = (self._torn + content).split(b"\n")
+        for line in lines:
+            reply = json.loads(line)
+            if "error" in reply:
+                raise CatalogError(f"a scan worker failed: {reply['error']}")
+            shard, taken = self.given.popleft()
+            yield Result(shard, taken, ShardRecord(**{**reply, "left": tuple(Segment(**segment) for segment in reply["left"])}))
+
+    def _died(self) -> CatalogError:
+        return CatalogError(f"a scan worker ended by itself (exit {self.process.wait()}); its memory or its disk may have run out")
+
+
+class Pool:
+    """Some workers. `close` kills them, whatever they do: what they wrote without a record does not exist."""
+
+    def __init__(self, module: str, settings: Settings, target: Target, size: int, entries: int, seconds: float) -> None:
+        """Starts nothing yet. `module` has the scanner; `entries` and `seconds` are the budget of a shard."""
+        self._start = module, settings, target, entries, seconds
+        self._size = size
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.communicate()
+        self._selector.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker has a shard."""
+        return any(worker.given for worker in self._workers)
+
+    @property
+    def hungry(self) -> "_Worker | None":
+        """The worker with the least to do, if it can take a shard; a new one as long as there may be more."""
+        if len(self._workers) < self._size:
+            self._workers.append(_Worker(*self._start))
+            self._selector.register(self._workers[-1].output, selectors.EVENT_READ, self._workers[-1])
+            return self._workers[-1]
+        least = min(self._workers, key=lambda worker: len(worker.given), default=None)
+        return least if least and len(least.given) < _QUEUE else None
+
+    def give(self, worker: _Worker, shard: Shard, taken: Sequence[Segment]) -> None:
+        """Have a worker run a shard."""
+        worker.given.append((shard, taken))
+        worker.tell({"number": shard.number, "places": shard.places})
+
+    def results(self, timeout_seconds: float) -> list[Result]:
+        """What has come back by then. Raises CatalogError if a worker failed or died."""
+        if not self.busy:
+            return []
+        return [result for key, _ in self._selector.select(timeout_seconds) for result in key.data.heard()]

@@ -1,0 +1,359 @@
+"""File trees: a walk by descriptors that follows no link and leaves no file system, with every column that statx(2) has."""
+
+import errno
+import gc
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from itertools import chain, compress, islice, repeat
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from catalog import names
+from catalog.errors import UnreachableError
+from catalog.schema import ENTRIES
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _place
+
+_OF_OBJECTS = {"version_id", "is_latest", "storage_class", "etag", "retain_until", "legal_hold", "restore_state", "tags", "digest"}
+_OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True, hard_links=True, symlinks=True)
+
+_OPEN_DIRECTORIES = 64  # listed and stat'ed together
+_GROUP = 8192  # names that are stat'ed together
+_CALLS = 1024  # statx calls without letting another thread run
+_LISTED_AT_ONCE_BYTES = 512 * 1024  # size of a directory above which it is listed piece by piece
+_AGAIN = 3  # times that a directory is listed again which changed meanwhile
+_WAITING = 20_000  # directories kept in memory; the others wait in the journal
+_LARGE = 4 * _GROUP
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+Slots = np.ndarray[Any, Any]
+
+
+@dataclass
+class _Listing:
+    """One open directory, or a piece of a very large one."""
+
+    directory: str
+    descriptor: int
+    changed_ns: int
+    names: list[str]
+    whole: bool = True
+
+
+@dataclass
+class _Walk:
+    """One shard on its way."""
+
+    sink: Sink
+    batch: _columns.Batch
+    waiting: list[str] = field(default_factory=list)
+    listed_again: dict[str, int] = field(default_factory=dict)
+
+
+class Scanner:
+    """Reads one file tree. Holds its root open: a mount that changes later changes nothing for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens nothing yet."""
+        self._settings = settings
+        self._root_descriptor: int | None = None
+        self._fs_ids: dict[tuple[int, int], str | None] = {}
+        self._excluded = re.compile(settings.exclude).fullmatch if settings.exclude else None
+        self._skipped = {os.fsdecode(names.unescape(directory)) for directory in settings.skip}
+        self._statx = _kernel.statx_function()
+        self._batch: _columns.Batch | None = None
+        self._root_device = (0, 0)
+
+    @property
+    def _root(self) -> int:
+        """The root's descriptor. Raises UnreachableError."""
+        if self._root_descriptor is None:
+            settings = self._settings
+            try:
+                self._root_descriptor = os.open(settings.location, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                raise UnreachableError(f"volume {settings.volume}: {settings.location}: {error.strerror}; is it mounted?") from error
+        return self._root_descriptor
+
+    def close(self) -> None:
+        """Let go of the root."""
+        if self._root_descriptor is not None:
+            os.close(self._root_descriptor)
+            self._root_descriptor = None
+
+    def probe(self) -> Facts:
+        """Look at the root. Raises UnreachableError."""
+        try:
+            with os.scandir(self._root) as entries:
+                empty = all(f"{entry.name}/" in self._skipped for entry in islice(entries, len(self._skipped) + 1))
+            space = os.statvfs(self._root)
+        except OSError as error:
+            raise UnreachableError(f"volume {self._settings.volume}: {self._settings.location}: {error.strerror}") from error
+        return Facts(
+            fs_id=self._root_fs_id(),
+            device=_place.device(self._root),
+            clock=_place.clock(_place.mount(self._root)),
+            capacity_bytes=space.f_blocks * space.f_frsize,
+            free_bytes=space.f_bavail * space.f_frsize,
+            empty=empty,
+        )
+
+    def root_shard(self) -> Shard:
+        """The root."""
+        return Shard(0, ("",))
+
+    def open_file(self, directory: str, name: str) -> int:
+        """A descriptor for reading a regular file, that leaves its access time alone where the kernel lets us. Raises OSError.
+
+        No link is followed; mounts are crossed. A FIFO does not block, a device or a directory gives EINVAL.
+        """
+        path = names.unescape(directory) + names.unescape(name)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+        try:
+            descriptor = _kernel.open_beneath(self._root, path, flags | os.O_NOATIME)
+        except PermissionError:  # O_NOATIME is the owner's right, see open(2)
+            descriptor = _kernel.open_beneath(self._root, path, flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a regular file", f"{directory}{name}")
+        return descriptor
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """Walk from the shard's directories downwards until nothing is left or the sink has had enough."""
+        if not self._fs_ids:
+            self._root_fs_id()
+        self._batch = self._batch or _columns.Batch(self._settings.started_us)
+        walk = _Walk(sink, self._batch, [os.fsdecode(names.unescape(place)) for place in reversed(shard.places)])
+        collecting = gc.isenabled()
+        gc.disable()  # a walk makes no cycles, and looking for them takes a tenth of its time
+        try:
+            while walk.waiting and not sink.spent:
+                self._step(walk)
+            self._flush(walk)
+        finally:
+            if collecting:
+                gc.enable()
+        sink.leave(_place_of(directory) for directory in reversed(walk.waiting))
+        return sink.finish()
+
+    def _step(self, walk: _Walk) -> None:
+        """Visit the next few directories together."""
+        group: list[_Listing] = []
+        count = 0
+        try:
+            while walk.waiting and len(group) < _OPEN_DIRECTORIES and count < _GROUP:
+                listing = self._open(walk, walk.waiting.pop())
+                if listing is None:
+                    continue
+                group.append(listing)
+                if not listing.whole:
+                    break
+                count += len(listing.names)
+            self._visit(walk, [listing for listing in group if listing.whole])
+            if group and not group[-1].whole:
+                self._visit_large(walk, group[-1])
+        finally:
+            for listing in group:
+                os.close(listing.descriptor)
+        if len(walk.waiting) > _WAITING:
+            half = len(walk.waiting) // 2
+            walk.sink.leave(_place_of(directory) for directory in reversed(walk.waiting[:half]))
+            del walk.waiting[:half]
+
+    def _open(self, walk: _Walk, directory: str) -> _Listing | None:
+        """Open and list a directory; a very large one is opened only. None after a problem, and for a mount that is not crossed."""
+        descriptor = -1
+        try:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = _kernel.open_beneath(self._root, os.fsencode(directory), flags, self._settings.cross_mounts)
+            status = os.fstat(descriptor)
+            found = os.listdir(descriptor) if status.st_size <= _LISTED_AT_ONCE_BYTES else []
+        except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            if error.errno != errno.EXDEV:  # an automounter's directory shows itself as a mount only when it is opened
+                _problem(walk, directory, "list", error.errno, hides_below=error.errno not in _GONE)
+            return None
+        found.sort()
+        whole = status.st_size <= _LISTED_AT_ONCE_BYTES and len(found) <= _LARGE
+        return _Listing(directory, descriptor, status.st_ctime_ns, found if whole else [], whole)
+
+    def _visit_large(self, walk: _Walk, listing: _Listing) -> None:
+        """List and stat a very large directory piece by piece, in bounded memory."""
+        directory, descriptor = listing.directory, listing.descriptor
+        try:
+            with os.scandir(descriptor) as entries:
+                while found := sorted(map(attrgetter("name"), islice(entries, _GROUP))):
+                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, found, whole=False)])
+        except OSError as error:
+            _problem(walk, directory, "list", error.errno, hides_below=True)
+            return
+        if os.fstat(descriptor).st_ctime_ns != listing.changed_ns:
+            _problem(walk, directory, "changed", None, hides_below=False)
+
+    def _visit(self, walk: _Walk, group: list[_Listing]) -> None:
+        """Stat all names of some open directories, keep the rows, and put the directories among them on the list of those to visit."""
+        flat = list(chain.from_iterable(listing.names for listing in group))
+        count = len(flat)
+        batch = walk.batch
+        if not batch.fits(count):
+            self._flush(walk)
+        slots = batch.slots[batch.used : batch.used + count]
+        owners = list(chain.from_iterable(repeat(listing, len(listing.names)) for listing in group))
+        failed = self._stat(batch, flat, [listing.descriptor for listing in owners])
+        for row in failed:
+            slots[row] = np.zeros(1, _kernel.STATX)[0]
+
+        unstable = {id(listing) for listing in group if listing.whole and self._changed(walk, listing)}
+        keep = np.ones(count, bool)
+        if unstable:
+            keep[[id(listing) in unstable for listing in owners]] = False
+        for row, number in failed.items():
+            if keep[row]:
+                _problem(walk, f"{owners[row].directory}{flat[row]}/", "stat", number, hides_below=number not in _GONE)
+                keep[row] = False
+        self._leave_out(walk, slots, flat, owners, keep)
+        kinds = slots["mode"] & 0xF000
+        links = self._links(walk, np.flatnonzero(keep & (kinds == stat.S_IFLNK)).tolist(), flat, owners, keep)
+        below = self._directories_below(np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
+        self._learn_file_systems(slots, flat, owners, keep)
+        self._keep(batch, group, slots, keep, links)
+        walk.waiting.extend(reversed(below))
+
+    def _stat(self, batch: _columns.Batch, flat: list[str], descriptors: list[int]) -> dict[int, int]:
+        """Have the kernel fill the next slots; gives errno by row for those that failed, also at the second try."""
+        joined = os.fsencode("\0".join(flat) + "\0")
+        ends = np.flatnonzero(np.frombuffer(joined, np.uint8) == 0)[: len(flat)]
+        start, first = _columns.address(joined), batch.address + batch.used * _kernel.SLOT_BYTES
+        pointers = [start, *(ends[:-1] + (start + 1)).tolist()]
+        failed: dict[int, int] = {}
+        for at in range(0, len(flat), _CALLS):
+            end = min(at + _CALLS, len(flat))
+            into = range(first + at * _kernel.SLOT_BYTES, first + end * _kernel.SLOT_BYTES, _kernel.SLOT_BYTES)
+            results = list(map(self._statx, descriptors[at:end], pointers[at:end], repeat(_kernel.STAT_FLAGS), repeat(_kernel.STAT_MASK), into))
+            if any(results):
+                again = {at + row: (row, into[row]) for row, result in enumerate(results) if result}
+                tried = {row: _kernel.statx_error(descriptors[row], pointers[row], slot) for row, (_, slot) in again.items()}
+                failed.update({row: number for row, number in tried.items() if number})
+        return failed
+
+    def _changed(self, walk: _Walk, listing: _Listing) -> bool:
+        """Whether a directory changed while it was read and is to be read again; after the last time its rows stay, with a problem."""
+        try:
+            if os.fstat(listing.descriptor).st_ctime_ns == listing.changed_ns:
+                return False
+        except OSError:
+            pass  # a server that lost it: reading it again will say so
+        times = walk.listed_again.get(listing.directory, 0)
+        if times == _AGAIN:
+            _problem(walk, listing.directory, "changed", None, hides_below=False)
+            return False
+        walk.listed_again[listing.directory] = times + 1
+        walk.waiting.append(listing.directory)
+        return True
+
+    def _leave_out(self, walk: _Walk, slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
+        """Drop what the configuration excludes, and our own folders."""
+        directories = (slots["mode"] & 0xF000) == stat.S_IFDIR
+        out = [row for row in np.flatnonzero(keep & directories).tolist() if f"{owners[row].directory}{flat[row]}/" in self._skipped]
+        if self._excluded:
+            is_directory = directories.tolist()
+            for row in np.flatnonzero(keep).tolist():
+                path = f"{owners[row].directory}{flat[row]}"
+                if self._excluded(names.escape(os.fsencode(path)) + ("/" if is_directory[row] else "")):
+                    out.append(row)
+        if out:
+            keep[out] = False
+            walk.sink.exclude(len(set(out)))
+
+    def _links(self, walk: _Walk, rows: list[int], flat: list[str], owners: list[_Listing], keep: Slots) -> dict[int, str]:
+        """Where links lead, by row."""
+        found = {}
+        for row in rows:
+            try:
+                found[row] = os.readlink(flat[row], dir_fd=owners[row].descriptor)
+            except OSError as error:
+                keep[row] = False
+                _problem(walk, f"{owners[row].directory}{flat[row]}/", "stat", error.errno, hides_below=error.errno not in (*_GONE, errno.EINVAL))
+        return found
+
+    def _directories_below(self, rows: Slots, slots: Slots, flat: list[str], owners: list[_Listing]) -> list[str]:
+        """The directories among rows that are to be visited."""
+        if not self._settings.cross_mounts and len(rows):
+            found = slots[["attributes", "known_attributes", "device"]][rows]
+            told = (found["known_attributes"] & _kernel.MOUNT_ROOT) != 0
+            mounts = np.where(told, (found["attributes"] & _kernel.MOUNT_ROOT) != 0, found["device"] != self._root_device[0])
+            rows = rows[~mounts]
+        return [f"{owners[row].directory}{flat[row]}/" for row in rows.tolist()]
+
+    def _keep(self, batch: _columns.Batch, group: list[_Listing], slots: Slots, keep: Slots, links: dict[int, str]) -> None:
+        """Add the kept rows to the batch, closing the gaps between them."""
+        at, first = 0, batch.used
+        dropped = not keep.all()
+        if dropped:
+            place = np.cumsum(keep) - 1
+            slots[: int(keep.sum())] = slots[keep]
+            links = {int(place[row]): target for row, target in links.items()}
+        batch.keep_links({first + row: target for row, target in links.items()})
+        for listing in group:
+            here = listing.names
+            if dropped:
+                here = list(compress(here, keep[at : at + len(here)].tolist()))
+            at += len(listing.names)
+            if here:
+                batch.add(_columns.Part(listing.directory, os.fsencode("\0".join(here)), batch.used, len(here)))
+
+    def _learn_file_systems(self, slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
+        """Find the identity of every file system that rows are on and that was not seen before."""
+        device, subvolume = self._root_device
+        strange = keep & ((slots["device"] != device) | (slots["subvolume"] != subvolume))
+        if not strange.any():
+            return
+        for row in np.flatnonzero(strange).tolist():
+            pair = int(slots["device"][row]), int(slots["subvolume"][row])
+            if pair not in self._fs_ids:
+                is_directory, is_mount = stat.S_ISDIR(slots["mode"][row]), slots["attributes"][row] & _kernel.MOUNT_ROOT
+                self._fs_ids[pair] = self._fs_id(owners[row].descriptor, flat[row], pair, bool(is_directory or is_mount))
+
+    def _fs_id(self, parent: int, name: str, pair: tuple[int, int], own: bool) -> str | None:
+        """The file system of one entry: its own, or a layer of the union mount that its directory shows."""
+        if not own:
+            return f"{_place.fs_id(parent)}-layer-{pair[0] & 0xFFFFFFFF}:{pair[0] >> 32}"
+        for flags in (os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK, os.O_PATH):
+            try:
+                descriptor = _kernel.open_beneath(parent, os.fsencode(name), flags)
+            except OSError:
+                continue  # not ours to open; its path alone may do
+            try:
+                return _place.fs_id(descriptor, pair[1])
+            finally:
+                os.close(descriptor)
+        return None
+
+    def _root_fs_id(self) -> str | None:
+        found = _kernel.statx_here(self._root)
+        self._root_device = int(found["device"][0]), int(found["subvolume"][0])
+        self._fs_ids[self._root_device] = _place.fs_id(self._root, self._root_device[1])
+        return self._fs_ids[self._root_device]
+
+    def _flush(self, walk: _Walk) -> None:
+        if walk.batch.used:
+            columns = walk.batch.take(self._fs_ids)
+            if self._settings.media_types:
+                from scanners import media
+
+                columns["media_type"] = media.types(columns, self.open_file, self._settings.known_media)
+            walk.sink.write(columns)
+
+
+def _problem(walk: _Walk, directory: str, stage: str, number: int | None, hides_below: bool) -> None:
+    text = os.strerror(number) if number else "it changed each time while it was read" if stage == "changed" else "unknown error"
+    walk.sink.problem(_place_of(directory).removesuffix("/"), stage, text, number, hides_below)
+
+
+def _place_of(directory: str) -> str:
+    return names.escape(os.fsencode(directory))
