@@ -1,6 +1,5 @@
 """Questions over a snapshot: one .sql file a question, and what renders the answers."""
 
-import datetime
 import re
 import tomllib
 from collections.abc import Mapping
@@ -137,11 +136,6 @@ def read(file: Path) -> Report:
         return Report(file.stem.replace("_", "-"), header["title"], header["question"], params, columns, text, file)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: the header is wrong: {error}") from error
-
-
-def iso(moment: datetime.datetime) -> str:
-    """A naive UTC time as ISO 8601 with its Z."""
-    return moment.isoformat() + "Z"
 
 
 def _parameter(name: str, fields: Mapping[str, Any]) -> Parameter:

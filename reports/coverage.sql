@@ -109,7 +109,7 @@ SELECT
     CASE WHEN sums.bytes > 0 THEN (sums.covered_bytes * 1000 // sums.bytes) / 10.0 END AS covered_bytes_pct,
     coalesce(sums.excepted_assets, 0) AS excepted_assets,
     coalesce(sums.excepted_bytes, 0) AS excepted_bytes,
-    CASE WHEN $by = 'class' THEN contains(concat(',', classes.waive, ','), concat(',', threats.threat, ',')) END AS waived
+    CASE WHEN $by = 'class' THEN contains(concat(',', array_to_string(classes.waive, ','), ','), concat(',', threats.threat, ',')) END AS waived
 FROM lines
 CROSS JOIN threats
 LEFT JOIN sums ON lines.name = sums.name AND threats.threat = sums.threat

@@ -1,30 +1,30 @@
 /*
 title = "Exceptions"
-question = "Which findings were accepted, and how much data do they leave as it is?"
+question = "Which findings were accepted, by whom, why and until when?"
 
 [columns]
-volume = "where the assets lie"
-data_class = "the class whose requirement they miss"
-not_met = "the controls that they miss, joined by commas"
-owner = "the owner that a label names, else that of the storage; null = none"
-assets = { meaning = "assets whose findings are accepted", unit = "files" }
-bytes = { meaning = "their size, hard links once", unit = "bytes" }
-unsafe_assets = { meaning = "assets among them that survive no threat for sure", unit = "files" }
+condition = "which assets the exception is for"
+controls = "the controls that it accepts as missed, joined by commas; '' = all"
+reason = "why"
+owner = "who answers for it"
+approver = "who agreed; null = nobody named"
+until = "its last day"
+days_left = { meaning = "days from the snapshot to its last day; below zero it has ended", unit = "days" }
+is_live = "whether it still holds at the snapshot"
+position = { meaning = "its place in the configuration, from 0", unit = "count" }
 */
 SELECT
-    volume,
-    data_class,
-    not_met,
-    owner,
-    count(*) AS assets,
-    sum(counted_bytes) AS bytes,
-    count(*) FILTER (WHERE user_error <> 'yes' AND ransomware <> 'yes' AND system_failure <> 'yes' AND facility_outage <> 'yes') AS unsafe_assets
-FROM assets
-WHERE status = 'excepted'
-GROUP BY 1, 2, 3, 4
+    exceptions."where" AS condition,
+    array_to_string(exceptions.controls, ',') AS controls,
+    exceptions.reason,
+    exceptions.owner,
+    exceptions.approver,
+    exceptions.until,
+    date_diff('day', CAST(snapshot.as_of AS DATE), exceptions.until) AS days_left,
+    CAST(snapshot.as_of AS DATE) <= exceptions.until AS is_live,
+    exceptions.position
+FROM exceptions
+CROSS JOIN snapshot
 ORDER BY
-    bytes DESC,
-    volume ASC,
-    data_class ASC,
-    not_met ASC,
-    owner ASC NULLS LAST
+    until ASC,
+    position ASC

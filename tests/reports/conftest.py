@@ -15,8 +15,18 @@ Estate = Callable[..., duckdb.DuckDBPyConnection]
 AS_OF = datetime.datetime(2026, 11, 20, 12)
 TEXT, WHOLE, FLAG, TIME = pa.string(), pa.int64(), pa.bool_(), schema.TIMESTAMP
 
-CLASSES = pa.schema([("data_class", TEXT), ("waive", TEXT)])
-SNAPSHOT = pa.schema([*schema.SNAPSHOTS])
+WORDS, RATIO, SMALL = pa.list_(TEXT), pa.float64(), pa.int32()
+CLASSES = pa.schema(
+    [
+        ("position", SMALL), ("data_class", TEXT), ("copies", SMALL), ("systems", SMALL), ("sites", SMALL), ("media", SMALL), ("offline_or_immutable", SMALL),
+        ("min_verification_level", SMALL), ("max_copy_age_days", RATIO), ("max_verification_age_days", RATIO), ("retention_days", RATIO),
+        ("accept_declared", FLAG), ("waive", WORDS),
+    ]
+)  # fmt: skip
+EXCEPTIONS = pa.schema(
+    [("position", SMALL), ("where", TEXT), ("reason", TEXT), ("owner", TEXT), ("approver", TEXT), ("until", pa.date32()), ("controls", WORDS)]
+)
+SNAPSHOT = pa.schema([("snapshot_id", TEXT), ("as_of", TIME), ("complete", FLAG), ("previous_snapshot_id", TEXT)])
 VOLUME = {
     "kind": "posix", "role": "primary", "systems": ["nas-1"], "sites": ["paris"], "admins": ["it"], "devices": ["d1"], "media": "disk", "access": "online",
     "immutability": "none", "state": "complete", "scan_id": "s1", "scanned_at": datetime.datetime(2026, 11, 20, 10), "problems": 0, "entries": 10, "files": 9,
@@ -35,7 +45,7 @@ def estate() -> Iterator[Estate]:
     """Makes a connection from rows of each view; what a row does not say has a harmless value."""
     connections: list[duckdb.DuckDBPyConnection] = []
 
-    def make(before: Rows | None = None, **views: Rows) -> duckdb.DuckDBPyConnection:
+    def make(before: Rows = (), **views: Rows) -> duckdb.DuckDBPyConnection:
         connections.append(fill(duckdb.connect(), before, views))
         return connections[-1]
 
@@ -44,23 +54,26 @@ def estate() -> Iterator[Estate]:
         connection.close()
 
 
-def fill(connection: duckdb.DuckDBPyConnection, before: Rows | None, views: Mapping[str, Rows]) -> duckdb.DuckDBPyConnection:
+def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str, Rows]) -> duckdb.DuckDBPyConnection:
     """Make every view of a reader's connection out of rows."""
     volumes = views.get("volumes", [{"volume": "projects"}])
     _table(connection, "volumes", schema.VOLUMES, [VOLUME | {"position": n, "url": f"/srv/{v['volume']}"} | dict(v) for n, v in enumerate(volumes)])
     _table(connection, "files", _with_path(schema.FILES), [_file(row) for row in views.get("files", [])])
-    if before is not None:
-        _table(connection, "files_before", _with_path(schema.FILES), [_file(row) for row in before])
+    _table(connection, "files_before", _with_path(schema.FILES), [_file(row) for row in before])
     connection.execute("CREATE VIEW assets AS SELECT * FROM files WHERE is_asset")
-    _table(
-        connection, "copies", schema.COPIES.append(pa.field("path", TEXT)).append(pa.field("copy_path", TEXT)), [_copy(row) for row in views.get("copies", [])]
-    )
+    _table(connection, "copies", _with_path(schema.COPIES), [_copy(row) for row in views.get("copies", [])])
     _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
     _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
     _table(connection, "history", schema.HISTORY.append(pa.field("snapshot_id", TEXT)), views.get("history", []))
     _table(connection, "problems", schema.PROBLEMS.append(pa.field("scan_id", TEXT)).append(pa.field("volume", TEXT)), views.get("problems", []))
-    _table(connection, "classes", CLASSES, views.get("classes", [{"data_class": "default", "waive": ""}]))
-    snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1", "config": "{}"}
+    _table(
+        connection,
+        "classes",
+        CLASSES,
+        [{"waive": [], "retention_days": 30.0, "accept_declared": False} | dict(row) for row in views.get("classes", [{"data_class": "default"}])],
+    )
+    _table(connection, "exceptions", EXCEPTIONS, [{"controls": []} | dict(row) for row in views.get("exceptions", [])])
+    snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1"}
     _table(connection, "snapshot", SNAPSHOT, [snapshot | dict(row) for row in views.get("snapshot", [{}])])
     return connection
 
@@ -83,8 +96,8 @@ def _file(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _copy(row: Mapping[str, Any]) -> dict[str, Any]:
     full: dict[str, Any] = {"volume": "projects", "is_current": True, "usable": "yes", "match": "content", "verification_level": 2} | _split(row)
-    copied = _split({"path": full.get("copy_path", full["path"])})
-    return {"copy_dir": copied["dir"], "copy_name": copied["name"], "copy_path": copied["path"]} | full
+    copied = _split({"path": full.pop("copy_path", full["path"])})
+    return {"copy_dir": copied["dir"], "copy_name": copied["name"], "size_bytes": 100} | full
 
 
 def _split(row: Mapping[str, Any]) -> dict[str, Any]:

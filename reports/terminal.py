@@ -1,0 +1,122 @@
+"""Answers for people: tables with human sizes and dates, the unknown share above them and what they rest on below."""
+
+import datetime
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports import Column, cells
+from reports.state import State, age, day, percent
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_STYLES = {
+    "no": "red",
+    "unprotected": "red",
+    "unknown": "yellow",
+    "partly": "yellow",
+    "yes": "green",
+    "protected": "green",
+    "incomplete": "yellow",
+    "failed": "red",
+}
+_RIGHT = {"bytes", "files", "count", "days", "%", "money", "level"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a table is drawn: its width in characters, whether in colour, and the most rows that it shows."""
+
+    width: int = 120
+    color: bool = False
+    rows: int = 1000
+
+
+def draw(
+    title: str,
+    question: str,
+    columns: Sequence[Column],
+    rows: Sequence[dict[str, Any]],
+    state: State,
+    warnings: Sequence[str],
+    look: Look,
+    *,
+    more: bool = False,
+) -> str:
+    """A table as text, with its headline, its footer and the warnings; without one control character but newlines and, if wanted, colours."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        drawn.add_column(Text(_heading(column)), justify="right" if column.unit in _RIGHT else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(human(row[column.name], column.unit), _STYLES.get(str(row[column.name]), "")) for column in columns))
+    paper = io.StringIO()
+    console = Console(file=paper, width=look.width, force_terminal=look.color, no_color=not look.color, highlight=False, markup=False, emoji=False)
+    console.print(Text(cells.clean(f"{title}: {question}" if question else title), "bold"))
+    console.print(Text(headline(state)))
+    console.print()
+    console.print(drawn)
+    for line in _below(len(rows), state, warnings, more):
+        console.print(Text(line))
+    return "\n".join(line.rstrip() for line in paper.getvalue().splitlines()) + "\n"
+
+
+def headline(state: State) -> str:
+    """How much of the whole is unknown: in files and in bytes."""
+    files, size = percent(state.unknown_assets, state.assets), percent(state.unknown_bytes, state.asset_bytes)
+    return f"Unknown: {files} of {state.assets:,} assets, {size} of {human(state.asset_bytes, 'bytes')}."
+
+
+def footer(state: State) -> list[str]:
+    """The snapshot, and how old each volume's scan was then."""
+    known = [f"{v.volume} {age(v.scanned_at, state.as_of)}{'' if v.state == 'complete' else f' ({v.state})'}" for v in state.volumes if v.scanned_at]
+    never = [v.volume for v in state.volumes if v.scanned_at is None]
+    lines = [f"Snapshot {state.snapshot_id}, as of {day(state.as_of)} UTC{'' if state.complete else ', incomplete'}."]
+    if known:
+        lines.append(f"Age of scans: {', '.join(known)}.")
+    if never:
+        lines.append(f"Never scanned: {', '.join(never)}.")
+    return [cells.clean(line) for line in lines]
+
+
+def human(value: object, unit: str = "") -> str:  # noqa: PLR0911  # one return a type
+    """A value for people. Sizes and percentages are rounded down; nothing is '–'."""  # noqa: RUF002  # a dash stands for: nothing
+    if value is None:
+        return "–"  # noqa: RUF001  # as above
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime.datetime):
+        return day(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, int):
+        return size(value) if unit == "bytes" else f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.1f}" if unit == "%" else f"{value:,.2f}"
+    return cells.clean(str(value))
+
+
+def size(size_bytes: int) -> str:
+    """A size in the greatest binary unit that it fills, to one decimal, rounded down."""
+    step = max(0, min((abs(size_bytes).bit_length() - 1) // 10, len(_UNITS) - 1))
+    if step == 0:
+        return f"{size_bytes} B"
+    tenths = abs(size_bytes) * 10 >> (10 * step)
+    return f"{'-' if size_bytes < 0 else ''}{tenths // 10}.{tenths % 10} {_UNITS[step]}"
+
+
+def _heading(column: Column) -> str:
+    name = column.name.removesuffix("_bytes") if column.unit == "bytes" and column.name != "bytes" else column.name
+    return name.removesuffix("_at").removesuffix("_pct").replace("_", " ") + (" %" if column.unit == "%" else "")
+
+
+def _below(rows: int, state: State, warnings: Sequence[str], more: bool) -> list[str]:
+    lines = [""]
+    if more:
+        lines.append(f"The first {rows:,} rows; more with --limit, all with --format csv, jsonl or parquet.")
+    elif not rows:
+        lines.append("No rows.")
+    return [*lines, *footer(state), *(f"Warning: {cells.clean(warning)}" for warning in warnings)]
