@@ -1,0 +1,67 @@
+"""The configuration: what is accepted, and errors that say where and what to write."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog import config
+from catalog.errors import ConfigError
+
+VOLUME = {"volumes": {"nas": {"url": "/srv"}}}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90d", 90 * 86400), ("24h", 86400), ("1.5h", 5400), ("0s", 0), ("2w", 14 * 86400)])
+def test_durations_are_read_as_seconds(text: str, seconds: float) -> None:
+    assert config.duration(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "size_bytes"), [("2 TiB", 2 << 40), ("500MB", 500_000_000), ("7", 7), ("1.5 KiB", 1536)])
+def test_sizes_are_read_as_bytes(text: str, size_bytes: int) -> None:
+    assert config.size(text) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"volumes": {"Nas": {"url": "/srv"}}}, "volumes.Nas"),
+        ({"volumes": {"nas": {"url": "/srv", "rol": "primary"}}}, "volumes.nas.rol: Extra inputs"),
+        ({"volumes": {"nas": {"url": "/srv", "role": "main"}}}, "volumes.nas.role: Input should be 'primary'"),
+        ({"volumes": {"nas": {"url": "/srv", "keeps_versions": "30 moons"}}}, "volumes.nas.keeps_versions: not a duration"),
+        ({"volumes": {"nas": {"url": "/srv", "of": ["x"]}}}, "volumes.nas.of: there is no volume 'x'"),
+        ({"volumes": {"a": {"url": "/a", "on": "b"}, "b": {"url": "/b", "on": "a"}}}, "a circle"),
+        ({"volumes": {"nas": {"url": "/srv", "path_map": {"x": "y"}}}}, "not VOLUME:PATH"),
+        (VOLUME | {"labels": [{"owner": "x"}]}, "labels.0: give either 'where'"),
+        (VOLUME | {"exceptions": [{"where": "TRUE", "owner": "x", "until": "2027-01-01"}]}, "exceptions.0.reason: Field required"),
+    ],
+)
+def test_an_error_names_the_table_and_the_key(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
+        config.parse(data)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("LASTCOPY_CONFIG", raising=False)
+    with pytest.raises(ConfigError, match="lastcopy init"):
+        config.find(None)
+
+
+def test_what_a_snapshot_stores_holds_no_secret_and_gives_the_same_configuration_back() -> None:
+    data = {
+        "volumes": {"b": {"url": "/b", "password_file": "/secret/file", "password_command": "pass show"}, "a": {"url": "/a", "keeps_versions": "30d"}},
+        "classes": {"z": {"select": "TRUE"}, "a": {"copies": 2}},
+        "notify": {"url": "https://token@host"},
+    }
+    stored = config.parse(data).stored()
+    assert not any(secret in stored for secret in ("/secret", "pass show", "token"))
+    again = config.restore(stored)
+    assert list(again.volumes) == ["b", "a"]
+    assert list(again.classes) == ["z", "a"]
+    assert again.stored() == stored
+
+
+def test_the_scheme_of_the_url_gives_the_kind() -> None:
+    volumes = config.parse({"volumes": {"a": {"url": "/srv"}, "b": {"url": "s3://bucket"}, "c": {"url": "restic:/repo"}, "d": {"url": "file:///srv"}}}).volumes
+    assert [volumes[name].kind for name in "abcd"] == ["posix", "s3", "restic", "posix"]

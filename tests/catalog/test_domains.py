@@ -1,0 +1,59 @@
+"""Failure domains: what is undeclared is unknown, and one device is in one place."""
+
+from typing import Any
+
+import pytest
+
+from catalog import config, domains
+from catalog.errors import ConfigError
+
+
+def _config(**volumes: dict[str, Any]) -> config.Config:
+    return config.parse({"volumes": {name.replace("_", "-"): {"url": f"/{name}"} | volume for name, volume in volumes.items()}})
+
+
+def test_what_is_undeclared_is_unknown_and_never_another() -> None:
+    effective = domains.effective(_config(a={"site": "paris"}, b={}), {})
+    assert domains.other(effective["a"].sites, effective["b"].sites) == domains.UNKNOWN
+    assert effective["b"].sources["sites"] == "unknown"
+
+
+def test_a_volume_inherits_the_domains_of_the_one_it_lies_on() -> None:
+    effective = domains.effective(_config(disk={"system": "nas", "device": "d1"}, repo={"on": "disk", "system": "vm"}), {})
+    assert effective["repo"].systems == {"nas", "vm"}
+    assert (effective["repo"].sources["devices"], effective["repo"].sources["systems"]) == ("inherited", "declared")
+
+
+def test_volumes_on_one_detected_device_are_on_one_system_whatever_is_declared() -> None:
+    effective = domains.effective(_config(a={"system": "one"}, b={"system": "two"}), {"a": "sda", "b": "sda"})
+    assert domains.other(effective["a"].systems, effective["b"].systems) == domains.NO
+
+
+def test_a_declared_device_goes_before_a_detected_one() -> None:
+    effective = domains.effective(_config(a={"system": "one", "device": "x"}, b={"system": "two", "device": "y"}), {"a": "sda", "b": "sda"})
+    assert domains.other(effective["a"].systems, effective["b"].systems) == domains.YES
+
+
+def test_the_merging_of_devices_goes_through_third_volumes() -> None:
+    volumes = {"a": {"device": "1", "site": "paris"}, "b": {"device": "2", "on": "a"}, "c": {"device": "2", "site": "lyon"}}
+    effective = domains.effective(_config(**volumes), {})
+    assert effective["a"].sites == effective["b"].sites == effective["c"].sites == {"paris", "lyon"}
+
+
+def test_a_volume_inside_another_protects_nothing_of_it() -> None:
+    nested = config.parse(
+        {"volumes": {"all": {"url": "/data"}, "part": {"url": "/data/backup/", "role": "backup"}, "near": {"url": "/data2", "role": "backup"}}}
+    )
+    assert domains.protectors(nested, "all") == ["near"]
+
+
+def test_only_volumes_that_are_not_primary_or_that_name_it_protect_a_volume() -> None:
+    given = _config(a={}, b={}, c={"role": "replica"}, d={"role": "backup", "of": ["b"]}, e={"of": ["a"]})
+    assert domains.protectors(given, "a") == ["c", "e"]
+
+
+def test_too_many_protecting_volumes_are_refused_with_what_to_do() -> None:
+    many = {f"r{n}": {"role": "replica"} for n in range(61)}
+    with pytest.raises(ConfigError, match="'of'"):
+        domains.protectors(_config(a={}, **many), "a")
+    assert len(domains.protectors(_config(a={}, **dict(list(many.items())[:60])), "a")) == 60
