@@ -52,7 +52,7 @@ def _reports() -> list[str]:
 def _report(asked: Asked, made: Estate, name: str, over: str) -> list[Row]:
     """A summary's time, or a list's: its first rows as JSON lines and the whole as Parquet. A list is a report with a path in each row."""
     whole = made.folder / f"{name}.parquet"
-    written = made.lastcopy("report", name, "--format", "parquet", "--output", str(whole))
+    written = made.lastcopy("report", name, "--limit", "0", "--format", "parquet", "--output", str(whole))
     shown = made.lastcopy("report", name, "--limit", str(FIRST_ROWS), "--format", "jsonl", output=made.folder / f"{name}.jsonl")
     say(f"report {name}")
     used = interleaved({"first rows": lambda: run(shown), "whole": lambda: run(written)}, asked.runs)
