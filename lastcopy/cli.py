@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from lastcopy import exits, settings, talk
-from lastcopy.commands import doctor, init, version
+from lastcopy.commands import catalog, doctor, init, report, scan, sql, version, volume
 
 app = typer.Typer(
     name="lastcopy",
@@ -32,6 +32,11 @@ def _add(name: str, function: Callable[..., None], group: typer.Typer = app) -> 
 
 _add("init", init.init)
 _add("doctor", doctor.doctor)
+app.add_typer(volume.app, name="volume")
+_add("scan", scan.scan)
+app.add_typer(report.app, name="report")
+_add("sql", sql.sql)
+app.add_typer(catalog.app, name="catalog")
 _add("version", version.version)
 
 

@@ -162,8 +162,8 @@ def _inside_a_volume(root: Path, config: Config) -> list[Remark]:
     for name, volume in config.volumes.items():
         place = folder(config, volume)
         if place is not None and Path(os.path.realpath(root)).is_relative_to(os.path.realpath(place)):
-            text = f"the catalog lies in volume {name}: it changes with every scan of it, and is lost with it"
-            found.append(Remark("catalog", "place", "warning", text, "move the catalog, or exclude its folder from the volume"))
+            text = f"the catalog lies in volume {name}: it is left out of its scans, and lost with it"
+            found.append(Remark("catalog", "place", "warning", text, "move the catalog to another disk"))
     return found
 
 

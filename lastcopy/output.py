@@ -1,16 +1,134 @@
-"""Data on stdout or into a file: rows of a command's own, in every format."""
+"""Where data goes: stdout or a file, in every format. Answers about a snapshot, and lists that have none."""
 
+import io
 import json
+import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
+from catalog.errors import ConfigError
+from lastcopy import talk
 from lastcopy.settings import Settings
 
+if TYPE_CHECKING:
+    from reports.render import Answer
+    from reports.terminal import Look
 
-def rows(chosen: Settings, name: str, found: Sequence[Mapping[str, object]], *, complete: bool) -> None:
-    """Print rows."""
-    if chosen.chosen_format == "json":
-        json.dump({"schema": f"{name}/1", "complete": complete, "data": [dict(r) for r in found], "warnings": []}, sys.stdout, indent=2, default=str)
+_ALL_ROWS = sys.maxsize
+_TABLE_ROWS = 1000
+
+
+def answer(chosen: Settings, found: "Answer", limit: int | None = None) -> None:
+    """Print an answer about a snapshot. `limit` is the most rows that a table shows: None = a thousand, 0 = all."""
+    from reports import render
+
+    look, form = _look(chosen, limit), chosen.chosen_format
+    if _is_file(chosen):
+        assert chosen.output is not None  # noqa: S101  # _is_file says so
+        rows = render.save(found, form, chosen.output, look)
+        if not chosen.quiet:
+            talk.say(f"wrote {rows} rows to {chosen.output}")
+        return
+    _refuse_binary(form)
+    render.write(found, form, sys.stdout.buffer, io.StringIO() if chosen.quiet else sys.stderr, look)
+    sys.stdout.buffer.flush()
+
+
+def rows(chosen: Settings, name: str, found: Sequence[Mapping[str, object]], *, complete: bool = True) -> None:
+    """Print a list that rests on no snapshot: rows of equal keys."""
+    import pyarrow as pa
+
+    from reports import cells
+
+    batch = cells.plain(pa.RecordBatch.from_pylist([dict(row) for row in found]))
+    plain, form = batch.to_pylist(), chosen.chosen_format
+    out: IO[bytes] = io.BytesIO()
+    if form == "json":
+        out.write(envelope(name, plain, complete=complete).encode() + b"\n")
+    elif form == "jsonl":
+        out.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in plain)
+    elif form == "csv":
+        import pyarrow.csv
+
+        pyarrow.csv.write_csv(cells.without_formulas(batch), out)
+    elif form == "parquet":
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.Table.from_batches([batch]), out)
     else:
-        for row in found:
-            print("  ".join(map(str, row.values())))
+        out.write(_drawn(plain, _look(chosen, 0), markdown=form == "md").encode())
+    _put(chosen, out.getvalue() if isinstance(out, io.BytesIO) else b"")
+
+
+def made(chosen: Settings, name: str, data: object, *, complete: bool, snapshot: str | None = None, as_of: str | None = None) -> None:
+    """Print, where JSON was asked for, an object of what a command made."""
+    if chosen.chosen_format == "json":
+        _put(chosen, envelope(name, data, complete=complete, snapshot=snapshot, as_of=as_of).encode() + b"\n")
+
+
+def text(chosen: Settings, words: str) -> None:
+    """Print text that was made safe where it was made."""
+    _put(chosen, words.rstrip("\n").encode("utf-8", "backslashreplace") + b"\n")
+
+
+def envelope(name: str, data: object, *, complete: bool, snapshot: str | None = None, as_of: str | None = None) -> str:
+    """The JSON envelope of what rests on no snapshot, or makes one."""
+    head = {"schema": f"{name}/1", "snapshot": snapshot, "as_of": as_of, "complete": complete, "data": data, "warnings": []}
+    return json.dumps(head, ensure_ascii=False, indent=2)
+
+
+def _put(chosen: Settings, content: bytes) -> None:
+    if _is_file(chosen):
+        assert chosen.output is not None  # noqa: S101  # _is_file says so
+        unfinished = chosen.output.with_name(f".{chosen.output.name}.{os.getpid()}.part")
+        unfinished.write_bytes(content)
+        unfinished.replace(chosen.output)
+        return
+    _refuse_binary(chosen.chosen_format)
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def _is_file(chosen: Settings) -> bool:
+    return chosen.output is not None and str(chosen.output) != "-"
+
+
+def _refuse_binary(form: str) -> None:
+    if form == "parquet" and sys.stdout.isatty():
+        raise ConfigError("parquet is not for a terminal; give --output FILE")
+
+
+def _look(chosen: Settings, limit: int | None) -> "Look":
+    from reports.terminal import Look
+
+    shown = sys.stdout.isatty() and not _is_file(chosen)
+    color = shown and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    most = _TABLE_ROWS if limit is None else limit or _ALL_ROWS
+    return Look(width=shutil.get_terminal_size().columns if shown else 100_000, color=color, rows=most)
+
+
+def _drawn(found: Sequence[Mapping[str, Any]], look: "Look", *, markdown: bool) -> str:
+    """Rows as a table, for people or in Markdown."""
+    names = list(found[0]) if found else []
+    cells = [["" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row.values()] for row in found]
+    if markdown:
+        lines = [names, ["---"] * len(names), *cells]
+        return "".join("| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in line) + " |\n" for line in lines)
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        drawn.add_column(Text(name.replace("_", " ")), overflow="fold")
+    for line in cells:
+        drawn.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in line))
+    paper = io.StringIO()
+    console = Console(file=paper, width=look.width, force_terminal=look.color, no_color=not look.color, highlight=False, markup=False, emoji=False)
+    console.print(drawn)
+    return "".join(line.rstrip() + "\n" for line in paper.getvalue().splitlines())
+
+
+_STYLES = {"error": "red", "failed": "red", "warning": "yellow", "incomplete": "yellow", "unknown": "yellow", "never_scanned": "yellow", "ok": "green"}

@@ -1,16 +1,25 @@
 """What one `scan` command does: each volume is crawled, what could have a copy is digested, and the answers are derived."""
 
 import datetime
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import lastcopy
 from catalog.config import Config
 from catalog.errors import ConfigError, LastcopyError, NotFoundError
-from catalog.snapshot import ScanRow, Snapshot
-from lastcopy import diagnosis, exits
+from lastcopy import diagnosis, exits, output, settings, talk
+from lastcopy.bars import Bars
+from lastcopy.exits import Exit
+from lastcopy.settings import Mode, Settings
 
-Mode = Literal["off", "match", "all"]
+if TYPE_CHECKING:
+    from catalog.snapshot import Snapshot
+    from scanners.crawl import ScanResult
+    from scanners.digest import DigestCounts
 
 
 @dataclass(frozen=True)
@@ -22,45 +31,205 @@ class Wish:
     resume: bool = False
     accept_losses: bool = False
     workers: int | None = None
-    quiet: bool = False
 
 
 @dataclass
 class Outcome:
-    """What came of it, by volume, and of the whole."""
+    """What came of it: scans and errors by volume, and what was published."""
 
-    scans: dict[str, ScanRow] = field(default_factory=dict)
-    errors: dict[str, LastcopyError] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    bytes_read: int = 0
-    snapshot: Snapshot | None = None
-    before: Snapshot | None = None
+    wanted: Sequence[str]
+    skipped: Sequence[str]
+    scans: "dict[str, ScanResult]" = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict)
+    digests: "DigestCounts | None" = None
+    before: "Snapshot | None" = None
+    snapshot: "Snapshot | None" = None
 
     @property
-    def code(self) -> exits.Exit:
+    def code(self) -> Exit:
         """The exit code: the greatest harm of all volumes."""
-        partly = [exits.Exit.PARTLY for scan in self.scans.values() if scan.state != "complete"]
-        return exits.worst([*partly, *(exits.code_of(error) for error in self.errors.values())])
+        partly = [Exit.PARTLY for scan in self.scans.values() if scan.state != "complete"]
+        unread = [Exit.PARTLY] if self.digests and self.digests.problems else []
+        return exits.worst([*partly, *unread, *(exits.code_of(error) for error in self.errors.values())])
 
 
-def now() -> datetime.datetime:
-    """The clock, naive UTC as everywhere in the catalog."""
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+def scan(chosen: Settings, wish: Wish) -> Exit:
+    """Scan, say on stderr what was found, print the object that JSON asks for; gives the exit code. Reads storage, writes the catalog."""
+    config = chosen.configuration()
+    outcome = Outcome(*chosen_volumes(config, wish.volumes))
+    root = settings.root_of(config)
+    with _terminated_like_interrupted():
+        try:
+            _run(root, config, wish, outcome, chosen)
+        except KeyboardInterrupt:
+            left = [name for name in outcome.wanted if name not in outcome.scans]
+            text = f"interrupted; nothing half-read was published. Go on with: {' '.join(['lastcopy scan', *left, '--resume'])}"
+            talk.report_error(text, Exit.INTERRUPTED, as_json=chosen.chosen_format == "json")
+            return Exit.INTERRUPTED
+    _report(root, outcome, chosen)
+    return outcome.code
+
+
+def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings) -> None:
+    from catalog import derive, snapshot
+    from scanners import crawl
+    from scanners.digest import digest
+
+    known = snapshot.snapshots(root)
+    outcome.before = known[-1] if known else None
+    for name in outcome.skipped:
+        _say(chosen, f"{name}: offline and not there, skipped; its last scan stays")
+    with Bars(quiet=chosen.quiet) as bars:
+        for name in outcome.wanted:
+            try:
+                outcome.scans[name] = crawl.scan(
+                    root,
+                    config,
+                    name,
+                    now=now,
+                    workers=wish.workers,
+                    resume=wish.resume,
+                    accept_losses=wish.accept_losses,
+                    progress=bars.crawl(name),
+                )
+            except (LastcopyError, OSError) as error:
+                outcome.errors[name] = error
+                talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
+            else:
+                _say(chosen, _line(outcome.scans[name]))
+        if outcome.scans:
+            names = list(outcome.scans)
+            outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=_naive, workers=wish.workers, progress=bars.digest())
+            bars.derive()
+            outcome.snapshot = derive.derive(root, config, _naive(), lastcopy.version())
 
 
 def chosen_volumes(config: Config, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
     """The volumes to scan, and those that are left out because they are offline and not there. Raises ConfigError, NotFoundError."""
     if not config.volumes:
         raise ConfigError(f"{config.path}: no volume to scan; add a table [volumes.NAME] with its url")
-    for name in wanted:
-        if name not in config.volumes:
-            raise NotFoundError(f"there is no volume {name!r}; volumes are {', '.join(config.volumes)}")
     if wanted:
-        return list(dict.fromkeys(wanted)), []
+        return known(config, wanted), []
     away = [name for name, volume in config.volumes.items() if volume.access == "offline" and not _is_there(config, name)]
     return [name for name in config.volumes if name not in away], away
+
+
+def known(config: Config, names: Sequence[str]) -> list[str]:
+    """The names, each once. Raises NotFoundError for one that is not declared."""
+    for name in names:
+        if name not in config.volumes:
+            raise NotFoundError(f"there is no volume {name!r}; volumes are {', '.join(config.volumes) or 'none'}")
+    return list(dict.fromkeys(names))
+
+
+def now() -> datetime.datetime:
+    """The clock, aware UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _naive() -> datetime.datetime:
+    """The clock as the catalog writes it."""
+    return now().replace(tzinfo=None)
 
 
 def _is_there(config: Config, name: str) -> bool:
     place = diagnosis.folder(config, config.volumes[name])
     return place is None or place.is_dir()
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, as of a service that is stopped, ends a scan as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _line(found: "ScanResult") -> str:
+    from reports.terminal import size
+
+    seconds = (found.finished_at - found.started_at).total_seconds()
+    said = f"{found.volume}: {found.state}, {found.entries:,} entries, {size(found.bytes)}, in {seconds:.1f} s"
+    if found.problems:
+        said += f"; {found.problems:,} problems: lastcopy report problems"
+    return said + (f"; {found.carried_entries:,} entries that could not be seen again are unknown" if found.carried_entries else "")
+
+
+def _say(chosen: Settings, text: str) -> None:
+    if not chosen.quiet:
+        talk.say(text)
+
+
+def _report(root: Path, outcome: Outcome, chosen: Settings) -> None:
+    """Say what the snapshot means: coverage before and after, what became unprotected."""
+    volumes = [{"volume": name, "id": done.scan_id, **_counts(done)} for name, done in outcome.scans.items()]
+    volumes += [{"volume": name, "id": None, "state": "failed", "error": talk.printable(str(error))} for name, error in outcome.errors.items()]
+    volumes += [{"volume": name, "id": None, "state": "skipped"} for name in outcome.skipped]
+    data: dict[str, Any] = {"id": None, "state": _state(outcome), "volumes": volumes}
+    if outcome.digests:
+        data |= {"digested_files": outcome.digests.read, "digested_bytes": outcome.digests.bytes_read, "digest_problems": outcome.digests.problems}
+    if outcome.snapshot is None:
+        _say(chosen, "no volume was scanned: no new snapshot")
+        output.made(chosen, "scan", data, complete=False)
+        return
+    effect = _effect(root, outcome.snapshot, outcome.before)
+    data |= {"id": outcome.snapshot.snapshot_id, **effect}
+    for line in _words(outcome, effect):
+        _say(chosen, line)
+    as_of = outcome.snapshot.as_of.isoformat() + "Z"
+    output.made(chosen, "scan", data, complete=outcome.snapshot.complete, snapshot=outcome.snapshot.snapshot_id, as_of=as_of)
+
+
+def _counts(done: "ScanResult") -> dict[str, object]:
+    return {key: getattr(done, key) for key in ("state", "entries", "files", "bytes", "problems", "excluded", "carried_entries")}
+
+
+def _state(outcome: Outcome) -> str:
+    if not outcome.scans and outcome.wanted:
+        return "failed"
+    return "complete" if outcome.code is Exit.DONE else "incomplete"
+
+
+def _effect(root: Path, new: "Snapshot", before: "Snapshot | None") -> dict[str, Any]:
+    """Assets and how many of them are protected, before and now; what became unprotected since."""
+    import reports
+    from lastcopy import asking
+
+    effect: dict[str, Any] = {"assets": _sums(root, new), "assets_before": _sums(root, before) if before else None, "newly_unprotected": None}
+    if before:
+        connection = asking.opened(root, new, before)
+        try:
+            effect["newly_unprotected"] = len(reports.load("changes").run(connection, where="newly_unprotected = TRUE").project("1"))
+        finally:
+            connection.close()
+    return effect
+
+
+def _sums(root: Path, of: "Snapshot") -> dict[str, int]:
+    import pyarrow.compute as pc
+
+    from catalog import table
+
+    names = ("assets", "protected_assets", "partly_assets", "unprotected_assets", "unknown_assets", "excepted_assets")
+    rows = table.read(root, "history", names, snapshot_id=[of.snapshot_id])
+    return {name: pc.sum(rows[name]).as_py() or 0 for name in names}
+
+
+def _words(outcome: Outcome, effect: dict[str, Any]) -> Iterator[str]:
+    from reports.state import percent
+    from reports.terminal import size
+
+    if outcome.digests:
+        yield f"read {outcome.digests.read:,} files ({size(outcome.digests.bytes_read)}) to compare content" + (
+            f"; {outcome.digests.problems:,} could not be read: lastcopy report problems" if outcome.digests.problems else ""
+        )
+    assert outcome.snapshot is not None  # noqa: S101  # the caller has one
+    yield f"snapshot {outcome.snapshot.snapshot_id}"
+    now_sums, before_sums = effect["assets"], effect["assets_before"]
+    earlier = f"{percent(before_sums['protected_assets'], before_sums['assets'])} -> " if before_sums else ""
+    unknown = percent(now_sums["unknown_assets"], now_sums["assets"])
+    yield f"protected {earlier}{percent(now_sums['protected_assets'], now_sums['assets'])} of {now_sums['assets']:,} assets; unknown {unknown}"
+    if effect["newly_unprotected"]:
+        yield f"newly unprotected: {effect['newly_unprotected']:,}; lastcopy report changes --where newly_unprotected"

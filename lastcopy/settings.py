@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from catalog.config import Config
     from catalog.snapshot import Snapshot
 
+Mode = Literal["off", "match", "all"]
 Format = Literal["table", "csv", "json", "jsonl", "md", "parquet"]
 _ENDINGS: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".md": "md", ".parquet": "parquet", ".txt": "table"}
 _PANEL = "Everywhere"

@@ -1,17 +1,11 @@
-"""What is said on stderr: notices, errors, progress. Data never passes here."""
+"""What is said on stderr: notices and errors. Data never passes here."""
 
 import json
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from lastcopy import exits
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 # Controls and what hides or turns text around: a message may quote a file's name that was not escaped on its way here.
 _UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
@@ -46,22 +40,3 @@ def report_error(text: str, code: exits.Exit, *, as_json: bool) -> None:
     else:
         for line in text.splitlines() or [code.name.lower()]:
             say(f"error: {line}")
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator["Progress | None"]:
-    """A bar on stderr where that is a terminal, else None."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich import progress as bars
-    from rich.console import Console
-
-    columns = (
-        bars.TextColumn("{task.description}", markup=False),
-        bars.BarColumn(),
-        bars.TextColumn("{task.fields[said]}", markup=False),
-        bars.TimeRemainingColumn(),
-    )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield bar

@@ -1,0 +1,72 @@
+"""Asks a snapshot: opens the locked connection, runs a report or a query, prints the answer."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lastcopy import output
+from lastcopy.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+    import reports
+    from catalog.snapshot import Snapshot
+
+
+@contextmanager
+def connected(chosen: Settings, against: str | None = None) -> "Iterator[DuckDBPyConnection]":
+    """A locked connection to the snapshot that was asked for. Raises ConfigError, NotFoundError."""
+    from catalog import snapshot
+
+    root, wanted = chosen.stored()
+    connection = opened(root, wanted, snapshot.find(root, against) if against is not None else None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def opened(root: "Path", wanted: "Snapshot", earlier: "Snapshot | None" = None) -> "DuckDBPyConnection":
+    """A locked connection to a snapshot, within the limits of its configuration."""
+    from catalog import connect
+
+    limits = wanted.config.catalog
+    memory = f"{limits.memory_limit}B" if limits.memory_limit else None
+    return connect.connect(root, wanted, earlier, memory_limit=memory, threads=limits.threads)
+
+
+def report(chosen: Settings, found: "reports.Report", given: Mapping[str, object], *, where: str | None, limit: int | None, against: str | None) -> None:
+    """Print the answer of a report."""
+    from reports import render, state
+
+    with connected(chosen, against) as connection:
+        relation = found.run(connection, given, where=where, limit=limit or None)
+        output.answer(chosen, render.answer(found, relation, state.read(connection.cursor())), limit)
+
+
+def query(chosen: Settings, text: str, limit: int | None) -> None:
+    """Print the answer of a user's SELECT. Raises ConfigError for anything else."""
+    from reports import render, state
+
+    with connected(chosen) as connection:
+        output.answer(chosen, render.table_answer("sql", "Query", relation(connection, text, limit), state.read(connection.cursor())), limit)
+
+
+def relation(connection: "DuckDBPyConnection", text: str, limit: int | None = None) -> "DuckDBPyRelation":
+    """The relation of a user's SELECT over the views. Raises ConfigError for anything else, or where it fails."""
+    import duckdb
+
+    from catalog import predicate
+    from catalog.errors import ConfigError
+
+    views = [name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables ORDER BY 1").fetchall()]
+    checked = predicate.select(text, views)
+    try:
+        found = connection.sql(checked)
+        assert found is not None  # noqa: S101  # a SELECT gives a relation
+        return found.limit(limit) if limit else found
+    except duckdb.Error as error:
+        raise ConfigError(f"query: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,33 @@
+"""`lastcopy scan`: reads volumes, finds what could have a copy, and publishes a snapshot."""
+
+from typing import Annotated
+
+import typer
+
+from lastcopy import exits, settings
+from lastcopy.settings import Mode
+
+
+def scan(
+    context: typer.Context,
+    volumes: Annotated[list[str] | None, typer.Argument(metavar="VOLUME", help="The volumes to scan; none = all.", show_default=False)] = None,
+    *,
+    digest: Annotated[Mode | None, typer.Option("--digest", help="What is read: nothing, what could have a copy, everything; else as configured.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted scan stopped.")] = False,
+    accept_losses: Annotated[
+        bool, typer.Option("--accept-losses", help="Publish also where most entries disappeared, or the file system is another one.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="How many processes read; else by the machine.")] = None,
+) -> None:
+    """Scan volumes and publish a snapshot. Reads your storage, never writes to it.
+
+    Offline volumes that are not there are skipped, unless they are named. A volume that cannot be scanned does not keep the others
+    from being scanned; the exit code is that of the greatest harm. Ctrl-C is safe: --resume goes on.
+    """
+    from lastcopy import scanning
+
+    chosen = settings.of(context)
+    wish = scanning.Wish(tuple(volumes or ()), digest, resume, accept_losses, workers)
+    code = scanning.scan(chosen, wish)
+    if code is not exits.Exit.DONE:
+        raise typer.Exit(code)
