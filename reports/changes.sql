@@ -28,7 +28,7 @@ WITH both_sides AS (
         once_seen.modified_at AS modified_at_before,
         now_seen.status,
         once_seen.status AS status_before,
-        coalesce(now_seen.is_asset AND now_seen.status = 'unprotected' AND coalesce(once_seen.status, '') <> 'unprotected', FALSE) AS newly_unprotected,
+        coalesce(now_seen.is_asset AND now_seen.status = 'unprotected', FALSE) AS is_unprotected,
         CASE
             WHEN once_seen.volume IS NULL THEN 'new'
             WHEN now_seen.volume IS NULL THEN 'gone'
@@ -56,7 +56,8 @@ marks AS (
         coalesce(size_bytes, size_bytes_before) AS marked_bytes,
         coalesce(modified_at, modified_at_before) AS marked_at,
         max(path) FILTER (WHERE change = 'new') AS path_now,
-        max(path) FILTER (WHERE change = 'gone') AS path_before
+        max(path) FILTER (WHERE change = 'gone') AS path_before,
+        max(status_before) FILTER (WHERE change = 'gone') AS status_before
     FROM both_sides
     WHERE change IN ('new', 'gone')
     GROUP BY 1, 2, 3
@@ -67,7 +68,8 @@ moves AS (
     SELECT
         volume,
         path_now,
-        path_before
+        path_before,
+        status_before
     FROM marks
     WHERE marked_bytes > 0
 )
@@ -81,8 +83,8 @@ SELECT
     CASE WHEN arrived.path_now IS NOT NULL THEN both_sides.size_bytes ELSE both_sides.size_bytes_before END AS size_bytes_before,
     both_sides.modified_at,
     both_sides.status,
-    both_sides.status_before,
-    both_sides.newly_unprotected,
+    coalesce(both_sides.status_before, arrived.status_before) AS status_before,
+    both_sides.is_unprotected AND coalesce(both_sides.status_before, arrived.status_before, '') <> 'unprotected' AS newly_unprotected,
     both_sides.data_class,
     both_sides.owner
 FROM both_sides

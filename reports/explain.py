@@ -1,0 +1,298 @@
+"""One file explained: every copy with its evidence, each control met or not, what would mend it, and the command that restores it."""
+
+import datetime
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from catalog import names
+from catalog.errors import NotFoundError
+from catalog.schema import THREATS
+from reports import cells, terminal
+from reports.state import age, day
+
+if TYPE_CHECKING:
+    import duckdb
+
+LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "read and digested", "equal to the source", "restored and compared")
+MEND = {
+    "volume_not_scanned": "scan the volumes that should hold it: they were not scanned since it changed, or never",
+    "scan_incomplete": "mend what the scan could not read ('lastcopy report problems'), and scan again",
+    "path_not_mapped": "say in 'path_map' where its path belongs on the volumes that protect it",
+    "never_copied": "copy it to a volume that may protect it",
+    "excluded_by_backup": "take it out of the 'exclude' of the volume that should hold it",
+    "conflict": "find out which one is right: a copy with the same size and time has other content",
+    "changed_since_copy": "copy it again: it changed after the copy was made",
+    "same_volume_only": "copy it to another volume: another file of its own volume does not protect it",
+    "same_system_only": "copy it to a volume on another storage system, or declare the 'system' of the volumes",
+    "same_site_only": "copy it to a volume at another site, or declare the 'site' of the volumes",
+    "mirror_only": "copy it to a volume that keeps deleted and old versions, and declare 'keeps_versions'",
+    "retention_too_short": "keep versions for as long as the class's retention",
+    "not_immutable_or_offline": "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'",
+    "metadata_match_only": "read its copy: 'lastcopy scan --digest match'",
+    "never_verified": "verify its copy as well as its class asks",
+    "verification_too_old": "verify its copy again: 'lastcopy scan --digest all'",
+}
+MEND_CONTROL = {
+    "copies": "keep it on more devices",
+    "systems": "keep it on more storage systems",
+    "sites": "keep it at more sites",
+    "media": "keep it on more kinds of media",
+    "offline_or_immutable": "keep it on more volumes that are offline or cannot be changed",
+    "max_copy_age": "copy it more often",
+    "min_verification_level": "verify a copy better",
+    "max_verification_age": "verify a copy again",
+    "retention": "keep its versions for longer",
+}
+_CLASS_COLUMNS = {"max_copy_age": "max_copy_age_days", "max_verification_age": "max_verification_age_days", "retention": "retention_days"}
+_PRINTABLE = re.compile(rb"[ -~]+")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One line of the requirement: met, not_met, unknown or waived, what is asked, and why it is not met."""
+
+    name: str
+    result: str
+    asked: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What one volume holds of the file, how well it is known and since when; `usable` says whether it counts, `reason` why not."""
+
+    volume: str
+    path: str
+    match: str
+    is_current: bool
+    usable: str
+    reason: str | None
+    verification_level: int | None
+    verified_at: datetime.datetime | None
+    seen_at: datetime.datetime | None
+    files: int
+    access: str | None
+    systems: tuple[str, ...]
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A file and what holds for it. For a file that is no asset, `copy_of` names assets whose copy it is, and there are no controls."""
+
+    volume: str
+    path: str
+    role: str
+    size_bytes: int
+    modified_at: datetime.datetime | None
+    is_asset: bool
+    carried: bool
+    status: str | None
+    data_class: str | None
+    owner: str | None
+    freshness: str | None
+    other_copies: int | None
+    copies: tuple[Copy, ...]
+    controls: tuple[Control, ...]
+    mend: tuple[str, ...]
+    copy_of: tuple[str, ...]
+    restore: str | None
+    as_of: datetime.datetime
+
+    def data(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"{self.volume}:{self.path}", f"  {terminal.size(self.size_bytes)}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
+        if self.is_asset:
+            lines.append(f"  class {self.data_class}, owner {self.owner or 'unknown'}: {self.status}, {self.freshness}")
+        else:
+            lines.append(f"  not an asset; a copy of {', '.join(self.copy_of)}" if self.copy_of else "  not an asset, and a copy of none that is known")
+        if self.carried:
+            lines.append("  its folder could not be read by the newest scan: what is said of it is older")
+        lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
+        if not self.copies:
+            lines.append("  none is known")
+        if self.controls:
+            lines += ["", "Requirement", *(f"  {_control_line(control)}" for control in self.controls)]
+        if self.mend:
+            lines += ["", "What would mend it", *(f"  * {sentence}" for sentence in self.mend)]
+        lines += ["", "Restore with", f"  {self.restore}"] if self.restore else []
+        return "\n".join(cells.clean(line) for line in lines) + "\n"
+
+
+def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str) -> list[Explanation]:
+    """Every file at a path (escaped), on one volume or on all; an absolute path is looked for below the volumes' own folders.
+
+    'VOLUME:PATH' names both. Raises NotFoundError.
+    """
+    rows = [row for name, inside in _places(connection, volume, path) for row in _files(connection, name, inside)]
+    if not rows:
+        raise NotFoundError(f"{path}: no volume holds such a file in this snapshot; 'lastcopy find' looks for a part of a name")
+    as_of = _rows(connection, "SELECT as_of FROM snapshot", {})[0]["as_of"]
+    return [_explained(connection, row, as_of) for row in rows]
+
+
+def restore_command(source: Mapping[str, Any], source_path: str, target: Mapping[str, Any], target_path: str) -> str | None:
+    """The shell command that copies a file from one file tree to another, as text; None where one of them is no file tree. Runs nothing."""
+    if source["kind"] != "posix" or target["kind"] != "posix":
+        return None
+    return f"cp --archive --no-clobber -- {_quoted(_location(source['url'], source_path))} {_quoted(_location(target['url'], target_path))}"
+
+
+def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str) -> list[tuple[str, str]]:
+    volumes = _rows(connection, "SELECT volume, kind, url FROM volumes ORDER BY position", {})
+    known = [row["volume"] for row in volumes]
+    if volume is not None and volume not in known:
+        raise NotFoundError(f"there is no volume {volume!r}; volumes are {', '.join(known)}")
+    before, colon, after = path.partition(":")
+    if volume is None and colon and before in known:
+        return [(before, after)]
+    if path.startswith("/"):
+        roots = [(row["volume"], names.escape(_root(row["url"]).encode("utf-8", "surrogateescape"))) for row in volumes if row["kind"] == "posix"]
+        return [(name, path.removeprefix(root + "/")) for name, root in roots if volume in (None, name) and path.startswith(root + "/")]
+    return [(name, path) for name in ([volume] if volume else known)]
+
+
+def _files(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> list[dict[str, Any]]:
+    folder, slash, name = path.rpartition("/")
+    query = "SELECT * FROM files WHERE volume = $volume AND dir = $dir AND name = $name"
+    return _rows(connection, query, {"volume": volume, "dir": folder + slash, "name": name})
+
+
+def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime) -> Explanation:
+    volumes = {v["volume"]: v for v in _rows(connection, "SELECT * FROM volumes", {})}
+    classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
+    copies = _copies(connection, row, volumes)
+    controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
+    keys = ("volume", "path", "role", "size_bytes", "modified_at", "is_asset", "carried", "status", "data_class", "owner", "freshness", "other_copies")
+    return Explanation(
+        **{key: row[key] for key in keys},
+        copies=copies,
+        controls=controls,
+        mend=_mend(controls),
+        copy_of=() if row["is_asset"] else _copy_of(connection, row),
+        restore=_restore(row, copies, volumes),
+        as_of=as_of,
+    )
+
+
+def _copies(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]) -> tuple[Copy, ...]:
+    query = """
+        SELECT copy_volume, copy_dir, copy_name, match, is_current, usable, usable_reason, verification_level, verified_at, seen_at, files
+        FROM copies WHERE volume = $volume AND entry_id = $entry_id
+        """
+    found = _rows(connection, query, {"volume": row["volume"], "entry_id": row["entry_id"]})
+    copies = [
+        Copy(
+            volume=c["copy_volume"],
+            path=c["copy_dir"] + c["copy_name"],
+            reason=c["usable_reason"],
+            access=volumes[c["copy_volume"]]["access"],
+            systems=tuple(volumes[c["copy_volume"]]["systems"]),
+            sites=tuple(volumes[c["copy_volume"]]["sites"]),
+            **{key: c[key] for key in ("match", "is_current", "usable", "verification_level", "verified_at", "seen_at", "files")},
+        )
+        for c in found
+    ]
+    return tuple(sorted(copies, key=_best_first))
+
+
+def _best_first(copy: Copy) -> tuple[bool, int, int, float, str]:
+    verified = copy.verified_at.timestamp() if copy.verified_at else 0.0
+    return not copy.is_current, ("yes", "unknown", "no").index(copy.usable), -(copy.verification_level or 0), -verified, copy.volume
+
+
+def _controls(row: Mapping[str, Any], data_class: Mapping[str, Any]) -> tuple[Control, ...]:
+    missed, unknown = _words(row["not_met"]), _words(row["unknown_controls"])
+    results = {"yes": "met", "no": "not_met", "unknown": "unknown"}
+    threats = [
+        Control(threat, "waived" if threat in (data_class["waive"] or ()) else results[row[threat]], "survive it", _words(row[f"{threat}_reasons"]))
+        for threat in THREATS
+    ]
+    others = []
+    for name in MEND_CONTROL:
+        asked = data_class[_CLASS_COLUMNS.get(name, name)]
+        result = "not_met" if name in missed else "unknown" if name in unknown else "met"
+        # Every class has a retention; whether it is a control of its own is only known where it is missed.
+        if asked is not None and not (name == "retention" and result == "met"):
+            others.append(Control(name, result, f"{asked:g} days" if name in _CLASS_COLUMNS else f"{asked:g}"))
+    return (*threats, *others)
+
+
+def _mend(controls: Sequence[Control]) -> tuple[str, ...]:
+    open_ones = [control for control in controls if control.result in ("not_met", "unknown")]
+    sentences = [MEND.get(control.reasons[0], control.reasons[0]) if control.reasons else MEND_CONTROL.get(control.name, "") for control in open_ones]
+    return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))
+
+
+def _copy_of(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]) -> tuple[str, ...]:
+    query = """
+        SELECT concat(volume, ':', dir, name) AS asset FROM copies
+        WHERE copy_volume = $volume AND copy_dir = $dir AND copy_name = $name ORDER BY asset LIMIT 20
+        """
+    return tuple(found["asset"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
+
+
+def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[str, Mapping[str, Any]]) -> str | None:
+    for copy in copies:
+        if copy.match != "conflict":
+            return restore_command(volumes[copy.volume], copy.path, volumes[row["volume"]], row["path"])
+    return None
+
+
+def _location(url: str, path: str) -> bytes:
+    return _root(url).encode("utf-8", "surrogateescape") + b"/" + names.unescape(path)
+
+
+def _root(url: str) -> str:
+    return url.removeprefix("file://").rstrip("/")
+
+
+def _quoted(raw: bytes) -> str:
+    if _PRINTABLE.fullmatch(raw):
+        return shlex.quote(raw.decode())
+    # ANSI-C quoting: every byte that is not plain ASCII by its number, so that neither the terminal nor the shell can read it otherwise.
+    return "$'" + "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}" for byte in raw) + "'"
+
+
+def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
+    known = f"level {copy.verification_level}: {LEVELS[copy.verification_level]}" if copy.verification_level is not None else "not verified"
+    counts = {"yes": "counts", "no": "does not count", "unknown": "not known to count"}[copy.usable] + (f" ({copy.reason})" if copy.reason else "")
+    place = f"system {'/'.join(copy.systems) or 'unknown'}, site {'/'.join(copy.sites) or 'unknown'}, {copy.access or 'access unknown'}"
+    return [
+        f"{copy.volume}:{copy.path}",
+        f"  {copy.match}{'' if copy.is_current else ', not current'}; {known}, {_when(copy.verified_at, as_of)}; {counts}",
+        f"  {place}; seen {_when(copy.seen_at, as_of)}",
+    ]
+
+
+def _control_line(control: Control) -> str:
+    return f"{control.name:<24}{control.result:<9}{control.asked}" + (f": {', '.join(control.reasons)}" if control.reasons else "")
+
+
+def _when(moment: datetime.datetime | None, as_of: datetime.datetime) -> str:
+    return f"{day(moment)} ({age(moment, as_of)} before the snapshot)" if moment else "at an unknown time"
+
+
+def _words(joined: str | None) -> tuple[str, ...]:
+    return tuple(word for word in (joined or "").split(",") if word)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # any field, and the same as JSON
+    if isinstance(value, datetime.datetime):
+        return value.isoformat() + "Z"
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _rows(connection: "duckdb.DuckDBPyConnection", query: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = connection.execute(query, dict(params))
+    columns = [column[0] for column in found.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]

@@ -1,0 +1,119 @@
+"""The gate for scheduled scans: classes that are covered too little, volumes whose scan is too old or incomplete, assets that became unprotected."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import reports
+from catalog.errors import ConfigError
+from reports import cells, terminal
+from reports.state import age, day
+
+if TYPE_CHECKING:
+    import duckdb
+
+SHOWN = 100  # newly unprotected assets that are named one by one
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the user asks for; None asks for nothing. `fail_under_pct` holds for every class and each threat that it does not waive."""
+
+    fail_under_pct: float | None = None
+    max_age_seconds: float | None = None
+    new: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fail_under_pct is not None and not 0 <= self.fail_under_pct <= 100:
+            raise ConfigError(f"--fail-under {self.fail_under_pct}: give a percentage from 0 to 100")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as asked: `kind` is coverage, age, incomplete, never_scanned, failed or newly_unprotected."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The findings and what could not be judged; the gate is met if there is no finding."""
+
+    as_of: datetime.datetime
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether all is as the user asked."""
+        return not self.findings
+
+    def data(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"met": self.met, "as_of": self.as_of.isoformat() + "Z", "findings": [asdict(finding) for finding in self.findings]}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"{finding.kind:<18}{finding.name}: {finding.reason}" for finding in self.findings]
+        lines += [f"Warning: {warning}" for warning in self.warnings]
+        lines.append(f"Not met: {len(self.findings)} findings." if self.findings else "Met.")
+        return "\n".join(cells.clean(line) for line in lines) + "\n"
+
+
+def check(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime) -> Gate:
+    """Hold a snapshot against limits. `as_of` is the caller's clock, naive UTC: the age of scans is counted up to it."""
+    findings = [*_volumes(connection, limits, as_of), *(_coverage(connection, limits.fail_under_pct) if limits.fail_under_pct is not None else ())]
+    warnings: list[str] = []
+    if limits.new:
+        if _earlier(connection):
+            findings += _newly_unprotected(connection)
+        else:
+            warnings.append("there is no earlier snapshot: what became unprotected is unknown")
+    return Gate(as_of, tuple(findings), tuple(warnings))
+
+
+def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime) -> list[Finding]:
+    rows = connection.execute("SELECT volume, state, scanned_at, coalesce(problems, 0), last_error, last_failed_at FROM volumes ORDER BY position").fetchall()
+    found = []
+    for volume, state, scanned_at, problems, last_error, last_failed_at in rows:
+        if scanned_at is None:
+            found.append(Finding("never_scanned", volume, f"no scan of it ever succeeded{f': {last_error}' if last_error else ''}"))
+            continue
+        if state != "complete":
+            found.append(Finding("incomplete", volume, f"its scan of {day(scanned_at)} is {state}, {problems} problems"))
+        if last_failed_at is not None and last_failed_at > scanned_at:
+            found.append(Finding("failed", volume, f"a newer scan failed at {day(last_failed_at)}: {last_error}"))
+        if limits.max_age_seconds is not None and (as_of - scanned_at).total_seconds() > limits.max_age_seconds:
+            found.append(Finding("age", volume, f"its newest good scan is {age(scanned_at, as_of)} old"))
+    return found
+
+
+def _coverage(connection: "duckdb.DuckDBPyConnection", fail_under_pct: float) -> list[Finding]:
+    relation = reports.load("coverage").run(connection, {"by": "class"})
+    rows: Sequence[Mapping[str, Any]] = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    found = []
+    for row in rows:
+        if row["waived"] or not row["assets"] or row["covered_assets"] * 100 >= fail_under_pct * row["assets"]:
+            continue
+        unknown = f", {row['unknown_assets']:,} unknown" if row["unknown_assets"] else ""
+        reason = f"{row['covered_pct']:.1f} % of {row['assets']:,} assets ({terminal.size(row['bytes'])}) survive it, asked are {fail_under_pct:g} %{unknown}"
+        found.append(Finding("coverage", f"{row['name']}, {row['threat']}", reason))
+    return found
+
+
+def _earlier(connection: "duckdb.DuckDBPyConnection") -> bool:
+    row = connection.execute("SELECT previous_snapshot_id FROM snapshot").fetchone()
+    return bool(row and row[0])
+
+
+def _newly_unprotected(connection: "duckdb.DuckDBPyConnection") -> list[Finding]:
+    # `changes` lists rows whose status or content differs; only those that are assets and unprotected now are read from it.
+    relation = reports.load("changes").run(connection, where="newly_unprotected", limit=SHOWN + 1)
+    rows = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    found = [Finding("newly_unprotected", f"{row['volume']}:{row['path']}", f"{row['change']}, before: {row['status_before'] or 'not there'}") for row in rows]
+    if len(found) > SHOWN:
+        found[SHOWN:] = [Finding("newly_unprotected", "and more", "'lastcopy report changes --where newly_unprotected' lists them all")]
+    return found

@@ -1,0 +1,378 @@
+"""What would be lost: a site, system, device, volume or admin is gone, or a threat strikes; what survives, and where.
+
+Computed from the copies and the volumes alone, never from the stored results of the threats; the meaning is "Loss simulation" of
+docs/protection.md. Three-valued numbers are 0 = no, 1 = unknown, 2 = yes, so that AND is the least and OR the greatest.
+"""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from catalog import domains
+from catalog.config import Config
+from catalog.errors import ConfigError, NotFoundError
+from catalog.schema import THREATS
+from reports import cells, terminal
+from reports.state import day
+
+if TYPE_CHECKING:
+    import duckdb
+
+AXES = {"site": "sites", "system": "systems", "device": "devices", "admin": "admins"}
+_WORDS = ("no", "unknown", "yes")
+_OUTCOMES = ("lost", "unknown", "survives")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is lost: pairs as ('site', 'paris'), and a threat or None. `mounted` names offline volumes that are connected now."""
+
+    lose: tuple[tuple[str, str], ...] = ()
+    threat: str | None = None
+    mounted: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        named = [f"{kind} {value}" for kind, value in self.lose]
+        return cells.clean(" and ".join([*named, *([self.threat.replace("_", " ")] if self.threat else [])]))
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Assets and their bytes, hard links once; `name` is an outcome, a volume or a class."""
+
+    name: str
+    outcome: str
+    assets: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One of the greatest losses. `older` says that a copy which is not current survives."""
+
+    volume: str
+    path: str
+    size_bytes: int
+    data_class: str
+    owner: str | None
+    outcome: str
+    older: bool
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The result of a loss: sums by outcome (lost, unknown, survives), by class, by volume, where survivors lie, the worst hit."""
+
+    loss: str
+    snapshot: str
+    as_of: datetime.datetime
+    totals: tuple[Sum, ...]
+    by_class: tuple[Sum, ...]
+    by_volume: tuple[Sum, ...]
+    survivors: tuple[Sum, ...]  # by volume, the originals' included
+    worst: tuple[Hit, ...]
+
+    def data(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"as_of": self.as_of.isoformat() + "Z"}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"Loss of {self.loss}, as of {day(self.as_of)} UTC (snapshot {self.snapshot})", ""]
+        lines += [f"  {s.outcome:<9}{s.assets:>14,} assets  {terminal.size(s.bytes):>12}" for s in self.totals]
+        for title, sums in (("By class", self.by_class), ("By volume", self.by_volume), ("Survivors lie on", self.survivors)):
+            lines += ["", title, *(f"  {s.name:<24} {s.outcome:<9}{s.assets:>14,} assets  {terminal.size(s.bytes):>12}" for s in sums)]
+        if self.worst:
+            lines += ["", "Worst hit"]
+        lines += [
+            f"  {h.outcome:<8}{terminal.size(h.size_bytes):>12}  {h.volume}:{h.path}{'  (an older copy survives)' if h.older else ''}" for h in self.worst
+        ]
+        return "\n".join(cells.clean(line) for line in lines) + "\n"
+
+
+def parse(lose: Sequence[str], threat: str | None = None, mounted: Sequence[str] = ()) -> Loss:
+    """A loss from the command line's words, as in 'site=paris'. Raises ConfigError."""
+    pairs = []
+    for word in lose:
+        kind, equals, value = word.partition("=")
+        if kind not in {*AXES, "volume"} or not equals or not value:
+            raise ConfigError(f"--lose {word!r}: write what is lost and its name, as in site=paris; it may be {', '.join([*AXES, 'volume'])}")
+        pairs.append((kind, value))
+    if threat is not None and threat.replace("-", "_") not in THREATS:
+        raise ConfigError(f"--threat {threat!r}: threats are {', '.join(THREATS)}")
+    if not pairs and threat is None:
+        raise ConfigError("nothing is lost: give --lose site=NAME, system=, device=, volume=, admin=, or --threat NAME")
+    return Loss(tuple(pairs), threat.replace("-", "_") if threat else None, tuple(mounted))
+
+
+def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss, worst: int = 20) -> Simulation:
+    """What a loss would leave. `config` is the snapshot's. Raises NotFoundError where the estate has no such site, system, … or volume."""
+    snapshot_id, as_of = _snapshot(connection)
+    with _outcomes(connection, config, loss):
+        return Simulation(
+            loss=str(loss),
+            snapshot=snapshot_id,
+            as_of=as_of,
+            totals=_totals(connection),
+            by_class=_sums(connection, "data_class"),
+            by_volume=_sums(connection, "volume"),
+            survivors=_survivors(connection),
+            worst=_worst(connection, worst),
+        )
+
+
+def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:
+    """One row an asset: `volume`, `path`, `original` and `copies` (whether it, or a copy that counts, survives: yes, no, unknown), `outcome`."""
+    with _outcomes(connection, config, loss):
+        found = connection.execute(
+            f"""
+            SELECT assets.volume, assets.path, {_word("o.original", _WORDS)} AS original, {_word("o.copies", _WORDS)} AS copies, o.outcome
+            FROM loss_outcomes AS o INNER JOIN assets ON o.volume = assets.volume AND o.entry_id = assets.entry_id
+            ORDER BY assets.volume, assets.path
+            """
+        )
+        return found.to_arrow_table()
+
+
+def reach(
+    volumes: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]], config: Config, loss: Loss, as_of: datetime.datetime
+) -> list[dict[str, Any]]:
+    """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there."""
+    known = {row["volume"]: row for row in volumes}
+    return [
+        {"volume": name, "data_class": data_class["data_class"], "copy_volume": other, "removed": _removed(known[name], known[other], data_class, loss, as_of)}
+        for name in known
+        if known[name]["role"] in ("primary", "archive")
+        for other in [name, *domains.protectors(config, name)]
+        for data_class in classes
+    ]
+
+
+def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
+    found = max([_lost_with(kind, value, volume, data_class, loss, as_of) for kind, value in loss.lose], default=0)
+    if loss.threat is not None:
+        found = max(found, _struck(loss.threat, asset, volume, data_class, loss, as_of))
+    by_hand = Loss(tuple(pair for pair in loss.lose if pair[0] == "admin"), loss.threat if loss.threat == "ransomware" else None, loss.mounted)
+    follows = volume["role"] == "replica" and volume["volume"] != asset["volume"] and (by_hand.lose or by_hand.threat)
+    if follows and not _apart(volume, loss) and _locked(asset, volume, data_class, as_of + _retention(data_class)) < domains.YES:
+        found = max(found, _removed(asset, asset, data_class, by_hand, as_of))
+    return found
+
+
+def _lost_with(kind: str, value: str, volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
+    if kind == "volume":
+        return domains.YES if volume["volume"] == value else domains.NO
+    held = volume[AXES[kind]]
+    reached = domains.UNKNOWN if not held else domains.YES if value in held else domains.NO
+    if kind != "admin" or _apart(volume, loss):
+        return reached if kind != "admin" else domains.NO
+    # What an admin himself may unlock, his loss unlocks: only compliance holds against him.
+    locked = _until(volume, data_class, as_of) if volume["immutability"] == "compliance" else domains.UNKNOWN if volume["immutability"] is None else domains.NO
+    return min(reached, domains.YES - locked, domains.UNKNOWN if volume["access"] is None else domains.YES)
+
+
+def _struck(threat: str, asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
+    if threat == "user_error":
+        return domains.YES - _keeps(volume, data_class)
+    if threat == "ransomware":
+        if _apart(volume, loss):
+            return domains.NO
+        locked = _locked(asset, volume, data_class, as_of + _retention(data_class))
+        return min(domains.YES - locked, domains.UNKNOWN if volume["access"] is None else domains.YES)
+    if volume["volume"] == asset["volume"] or (threat == "system_failure" and set(volume["devices"]) & set(asset["devices"])):
+        return domains.YES
+    axis = "systems" if threat == "system_failure" else "sites"
+    if not volume[axis] or not asset[axis]:
+        return domains.UNKNOWN
+    return domains.YES if set(volume[axis]) & set(asset[axis]) else domains.NO
+
+
+def _keeps(volume: Mapping[str, Any], data_class: Mapping[str, Any]) -> int:
+    days = volume["keeps_versions_days"]
+    if days is None:
+        return domains.NO if volume["role"] == "replica" else domains.UNKNOWN
+    return domains.YES if 0 < days >= data_class["retention_days"] else domains.NO
+
+
+def _apart(volume: Mapping[str, Any], loss: Loss) -> bool:
+    return volume["access"] == "offline" and volume["volume"] not in loss.mounted
+
+
+def _locked(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], needed: datetime.datetime) -> int:
+    kind = volume["immutability"]
+    if kind in (None, "none"):
+        return domains.UNKNOWN if kind is None else domains.NO
+    if kind in ("governance", "append_only"):
+        if not volume["admins"] or not asset["admins"]:
+            return domains.UNKNOWN
+        if set(volume["admins"]) & set(asset["admins"]):
+            return domains.NO
+    return _until(volume, data_class, needed)
+
+
+def _until(volume: Mapping[str, Any], data_class: Mapping[str, Any], needed: datetime.datetime) -> int:
+    if not data_class["accept_declared"]:
+        return domains.UNKNOWN
+    if volume["immutability"] == "append_only":
+        return domains.YES
+    if volume["immutable_until"] is None:
+        return domains.UNKNOWN
+    return domains.YES if volume["immutable_until"] >= needed else domains.NO
+
+
+def _retention(data_class: Mapping[str, Any]) -> datetime.timedelta:
+    return datetime.timedelta(days=data_class["retention_days"])
+
+
+def _snapshot(connection: "duckdb.DuckDBPyConnection") -> tuple[str, datetime.datetime]:
+    row = connection.execute("SELECT snapshot_id, as_of FROM snapshot").fetchone()
+    assert row is not None  # noqa: S101  # a connection has exactly one snapshot
+    return row[0], row[1]
+
+
+@contextmanager
+def _outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> Iterator[None]:
+    volumes, classes = _rows(connection, "volumes"), _rows(connection, "classes")
+    _refuse_unknown_names(volumes, loss)
+    pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
+    types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32())])
+    connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
+    try:
+        connection.execute("CREATE OR REPLACE TEMP TABLE loss_reach AS SELECT * FROM loss_pairs")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE loss_outcomes AS {_OUTCOME_SQL}")
+        yield
+    finally:
+        connection.unregister("loss_pairs")
+        connection.execute("DROP TABLE IF EXISTS loss_outcomes; DROP TABLE IF EXISTS loss_reach")
+
+
+def _rows(connection: "duckdb.DuckDBPyConnection", view: str) -> list[dict[str, Any]]:
+    found = connection.execute(f"SELECT * FROM {view} ORDER BY position")
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _refuse_unknown_names(volumes: Sequence[Mapping[str, Any]], loss: Loss) -> None:
+    for kind, value in [*loss.lose, *(("volume", name) for name in loss.mounted)]:
+        known = sorted({row["volume"] for row in volumes} if kind == "volume" else {name for row in volumes for name in row[AXES[kind]]})
+        if value not in known:
+            raise NotFoundError(f"there is no {kind} {value!r}; known are {', '.join(known) or 'none'}")
+
+
+def _word(number: str, words: Sequence[str]) -> str:
+    return f"CASE {number} WHEN 0 THEN '{words[0]}' WHEN 1 THEN '{words[1]}' ELSE '{words[2]}' END"
+
+
+# What a spared volume was not seen to hold is unknown where it was never scanned, where the asset's reasons say that some volume could not
+# be seen, or, for an asset without reasons, where its newest scan is incomplete.
+_OUTCOME_SQL = f"""
+WITH spared AS (
+    SELECT
+        r.volume,
+        r.data_class,
+        count(*) AS volumes,
+        count(*) FILTER (WHERE v.state = 'incomplete') AS incomplete,
+        count(*) FILTER (WHERE v.scanned_at IS NULL) AS unscanned
+    FROM loss_reach AS r
+    INNER JOIN volumes AS v ON r.copy_volume = v.volume
+    WHERE r.copy_volume <> r.volume AND r.removed < 2
+    GROUP BY r.volume, r.data_class
+),
+
+judged AS (
+    SELECT
+        a.volume,
+        a.entry_id,
+        a.data_class,
+        a.counted_bytes,
+        a.carried,
+        concat(a.user_error_reasons, ',', a.ransomware_reasons, ',', a.system_failure_reasons, ',', a.facility_outage_reasons) AS reasons,
+        2 - r.removed AS original
+    FROM assets AS a
+    INNER JOIN loss_reach AS r ON a.volume = r.volume AND a.volume = r.copy_volume AND a.data_class = r.data_class
+),
+
+matched AS (
+    SELECT
+        c.volume,
+        c.entry_id,
+        max(least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed)) AS copies,
+        bool_or(c.usable = 'no' AND r.removed = 0) AS older,
+        count(*) FILTER (WHERE r.removed < 2) AS volumes,
+        count(*) FILTER (WHERE r.removed < 2 AND v.state = 'incomplete') AS incomplete
+    FROM copies AS c
+    INNER JOIN judged AS j ON c.volume = j.volume AND c.entry_id = j.entry_id
+    INNER JOIN loss_reach AS r ON c.volume = r.volume AND c.copy_volume = r.copy_volume AND j.data_class = r.data_class
+    INNER JOIN volumes AS v ON c.copy_volume = v.volume
+    GROUP BY c.volume, c.entry_id
+),
+
+valued AS (
+    SELECT
+        j.volume,
+        j.entry_id,
+        j.data_class,
+        j.counted_bytes,
+        CASE WHEN j.carried THEN least(j.original, 1) ELSE j.original END AS original,
+        CASE
+            WHEN j.carried THEN 1
+            WHEN m.copies = 2 THEN 2
+            WHEN coalesce(m.copies, 0) = 1 OR coalesce(s.unscanned, 0) > 0 THEN 1
+            WHEN coalesce(s.volumes, 0) > coalesce(m.volumes, 0) AND (
+                contains(j.reasons, 'volume_not_scanned') OR contains(j.reasons, 'scan_incomplete') OR contains(j.reasons, 'path_not_mapped')
+            ) THEN 1
+            WHEN j.reasons = ',,,' AND coalesce(s.incomplete, 0) > coalesce(m.incomplete, 0) THEN 1
+            ELSE 0
+        END AS copies,
+        coalesce(m.older, FALSE) AS older
+    FROM judged AS j
+    LEFT JOIN matched AS m ON j.volume = m.volume AND j.entry_id = m.entry_id
+    LEFT JOIN spared AS s ON j.volume = s.volume AND j.data_class = s.data_class
+)
+
+SELECT *, {_word("greatest(original, copies)", _OUTCOMES)} AS outcome
+FROM valued
+"""
+
+
+def _totals(connection: "duckdb.DuckDBPyConnection") -> tuple[Sum, ...]:
+    rows = connection.execute("SELECT outcome, count(*), sum(counted_bytes) FROM loss_outcomes GROUP BY outcome").fetchall()
+    found = {outcome: (assets, size) for outcome, assets, size in rows}
+    return tuple(Sum("all", outcome, *map(int, found.get(outcome, (0, 0)))) for outcome in _OUTCOMES)
+
+
+def _sums(connection: "duckdb.DuckDBPyConnection", column: str) -> tuple[Sum, ...]:
+    query = f"SELECT {column}, outcome, count(*), sum(counted_bytes) FROM loss_outcomes GROUP BY 1, 2 ORDER BY 1, 2"
+    return tuple(Sum(name, outcome, int(assets), int(size)) for name, outcome, assets, size in connection.execute(query).fetchall())
+
+
+def _survivors(connection: "duckdb.DuckDBPyConnection") -> tuple[Sum, ...]:
+    query = f"""
+        WITH places AS (
+            SELECT volume AS place, original AS value, counted_bytes FROM loss_outcomes
+            UNION ALL
+            SELECT
+                c.copy_volume AS place,
+                least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed, o.copies) AS value,
+                o.counted_bytes
+            FROM loss_outcomes AS o
+            INNER JOIN copies AS c ON o.volume = c.volume AND o.entry_id = c.entry_id
+            INNER JOIN loss_reach AS r ON c.volume = r.volume AND c.copy_volume = r.copy_volume AND o.data_class = r.data_class
+        )
+        SELECT place, {_word("value", _OUTCOMES)} AS outcome, count(*), sum(counted_bytes)
+        FROM places WHERE value > 0 GROUP BY 1, 2 ORDER BY 1, 2
+        """
+    return tuple(Sum(name, outcome, int(assets), int(size)) for name, outcome, assets, size in connection.execute(query).fetchall())
+
+
+def _worst(connection: "duckdb.DuckDBPyConnection", most: int) -> tuple[Hit, ...]:
+    query = """
+        SELECT a.volume, a.path, a.size_bytes, a.data_class, a.owner, o.outcome, o.older
+        FROM loss_outcomes AS o INNER JOIN assets AS a ON o.volume = a.volume AND o.entry_id = a.entry_id
+        WHERE o.outcome <> 'survives' ORDER BY o.outcome, a.size_bytes DESC, a.volume, a.path LIMIT $most
+        """
+    return tuple(Hit(*row) for row in connection.execute(query, {"most": most}).fetchall())
