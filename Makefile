@@ -19,12 +19,13 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Lastcopy needs Python 3.11 or newer: make setup PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@command -v uv >/dev/null || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python has no venv here; this line installs it, as root: $(SYSTEM)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null || { echo "libmagic is missing; this line installs it, as root: $(SYSTEM)" >&2; exit 1; }
-	if command -v uv >/dev/null; then \
+	@echo 'making .venv: a minute with pip, seconds with uv' >&2
+	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && uv pip install --quiet --python $(RUN) --editable . --group dev; \
 	else \
 	  $(PYTHON) -m venv .venv && $(RUN) -m pip install --quiet --upgrade 'pip>=25.1' && $(RUN) -m pip install --quiet --editable . --group dev; \
 	fi
-	touch $(INSTALLED)
+	@touch $(INSTALLED)
 
 demo: setup ## build the sample estate, scan it, print coverage, dormant copies and duplicates
 	$(RUN) -m lastcopy demo
