@@ -146,7 +146,8 @@ class _Results:
         """Take what was read of a chunk; gives the number of files that were read, and of problems."""
         rows = _rows(chunk, reply, self._now())
         problems = [problem for problem in reply.problems if chunk.place.fresh or not _only_outdated(problem)]
-        self._rows.append(rows)
+        if rows.num_rows:
+            self._rows.append(rows)
         self._count += rows.num_rows
         if problems:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
@@ -193,7 +194,7 @@ def _rows(chunk: Chunk, reply: Reply, now: datetime.datetime) -> pa.Table:
         "bytes_read": np.where(whole, chunk.rows["size_bytes"].to_numpy(), 2 * SAMPLE_BYTES),
     }
     rows = pa.table({**given, **read}).select(DIGESTS.names)
-    return rows.filter(pc.or_(digests.is_valid(), samples.is_valid()))
+    return rows.filter(pc.or_(digests.is_valid(), samples.is_valid())) if reply.problems else rows
 
 
 def _only_outdated(problem: Problem) -> bool:

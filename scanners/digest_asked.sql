@@ -8,7 +8,7 @@ WITH shared_sizes AS (
 )
 
 SELECT
-    files.*,
+    files.*,  -- every column of files -- noqa: AM04
     files.size_bytes <= getvariable('small_bytes') OR volumes.mode = 'all' AS whole
 FROM files
 INNER JOIN volumes ON files.volume = volumes.volume

@@ -15,6 +15,7 @@ SELECT
     changed_at,
     changed_ns,
     accessed_at,
+    link_count,
     digest AS attested
 FROM entries
 WHERE type = 'file' AND size_bytes > 0 AND carried_from IS NULL

@@ -36,7 +36,7 @@ attested_sizes AS (
 )
 
 SELECT
-    samples.* EXCLUDE (sample),
+    samples.* EXCLUDE (sample),  -- every column of files -- noqa: AM04
     TRUE AS whole
 FROM samples
 INNER JOIN volumes ON samples.volume = volumes.volume

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
-from catalog.errors import LastcopyError
+from catalog.errors import CatalogError
 from scanners import reading
 from scanners.reading import LENGTH_BYTES, Reply, Request, pack, unpack_reply
 
@@ -51,7 +51,7 @@ class Readers(Generic[Key]):
             child.process.wait()
 
     def replies(self, requests: Iterator[tuple[Key, Request]]) -> Iterator[tuple[Key, Reply]]:
-        """The reply to each request with its key, as they come. Requests are taken only as children get free. Raises LastcopyError if a child dies."""
+        """The reply to each request with its key, as they come. Requests are taken only as children get free. Raises CatalogError if a child dies."""
         self._children = [self._start() for _ in range(self._count)]
         more = True
         while True:
@@ -76,7 +76,7 @@ class Readers(Generic[Key]):
         command = [sys.executable, "-I", "-S", os.path.abspath(reading.__file__)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 -- our own interpreter and file
         if process.stdin is None or process.stdout is None:
-            raise LastcopyError("a reading process has no pipes")
+            raise CatalogError("a reading process has no pipes")
         child: _Child[Key] = _Child(process, process.stdin, process.stdout)
         os.set_blocking(child.requests.fileno(), False)
         os.set_blocking(child.replies.fileno(), False)
@@ -112,4 +112,4 @@ class Readers(Generic[Key]):
             yield child.keys.popleft(), reply
 
     def _died(self, child: _Child[Key]) -> None:
-        raise LastcopyError(f"a process that read files ended with code {child.process.wait()}; what was read before is kept, run the scan again to go on")
+        raise CatalogError(f"a process that read files ended with code {child.process.wait()}; what was read before is kept, run the scan again to go on")

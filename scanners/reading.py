@@ -18,7 +18,7 @@ BUFFER_BYTES = 1024 * 1024
 UNKNOWN = -(2**63)  # stands for a value that the entry does not have
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOATIME = getattr(os, "O_NOATIME", 0)
 _KEPT_OPEN = 32  # descriptors of the directories on the way down; deeper ones are opened again for each directory
 LENGTH_BYTES = 8  # before each message
