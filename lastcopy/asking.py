@@ -1,5 +1,6 @@
 """Asks a snapshot: opens the locked connection, runs a report or a query, prints the answer."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -70,3 +71,13 @@ def relation(connection: "DuckDBPyConnection", text: str, limit: int | None = No
         return found.limit(limit) if limit else found
     except duckdb.Error as error:
         raise ConfigError(f"query: {str(error).splitlines()[0]}") from error
+
+
+def written(typed: str) -> list[str]:
+    """How a name that somebody typed may be written in the catalog, the likelier first: copied from a report, or the raw bytes of the shell."""
+    from catalog import names
+
+    raw = names.escape(os.fsencode(typed))
+    if any("\ud800" <= letter <= "\udfff" for letter in typed):
+        return [raw]
+    return list(dict.fromkeys([names.escape(names.unescape(typed)), raw]))

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from lastcopy import exits, settings, talk
-from lastcopy.commands import catalog, doctor, init, report, scan, sql, version, volume
+from lastcopy.commands import catalog, check, demo, doctor, explain, find, init, report, scan, simulate, sql, version, volume
 
 app = typer.Typer(
     name="lastcopy",
@@ -31,10 +31,15 @@ def _add(name: str, function: Callable[..., None], group: typer.Typer = app) -> 
 
 
 _add("init", init.init)
+_add("demo", demo.demo)
 _add("doctor", doctor.doctor)
 app.add_typer(volume.app, name="volume")
 _add("scan", scan.scan)
 app.add_typer(report.app, name="report")
+_add("explain", explain.explain)
+_add("find", find.find)
+_add("simulate", simulate.simulate)
+_add("check", check.check)
 _add("sql", sql.sql)
 app.add_typer(catalog.app, name="catalog")
 _add("version", version.version)

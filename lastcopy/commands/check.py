@@ -1,0 +1,52 @@
+"""`lastcopy check`: the gate for scheduled scans."""
+
+from typing import Annotated
+
+import typer
+
+from lastcopy import asking, exits, output, settings
+
+
+def check(
+    context: typer.Context,
+    *,
+    fail_under: Annotated[
+        float | None,
+        typer.Option("--fail-under", metavar="PCT", help="Every class must survive each threat by so many % of its assets; unknown does not count."),
+    ] = None,
+    max_age: Annotated[str | None, typer.Option("--max-age", metavar="AGE", help="No volume's scan may be older by the clock, as in 48h.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Nothing may have become unprotected since the snapshot before.")] = False,
+) -> None:
+    """Hold the newest snapshot against what you ask for, and say what is not met. Ends with 3 where something is not.
+
+    A volume that was never scanned, or whose scan is incomplete or failed, is never met. With --quiet nothing is printed if all is met.
+    """
+    import dataclasses
+
+    from lastcopy import scanning
+    from reports import gate, render, state
+
+    chosen = settings.of(context)
+    limits = gate.Limits(fail_under, _seconds(max_age), new)
+    with asking.connected(chosen) as connection:
+        known = state.read(connection.cursor())
+        found = gate.check(connection, limits, scanning.now().replace(tzinfo=None))
+    if chosen.chosen_format == "json":
+        output.text(chosen, render.envelope("check", found.data(), known, found.warnings))
+    elif chosen.chosen_format != "table":
+        output.rows(chosen, "check", [dataclasses.asdict(finding) for finding in found.findings])
+    elif not (chosen.quiet and found.met):
+        output.text(chosen, found.text())
+    if not found.met:
+        raise typer.Exit(exits.Exit.GATE)
+
+
+def _seconds(text: str | None) -> float | None:
+    from catalog import config
+    from catalog.errors import ConfigError
+
+    try:
+        found = config.duration(text)
+    except ValueError as error:
+        raise ConfigError(f"--max-age: {error}") from error
+    return found if isinstance(found, float) else None

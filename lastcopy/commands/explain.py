@@ -1,0 +1,62 @@
+"""`lastcopy explain`: everything that is known of one file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog.errors import LastcopyError, NotFoundError
+from lastcopy import asking, output, settings
+
+
+def explain(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A path in a volume, VOLUME:PATH, or a path of this machine below a volume.", show_default=False)],
+) -> None:
+    """Explain a file: every copy with the evidence, each control met or not, what would mend it, the command that restores it.
+
+    A path that several volumes have is explained for each.
+    """
+    from reports import explain, render, state
+
+    chosen = settings.of(context)
+    volume, inside = _below_a_volume(chosen, path)
+    with asking.connected(chosen) as connection:
+        found = None
+        for written in (forms := asking.written(inside)):
+            try:
+                found = explain.explain(connection, volume, written)
+                break
+            except NotFoundError:
+                if written == forms[-1]:
+                    raise
+        explanations = found or []
+        if chosen.chosen_format == "json":
+            output.text(chosen, render.envelope("explain", [one.data() for one in explanations], state.read(connection.cursor())))
+        elif chosen.chosen_format == "table":
+            output.text(chosen, "\n".join(one.text() for one in explanations))
+        else:
+            output.rows(chosen, "explain", [_flat(one.data()) for one in explanations])
+
+
+def _below_a_volume(chosen: settings.Settings, path: str) -> tuple[str | None, str]:
+    """The volume and the path in it of an absolute path, where the configuration tells; else (None, path)."""
+    if not path.startswith("/"):
+        return None, path
+    from lastcopy import diagnosis
+
+    try:
+        config = chosen.configuration()
+    except LastcopyError:
+        return None, path  # a catalog is enough to explain a path in a volume
+    places = {name: diagnosis.folder(config, volume) for name, volume in config.volumes.items()}
+    above = {name: place for name, place in places.items() if place and Path(path).is_relative_to(place)}
+    if not above:
+        return None, path
+    name = max(above, key=lambda one: len(str(above[one])))
+    return name, str(Path(path).relative_to(above[name]))
+
+
+def _flat(data: dict[str, object]) -> dict[str, object]:
+    """One row: lists of words joined, lists of tables left to JSON."""
+    return {key: ", ".join(map(str, value)) if key in ("mend", "copy_of") and isinstance(value, list) else value for key, value in data.items()}
