@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import reports
     from catalog.snapshot import Snapshot
+    from reports.explain import Explanation
 
 
 @contextmanager
@@ -71,6 +72,20 @@ def relation(connection: "DuckDBPyConnection", text: str, limit: int | None = No
         return found.limit(limit) if limit else found
     except duckdb.Error as error:
         raise ConfigError(f"query: {str(error).splitlines()[0]}") from error
+
+
+def explain(connection: "DuckDBPyConnection", path: str, volume: str | None = None) -> "list[Explanation]":
+    """Every file at a path as it was typed, on one volume or on all. Raises NotFoundError."""
+    from catalog.errors import NotFoundError
+    from reports import explain
+
+    first, *others = written(path)
+    try:
+        return explain.explain(connection, volume, first)
+    except NotFoundError:
+        if not others:
+            raise
+        return explain.explain(connection, volume, others[0])
 
 
 def written(typed: str) -> list[str]:

@@ -37,6 +37,8 @@ def program(config: Config, now: datetime.datetime) -> list[Remark]:
 
 def storage(root: Path, config: Config) -> list[Remark]:
     """Remarks on the catalog's folder and each of its tables."""
+    from reports.terminal import size
+
     shown = escaped(root)
     found: list[Remark] = []
     if not root.exists():
@@ -56,9 +58,9 @@ def storage(root: Path, config: Config) -> list[Remark]:
         found.append(Remark("catalog", "folder", "warning", f"{shown} can be read, not written", "reports work; for scans run as the user that owns it"))
     free = shutil.disk_usage(root).free
     if free < ENOUGH_BYTES:
-        found.append(Remark("catalog", "free space", "warning", f"{free} bytes free", "make room, or move the catalog: a scan needs some 50 bytes an entry"))
+        found.append(Remark("catalog", "free space", "warning", f"{size(free)} free", "make room, or move the catalog: a scan needs some 50 bytes an entry"))
     else:
-        found.append(Remark("catalog", "free space", "ok", f"{free} bytes free"))
+        found.append(Remark("catalog", "free space", "ok", f"{size(free)} free"))
     return [*found, *_inside_a_volume(root, config), *_tables(root)]
 
 

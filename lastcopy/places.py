@@ -41,7 +41,7 @@ def look(config: Config, names: Sequence[str], newest: Mapping[str, ScanRow], no
 def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.Mount], now: datetime.datetime) -> tuple[list[Remark], Facts | None]:
     declared = config.volumes[name]
     place = folder(config, declared)
-    reach = _reach(name, declared, place) if place is not None else None
+    reach = _reach(name, declared, place, scan) if place is not None else None
     if reach and reach.state != "ok":
         return [reach], None
     try:
@@ -63,14 +63,28 @@ def _probe(config: Config, name: str) -> Facts:
 def _contradictions(config: Config, facts: Mapping[str, Facts]) -> list[Remark]:
     """Remarks on volumes that are declared apart and lie together: on one device, or inside one another."""
     found: list[Remark] = []
+    believed: dict[str, list[str]] = {}
     for one, two in itertools.combinations(facts, 2):
         inner, outer = _nested(config, one, two)
         if inner:
             text = f"its root lies inside volume {outer}: neither can protect the other, and files are counted in both"
             found.append(Remark(inner, "nested root", "warning", text, f"exclude it from [volumes.{outer}], or scan only one of them"))
         elif _devices(facts[one]) & _devices(facts[two]):
-            found += _apart(config, one, two)
-    return found
+            if _declare_other_devices(config, one, two):
+                believed.setdefault(facts[one].device or "", []).extend([one, two])
+            else:
+                found += _apart(config, one, two)
+    return [*found, *(_believed(list(dict.fromkeys(names))) for names in believed.values())]
+
+
+def _declare_other_devices(config: Config, one: str, two: str) -> bool:
+    devices = {config.volumes[one].device, config.volumes[two].device}
+    return None not in devices and len(devices) == 2
+
+
+def _believed(names: list[str]) -> Remark:
+    text = f"lies on one device with {', '.join(names[1:])}; the devices are declared to differ, and that is believed"
+    return Remark(names[0], "device", "unknown", text, "leave 'device' out, and it is detected")
 
 
 def _devices(facts: Facts) -> set[str]:
@@ -87,13 +101,14 @@ def _same(name: str, scan: ScanRow | None, facts: Facts) -> Remark:
     return Remark(name, "file system", "error", text, f"mount the right one; if it was replaced on purpose, lastcopy scan {name} --accept-losses")
 
 
-def _reach(name: str, declared: Volume, place: Path) -> Remark:  # noqa: PLR0911  one answer a way of not being there
+def _reach(name: str, declared: Volume, place: Path, scan: ScanRow | None) -> Remark:  # noqa: PLR0911  one answer a way of not being there
     shown = escaped(place)
     try:
         first = next(iter(os.scandir(place)), None)
     except FileNotFoundError:
         if declared.access == "offline":
-            return Remark(name, "reachable", "unknown", f"{shown} is not mounted; its last scan stays", "mount the medium to scan it")
+            last = f"its scan of {scan.started_at:%Y-%m-%d} stays" if scan else "it was never scanned"
+            return Remark(name, "reachable", "unknown", f"{shown} is not mounted; {last}", "mount the medium to scan it")
         return Remark(name, "reachable", "error", f"{shown} does not exist", "mount it, or correct the url")
     except PermissionError:
         return Remark(
@@ -178,10 +193,6 @@ def _nested(config: Config, one: str, two: str) -> tuple[str, str]:
 def _apart(config: Config, one: str, two: str) -> list[Remark]:
     """A warning for each attribute that two volumes of one device declare differently."""
     declared = domains.effective(config, {})
-    devices = {config.volumes[one].device, config.volumes[two].device}
-    if None not in devices and len(devices) == 2:
-        text = f"lies on one device with volume {two}; the devices are declared to differ, and that is believed"
-        return [Remark(one, "device", "unknown", text, "leave 'device' out, and it is detected")]
     found = []
     for attribute in ("systems", "sites"):
         mine, other = getattr(declared[one], attribute), getattr(declared[two], attribute)

@@ -1,12 +1,13 @@
 """`lastcopy doctor`: what is wrong with the installation, the configuration, the volumes, and how to mend it."""
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from lastcopy import exits, output, settings
+from lastcopy import exits, output, settings, talk
 
 if TYPE_CHECKING:
     from lastcopy.diagnosis import Remark
@@ -35,7 +36,17 @@ def doctor(context: typer.Context) -> None:
 
 def report(chosen: settings.Settings, found: "Sequence[Remark]") -> None:
     """Print remarks; end with exit 4 if one is a warning or an error."""
-    wrong = [remark for remark in found if remark.state in ("warning", "error")]
-    output.rows(chosen, "doctor", [vars(remark) for remark in found], complete=not wrong)
-    if wrong:
+    if show(chosen, "doctor", found):
         raise typer.Exit(exits.Exit.PARTLY)
+
+
+def show(chosen: settings.Settings, name: str, found: "Sequence[Remark]") -> "list[Remark]":
+    """Print remarks, in a table only those that are not ok unless more is asked for; gives the warnings and errors."""
+    wrong = [remark for remark in found if remark.state in ("warning", "error")]
+    shown = found if chosen.verbose or chosen.chosen_format != "table" else [remark for remark in found if remark.state != "ok"]
+    if shown:
+        output.rows(chosen, name, [vars(remark) for remark in shown], complete=not wrong)
+    if not chosen.quiet:
+        counts = Counter(remark.state for remark in found)
+        talk.say(f"{len(found)} checks: " + ", ".join(f"{counts[state]} {state}" for state in ("ok", "unknown", "warning", "error") if counts[state]))
+    return wrong

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from catalog.errors import LastcopyError, NotFoundError
+from catalog.errors import LastcopyError
 from lastcopy import asking, output, settings
 
 
@@ -17,20 +17,12 @@ def explain(
 
     A path that several volumes have is explained for each.
     """
-    from reports import explain, render, state
+    from reports import render, state
 
     chosen = settings.of(context)
     volume, inside = _below_a_volume(chosen, path)
     with asking.connected(chosen) as connection:
-        found = None
-        for written in (forms := asking.written(inside)):
-            try:
-                found = explain.explain(connection, volume, written)
-                break
-            except NotFoundError:
-                if written == forms[-1]:
-                    raise
-        explanations = found or []
+        explanations = asking.explain(connection, inside, volume)
         if chosen.chosen_format == "json":
             output.text(chosen, render.envelope("explain", [one.data() for one in explanations], state.read(connection.cursor())))
         elif chosen.chosen_format == "table":

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lastcopy import exits, output, settings
+from lastcopy.commands import doctor
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="The volumes of the configuration.")
 
@@ -45,8 +46,7 @@ def check_volumes(
     config = chosen.configuration()
     wanted = scanning.known(config, names or list(config.volumes))
     look = places.look(config, wanted, snapshot.newest_scans(settings.root_of(config)), datetime.datetime.now(datetime.UTC))
-    wrong = [remark for remark in look.remarks if remark.state in ("warning", "error")]
-    output.rows(chosen, "volume-check", [vars(remark) for remark in look.remarks], complete=not wrong)
+    wrong = doctor.show(chosen, "volume-check", look.remarks)
     if any(remark.check == "reachable" for remark in wrong):
         raise typer.Exit(exits.Exit.UNREACHABLE)
     if wrong:
