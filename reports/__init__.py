@@ -57,13 +57,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Report:
-    """A question: what its file's header says of it, and its SQL, header and all."""
+    """A question: what its file's header says of it, and its SQL, header and all. `table` names the columns that a table for people shows."""
 
     name: str
     title: str
     question: str
     params: tuple[Parameter, ...]
     columns: tuple[Column, ...]
+    table: tuple[str, ...]
     sql: str
     path: Path
 
@@ -133,7 +134,8 @@ def read(file: Path) -> Report:
         header = tomllib.loads(found[1])
         params = tuple(_parameter(name, fields) for name, fields in header.get("params", {}).items())
         columns = tuple(_column(name, fields) for name, fields in header["columns"].items())
-        return Report(file.stem.replace("_", "-"), header["title"], header["question"], params, columns, text, file)
+        table = tuple(header.get("table", header["columns"]))
+        return Report(file.stem.replace("_", "-"), header["title"], header["question"], params, columns, table, text, file)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: the header is wrong: {error}") from error
 
@@ -148,7 +150,7 @@ def _column(name: str, fields: str | Mapping[str, str]) -> Column:
 
 def _output(name: str, kind: str) -> str:
     if kind == "HUGEINT":  # sums; beyond 8 EiB the greatest number that a column of integers holds
-        return f'CAST(least("{name}", {_INT64_MAX}) AS BIGINT) AS "{name}"'
+        return f'CAST(CASE WHEN "{name}" > {_INT64_MAX} THEN {_INT64_MAX} ELSE "{name}" END AS BIGINT) AS "{name}"'
     return f'"{name}"'
 
 

@@ -1,6 +1,7 @@
 /*
 title = "Ageing"
 question = "How long has the data of each volume not been used?"
+table = ["volume", "age_from_days", "age_to_days", "files", "bytes", "bytes_pct", "unprotected_assets", "unprotected_bytes"]
 
 [columns]
 volume = "where the files lie"

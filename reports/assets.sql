@@ -1,6 +1,7 @@
 /*
 title = "Assets"
 question = "What is every asset's protection, and why?"
+table = ["volume", "path", "size_bytes", "data_class", "status", "reasons", "copies", "verification_level", "verified_at"]
 
 [columns]
 volume = "the volume that holds the asset"

@@ -1,6 +1,7 @@
 /*
 title = "Changes"
 question = "What is new, gone, changed or newly unprotected since the earlier snapshot?"
+table = ["volume", "path", "change", "size_bytes_before", "size_bytes", "status_before", "status", "newly_unprotected"]
 
 [columns]
 volume = "where the file lies or lay"

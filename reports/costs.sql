@@ -1,6 +1,7 @@
 /*
 title = "Costs"
 question = "What does the data cost a month, and how much of it for data that nobody uses?"
+table = ["name", "bytes", "paid_bytes", "unpriced_bytes", "cost_per_month", "dormant_bytes", "dormant_cost_per_month", "dormant_pct", "currency"]
 
 [params.by]
 default = "volume"

@@ -1,6 +1,7 @@
 /*
 title = "Coverage"
 question = "How much of the data would survive each threat, and how much is unknown?"
+table = ["name", "threat", "assets", "bytes", "covered_pct", "covered_bytes_pct", "unknown_assets", "unknown_bytes", "excepted_assets", "waived"]
 
 [params.by]
 default = "class"

@@ -1,6 +1,7 @@
 /*
 title = "Dormant copies"
 question = "Which files has nobody used for long, what do they cost, and what else holds their content?"
+table = ["volume", "path", "size_bytes", "dormant_days", "other_copies", "is_last_copy", "status", "cost_per_month"]
 
 [params.days]
 default = 365

@@ -1,13 +1,14 @@
 /*
 title = "Duplicates"
 question = "Which files hold the same content, and how much space would one of each give back?"
+table = ["digest", "size_bytes", "members", "reclaimable_bytes", "volume", "path"]
 
 [params.scope]
 default = "primary"
 help = "'primary' for all primary volumes together, or the name of one volume"
 
 [columns]
-digest = "SHA-256 of the content, lower-case hexadecimal"
+digest = { meaning = "SHA-256 of the content, lower-case hexadecimal", unit = "SHA-256" }
 size_bytes = { meaning = "size of the content", unit = "bytes" }
 members = { meaning = "files with this content, hard links counted once", unit = "count" }
 reclaimable_bytes = { meaning = "what all but one of them take", unit = "bytes" }

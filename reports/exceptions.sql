@@ -1,6 +1,7 @@
 /*
 title = "Exceptions"
 question = "Which findings were accepted, by whom, why and until when?"
+table = ["condition", "controls", "reason", "owner", "until", "days_left", "is_live"]
 
 [columns]
 condition = "which assets the exception is for"

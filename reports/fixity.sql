@@ -1,6 +1,7 @@
 /*
 title = "Fixity"
 question = "How well are the copies on each volume known to be what they should be, and since when?"
+table = ["volume", "verification_level", "copies", "bytes", "current_copies", "usable_copies", "old_copies", "oldest_days"]
 
 [params.days]
 default = 90

@@ -1,6 +1,7 @@
 /*
 title = "Folders"
 question = "Which folders hold the most, with all that lies below them?"
+table = ["volume", "folder", "files", "bytes", "assets", "unprotected_assets", "unprotected_bytes", "unknown_assets", "last_active_at"]
 
 [params.depth]
 default = 1

@@ -105,8 +105,7 @@ def _coverage(connection: "duckdb.DuckDBPyConnection", fail_under_pct: float) ->
 
 
 def _earlier(connection: "duckdb.DuckDBPyConnection") -> bool:
-    row = connection.execute("SELECT previous_snapshot_id FROM snapshot").fetchone()
-    return bool(row and row[0])
+    return connection.execute("SELECT previous_snapshot_id FROM snapshot").fetchall() != [(None,)]
 
 
 def _newly_unprotected(connection: "duckdb.DuckDBPyConnection") -> list[Finding]:

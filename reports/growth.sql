@@ -1,6 +1,7 @@
 /*
 title = "Growth"
 question = "How did the data and its protection change from snapshot to snapshot?"
+table = ["name", "as_of", "files", "bytes", "growth_bytes", "assets", "protected_assets", "unprotected_assets", "unknown_assets"]
 
 [params.by]
 default = "volume"

@@ -1,6 +1,7 @@
 /*
 title = "Largest files"
 question = "Which files take the most space?"
+table = ["volume", "path", "size_bytes", "modified_at", "last_active_at", "owner", "status"]
 
 [columns]
 volume = "where the file lies"

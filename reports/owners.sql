@@ -1,6 +1,7 @@
 /*
 title = "Owners"
 question = "Whose data is it, and how well is it protected?"
+table = ["volume", "owner", "files", "bytes", "bytes_pct", "assets", "unprotected_assets", "unprotected_bytes", "unknown_assets"]
 
 [columns]
 volume = "where the files lie"

@@ -1,6 +1,7 @@
 /*
 title = "Problems"
 question = "What could the scans not read or understand?"
+table = ["volume", "path", "stage", "error", "hides_below", "seen_at"]
 
 [columns]
 volume = "the volume that was scanned"

@@ -21,7 +21,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows that are computed while they are read (once), and what they are. `state` is what is known of the snapshot."""
+    """Rows that are computed while they are read (once), and what they are. `state` is what is known of the snapshot, `table` what a table shows."""
 
     name: str
     title: str
@@ -30,6 +30,7 @@ class Answer:
     batches: pa.RecordBatchReader
     state: State
     warnings: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
 
     def meta(self) -> dict[str, Any]:
         """Schema, snapshot and warnings: what CSV and Parquet carry beside the rows."""
@@ -39,7 +40,7 @@ class Answer:
 
 def answer(report: Report, relation: Any, state: State, warnings: Sequence[str] = ()) -> Answer:  # noqa: ANN401  # a DuckDB relation, which need not be imported for this
     """The answer to a report: `relation` is what its `run` gave."""
-    return Answer(report.name, report.title, report.question, report.columns, relation.to_arrow_reader(BATCH_ROWS), state, tuple(warnings))
+    return Answer(report.name, report.title, report.question, report.columns, relation.to_arrow_reader(BATCH_ROWS), state, tuple(warnings), report.table)
 
 
 def table_answer(name: str, title: str, relation: Any, state: State, units: Mapping[str, str] | None = None) -> Answer:  # noqa: ANN401  # as above
@@ -53,7 +54,8 @@ def write(found: Answer, form: str, out: IO[bytes], talk: IO[str], look: termina
 
     A table shows as many rows as its look allows. Raises ConfigError for an unknown format.
     """
-    rows = _writer(form)(found, out, look or terminal.Look())
+    with found.batches:  # a reader left open would keep its connection busy
+        rows = _writer(form)(found, out, look or terminal.Look())
     if form == "csv":
         talk.write(json.dumps(found.meta(), ensure_ascii=False) + "\n")
     return rows
@@ -64,7 +66,7 @@ def save(found: Answer, form: str, path: Path, look: terminal.Look | None = None
     writer = _writer(form)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with unfinished.open("xb") as out:
+        with unfinished.open("xb") as out, found.batches:
             rows = writer(found, out, look or terminal.Look())
         if form == "csv":
             path.with_name(path.name + ".meta.json").write_text(json.dumps(found.meta(), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -94,7 +96,9 @@ def _table(found: Answer, out: IO[bytes], look: terminal.Look) -> int:
         if len(rows) > look.rows:
             break
     warnings = [*found.state.warnings, *found.warnings]
-    out.write(terminal.draw(found.title, found.question, found.columns, rows[: look.rows], found.state, warnings, look, more=len(rows) > look.rows).encode())
+    columns = [column for column in found.columns if column.name in (found.table or [column.name])]
+    drawing = terminal.Drawing(found.title, found.question, tuple(columns), len(found.columns) - len(columns), tuple(rows[: look.rows]), len(rows) > look.rows)
+    out.write(terminal.draw(drawing, found.state, warnings, look).encode())
     return min(len(rows), look.rows)
 
 

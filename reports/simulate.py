@@ -128,13 +128,14 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
 def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:
     """One row an asset: `volume`, `path`, `original` and `copies` (whether it, or a copy that counts, survives: yes, no, unknown), `outcome`."""
     with _outcomes(connection, config, loss):
-        found = connection.execute(
+        found = connection.sql(
             f"""
             SELECT assets.volume, assets.path, {_word("o.original", _WORDS)} AS original, {_word("o.copies", _WORDS)} AS copies, o.outcome
             FROM loss_outcomes AS o INNER JOIN assets ON o.volume = assets.volume AND o.entry_id = assets.entry_id
             ORDER BY assets.volume, assets.path
             """
         )
+        assert found is not None  # noqa: S101  # a SELECT gives a relation
         return found.to_arrow_table()
 
 
@@ -142,14 +143,27 @@ def reach(
     volumes: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]], config: Config, loss: Loss, as_of: datetime.datetime
 ) -> list[dict[str, Any]]:
     """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there."""
-    known = {row["volume"]: row for row in volumes}
+    known = {row["volume"]: _in_use(row) for row in volumes}
     return [
-        {"volume": name, "data_class": data_class["data_class"], "copy_volume": other, "removed": _removed(known[name], known[other], data_class, loss, as_of)}
+        {
+            "volume": name,
+            "data_class": data_class["data_class"],
+            "copy_volume": other,
+            "removed": _removed(known[name], known[other], data_class, loss, as_of),
+            "is_mapped": bool(config.volumes[other].path_map),
+        }
         for name in known
         if known[name]["role"] in ("primary", "archive")
         for other in [name, *domains.protectors(config, name)]
         for data_class in classes
     ]
+
+
+def _in_use(volume: Mapping[str, Any]) -> Mapping[str, Any]:
+    # A primary volume is written to every day: what it does not declare does not hold back a hand that writes.
+    if volume["role"] != "primary":
+        return volume
+    return {**volume, "access": volume["access"] or "online", "immutability": volume["immutability"] or "none"}
 
 
 def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
@@ -229,8 +243,7 @@ def _retention(data_class: Mapping[str, Any]) -> datetime.timedelta:
 
 
 def _snapshot(connection: "duckdb.DuckDBPyConnection") -> tuple[str, datetime.datetime]:
-    row = connection.execute("SELECT snapshot_id, as_of FROM snapshot").fetchone()
-    assert row is not None  # noqa: S101  # a connection has exactly one snapshot
+    [row] = connection.execute("SELECT snapshot_id, as_of FROM snapshot").fetchall()
     return row[0], row[1]
 
 
@@ -239,7 +252,7 @@ def _outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Los
     volumes, classes = _rows(connection, "volumes"), _rows(connection, "classes")
     _refuse_unknown_names(volumes, loss)
     pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
-    types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32())])
+    types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32()), ("is_mapped", pa.bool_())])
     connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
     try:
         connection.execute("CREATE OR REPLACE TEMP TABLE loss_reach AS SELECT * FROM loss_pairs")
@@ -267,15 +280,16 @@ def _word(number: str, words: Sequence[str]) -> str:
     return f"CASE {number} WHEN 0 THEN '{words[0]}' WHEN 1 THEN '{words[1]}' ELSE '{words[2]}' END"
 
 
-# What a spared volume was not seen to hold is unknown where it was never scanned, where the asset's reasons say that some volume could not
-# be seen, or, for an asset without reasons, where its newest scan is incomplete.
+# What a spared volume was not seen to hold is unknown where it was never scanned; or where the asset's reasons say that some volume could not be
+# seen, and this one may be it; or, for an asset without reasons, where its newest scan is incomplete.
 _OUTCOME_SQL = f"""
 WITH spared AS (
     SELECT
         r.volume,
         r.data_class,
-        count(*) AS volumes,
+        count(*) FILTER (WHERE coalesce(v.access, '') <> 'offline') AS connected,
         count(*) FILTER (WHERE v.state = 'incomplete') AS incomplete,
+        count(*) FILTER (WHERE r.is_mapped) AS mapped,
         count(*) FILTER (WHERE v.scanned_at IS NULL) AS unscanned
     FROM loss_reach AS r
     INNER JOIN volumes AS v ON r.copy_volume = v.volume
@@ -302,8 +316,9 @@ matched AS (
         c.entry_id,
         max(least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed)) AS copies,
         bool_or(c.usable = 'no' AND r.removed = 0) AS older,
-        count(*) FILTER (WHERE r.removed < 2) AS volumes,
-        count(*) FILTER (WHERE r.removed < 2 AND v.state = 'incomplete') AS incomplete
+        count(*) FILTER (WHERE r.removed < 2 AND coalesce(v.access, '') <> 'offline') AS connected,
+        count(*) FILTER (WHERE r.removed < 2 AND v.state = 'incomplete') AS incomplete,
+        count(*) FILTER (WHERE r.removed < 2 AND r.is_mapped) AS mapped
     FROM copies AS c
     INNER JOIN judged AS j ON c.volume = j.volume AND c.entry_id = j.entry_id
     INNER JOIN loss_reach AS r ON c.volume = r.volume AND c.copy_volume = r.copy_volume AND j.data_class = r.data_class
@@ -322,9 +337,9 @@ valued AS (
             WHEN j.carried THEN 1
             WHEN m.copies = 2 THEN 2
             WHEN coalesce(m.copies, 0) = 1 OR coalesce(s.unscanned, 0) > 0 THEN 1
-            WHEN coalesce(s.volumes, 0) > coalesce(m.volumes, 0) AND (
-                contains(j.reasons, 'volume_not_scanned') OR contains(j.reasons, 'scan_incomplete') OR contains(j.reasons, 'path_not_mapped')
-            ) THEN 1
+            WHEN contains(j.reasons, 'volume_not_scanned') AND coalesce(s.connected, 0) > coalesce(m.connected, 0) THEN 1
+            WHEN contains(j.reasons, 'scan_incomplete') AND coalesce(s.incomplete, 0) > coalesce(m.incomplete, 0) THEN 1
+            WHEN contains(j.reasons, 'path_not_mapped') AND coalesce(s.mapped, 0) > coalesce(m.mapped, 0) THEN 1
             WHEN j.reasons = ',,,' AND coalesce(s.incomplete, 0) > coalesce(m.incomplete, 0) THEN 1
             ELSE 0
         END AS copies,

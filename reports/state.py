@@ -66,15 +66,13 @@ class State:
 
 def read(connection: "duckdb.DuckDBPyConnection") -> State:
     """The state of the snapshot that a connection reads."""
-    snapshot = connection.execute("SELECT snapshot_id, as_of, complete FROM snapshot").fetchone()
-    assert snapshot is not None  # noqa: S101  # a connection has exactly one snapshot
+    [snapshot] = connection.execute("SELECT snapshot_id, as_of, complete FROM snapshot").fetchall()
     volumes = connection.execute("SELECT volume, state, scanned_at, coalesce(problems, 0), last_error FROM volumes ORDER BY position, volume").fetchall()
-    sums = connection.execute(
+    [sums] = connection.execute(
         "SELECT coalesce(sum(assets), 0), coalesce(sum(asset_bytes), 0), coalesce(sum(unknown_assets), 0), coalesce(sum(unknown_bytes), 0) "
         "FROM history WHERE snapshot_id = $snapshot_id",
         {"snapshot_id": snapshot[0]},
-    ).fetchone()
-    assert sums is not None  # noqa: S101  # an aggregate without groups gives one row
+    ).fetchall()
     return State(snapshot[0], snapshot[1], bool(snapshot[2]), tuple(VolumeState(*row) for row in volumes), *map(int, sums))
 
 

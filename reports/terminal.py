@@ -20,6 +20,8 @@ _STYLES = {
     "incomplete": "yellow",
     "failed": "red",
 }
+_WIDEST_WORD, _WIDEST_PATH = 24, 40  # longer values are folded
+_LONG = {"path", "folder", "moved_from", "condition", "error"}
 _RIGHT = {"bytes", "files", "count", "days", "%", "money", "level"}
 
 
@@ -32,34 +34,39 @@ class Look:
     rows: int = 1000
 
 
-def draw(
-    title: str,
-    question: str,
-    columns: Sequence[Column],
-    rows: Sequence[dict[str, Any]],
-    state: State,
-    warnings: Sequence[str],
-    look: Look,
-    *,
-    more: bool = False,
-) -> str:
+@dataclass(frozen=True)
+class Drawing:
+    """What a table shows: `hidden` columns are left out of it, and `more` rows."""
+
+    title: str
+    question: str
+    columns: tuple[Column, ...]
+    hidden: int
+    rows: tuple[dict[str, Any], ...]
+    more: bool
+
+
+def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) -> str:
     """A table as text, with its headline, its footer and the warnings; without one control character but newlines and, if wanted, colours."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        drawn.add_column(Text(_heading(column)), justify="right" if column.unit in _RIGHT else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(human(row[column.name], column.unit), _STYLES.get(str(row[column.name]), "")) for column in columns))
+    texts = [{column.name: human(row[column.name], column.unit) for column in drawing.columns} for row in drawing.rows]
+    shown = _fitting(drawing.columns, texts, look.width)
+    for column, width in shown:
+        drawn.add_column(Text(_heading(column)), justify="right" if column.unit in _RIGHT else "left", overflow="fold", min_width=min(width, _WIDEST_WORD))
+    for text in texts:
+        drawn.add_row(*(Text(text[column.name], _STYLES.get(text[column.name], "")) for column, _ in shown))
     paper = io.StringIO()
     console = Console(file=paper, width=look.width, force_terminal=look.color, no_color=not look.color, highlight=False, markup=False, emoji=False)
-    console.print(Text(cells.clean(f"{title}: {question}" if question else title), "bold"))
+    console.print(Text(cells.clean(f"{drawing.title}: {drawing.question}" if drawing.question else drawing.title), "bold"))
     console.print(Text(headline(state)))
     console.print()
     console.print(drawn)
-    for line in _below(len(rows), state, warnings, more):
+    hidden = drawing.hidden + len(drawing.columns) - len(shown)
+    for line in _below(drawing, hidden, state, warnings):
         console.print(Text(line))
     return "\n".join(line.rstrip() for line in paper.getvalue().splitlines()) + "\n"
 
@@ -96,7 +103,8 @@ def human(value: object, unit: str = "") -> str:  # noqa: PLR0911  # one return 
         return size(value) if unit == "bytes" else f"{value:,}"
     if isinstance(value, float):
         return f"{value:.1f}" if unit == "%" else f"{value:,.2f}"
-    return cells.clean(str(value))
+    text = cells.clean(str(value))
+    return f"{text[:12]}…" if unit == "SHA-256" else text
 
 
 def size(size_bytes: int) -> str:
@@ -108,15 +116,33 @@ def size(size_bytes: int) -> str:
     return f"{'-' if size_bytes < 0 else ''}{tenths // 10}.{tenths % 10} {_UNITS[step]}"
 
 
+def _fitting(columns: Sequence[Column], texts: Sequence[dict[str, str]], width: int) -> list[tuple[Column, int]]:
+    """The first columns that fit, with the width of their longest word or value."""
+    from rich.cells import cell_len
+
+    shown: list[tuple[Column, int]] = []
+    used = 0
+    for column in columns:
+        head = max(map(cell_len, _heading(column).split()))
+        needed = max([head, *(cell_len(text[column.name]) for text in texts)])
+        used += min(needed, _WIDEST_PATH if column.name in _LONG else _WIDEST_WORD) + 2
+        if shown and used > width + 2:
+            break
+        shown.append((column, needed))
+    return shown
+
+
 def _heading(column: Column) -> str:
     name = column.name.removesuffix("_bytes") if column.unit == "bytes" and column.name != "bytes" else column.name
     return name.removesuffix("_at").removesuffix("_pct").replace("_", " ") + (" %" if column.unit == "%" else "")
 
 
-def _below(rows: int, state: State, warnings: Sequence[str], more: bool) -> list[str]:
+def _below(drawing: Drawing, hidden: int, state: State, warnings: Sequence[str]) -> list[str]:
     lines = [""]
-    if more:
-        lines.append(f"The first {rows:,} rows; more with --limit, all with --format csv, jsonl or parquet.")
-    elif not rows:
+    if not drawing.rows:
         lines.append("No rows.")
+    omitted = [f"rows after the first {len(drawing.rows):,}"] if drawing.more else []
+    omitted += [f"{hidden} columns"] if hidden else []
+    if omitted:
+        lines.append(f"Left out: {' and '.join(omitted)}; csv, json, jsonl, md and parquet have all.")
     return [*lines, *footer(state), *(f"Warning: {cells.clean(warning)}" for warning in warnings)]

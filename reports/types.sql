@@ -1,6 +1,7 @@
 /*
 title = "File types"
 question = "What kinds of files are there, and how much do they take?"
+table = ["volume", "type", "files", "bytes", "bytes_pct", "assets", "unprotected_assets", "unprotected_bytes", "unknown_assets"]
 
 [params.by]
 default = "extension"

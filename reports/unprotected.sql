@@ -1,6 +1,7 @@
 /*
 title = "Unprotected"
 question = "Which assets miss their requirement, or are not known to meet it?"
+table = ["volume", "path", "size_bytes", "data_class", "status", "reasons", "copies"]
 
 [columns]
 volume = "the volume that holds the asset"

@@ -1,6 +1,7 @@
 /*
 title = "Volumes"
 question = "What is scanned, how old is what we know of it, and what does it cost?"
+table = ["volume", "role", "state", "scanned_at", "scan_age_days", "entries", "bytes", "problems", "access", "sites", "cost_per_month"]
 
 [columns]
 volume = "its name"

@@ -79,6 +79,7 @@ def test_it_says_what_it_asks_and_what_each_column_means(name: str) -> None:
     assert report.title
     assert report.question.endswith("?")
     assert all(column.meaning for column in report.columns)
+    assert set(report.table) <= {column.name for column in report.columns}
     assert all(parameter.help for parameter in report.params)
     for column in report.columns:
         ending = column.name.rsplit("_", 1)[-1]
