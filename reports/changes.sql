@@ -40,7 +40,6 @@ WITH both_sides AS (
     FULL OUTER JOIN files_before AS once_seen
         ON
             now_seen.volume = once_seen.volume
-            AND now_seen.path_hash = once_seen.path_hash
             AND now_seen.dir = once_seen.dir
             AND now_seen.name = once_seen.name
     WHERE

@@ -5,7 +5,7 @@ table = ["condition", "controls", "reason", "owner", "until", "days_left", "is_l
 
 [columns]
 condition = "which assets the exception is for"
-controls = "the controls that it accepts as missed, joined by commas; '' = all"
+controls = { meaning = "the controls that it accepts as missed, joined by commas; '' = all", unit = "list" }
 reason = "why"
 owner = "who answers for it"
 approver = "who agreed; null = nobody named"

@@ -104,7 +104,7 @@ def human(value: object, unit: str = "") -> str:  # noqa: PLR0911  # one return 
     if isinstance(value, float):
         return f"{value:.1f}" if unit == "%" else f"{value:,.2f}"
     text = cells.clean(str(value))
-    return f"{text[:12]}…" if unit == "SHA-256" else text
+    return f"{text[:12]}…" if unit == "SHA-256" else text.replace(",", ", ") if unit == "list" else text
 
 
 def size(size_bytes: int) -> str:

@@ -15,7 +15,7 @@ user_error = "yes, no or unknown: would it survive that a user deletes or overwr
 ransomware = "yes, no or unknown: would it survive that everything within reach is encrypted"
 system_failure = "yes, no or unknown: would it survive the loss of its storage system"
 facility_outage = "yes, no or unknown: would it survive the loss of its site"
-reasons = "why a threat is not covered, joined by commas, in a fixed order"
+reasons = { meaning = "why a threat is not covered, joined by commas, in a fixed order", unit = "list" }
 copies = { meaning = "devices known to hold it, the original included", unit = "count" }
 systems = { meaning = "systems known to hold it, the original included", unit = "count" }
 sites = { meaning = "sites known to hold it, the original included", unit = "count" }
@@ -24,8 +24,8 @@ newest_copy_at = { meaning = "start of the newest scan that saw a current copy",
 verification_level = { meaning = "how well the best copy is known: 0 listed to 4 restored and compared", unit = "level" }
 verified_at = { meaning = "when it became known so well", unit = "UTC" }
 freshness = "current, or how the copies lag behind the asset"
-not_met = "controls that are not met, joined by commas"
-unknown_controls = "controls of which it is not known, joined by commas"
+not_met = { meaning = "controls that are not met, joined by commas", unit = "list" }
+unknown_controls = { meaning = "controls of which it is not known, joined by commas", unit = "list" }
 */
 SELECT
     volume,

@@ -18,10 +18,10 @@ carried_entries = { meaning = "entries of an earlier scan, below what could not 
 media = "what it is stored on; null = unknown"
 access = "online, nearline or offline; null = unknown"
 immutability = "who can change what it holds; null = unknown"
-systems = "storage systems, joined by commas; '' = unknown"
-sites = "places, joined by commas; '' = unknown"
-admins = "who can delete everything on it, joined by commas; '' = unknown"
-devices = "devices, joined by commas; '' = unknown"
+systems = { meaning = "storage systems, joined by commas; '' = unknown", unit = "list" }
+sites = { meaning = "places, joined by commas; '' = unknown", unit = "list" }
+admins = { meaning = "who can delete everything on it, joined by commas; '' = unknown", unit = "list" }
+devices = { meaning = "devices, joined by commas; '' = unknown", unit = "list" }
 capacity_bytes = { meaning = "its capacity; null = unknown", unit = "bytes" }
 free_bytes = { meaning = "what is free; null = unknown", unit = "bytes" }
 cost_per_month = { meaning = "the price of what its files take; null where none is declared", unit = "money" }

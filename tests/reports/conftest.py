@@ -86,16 +86,12 @@ def answer(relation: duckdb.DuckDBPyRelation, *columns: str) -> list[tuple[Any, 
 
 def _file(row: Mapping[str, Any]) -> dict[str, Any]:
     full = FILE | _split(row)
-    return {
-        "counted_bytes": full["size_bytes"],
-        "allocated_bytes": full["size_bytes"],
-        "path_hash": hash(full["path"]) >> 1,
-        "entry_id": abs(hash(full["path"])) >> 2,
-    } | full
+    return {"counted_bytes": full["size_bytes"], "allocated_bytes": full["size_bytes"], "entry_id": abs(hash(full["path"])) >> 2} | full
 
 
 def _copy(row: Mapping[str, Any]) -> dict[str, Any]:
-    full: dict[str, Any] = {"volume": "projects", "is_current": True, "usable": "yes", "match": "content", "verification_level": 2} | _split(row)
+    full: dict[str, Any] = {"volume": "projects", "is_current": True, "usable": "yes", "match": "content", "verification_level": 2, "files": 1} | _split(row)
+    full |= {"entry_id": abs(hash(full["path"])) >> 2}
     copied = _split({"path": full.pop("copy_path", full["path"])})
     return {"copy_dir": copied["dir"], "copy_name": copied["name"], "size_bytes": 100} | full
 
