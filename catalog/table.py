@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import urllib.parse
 import uuid
 import warnings
 from collections.abc import Iterable, Sequence
@@ -106,7 +107,8 @@ def files(root: Path, table: str, version: int | None = None, **partition: Itera
     filters = [(key, "in", list(values)) for key, values in partition.items()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return sorted(open_table(root, table, version).file_uris(partition_filters=filters or None))
+        uris = open_table(root, table, version).file_uris(partition_filters=filters or None)
+    return sorted(urllib.parse.unquote(uri) for uri in uris)  # a folder's name may hold spaces
 
 
 def version(root: Path, table: str) -> int:
