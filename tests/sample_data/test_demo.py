@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import lastcopy
 from catalog.schema import THREATS
 from sample_data import estate
 from tests.lastcopy.program import Ended, run
@@ -24,15 +25,15 @@ class Demo:
         self.folder = folder
         self.ended: Ended = run("demo", str(folder), folder=folder.parent)
 
-    def report(self, name: str, *options: str) -> Answer:
+    def report(self, name: str, **params: Any) -> Answer:
         """The rows of a report."""
-        answer: Answer = run("report", name, *options, "--format", "json", folder=self.folder).data
-        return answer
+        with lastcopy.open(str(self.folder / "catalog")) as catalog:
+            return catalog.report(name, **params).to_dicts()
 
     def sql(self, query: str) -> Answer:
         """The rows of a query."""
-        answer: Answer = run("sql", query, "--format", "json", folder=self.folder).data
-        return answer
+        with lastcopy.open(str(self.folder / "catalog")) as catalog:
+            return catalog.sql(query).to_dicts()
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_coverage_counts_the_assets_and_bytes_of_the_table(demo: Demo, by: str) 
             assets[group] += 1
             size[group] += _counted(key)
             results[group].update({f"{result}_assets": 1, f"{result}_bytes": _counted(key)})
-    found = {(row["name"], row["threat"]): row for row in demo.report("coverage", "--by", by)}
+    found = {(row["name"], row["threat"]): row for row in demo.report("coverage", by=by)}
     for group, line in found.items():
         assert (line["assets"], line["bytes"]) == (assets[group], size[group]), group
         for ours, theirs in (("yes", "covered"), ("unknown", "unknown")):
