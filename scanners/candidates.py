@@ -1,10 +1,11 @@
 """Which files are worth reading: questions over the newest scans of all volumes, answered in the order in which storage likes to be read."""
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Literal, Self
 
@@ -14,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import table
+from catalog import lock, table
 from catalog.config import Catalog
+from catalog.errors import LockedError
 from catalog.schema import DIGESTS
 from catalog.snapshot import ScanRow
 from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, UNKNOWN, Request
@@ -23,7 +25,7 @@ from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, UNKNOWN, Request
 CHUNK_FILES = 1024  # a reader's portion: at most so many files, or bytes to read
 CHUNK_BYTES = 16 * 1024 * 1024
 _BATCH_ROWS = 8 * 2048
-_MEMORY = "1GiB"
+_MEMORY = "256MiB"  # beyond it DuckDB goes to disk
 _KNOWN_ONLY_AFTER_READING = ("digest", "sample", "read_started_at", "digested_at", "bytes_read")
 _COLUMNS = [name for name in DIGESTS.names if name not in _KNOWN_ONLY_AFTER_READING]
 
@@ -40,10 +42,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """How many files a question asks for, and how many of these are known; those to read (hard links once), with their bytes."""
+    """How many names of files are not known well enough, and how many files are to be read (hard links once), with their bytes."""
 
-    files: int
-    carried: int
+    names: int
     wanted: int
     wanted_bytes: int
 
@@ -63,16 +64,17 @@ class Candidates:
     def __init__(self, root: Path, settings: Catalog, scans: Mapping[str, ScanRow], places: Mapping[str, Place]) -> None:
         """Compare the files of all `scans`, to read those of `places`."""
         self._root, self._scans, self._places = root, scans, places
-        self._spill = TemporaryDirectory(prefix=".spill-", dir=root, ignore_cleanup_errors=True)
+        self._stack = ExitStack()
         self._connection = duckdb.connect(
             config={
                 "memory_limit": f"{settings.memory_limit}B" if settings.memory_limit else _MEMORY,
                 "threads": settings.threads or len(os.sched_getaffinity(0)),
-                "temp_directory": self._spill.name,
+                "temp_directory": str(_room(root, self._stack)),
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
             }
         )
+        self._stack.callback(self._connection.close)
 
     def __enter__(self) -> Self:
         modes = {"volume": list(self._places), "mode": [place.mode for place in self._places.values()]}
@@ -85,8 +87,7 @@ class Candidates:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._connection.close()
-        self._spill.cleanup()
+        self._stack.close()
 
     def find(self, question: Literal["asked", "sampled"]) -> Found:
         """Ask over all that is known now: 'asked' are the files that the modes want, 'sampled' the large ones that their samples do not part."""
@@ -95,6 +96,10 @@ class Candidates:
         self._view("asked", question)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
         return Found(*self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()[0])
+
+    def asked(self) -> int:
+        """How many files the last question was about, known or not."""
+        return int(self._connection.execute("SELECT count(*) FROM asked").fetchall()[0][0])
 
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
@@ -116,6 +121,23 @@ class Candidates:
 
     def _view(self, name: str, question: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_sql(question)}")
+
+
+def _room(root: Path, stack: ExitStack) -> Path:
+    """A folder of the catalog for what does not fit in memory, for us alone until the stack is left; cleared of what a killed run left."""
+    number = 0
+    while True:
+        name = f"digest-{number}"
+        try:
+            stack.enter_context(lock.hold(root, name))
+        except LockedError:  # of another run: both may go on
+            number += 1
+            continue
+        folder = root / ".tmp" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
 
 def _sql(name: str) -> str:

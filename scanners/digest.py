@@ -80,7 +80,8 @@ def digest(
         for question in ("asked", "sampled"):
             found = candidates.find(question)
             if question == "asked":
-                counts = replace(counts, files=found.files, carried=found.carried)
+                files = candidates.asked()
+                counts = replace(counts, files=files, carried=files - found.names)
             counts = replace(counts, wanted=counts.wanted + found.wanted, wanted_bytes=counts.wanted_bytes + found.wanted_bytes)
             for chunk, reply in _read(candidates.chunks(), found, workers or config.catalog.threads or len(os.sched_getaffinity(0))):
                 read, problems = results.add(chunk, reply)

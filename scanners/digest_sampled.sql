@@ -17,7 +17,7 @@ WITH samples AS (
             AND files.changed_at IS NOT DISTINCT FROM known.changed_at
             AND files.changed_ns IS NOT DISTINCT FROM known.changed_ns
             AND (known.path IS NULL OR files.dir || files.name = known.path)
-    WHERE known.sample IS NOT NULL AND files.attested IS NULL
+    WHERE known.sample IS NOT NULL AND files.attested IS NULL AND files.size_bytes > getvariable('small_bytes')
 ),
 
 pairs AS (

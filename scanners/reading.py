@@ -77,16 +77,23 @@ def read_files(request: Request, alive: Callable[[], None] = lambda: None) -> Re
     total, started = 0, time.monotonic_ns()
     with _Directories(request.root) as directories:
         for path, count in zip(request.dirs, request.counts, strict=True):
-            for i in range(len(digests), len(digests) + count):
+            at = len(digests)
+            try:
+                folder = directories.open(path)
+            except OSError as error:
+                problems += [(i, "open", _text(error), error.errno) for i in range(at, at + count)]
+                digests, samples, ended = digests + [None] * count, samples + [None] * count, ended + [time.monotonic_ns()] * count
+                continue
+            for i in range(at, at + count):
                 digest = sample = None
                 stage = "open"
                 try:
-                    descriptor = _open(names[i], directories.open(path))
+                    descriptor = _open(names[i], folder)
                     stage = "read"
                     digest, sample, size = _file(descriptor, fingerprints[4 * i : 4 * i + 4], request.whole[i], alive)
                     total += size
                 except OSError as error:
-                    problems.append((i, stage, error.strerror or type(error).__name__, error.errno))
+                    problems.append((i, stage, _text(error), error.errno))
                 except _ChangedError as error:
                     problems.append((i, "changed", str(error), None))
                 digests.append(digest)
@@ -159,6 +166,10 @@ def _open(name: bytes, folder: int) -> int:
         return os.open(name, _OPEN_FILE, dir_fd=folder)
 
 
+def _text(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
 def _compare(found: os.stat_result, inode: int, size: int, modified: int, changed: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise _ChangedError("is no longer a regular file")
@@ -228,8 +239,6 @@ class _Directories:
     def __init__(self, root: bytes) -> None:
         self._root = root
         self._way: list[tuple[bytes, int]] = []  # from the root down, at most _KEPT_OPEN
-        self._path: bytes | None = None  # of the directory that is open for its files
-        self._descriptor = -1
         self._last: tuple[bytes, int] | None = None  # a deeper one, open for the files of one directory
 
     def __enter__(self) -> "_Directories":
@@ -240,14 +249,7 @@ class _Directories:
 
     def open(self, path: bytes) -> int:
         """The descriptor of an escaped directory, valid until the next call. Raises OSError."""
-        if path != self._path:
-            self._path = None
-            self._descriptor = self._go(path)
-            self._path = path
-        return self._descriptor
-
-    def _go(self, path: bytes) -> int:
-        parts = [self._root, *(_raw(part) for part in path.split(b"/")[:-1])]
+        parts = [b"", *path.split(b"/")[:-1]]
         same = 0
         for (name, _), part in zip(self._way, parts, strict=False):
             if name != part:
@@ -259,8 +261,9 @@ class _Directories:
         return self._last[1] if self._last else self._way[-1][1]
 
     def _step(self, name: bytes) -> None:
+        """Go down to a directory by its escaped name; first of all to the root."""
         above = self._last or (self._way[-1] if self._way else None)
-        descriptor = os.open(name, _OPEN_DIR | os.O_NOFOLLOW, dir_fd=above[1]) if above else os.open(name, _OPEN_DIR)
+        descriptor = os.open(_raw(name), _OPEN_DIR | os.O_NOFOLLOW, dir_fd=above[1]) if above else os.open(self._root, _OPEN_DIR)
         if len(self._way) < _KEPT_OPEN:
             self._way.append((name, descriptor))
             return
