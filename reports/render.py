@@ -16,6 +16,7 @@ from reports.state import State
 
 FORMATS = ("table", "csv", "json", "jsonl", "md", "parquet")
 BATCH_ROWS = 50_000
+_BARE = ("csv", "jsonl")  # they have no place for the snapshot
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 
 
@@ -33,7 +34,7 @@ class Answer:
     table: tuple[str, ...] = ()
 
     def meta(self) -> dict[str, Any]:
-        """Schema, snapshot and warnings: what CSV and Parquet carry beside the rows."""
+        """Schema, snapshot and warnings: what files carry beside the rows."""
         meta = self.state.meta()
         return {"schema": f"{self.name}/1", **meta, "warnings": [*meta["warnings"], *self.warnings]}
 
@@ -50,25 +51,25 @@ def table_answer(name: str, title: str, relation: Any, state: State, units: Mapp
 
 
 def write(found: Answer, form: str, out: IO[bytes], talk: IO[str], look: terminal.Look | None = None) -> int:
-    """Write an answer to an open stream and give the number of rows; a CSV's snapshot goes to `talk`, as one line.
+    """Write an answer to an open stream and give the number of rows; what CSV and JSON lines cannot say of themselves goes to `talk`, as one line.
 
     A table shows as many rows as its look allows. Raises ConfigError for an unknown format.
     """
     with found.batches:  # a reader left open would keep its connection busy
         rows = _writer(form)(found, out, look or terminal.Look())
-    if form == "csv":
+    if form in _BARE:
         talk.write(json.dumps(found.meta(), ensure_ascii=False) + "\n")
     return rows
 
 
 def save(found: Answer, form: str, path: Path, look: terminal.Look | None = None) -> int:
-    """Write an answer to a file, which appears only when it is whole, and give the number of rows; a CSV gets `PATH.meta.json` beside it."""
+    """Write an answer to a file, which appears only when it is whole, and give the number of rows; CSV and JSON lines get `PATH.meta.json` beside it."""
     writer = _writer(form)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with unfinished.open("xb") as out, found.batches:
             rows = writer(found, out, look or terminal.Look())
-        if form == "csv":
+        if form in _BARE:
             path.with_name(path.name + ".meta.json").write_text(json.dumps(found.meta(), indent=2, ensure_ascii=False) + "\n", "utf-8")
         unfinished.replace(path)
     finally:

@@ -20,7 +20,7 @@ _STYLES = {
     "incomplete": "yellow",
     "failed": "red",
 }
-_WIDEST_WORD, _WIDEST_PATH = 24, 40  # longer values are folded
+_WIDEST_WORD, _WIDEST_PATH, _NARROWEST_PATH = 24, 40, 16  # longer values are folded
 _LONG = {"path", "folder", "moved_from", "condition", "error"}
 _RIGHT = {"bytes", "files", "count", "days", "%", "money", "level"}
 
@@ -56,7 +56,12 @@ def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) ->
     texts = [{column.name: human(row[column.name], column.unit) for column in drawing.columns} for row in drawing.rows]
     shown = _fitting(drawing.columns, texts, look.width)
     for column, width in shown:
-        drawn.add_column(Text(_heading(column)), justify="right" if column.unit in _RIGHT else "left", overflow="fold", min_width=min(width, _WIDEST_WORD))
+        drawn.add_column(
+            Text(_heading(column)),
+            justify="right" if column.unit in _RIGHT else "left",
+            overflow="fold",
+            min_width=min(width, _NARROWEST_PATH if column.name in _LONG else _WIDEST_WORD),
+        )
     for text in texts:
         drawn.add_row(*(Text(text[column.name], _STYLES.get(text[column.name], "")) for column, _ in shown))
     paper = io.StringIO()
@@ -125,7 +130,7 @@ def _fitting(columns: Sequence[Column], texts: Sequence[dict[str, str]], width: 
     for column in columns:
         head = max(map(cell_len, _heading(column).split()))
         needed = max([head, *(cell_len(text[column.name]) for text in texts)])
-        used += min(needed, _WIDEST_PATH if column.name in _LONG else _WIDEST_WORD) + 2
+        used += min(needed, max(_NARROWEST_PATH, min(_WIDEST_PATH, width // 3)) if column.name in _LONG else _WIDEST_WORD) + 2
         if shown and used > width + 2:
             break
         shown.append((column, needed))
