@@ -86,15 +86,13 @@ def class_of(config: Config, volume: str, file: File) -> str:
 def holds(where: str, volume: str, file: File) -> bool:
     """Whether a predicate of the few forms that the estates use holds for a file."""
     for term in where.split(" AND "):
-        found = re.fullmatch(r"path LIKE '([^%_']*)%'|volume = '([^']*)'|size_bytes > (\d+)|path = '([^']*)'", term)
+        found = re.fullmatch(r"(?:(path|volume) LIKE '([^%_']*)%'|volume = '([^']*)'|size_bytes > (\d+))", term)
         if not found:
             raise AssertionError(f"the truth does not know the predicate {term!r}")
-        prefix, name, size, path = found.groups()
-        if prefix is not None and not file.path.startswith(prefix):
+        column, prefix, name, size = found.groups()
+        if column and not {"path": file.path, "volume": volume}[column].startswith(prefix):
             return False
-        if (name is not None and name != volume) or (path is not None and path != file.path):
-            return False
-        if size is not None and file.size <= int(size):
+        if (name is not None and name != volume) or (size is not None and file.size <= int(size)):
             return False
     return True
 

@@ -1,0 +1,132 @@
+"""A plain estate as a real catalog: the rows that scans and reads would have written, through the tables that they write to."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+from catalog import names, table
+from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, SCANS
+from tests.protection.plain import Estate, File, Read, Scan
+
+
+def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
+    """Write all scans and reads of an estate, but those of `skip`, which were written before."""
+    for volume, scans in estate.scans.items():
+        known = len(skip.scans.get(volume, ())) if skip else 0
+        for number, scan in enumerate(scans):
+            if number >= known:
+                _write_scan(root, volume, number, scan)
+    if skip is None and estate.reads:
+        table.append(root, "digests", digests(estate), "reads")
+
+
+def scan_id(volume: str, number: int) -> str:
+    """The id of a volume's scan of that number."""
+    return f"{volume}-{number}"
+
+
+def entries(volume: str, number: int, scan: Scan) -> pa.Table:
+    """The entries of one scan, sorted as they are stored."""
+    files = sorted(scan.files, key=lambda file: file.place)
+    return pa.Table.from_pylist([_entry(position, file, scan_id(volume, number - 1)) for position, file in enumerate(files)], ENTRIES)
+
+
+def digests(estate: Estate) -> pa.Table:
+    """What was read of the estate, oldest first."""
+    return pa.Table.from_pylist([_digest(read) for read in sorted(estate.reads, key=lambda read: read.at)], DIGESTS)
+
+
+def problems(scan: Scan) -> pa.Table:
+    """What a scan could not read."""
+    rows = [{"path": path, "stage": "list" if hides else "read", "error": "denied", "errno": 13, "hides_below": hides} for path, hides in scan.problems]
+    return pa.Table.from_pylist([row | {"seen_at": scan.started_at} for row in rows], PROBLEMS)
+
+
+def published(volume: str, number: int, scan: Scan) -> pa.Table:
+    """The row of `scans` that publishes one."""
+    seen = [file for file in scan.files if not file.carried]
+    row: dict[str, Any] = {
+        "scan_id": scan_id(volume, number),
+        "volume": volume,
+        "kind": "posix",
+        "state": scan.state,
+        "started_at": scan.started_at,
+        "finished_at": scan.started_at + datetime.timedelta(minutes=1),
+        "entries": len(seen),
+        "files": len(seen),
+        "bytes": sum(file.size for file in seen),
+        "carried_entries": len(scan.files) - len(seen),
+        "problems": len(scan.problems),
+        "excluded": 0,
+        "device": scan.device,
+        "clock": "modified",
+        "previous_scan_id": scan_id(volume, number - 1) if number else None,
+        "error": "unreachable" if scan.state == "failed" else None,
+    }
+    return pa.Table.from_pylist([row], SCANS)
+
+
+def _write_scan(root: Path, volume: str, number: int, scan: Scan) -> None:
+    partition = {"scan_id": scan_id(volume, number), "volume": volume}
+    if scan.state != "failed":
+        table.append(root, "problems", problems(scan), scan_id(volume, number), partition)
+        table.append(root, "entries", entries(volume, number, scan), scan_id(volume, number), partition)
+    table.append(root, "scans", published(volume, number, scan), scan_id(volume, number))
+
+
+def _entry(position: int, file: File, earlier: str) -> dict[str, Any]:
+    folder, name = file.place
+    return {
+        "entry_id": position,
+        "dir": folder,
+        "name": name,
+        "path_hash": path_hash(file.path),
+        "extension": names.extension(name),
+        "type": "file",
+        "size_bytes": file.size,
+        "allocated_bytes": file.size,
+        "modified_at": file.modified,
+        "changed_at": file.changed,
+        "created_at": file.created,
+        "modified_ns": file.modified_ns,
+        "changed_ns": file.changed_ns,
+        "time_flags": file.flags,
+        "fs_id": file.fs,
+        "inode": file.inode,
+        "link_count": 1,
+        "digest": file.attested,
+        "carried_from": earlier if file.carried else None,
+    }
+
+
+def _digest(read: Read) -> dict[str, Any]:
+    file = read.file
+    folder, name = file.place
+    return {
+        "volume": read.volume,
+        "scan_id": scan_id(read.volume, 0),
+        "dir": folder,
+        "name": name,
+        "path_hash": path_hash(file.path),
+        "fs_id": file.fs,
+        "inode": file.inode,
+        "created_at": file.created,
+        "size_bytes": file.size,
+        "modified_at": file.modified,
+        "modified_ns": file.modified_ns,
+        "changed_at": file.changed,
+        "changed_ns": file.changed_ns,
+        "digest": read.digest,
+        "sample": read.sample,
+        "read_started_at": read.at,
+        "digested_at": read.at,
+        "bytes_read": file.size,
+    }
+
+
+def path_hash(path: str) -> int:
+    """xxh3-64 of the raw bytes of an escaped path, as a signed number."""
+    return int.from_bytes(xxhash.xxh3_64_digest(names.unescape(path)), "big", signed=True)
