@@ -15,7 +15,8 @@ from catalog.snapshot import ScanRow, Snapshot
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_WITH_PATH = {"files", "duplicate_groups", "copies"}
+_WITH_PATH = {"duplicate_groups", "copies"}
+_JOINED = ("files", "verdicts")  # the view `files` joins them
 
 
 def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memory_limit: str | None = None, threads: int | None = None) -> "DuckDBPyConnection":
@@ -29,8 +30,8 @@ def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memor
     if earlier is not None:
         derive.ensure(root, earlier)
     connection = _open(root, memory_limit, threads)
-    _create_stored(connection, root, wanted, earlier)
     _create_small(connection, root, wanted)
+    _create_stored(connection, root, wanted, earlier)
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection
 
@@ -99,10 +100,15 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
         path = ", dir || name AS path" if name in _WITH_PATH else ""
         hive = ("snapshot_id",) if name == "history" else ()
         schema = TABLES[name].append(pa.field("snapshot_id", pa.string())) if hive else TABLES[name]
-        _view(connection, name, f"SELECT *{path} FROM {derive.parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}")
+        stored = f"stored_{name}" if name in _JOINED else name
+        _view(connection, stored, f"SELECT *{path} FROM {derive.parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}")
+    _view(connection, "files", f"SELECT *, dir || name AS path FROM ({derive.sql('file_rows')}) AS file_rows")
     _view(connection, "assets", "SELECT * FROM files WHERE is_asset")
-    before = table.files(root, "files", snapshot_id=[earlier.snapshot_id]) if earlier else []
-    _view(connection, "files_before", f"SELECT *, dir || name AS path FROM {derive.parquet(before, TABLES['files'])}")
+    for name in _JOINED:
+        before = table.files(root, name, snapshot_id=[earlier.snapshot_id]) if earlier else []
+        _view(connection, f"stored_{name}_before", f"SELECT * FROM {derive.parquet(before, TABLES[name])}")
+    rows_before = derive.sql("file_rows").replace("stored_files", "stored_files_before").replace("stored_verdicts", "stored_verdicts_before")
+    _view(connection, "files_before", f"SELECT *, dir || name AS path FROM ({rows_before}) AS file_rows")
     problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
     columns = TABLES["problems"].append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
     _view(connection, "problems", f"SELECT * FROM {derive.parquet(problems, columns, 'scan_id', 'volume')}")

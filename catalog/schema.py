@@ -188,6 +188,7 @@ PARTITIONS = {
     "labels": ["table_hash"],
     "copies": ["snapshot_id"],
     "files": ["snapshot_id"],
+    "verdicts": ["snapshot_id"],
     "duplicate_groups": ["snapshot_id"],
     "rollup": ["snapshot_id"],
     "history": ["snapshot_id"],
@@ -229,38 +230,43 @@ COPIES = pa.schema(
     ]
 )
 
-# One row a file of the snapshot; `assets` is the view of those with is_asset.
-FILES = pa.schema(
+# One row a regular file of the snapshot. What assets share stands once in VERDICTS; readers see both joined, as FILES.
+STORED_FILES = pa.schema(
     [
         ("volume", TEXT),
         ("entry_id", INT),
         ("dir", TEXT),
         ("name", TEXT),
-        ("path_hash", INT),
         ("extension", TEXT),
-        ("role", TEXT),
         ("size_bytes", INT),
-        ("counted_bytes", INT),
+        ("counted_bytes", INT),  # the size on the first name of a file, 0 on its other hard links: all sums use it
         ("allocated_bytes", INT),
         ("link_count", SMALL),
         ("modified_at", TIMESTAMP),
         ("accessed_at", TIMESTAMP),  # without the accesses that our own reading caused
         ("last_active_at", TIMESTAMP),  # null = no trustworthy time: never dormant
-        ("clock", TEXT),
         ("media_type", TEXT),
         ("file_owner", TEXT),  # of the storage
-        ("owner", TEXT),  # the label's, else the storage's
+        ("label_owner", TEXT),
         ("steward", TEXT),
         ("note", TEXT),
         ("data_class", TEXT),
         ("first_seen_at", TIMESTAMP),
         ("carried", FLAG),
-        ("is_asset", FLAG),
-        ("other_copies", INT),  # other files (hard links once) and volumes that hold the content
-        ("is_last_copy", FLAG),
-        ("status", TEXT),  # protected | partly | unprotected | unknown | excepted; of a copy: the worst of its assets; null = orphan
-        # The rest is null where is_asset is false.
-        ("user_error", TEXT),
+        ("other_copies", INT),  # other files (hard links once) known to hold the content, on any volume
+        ("copy_status", TEXT),  # of a file that is no asset: the worst status of the assets it is a copy of; null = of none
+        ("signature_no", SMALL),  # of VERDICTS; null = no asset
+        ("verification_level", SMALL),
+        ("verified_at", TIMESTAMP),
+    ]
+)
+
+# One row each combination of evidence, class and exceptions: what holds for all assets that have it.
+VERDICTS = pa.schema(
+    [
+        ("signature_no", SMALL),
+        ("status", TEXT),  # protected | partly | unprotected | unknown | excepted
+        ("user_error", TEXT),  # yes | no | unknown
         ("ransomware", TEXT),
         ("system_failure", TEXT),
         ("facility_outage", TEXT),
@@ -271,14 +277,38 @@ FILES = pa.schema(
         ("reasons", TEXT),  # of all threats that the class does not waive
         ("not_met", TEXT),  # controls, joined by ','
         ("unknown_controls", TEXT),
-        ("freshness", TEXT),
         ("copies", INT),
         ("systems", INT),
         ("sites", INT),
         ("offline_or_immutable_copies", INT),
+        ("freshness", TEXT),  # current | stale_within_rpo | stale_overdue | new_within_rpo | unprotected | unknown
         ("newest_copy_at", TIMESTAMP),
-        ("verification_level", SMALL),
-        ("verified_at", TIMESTAMP),
+    ]
+)
+
+# The columns of the view `files`; those of VERDICTS are null where is_asset is false, but for the status.
+FILES = pa.schema(
+    [
+        *[STORED_FILES.field(name) for name in ("volume", "entry_id", "dir", "name", "extension")],
+        ("role", TEXT),
+        *[
+            STORED_FILES.field(name)
+            for name in ("size_bytes", "counted_bytes", "allocated_bytes", "link_count", "modified_at", "accessed_at", "last_active_at")
+        ],
+        ("clock", TEXT),
+        *[STORED_FILES.field(name) for name in ("media_type", "file_owner")],
+        ("owner", TEXT),  # the label's, else the storage's
+        *[STORED_FILES.field(name) for name in ("steward", "note", "data_class", "first_seen_at", "carried")],
+        ("is_asset", FLAG),
+        STORED_FILES.field("other_copies"),
+        ("is_last_copy", FLAG),
+        *[
+            field
+            for field in VERDICTS
+            if field.name not in ("signature_no", "freshness", "newest_copy_at", "copies", "systems", "sites", "offline_or_immutable_copies")
+        ],
+        *[VERDICTS.field(name) for name in ("freshness", "copies", "systems", "sites", "offline_or_immutable_copies", "newest_copy_at")],
+        *[STORED_FILES.field(name) for name in ("verification_level", "verified_at")],
     ]
 )
 
@@ -349,12 +379,13 @@ TABLES = {
     "snapshots": SNAPSHOTS,
     "labels": LABELS,
     "copies": COPIES,
-    "files": FILES,
+    "files": STORED_FILES,
+    "verdicts": VERDICTS,
     "duplicate_groups": DUPLICATE_GROUPS,
     "rollup": ROLLUP,
     "history": HISTORY,
 }
-DERIVED = ("copies", "files", "duplicate_groups", "rollup", "history")
+DERIVED = ("copies", "files", "verdicts", "duplicate_groups", "rollup", "history")
 
 REASONS = (
     "volume_not_scanned",

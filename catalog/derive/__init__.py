@@ -14,7 +14,7 @@ from catalog.config import Config
 from catalog.derive import facts, labels
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
-from catalog.schema import DERIVED, ENTRIES, FILES, TABLES
+from catalog.schema import DERIVED, ENTRIES, STORED_FILES, TABLES
 from catalog.snapshot import ScanRow, Snapshot
 
 if TYPE_CHECKING:
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 # In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
 STEPS = (
-    "dirs", "file_systems", "known", "known_paths", "seen_before", "items", "shared_file_systems", "own_copies", "dir_targets", "expected",
-    "path_pairs", "path_matches", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs",
-    "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset", "asset_words",
-    "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results", "verdicts", "asset_outcomes",
-    "copy_statuses", "outcomes",
+    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "shared_file_systems", "own_copies",
+    "dir_targets", "expected", "path_pairs", "path_matches", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
+    "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates",
+    "per_asset", "asset_words", "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results",
+    "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
 )  # fmt: skip
-_VIEWS = frozenset({"path_pairs", "own_matches", "expected_targets"})
+_VIEWS = frozenset({"path_pairs", "expected_targets"})
 _DROPPED_AFTER = {
-    "items": ("known", "known_paths", "seen_before"),
+    "items": ("known", "known_paths", "sample_numbers", "seen_before"),
+    "best_matches": ("own_matches", "path_matches"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts"),
     "absences": ("unseen", "expected"),
     "asset_words": ("per_asset",),
@@ -70,7 +71,7 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
 
 def ensure(root: Path, wanted: Snapshot) -> None:
     """Derive an older snapshot again, with the configuration of its day, if its derived rows are not stored. Writes to the catalog only."""
-    if not table.files(root, "files", snapshot_id=[wanted.snapshot_id]):
+    if not all(table.files(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
         with lock.hold(root, "derive"):
             _derive_tables(root, wanted)
 
@@ -123,11 +124,14 @@ def _derive_tables(root: Path, new: Snapshot) -> None:
 def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
     app_id = f"{new.snapshot_id}-{secrets.token_hex(2)}"
     partition = {"snapshot_id": new.snapshot_id}
-    for name in ("copies", "duplicate_groups", "files"):
+    for name in ("copies", "duplicate_groups", "verdicts", "files"):
         _write(connection, root, name, partition, app_id)
     connection.execute("DROP TABLE outcomes; DROP TABLE items; DROP TABLE evidence")
     written = table.files(root, "files", snapshot_id=[new.snapshot_id])
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS SELECT * FROM {parquet(written, FILES)}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored_files AS SELECT * FROM {parquet(written, STORED_FILES)}")
+    connection.execute("CREATE OR REPLACE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
+    connection.execute("CREATE OR REPLACE TEMP VIEW volumes AS SELECT volume, role, clock FROM volume_facts")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS {sql('file_rows')}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{new.as_of.isoformat(' ')}' AS as_of")
     connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
     for step in ("dir_sums", "dir_names", "folders", "key_sums"):
@@ -137,6 +141,8 @@ def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None
 
 
 def _write(connection: "DuckDBPyConnection", root: Path, name: str, partition: dict[str, str], app_id: str) -> None:
+    if table.files(root, name, snapshot_id=[partition["snapshot_id"]]):
+        return  # an older snapshot that lacks only other tables
     path = table.new_path(name, partition)
     file = root / name / path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +162,7 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     problems = TABLES["problems"].append(pa.field("volume", pa.string()))
     connection.execute(f"CREATE TEMP VIEW problem_rows AS SELECT volume, path FROM {parquet(problem_files, problems, 'scan_id', 'volume')}")
     before = table.files(root, "files", snapshot_id=[new.previous_id]) if new.previous_id else []
-    connection.execute(f"CREATE TEMP VIEW files_before AS SELECT volume, dir, name, first_seen_at FROM {parquet(before, FILES)}")
+    connection.execute(f"CREATE TEMP VIEW files_before AS SELECT volume, dir, name, first_seen_at FROM {parquet(before, STORED_FILES)}")
 
 
 def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
@@ -177,7 +183,9 @@ def _open(root: Path, config: Config) -> "DuckDBPyConnection":
         settings["memory_limit"] = f"{config.catalog.memory_limit}B"
     if config.catalog.threads is not None:
         settings["threads"] = config.catalog.threads
-    return duckdb.connect(config=settings)
+    connection = duckdb.connect(config=settings)
+    connection.execute("SET disabled_optimizers = 'statistics_propagation'")  # with it, joins of DuckDB 2.0 over dictionary columns can fail
+    return connection
 
 
 def _import(root: Path, config: Config, place: int) -> str:

@@ -3,12 +3,10 @@ SELECT
     w.a,
     w.entry_id,
     g.signature_no,
-    w.freshness,
     w.level,
     w.verified_at,
-    w.newest_copy_at,
     w.uncounted_copies,
-    i.digest,
+    i.digest_no,
     i.size_bytes
 FROM asset_words AS w
 INNER JOIN assets AS i ON w.a = i.a AND w.entry_id = i.entry_id
@@ -19,6 +17,7 @@ INNER JOIN signatures AS g
         AND w.excepted = g.excepted
         AND w.carried = g.carried
         AND w.same_volume = g.same_volume
+        AND w.freshness = g.freshness
         AND w.word_0 = g.word_0
         AND w.word_1 = g.word_1
         AND w.word_2 = g.word_2

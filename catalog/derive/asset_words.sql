@@ -20,10 +20,9 @@ SELECT
     END AS freshness,
     p.level,
     CASE p.level WHEN 3 THEN p.verified_3_at WHEN 2 THEN p.verified_2_at WHEN 1 THEN p.verified_1_at END AS verified_at,
-    p.newest_copy_at,
     coalesce(p.uncounted_copies, 0) AS uncounted_copies
 FROM assets AS i
 INNER JOIN volume_facts AS b ON i.a = b.v
 INNER JOIN class_facts AS c ON i.class_no = c.class_no
 LEFT JOIN per_asset AS p ON i.a = p.a AND i.entry_id = p.entry_id
-LEFT JOIN own_duplicates AS o ON i.a = o.v AND i.digest = o.digest AND i.size_bytes > 0
+LEFT JOIN own_duplicates AS o ON i.a = o.v AND i.digest_no = o.digest_no AND i.size_bytes > 0

@@ -8,7 +8,7 @@ SELECT
     i.class_no,
     i.excepted,
     i.carried,
-    i.digest,
+    i.digest_no,
     i.digest_read,
     i.changed_for_absence,
     i.changed_since

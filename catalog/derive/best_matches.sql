@@ -7,15 +7,15 @@ SELECT
     m.size_bytes,
     m.modified_at,
     m.carried,
-    CASE m.found WHEN 'content' THEN m.content_level WHEN 'empty' THEN 2 WHEN 'metadata' THEN 1 WHEN 'older' THEN m.own_level END AS level,
-    CASE WHEN m.found IN ('content', 'older') THEN coalesce(m.digested_at, f.scanned_at) ELSE f.scanned_at END AS verified_at,
-    CASE m.found WHEN 'empty' THEN 'content' ELSE m.found END AS found,
-    CASE WHEN m.found = 'content' THEN coalesce(h.files, 1) ELSE 1 END AS files
+    CASE m.found WHEN 5 THEN m.content_level WHEN 4 THEN 2 WHEN 3 THEN 1 WHEN 1 THEN m.own_level END AS level,
+    CASE WHEN m.found IN (5, 1) THEN coalesce(m.digested_at, f.scanned_at) ELSE f.scanned_at END AS verified_at,
+    m.found,
+    CASE WHEN m.found = 5 THEN coalesce(h.files, 1) ELSE 1 END AS files
 FROM own_matches AS m
 INNER JOIN volume_facts AS f ON m.v = f.v
 LEFT JOIN content_matches AS c ON m.a = c.a AND m.entry_id = c.entry_id AND m.v = c.v
-LEFT JOIN assets AS i ON m.found = 'content' AND m.a = i.a AND m.entry_id = i.entry_id
-LEFT JOIN holders AS h ON m.found = 'content' AND m.a = h.a AND m.v = h.v AND i.digest = h.digest
+LEFT JOIN assets AS i ON m.found = 5 AND m.a = i.a AND m.entry_id = i.entry_id
+LEFT JOIN holders AS h ON m.found = 5 AND m.a = h.a AND m.v = h.v AND i.digest_no = h.digest_no
 WHERE c.a IS NULL
 UNION ALL
 SELECT
@@ -28,6 +28,6 @@ SELECT
     c.carried,
     c.content_level AS level,
     c.digested_at AS verified_at,
-    'content' AS found,
+    5 AS found,
     c.files
 FROM content_matches AS c

@@ -3,4 +3,4 @@ SELECT DISTINCT
     a,
     entry_id
 FROM best_matches
-WHERE found = 'conflict'
+WHERE found = 2

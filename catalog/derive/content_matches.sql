@@ -11,6 +11,6 @@ SELECT
     h.digested_at,
     h.files
 FROM assets AS i
-INNER JOIN holders AS h ON i.a = h.a AND i.digest = h.digest
-LEFT JOIN own_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id AND h.v = m.v AND m.found IN ('content', 'empty')
+INNER JOIN holders AS h ON i.a = h.a AND i.digest_no = h.digest_no
+LEFT JOIN own_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id AND h.v = m.v AND m.found >= 4
 WHERE i.size_bytes > 0 AND m.a IS NULL

@@ -1,7 +1,7 @@
 /* How many files, hard links once, hold each content that more than one holds. */
 SELECT
-    digest,
+    digest_no,
     count(DISTINCT identity) AS files
 FROM repeated
-GROUP BY digest
+GROUP BY digest_no
 HAVING count(DISTINCT identity) > 1

@@ -14,8 +14,8 @@ FROM (
     INNER JOIN asset_outcomes AS s ON e.a = s.a AND e.entry_id = s.entry_id
     INNER JOIN verdicts AS w ON s.signature_no = w.signature_no
     INNER JOIN status_badness AS b ON w.status = b.status
-    LEFT JOIN contents AS c ON s.digest = c.digest
-    WHERE e.found IN ('content', 'metadata')
+    LEFT JOIN contents AS c ON s.digest_no = c.digest_no
+    WHERE e.found >= 3
     UNION ALL
     SELECT
         r.v,
@@ -25,13 +25,13 @@ FROM (
     FROM repeated AS r
     INNER JOIN (
         SELECT
-            s.digest,
+            s.digest_no,
             max(b.badness) AS badness
         FROM asset_outcomes AS s
         INNER JOIN verdicts AS w ON s.signature_no = w.signature_no
         INNER JOIN status_badness AS b ON w.status = b.status
-        WHERE s.digest IS NOT NULL AND s.size_bytes > 0
-        GROUP BY s.digest
-    ) AS d ON r.digest = d.digest
+        WHERE s.digest_no IS NOT NULL AND s.size_bytes > 0
+        GROUP BY s.digest_no
+    ) AS d ON r.digest_no = d.digest_no
 ) AS found
 GROUP BY v, entry_id

@@ -1,7 +1,7 @@
 /* Equal content in more than one file: of all primary volumes together, and of each other volume by itself. */
 SELECT
     g.scope,
-    r.digest,
+    n.digest,
     r.size_bytes,
     g.members,
     (g.members - 1) * r.size_bytes AS reclaimable_bytes,
@@ -17,13 +17,14 @@ INNER JOIN volume_facts AS f ON r.v = f.v
 INNER JOIN (
     SELECT
         f.scope,
-        r.digest,
+        r.digest_no,
         count(DISTINCT r.identity) AS members
     FROM repeated AS r
     INNER JOIN volume_facts AS f ON r.v = f.v
     WHERE r.counted
-    GROUP BY f.scope, r.digest
+    GROUP BY f.scope, r.digest_no
     HAVING count(DISTINCT r.identity) > 1
-) AS g ON f.scope = g.scope AND r.digest = g.digest
+) AS g ON f.scope = g.scope AND r.digest_no = g.digest_no
+INNER JOIN digest_numbers AS n ON r.digest_no = n.digest_no
 INNER JOIN dirs AS d ON r.dir_no = d.dir_no
 WHERE r.counted

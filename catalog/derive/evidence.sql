@@ -19,10 +19,10 @@ SELECT
     j.is_current,
     CASE
         WHEN j.is_current AND j.carried THEN 2
-        WHEN j.is_current AND j.level < j.min_level THEN CASE WHEN j.found = 'metadata' THEN 3 ELSE 4 END
+        WHEN j.is_current AND j.level < j.min_level THEN CASE WHEN j.found = 3 THEN 3 ELSE 4 END
         WHEN j.is_current AND j.verified_at < j.verified_since THEN 5
         WHEN j.is_current THEN 1
-        WHEN j.found = 'conflict' THEN 8
+        WHEN j.found = 2 THEN 8
         WHEN j.scanned_at < j.changed_for_absence AND NOT j.offline THEN 6
         WHEN j.blind THEN 7
         ELSE 9
@@ -44,10 +44,10 @@ FROM (
         i.changed_for_absence,
         c.min_level,
         c.verified_since,
-        CASE WHEN m.found = 'metadata' AND k.a IS NOT NULL THEN 'conflict' ELSE m.found END AS found,
-        m.found = 'content'
-        OR (m.found = 'metadata' AND k.a IS NULL)
-        OR (m.found = 'older' AND coalesce(i.changed_since >= c.current_since, FALSE)) AS is_current,
+        CASE WHEN m.found = 3 AND k.a IS NOT NULL THEN 2 ELSE m.found END AS found,
+        m.found >= 4
+        OR (m.found = 3 AND k.a IS NULL)
+        OR (m.found = 1 AND coalesce(i.changed_since >= c.current_since, FALSE)) AS is_current,
         u.a IS NOT NULL AS blind
     FROM best_matches AS m
     INNER JOIN assets AS i ON m.a = i.a AND m.entry_id = i.entry_id

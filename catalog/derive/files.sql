@@ -1,12 +1,10 @@
-/* One row a regular file of the snapshot: what reports read. */
+/* One row a regular file of the snapshot: what its entry does not say, and the columns of it that reports read. */
 SELECT
     e.volume,
     e.entry_id,
     e.dir,
     e.name,
-    e.path_hash,
     e.extension,
-    f.role,
     e.size_bytes,
     CASE WHEN o.counted THEN e.size_bytes ELSE 0 END AS counted_bytes,
     e.allocated_bytes,
@@ -14,40 +12,20 @@ SELECT
     e.modified_at,
     o.accessed_at,
     CASE WHEN f.clock = 'accessed' THEN greatest(o.accessed_at, e.trusted_modified_at) ELSE e.trusted_modified_at END AS last_active_at,
-    f.clock,
     e.media_type,
     e.owner AS file_owner,
-    coalesce(e.label_owner, e.owner) AS owner,
+    e.label_owner,
     e.label_steward AS steward,
     e.label_note AS note,
     c.data_class,
     o.first_seen_at,
     e.carried_from IS NOT NULL AS carried,
-    o.signature_no IS NOT NULL AS is_asset,
     o.other_copies,
-    o.other_copies = 0 AS is_last_copy,
-    coalesce(w.status, o.copy_status) AS status,
-    w.user_error,
-    w.ransomware,
-    w.system_failure,
-    w.facility_outage,
-    w.user_error_reasons,
-    w.ransomware_reasons,
-    w.system_failure_reasons,
-    w.facility_outage_reasons,
-    w.reasons,
-    w.not_met,
-    w.unknown_controls,
-    o.freshness,
-    w.copies,
-    w.systems,
-    w.sites,
-    w.offline_or_immutable AS offline_or_immutable_copies,
-    o.newest_copy_at,
+    o.copy_status,
+    o.signature_no,
     o.level AS verification_level,
     o.verified_at
 FROM labelled AS e
 INNER JOIN outcomes AS o ON e.v = o.v AND e.entry_id = o.entry_id
 INNER JOIN volume_facts AS f ON e.v = f.v
 INNER JOIN class_facts AS c ON e.class_no = c.class_no
-LEFT JOIN verdicts AS w ON o.signature_no = w.signature_no

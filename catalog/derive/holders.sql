@@ -2,7 +2,7 @@
 SELECT
     a,
     v,
-    digest,
+    digest_no,
     entry_id,
     size_bytes,
     modified_at,
@@ -14,18 +14,18 @@ FROM (
     SELECT
         p.a,
         b.v,
-        b.digest,
+        b.digest_no,
         b.entry_id,
         b.size_bytes,
         b.modified_at,
         b.carried,
         b.digest_read,
         b.digested_at,
-        count(*) OVER (PARTITION BY p.a, b.v, b.digest) AS files,
-        row_number() OVER (PARTITION BY p.a, b.v, b.digest ORDER BY b.carried, b.digested_at DESC, b.dir_no, b.name) AS place
+        count(*) OVER (PARTITION BY p.a, b.v, b.digest_no) AS files,
+        row_number() OVER (PARTITION BY p.a, b.v, b.digest_no ORDER BY b.carried, b.digested_at DESC, b.dir_no, b.name) AS place
     FROM items AS b
     INNER JOIN pair_list AS p ON b.v = p.v
     LEFT JOIN own_copies AS o ON p.a = o.a AND b.v = o.v AND b.entry_id = o.entry_id
-    WHERE b.digest IS NOT NULL AND b.size_bytes > 0 AND o.a IS NULL
+    WHERE b.digest_no IS NOT NULL AND b.size_bytes > 0 AND o.a IS NULL
 ) AS ranked
 WHERE place = 1

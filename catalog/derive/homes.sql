@@ -8,11 +8,11 @@ WHERE
     NOT EXISTS (
         SELECT 1
         FROM path_matches AS m
-        WHERE m.v = i.v AND m.copy_entry_id = i.entry_id AND m.found IN ('content', 'empty', 'metadata') AND m.a <> i.v
+        WHERE m.v = i.v AND m.copy_entry_id = i.entry_id AND m.found >= 3 AND m.a <> i.v
     )
     AND NOT EXISTS (
         SELECT 1
         FROM pair_list AS p
         INNER JOIN items AS held ON p.a = held.v
-        WHERE p.v = i.v AND held.digest = i.digest AND i.size_bytes > 0
+        WHERE p.v = i.v AND held.digest_no = i.digest_no AND i.size_bytes > 0
     )

@@ -13,10 +13,12 @@ SELECT
     e.excepted,
     e.potential,
     e.carried_from IS NOT NULL AS carried,
-    coalesce(k.digest, p.digest, e.digest) AS digest,
+    coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
+    n.digest_no,
     coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
     CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN coalesce(k.digested_at, p.digested_at, e.scanned_at) END AS digested_at,
-    coalesce(k.sample, p.sample) AS sample,
+    coalesce(k.sample, p.sample) IS NOT NULL AS has_sample,
+    m.sample_no,
     coalesce(b.first_seen_at, e.scanned_at) AS first_seen_at,
     coalesce(greatest(e.trusted_modified_at, e.trusted_changed_at), b.first_seen_at, e.scanned_at) AS changed_for_absence,
     greatest(
@@ -51,4 +53,6 @@ LEFT JOIN known_paths AS p
         AND e.modified_at IS NOT DISTINCT FROM p.modified_at
         AND e.modified_ns IS NOT DISTINCT FROM p.modified_ns
         AND e.changed_at IS NOT DISTINCT FROM p.changed_at
+LEFT JOIN digest_numbers AS n ON coalesce(k.digest, p.digest, e.digest) = n.digest
+LEFT JOIN sample_numbers AS m ON coalesce(k.sample, p.sample) = m.sample
 LEFT JOIN seen_before AS b ON e.v = b.v AND d.dir_no = b.dir_no AND e.name = b.name

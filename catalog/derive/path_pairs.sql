@@ -4,18 +4,19 @@ SELECT
     i.entry_id,
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
-    i.digest AS asset_digest,
     i.digest_read AS asset_digest_read,
-    i.sample AS asset_sample,
+    i.has_digest AND b.has_digest AS digests_known,
+    i.digest_no = b.digest_no AS same_digest,
+    i.has_sample AND b.has_sample AS samples_known,
+    i.sample_no = b.sample_no AS same_sample,
     b.v,
     b.entry_id AS copy_entry_id,
     b.size_bytes,
     b.modified_at,
     b.carried,
-    b.digest,
+    b.has_digest,
     b.digest_read,
-    b.digested_at,
-    b.sample
+    b.digested_at
 FROM items AS i
 INNER JOIN pair_list AS p ON i.v = p.a
 INNER JOIN items AS b ON p.v = b.v AND i.dir_no = b.dir_no AND i.name = b.name
@@ -26,18 +27,19 @@ SELECT
     i.entry_id,
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
-    i.digest AS asset_digest,
     i.digest_read AS asset_digest_read,
-    i.sample AS asset_sample,
+    i.has_digest AND b.has_digest AS digests_known,
+    i.digest_no = b.digest_no AS same_digest,
+    i.has_sample AND b.has_sample AS samples_known,
+    i.sample_no = b.sample_no AS same_sample,
     b.v,
     b.entry_id AS copy_entry_id,
     b.size_bytes,
     b.modified_at,
     b.carried,
-    b.digest,
+    b.has_digest,
     b.digest_read,
-    b.digested_at,
-    b.sample
+    b.digested_at
 FROM expected AS x
 INNER JOIN items AS i ON x.a = i.v AND x.entry_id = i.entry_id
 INNER JOIN items AS b ON x.v = b.v AND x.dir_no = b.dir_no AND x.name = b.name

@@ -11,7 +11,6 @@ SELECT
     max(CASE WHEN level = 1 THEN verified_at END) AS verified_1_at,
     max(CASE WHEN level = 2 THEN verified_at END) AS verified_2_at,
     max(CASE WHEN level = 3 THEN verified_at END) AS verified_3_at,
-    max(newest_copy_at) AS newest_copy_at,
     sum(uncounted_copies) AS uncounted_copies
 FROM (
     SELECT
@@ -20,11 +19,10 @@ FROM (
         p.word,
         p.power,
         e.state,
-        CASE WHEN e.found IN ('content', 'metadata') THEN CASE WHEN e.carried THEN 2 ELSE 3 END ELSE 1 END AS fresh,
+        CASE WHEN e.found >= 3 THEN CASE WHEN e.carried THEN 2 ELSE 3 END ELSE 1 END AS fresh,
         CASE WHEN e.is_current AND NOT e.carried THEN e.level END AS level,
         e.verified_at,
-        CASE WHEN e.is_current AND NOT e.carried THEN e.scanned_at END AS newest_copy_at,
-        CASE WHEN e.found = 'metadata' OR (e.found = 'content' AND e.size_bytes = 0) THEN 1 ELSE 0 END AS uncounted_copies
+        CASE WHEN e.found IN (3, 4) THEN 1 ELSE 0 END AS uncounted_copies
     FROM evidence AS e
     INNER JOIN pair_list AS p ON e.a = p.a AND e.v = p.v
     UNION ALL
@@ -37,7 +35,6 @@ FROM (
         0 AS fresh,
         NULL AS level,
         NULL AS verified_at,
-        NULL AS newest_copy_at,
         0 AS uncounted_copies
     FROM absences AS x
     INNER JOIN pair_list AS p ON x.a = p.a AND x.v = p.v

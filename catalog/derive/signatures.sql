@@ -5,11 +5,12 @@ SELECT
     excepted,
     carried,
     same_volume,
+    freshness,
     word_0,
     word_1,
     word_2,
     word_3,
-    CAST(row_number() OVER (ORDER BY a, class_no, excepted, carried, same_volume, word_0, word_1, word_2, word_3) AS INTEGER) AS signature_no
+    CAST(row_number() OVER (ORDER BY a, class_no, excepted, carried, same_volume, freshness, word_0, word_1, word_2, word_3) AS INTEGER) AS signature_no
 FROM (
     SELECT DISTINCT
         a,
@@ -17,6 +18,7 @@ FROM (
         excepted,
         carried,
         same_volume,
+        freshness,
         word_0,
         word_1,
         word_2,

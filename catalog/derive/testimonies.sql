@@ -5,6 +5,7 @@ SELECT
     t.state,
     t.usable,
     t.reason_order AS usable_order,
+    x.scanned_at,
     f.user_error,
     f.user_error_order,
     f.ransomware,
@@ -22,6 +23,7 @@ SELECT
 FROM signatures AS s
 INNER JOIN pair_facts AS f ON s.a = f.a AND s.class_no = f.class_no AND NOT f.is_self
 INNER JOIN pair_places AS p ON f.a = p.a AND f.v = p.v
+INNER JOIN volume_facts AS x ON f.v = x.v
 INNER JOIN states AS t
     ON
         t.state

@@ -26,7 +26,9 @@ SELECT
     c.copies,
     c.systems,
     c.sites,
-    c.offline_or_immutable
+    c.offline_or_immutable AS offline_or_immutable_copies,
+    s.freshness,
+    c.newest_copy_at
 FROM signatures AS s
 INNER JOIN counts AS c ON s.signature_no = c.signature_no
 INNER JOIN (

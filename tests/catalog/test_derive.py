@@ -8,6 +8,7 @@ import pytest
 
 from catalog import config, connect, derive, snapshot, table
 from catalog.errors import NotFoundError, RefusedError
+from catalog.schema import DERIVED
 from tests.catalog.estates import NOON, write_scan
 
 DAY = datetime.timedelta(days=1)
@@ -54,7 +55,7 @@ def test_an_older_snapshot_is_derived_again_with_the_configuration_of_its_day(tm
     strict = ESTATE | {"classes": {"default": {"copies": 7}}}
     write_scan(tmp_path, "work", {"a/other.txt": {}}, NOON + DAY)
     derive.derive(tmp_path, config.parse(strict), NOON + DAY)
-    for name in ("copies", "files", "duplicate_groups", "rollup", "history"):
+    for name in DERIVED:
         shutil.rmtree(tmp_path / name)
     assert connect.connect(tmp_path, snapshot.find(tmp_path, first.snapshot_id)).sql(query).fetchall() == before
 
