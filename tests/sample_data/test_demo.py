@@ -25,7 +25,7 @@ class Demo:
         self.folder = folder
         self.ended: Ended = run("demo", str(folder), folder=folder.parent)
 
-    def report(self, name: str, **params: Any) -> Answer:
+    def report(self, name: str, **params: Any) -> Answer:  # noqa: ANN401  a report's parameters are its own
         """The rows of a report."""
         with lastcopy.open(str(self.folder / "catalog")) as catalog:
             return catalog.report(name, **params).to_dicts()
@@ -176,3 +176,12 @@ def test_a_second_demo_in_the_same_folder_gives_the_same_truth(demo: Demo) -> No
     assert json.loads(again.out)
     found = demo.sql("SELECT volume, path, status FROM assets ORDER BY volume, path")
     assert {_key(row): row["status"] for row in found} == {key: row.truth.status for key, row in ASSETS.items() if row.truth}
+
+
+def test_the_readme_shows_what_is_really_printed(demo: Demo) -> None:
+    readme = (Path(estate.__file__).parent.parent / "README.md").read_text("utf-8")
+    shown = readme.partition("```text\n")[2].partition("```")[0].split("$ lastcopy ")[1:]
+    assert shown
+    for command, *lines in (part.splitlines() for part in shown):
+        printed = run(*command.split(), folder=demo.folder, COLUMNS="130").out.decode().splitlines()
+        assert [line for line in lines if line not in ("", "…") and line not in [text.rstrip() for text in printed]] == [], command
