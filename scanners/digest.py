@@ -29,7 +29,7 @@ from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
 Mode = Literal["off", "match", "all"]
 
 GROUP_FILES = 65536  # a commit: at most so many files, or so long
-GROUP_SECONDS = 10.0
+GROUP_SECONDS = 30.0
 _FEW_FILES = 500  # so little that no process is started for it
 _FEW_BYTES = 8 * 1024 * 1024
 _TICK_US = 10_000  # an access time may be a tick of the kernel's clock before the access

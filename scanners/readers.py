@@ -31,7 +31,7 @@ class _Child(Generic[Key]):
 
 
 class Readers(Generic[Key]):
-    """A few reading processes; they are ended when the block ends. Nothing but their own memory is theirs: they only read."""
+    """A few reading processes; they are ended when the block ends."""
 
     def __init__(self, count: int) -> None:
         self._count = count
