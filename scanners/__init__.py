@@ -92,9 +92,8 @@ class ShardRecord:
 class Sink(Protocol):
     """Where a shard's rows go, and what says when it has had enough."""
 
-    @property
-    def spent(self) -> bool:
-        """Whether the budget of entries or seconds is used up: leave the rest."""
+    def spent(self, unwritten: int) -> bool:
+        """Whether the budget of entries or seconds is used up, with that many entries read and not yet written: leave the rest."""
 
     def write(self, columns: "Mapping[str, pa.Array]") -> None:
         """Take the rows of some columns of `schema.ENTRIES`, sorted by `dir, name`; the columns that are not there are null."""

@@ -1,6 +1,5 @@
 """From the kernel's statx buffer to Arrow columns: a batch of many directories at a time, without a Python object an entry."""
 
-import ctypes
 import grp
 import itertools
 import operator
@@ -20,7 +19,6 @@ from catalog.schema import TIME_FLAGS
 from scanners import _kernel
 
 CAPACITY = 65_536  # slots; a batch becomes one row group
-_LONG_PREFIX_BYTES = 4_000_000  # above this, paths are not written out to be hashed
 _DIRS_BYTES = 16_000_000  # text of directories that a batch may hold
 
 _UNPRINTABLE = np.ones(256, bool)  # of bytes: those that `names.escape` may have to look at
@@ -38,12 +36,11 @@ _START_1980_S = 315_532_800  # what a clock without a battery, FAT and zip call 
 
 @dataclass
 class Part:
-    """The entries of one directory, or some of a very large one, in a batch: `names` is joined by NUL, without one at the end."""
+    """The entries of one directory, or some of a very large one, in a batch."""
 
     directory: str  # as the system gives it, with a trailing slash; the root is ''
-    names: bytes
+    names: list[bytes]
     first: int  # slot
-    count: int
 
 
 class Batch:
@@ -54,7 +51,7 @@ class Batch:
         self._started_us = started_us
         self._buffer = np.zeros(CAPACITY * _kernel.SLOT_BYTES, np.uint8)
         self.slots: np.ndarray[Any, Any] = self._buffer.view(_kernel.STATX)
-        self.address: int = self._buffer.ctypes.data
+        self.places = _kernel.slots(self._buffer)
         self._owners = _Lookup(lambda uid: pwd.getpwuid(uid).pw_name)
         self._groups = _Lookup(lambda gid: grp.getgrgid(gid).gr_name)
         self._clear()
@@ -73,7 +70,7 @@ class Batch:
         """Keep the slots from `used` on as the entries of a directory."""
         self._parts.append(part)
         self._directory_bytes += len(part.directory)
-        self.used += part.count
+        self.used += len(part.names)
 
     def fits(self, count: int) -> bool:
         """Whether that many more entries have room."""
@@ -148,11 +145,12 @@ class Batch:
     def _link_targets(self, order: np.ndarray[Any, Any]) -> pa.Array:
         if not self._links:
             return pa.nulls(len(order), pa.string())
-        texts = pa.array([names.escape(os.fsencode(target)) for target in self._links.values()])
-        position = np.full(CAPACITY, -1, np.int32)
-        position[list(self._links)] = np.arange(len(self._links), dtype=np.int32)
-        index = position[order]
-        return texts.take(_array(index, index < 0))
+        row_of_slot = np.empty(CAPACITY, np.int64)
+        row_of_slot[order] = np.arange(len(order))
+        targets: list[str | None] = [None] * len(order)
+        for row, target in zip(row_of_slot[list(self._links)].tolist(), self._links.values(), strict=True):
+            targets[row] = names.escape(os.fsencode(target))
+        return pa.array(targets, pa.string())
 
 
 @dataclass
@@ -172,33 +170,34 @@ def _directories(parts: list[Part]) -> list[tuple[str, list[Part]]]:
     """Parts by escaped directory, in the order of the rows."""
     found: dict[str, list[Part]] = {}
     for part in parts:
-        found.setdefault(names.escape(os.fsencode(part.directory)), []).append(part)
+        directory = part.directory
+        plain = directory.isascii() and directory.isprintable() and "\\" not in directory
+        found.setdefault(directory if plain else names.escape(os.fsencode(directory)), []).append(part)
     return sorted(found.items(), key=operator.itemgetter(0))
 
 
 def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
     parts = [part for _, group in directories for part in group]
-    counts = np.array([part.count for part in parts])
+    counts = np.array([len(part.names) for part in parts])
     firsts = np.array([part.first for part in parts])
     total = int(counts.sum())
     slots = np.repeat(firsts - (np.cumsum(counts) - counts), counts) + np.arange(total)
     hashes = np.fromiter(itertools.chain.from_iterable(map(_hashes, parts)), np.uint64, total).view(np.int64)
-    raw = b"\0".join([part.names for part in parts]) + b"\0"
-    per_directory = np.array([sum(part.count for part in group) for _, group in directories])
+    pieces = list(itertools.chain.from_iterable(part.names for part in parts))
+    per_directory = np.array([sum(len(part.names) for part in group) for _, group in directories])
     dirs = pa.DictionaryArray.from_arrays(np.repeat(np.arange(len(directories), dtype=np.int32), per_directory), pa.array([d for d, _ in directories]))
 
-    data = np.frombuffer(raw, np.uint8)
+    data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
     ends = np.flatnonzero(data == 0)
     strange = np.unique(np.searchsorted(ends, np.flatnonzero(_UNPRINTABLE[data])))
     if len(strange) or len(directories) < len(parts):
-        pieces = raw.split(b"\0")[:-1]
         unsorted = {index for index, (_, group) in enumerate(directories) if len(group) > 1}
         unsorted |= _escape(pieces, strange, per_directory)
         order = _order(pieces, unsorted, per_directory)
         pieces = list(map(pieces.__getitem__, order.tolist()))
         slots, hashes = slots[order], hashes[order]
         strange = np.flatnonzero(np.isin(order, strange))
-        data = np.frombuffer(b"\0".join(pieces) + b"\0", np.uint8)
+        data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
         ends = np.flatnonzero(data == 0)
     return _Naming(dirs, _strings(data[data != 0], ends - np.arange(total)), hashes, slots, data, ends, strange)
 
@@ -226,9 +225,7 @@ def _order(pieces: list[bytes], unsorted: set[int], per_directory: np.ndarray[An
 
 def _hashes(part: Part) -> list[int]:
     prefix = os.fsencode(part.directory)
-    if len(prefix) * part.count < _LONG_PREFIX_BYTES:
-        return list(map(xxh3_64_intdigest, (prefix + part.names.replace(b"\0", b"\0" + prefix)).split(b"\0")))
-    return [xxh3_64_intdigest(prefix + name) for name in part.names.split(b"\0")]
+    return [xxh3_64_intdigest(prefix + name) for name in part.names]
 
 
 def _extensions(naming: _Naming) -> pa.Array:
@@ -245,15 +242,13 @@ def _extensions(naming: _Naming) -> pa.Array:
     ends = np.cumsum(length[rows])
     text = naming.data[np.repeat(last[rows] + 1 - (ends - length[rows]), length[rows]) + np.arange(ends[-1] if len(ends) else 0)]
     text = np.where((text >= 0x41) & (text <= 0x5A), text + 32, text).astype(np.uint8)
-    endings = _strings(text, ends)
-    if len(naming.strange):
-        odd = [names.extension(name) for name in naming.names.take(pa.array(naming.strange)).to_pylist()]
-        endings = pa.concat_arrays([endings, pa.array(odd, pa.string())])
-        rows = np.concatenate([rows, naming.strange])
-    encoded = endings.dictionary_encode()
+    known: dict[str, int] = {}
     index = np.full(total, -1, np.int32)
-    index[rows] = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return pa.DictionaryArray.from_arrays(_array(index, index < 0), encoded.dictionary)
+    index[rows] = [known.setdefault(ending, len(known)) for ending in _strings(text, ends).to_pylist()]
+    for row in naming.strange.tolist():
+        ending = names.extension(naming.names[row].as_py())
+        index[row] = -1 if ending is None else known.setdefault(ending, len(known))
+    return pa.DictionaryArray.from_arrays(_array(index, index < 0), pa.array(list(known), pa.string()))
 
 
 def _strings(data: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> pa.Array:
@@ -296,8 +291,3 @@ class _Lookup:
             except (KeyError, OverflowError):
                 self._known[number] = None  # deleted users, ids of another system
         return self._known[number]
-
-
-def address(names_joined: bytes) -> int:
-    """Where the bytes of an object lie, for as long as it lives."""
-    return ctypes.cast(ctypes.c_char_p(names_joined), ctypes.c_void_p).value or 0

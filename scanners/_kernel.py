@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import uuid
 from collections.abc import Callable
@@ -33,20 +34,26 @@ _RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH
 _FS_IOC_GETFSUUID = 0x80111500  # struct fsuuid2 { __u8 len; __u8 uuid[16]; }, Linux 6.9
 _LONGEST = 4000  # bytes of one path argument; PATH_MAX is 4096 with its end
 _PR_SET_PDEATHSIG = 1
-_ARGUMENTS: list[Any] = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p]
 
 _failing = ctypes.PyDLL(None, use_errno=True)
 
 
 def statx_function() -> Callable[..., int]:
-    """`statx(dirfd, name pointer, flags, mask, slot pointer)` without errno, as fast as ctypes can. Raises UnreachableError where there is none.
+    """`statx(dirfd, name, flags, mask, slot)` without errno, as fast as ctypes can. Raises UnreachableError where there is none.
 
-    It keeps the interpreter's lock: give it a thousand names at a time.
+    `name` is bytes, `slot` one of `slots`: objects that need no conversion. It keeps the interpreter's lock: give it
+    a thousand names at a time.
     """
     return _statx(ctypes.PyDLL(None))
 
 
-def statx_error(directory: int, name: int, slot: int) -> int:
+def slots(buffer: np.ndarray[Any, Any]) -> list[Any]:
+    """Where each slot of a buffer of bytes lies, as the last argument of statx. The buffer must outlive them."""
+    memory = (ctypes.c_char * len(buffer)).from_buffer(buffer)  # type: ignore[arg-type]  # an array is a writable buffer
+    return [ctypes.byref(memory, at) for at in range(0, len(buffer), SLOT_BYTES)]
+
+
+def statx_error(directory: int, name: bytes, slot: object) -> int:
     """Try one name again; gives its errno, 0 if it went well now."""
     return ctypes.get_errno() if _statx(_failing)(directory, name, STAT_FLAGS, STAT_MASK, slot) else 0
 
@@ -54,8 +61,7 @@ def statx_error(directory: int, name: int, slot: int) -> int:
 def statx_here(descriptor: int) -> np.ndarray[Any, Any]:
     """The statx of an open file or directory: an array of one `STATX`."""
     slot = ctypes.create_string_buffer(SLOT_BYTES)
-    empty = ctypes.create_string_buffer(1)
-    if _statx(_failing)(descriptor, ctypes.addressof(empty), 0x1000, STAT_MASK, ctypes.addressof(slot)):  # AT_EMPTY_PATH
+    if _statx(_failing)(descriptor, b"", 0x1000, STAT_MASK, ctypes.byref(slot)):  # AT_EMPTY_PATH
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return np.frombuffer(slot.raw, STATX)
@@ -104,29 +110,25 @@ class _How(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_failing.syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
-_failing.syscall.restype = ctypes.c_long
+_HOW_BYTES = ctypes.sizeof(_How)
 _openat2_works = [True]
 
 
 def _statx(library: ctypes.PyDLL) -> Callable[..., int]:
     try:
-        function = library.statx
+        return library.statx
     except AttributeError as error:
         raise UnreachableError("this system has no statx(2): file trees can be scanned on Linux with glibc 2.28, musl 1.2.3 or later only") from error
-    function.argtypes, function.restype = _ARGUMENTS, ctypes.c_int
-    return function
 
 
 def _open(at: int, path: bytes, flags: int, cross_mounts: bool) -> int:
     if not _openat2_works[0]:
         return _open_by_component(at, path, flags, cross_mounts)
-    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS | (0 if cross_mounts else _RESOLVE_NO_XDEV)
-    how = _How(flags | os.O_CLOEXEC, 0, resolve)
+    how = _how(flags, cross_mounts)
     while True:
-        descriptor = _failing.syscall(_OPENAT2, at, path, ctypes.addressof(how), ctypes.sizeof(how))
+        descriptor = _failing.syscall(_OPENAT2, at, path, how, _HOW_BYTES)
         if descriptor >= 0:
-            return int(descriptor)
+            return descriptor  # type: ignore[no-any-return]  # the result of a system call is an int
         number = ctypes.get_errno()
         if number in (errno.ENOSYS, errno.EPERM) and not _has_openat2(at):
             _openat2_works[0] = False
@@ -135,9 +137,15 @@ def _open(at: int, path: bytes, flags: int, cross_mounts: bool) -> int:
             raise OSError(number, os.strerror(number), os.fsdecode(path))
 
 
+@functools.cache
+def _how(flags: int, cross_mounts: bool) -> Any:  # noqa: ANN401 - an argument for ctypes
+    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS | (0 if cross_mounts else _RESOLVE_NO_XDEV)
+    return ctypes.byref(_How(flags | os.O_CLOEXEC, 0, resolve))
+
+
 def _has_openat2(at: int) -> bool:
     how = _How(os.O_PATH | os.O_CLOEXEC, 0, 0)
-    descriptor = _failing.syscall(_OPENAT2, at, b".", ctypes.addressof(how), ctypes.sizeof(how))
+    descriptor = _failing.syscall(_OPENAT2, at, b".", ctypes.byref(how), _HOW_BYTES)
     if descriptor >= 0:
         os.close(descriptor)
     return bool(descriptor >= 0)

@@ -83,15 +83,14 @@ class Comparison:
 
     def carry(self, number: int) -> Iterator[table.NewFile]:
         """Write the entries that are hidden now as the previous scan had them; `number` is a shard number that is free."""
-        rows: pa.RecordBatchReader = self._connection.execute(
-            """
+        query = """
             SELECT before.* REPLACE (coalesce(before.carried_from, $scan) AS carried_from)
             FROM read_parquet($before, hive_partitioning = false) AS before
             SEMI JOIN (SELECT entry_id FROM gone WHERE why = 'hidden') AS hidden ON before.entry_id = hidden.entry_id
             ORDER BY before.dir, before.name
-            """,
-            {"before": self._before, "scan": self._previous.scan_id},
-        ).to_arrow_reader(_BATCH_ROWS)
+        """
+        found = self._connection.sql(query, params={"before": self._before, "scan": self._previous.scan_id})
+        rows: pa.RecordBatchReader = found.to_arrow_reader(_BATCH_ROWS)
         path, count = table.new_path("entries", self._target.partition), 0
         with table.writer(self._target.root, "entries", path) as out:
             for batch in rows:

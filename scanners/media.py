@@ -49,7 +49,7 @@ def remember(target: "Target", previous: "ScanRow | None") -> str | None:
         ORDER BY inode
     """
     with guard.connect(target) as connection, path.open("wb") as out:
-        batches: pa.RecordBatchReader = connection.execute(query, {"files": files}).to_arrow_reader(65_536)
+        batches: pa.RecordBatchReader = connection.sql(query, params={"files": files}).to_arrow_reader(65_536)
         for batch in batches:
             rows = np.zeros(batch.num_rows, _KNOWN)
             for name, column in zip(_KNOWN.names or (), batch.columns, strict=True):

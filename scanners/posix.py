@@ -21,7 +21,7 @@ _OF_OBJECTS = {"version_id", "is_latest", "storage_class", "etag", "retain_until
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True, hard_links=True, symlinks=True)
 
-_OPEN_DIRECTORIES = 64  # listed and stat'ed together
+_OPEN_DIRECTORIES = 128  # listed and stat'ed together
 _GROUP = 8192  # names that are stat'ed together
 _CALLS = 1024  # statx calls without letting another thread run
 _LISTED_AT_ONCE_BYTES = 512 * 1024  # size of a directory above which it is listed piece by piece
@@ -131,7 +131,7 @@ class Scanner:
         collecting = gc.isenabled()
         gc.disable()  # a walk makes no cycles, and looking for them takes a tenth of its time
         try:
-            while walk.waiting and not sink.spent:
+            while walk.waiting and not sink.spent(walk.batch.used):
                 self._step(walk)
             self._flush(walk)
         finally:
@@ -204,7 +204,8 @@ class Scanner:
             self._flush(walk)
         slots = batch.slots[batch.used : batch.used + count]
         owners = list(chain.from_iterable(repeat(listing, len(listing.names)) for listing in group))
-        failed = self._stat(batch, flat, [listing.descriptor for listing in owners])
+        raw = os.fsencode("\0".join(flat)).split(b"\0") if flat else []
+        failed = self._stat(batch, raw, [listing.descriptor for listing in owners])
         for row in failed:
             slots[row] = np.zeros(1, _kernel.STATX)[0]
 
@@ -221,24 +222,21 @@ class Scanner:
         links = self._links(walk, np.flatnonzero(keep & (kinds == stat.S_IFLNK)).tolist(), flat, owners, keep)
         below = self._directories_below(np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
         self._learn_file_systems(slots, flat, owners, keep)
-        self._keep(batch, group, slots, keep, links)
+        self._keep(batch, group, raw, slots, keep, links)
         walk.waiting.extend(reversed(below))
 
-    def _stat(self, batch: _columns.Batch, flat: list[str], descriptors: list[int]) -> dict[int, int]:
+    def _stat(self, batch: _columns.Batch, raw: list[bytes], descriptors: list[int]) -> dict[int, int]:
         """Have the kernel fill the next slots; gives errno by row for those that failed, also at the second try."""
-        joined = os.fsencode("\0".join(flat) + "\0")
-        ends = np.flatnonzero(np.frombuffer(joined, np.uint8) == 0)[: len(flat)]
-        start, first = _columns.address(joined), batch.address + batch.used * _kernel.SLOT_BYTES
-        pointers = [start, *(ends[:-1] + (start + 1)).tolist()]
+        places = batch.places[batch.used : batch.used + len(raw)]
         failed: dict[int, int] = {}
-        for at in range(0, len(flat), _CALLS):
-            end = min(at + _CALLS, len(flat))
-            into = range(first + at * _kernel.SLOT_BYTES, first + end * _kernel.SLOT_BYTES, _kernel.SLOT_BYTES)
-            results = list(map(self._statx, descriptors[at:end], pointers[at:end], repeat(_kernel.STAT_FLAGS), repeat(_kernel.STAT_MASK), into))
+        for at in range(0, len(raw), _CALLS):
+            part = slice(at, at + _CALLS)
+            results = list(map(self._statx, descriptors[part], raw[part], repeat(_kernel.STAT_FLAGS), repeat(_kernel.STAT_MASK), places[part]))
             if any(results):
-                again = {at + row: (row, into[row]) for row, result in enumerate(results) if result}
-                tried = {row: _kernel.statx_error(descriptors[row], pointers[row], slot) for row, (_, slot) in again.items()}
-                failed.update({row: number for row, number in tried.items() if number})
+                for row in (at + i for i, result in enumerate(results) if result):
+                    number = _kernel.statx_error(descriptors[row], raw[row], places[row])
+                    if number:
+                        failed[row] = number
         return failed
 
     def _changed(self, walk: _Walk, listing: _Listing) -> bool:
@@ -290,7 +288,7 @@ class Scanner:
             rows = rows[~mounts]
         return [f"{owners[row].directory}{flat[row]}/" for row in rows.tolist()]
 
-    def _keep(self, batch: _columns.Batch, group: list[_Listing], slots: Slots, keep: Slots, links: dict[int, str]) -> None:
+    def _keep(self, batch: _columns.Batch, group: list[_Listing], raw: list[bytes], slots: Slots, keep: Slots, links: dict[int, str]) -> None:
         """Add the kept rows to the batch, closing the gaps between them."""
         at, first = 0, batch.used
         dropped = not keep.all()
@@ -300,12 +298,11 @@ class Scanner:
             links = {int(place[row]): target for row, target in links.items()}
         batch.keep_links({first + row: target for row, target in links.items()})
         for listing in group:
-            here = listing.names
-            if dropped:
-                here = list(compress(here, keep[at : at + len(here)].tolist()))
-            at += len(listing.names)
+            end = at + len(listing.names)
+            here = list(compress(raw[at:end], keep[at:end].tolist())) if dropped else raw[at:end]
+            at = end
             if here:
-                batch.add(_columns.Part(listing.directory, os.fsencode("\0".join(here)), batch.used, len(here)))
+                batch.add(_columns.Part(listing.directory, here, batch.used))
 
     def _learn_file_systems(self, slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
         """Find the identity of every file system that rows are on and that was not seen before."""
@@ -316,7 +313,7 @@ class Scanner:
         for row in np.flatnonzero(strange).tolist():
             pair = int(slots["device"][row]), int(slots["subvolume"][row])
             if pair not in self._fs_ids:
-                is_directory, is_mount = stat.S_ISDIR(slots["mode"][row]), slots["attributes"][row] & _kernel.MOUNT_ROOT
+                is_directory, is_mount = stat.S_ISDIR(int(slots["mode"][row])), slots["attributes"][row] & _kernel.MOUNT_ROOT
                 self._fs_ids[pair] = self._fs_id(owners[row].descriptor, flat[row], pair, bool(is_directory or is_mount))
 
     def _fs_id(self, parent: int, name: str, pair: tuple[int, int], own: bool) -> str | None:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from catalog import table
 from catalog.schema import ENTRIES, PROBLEMS
@@ -53,16 +53,15 @@ class ParquetSink:
         self._left: list[Segment] = []
         self._rows = self._file_rows = self._bytes = self._linked = self._problem_rows = self._hiding = self._excluded = 0
 
-    @property
-    def spent(self) -> bool:
+    def spent(self, unwritten: int) -> bool:
         """Whether the budget of entries or seconds is used up."""
-        return self._rows >= self._budget_entries or time.monotonic() > self._until
+        return self._rows + unwritten >= self._budget_entries or time.monotonic() > self._until
 
     def write(self, columns: Mapping[str, pa.Array]) -> None:
         """Take rows: one row group each time."""
         rows = len(columns["name"])
-        ids = pa.array(range(self._rows, self._rows + rows), pa.int64())
-        known = {**columns, "entry_id": pc.add(ids, self._number << 32)}
+        first = (self._number << 32) + self._rows
+        known = {**columns, "entry_id": pa.array(np.arange(first, first + rows))}
         arrays = [_typed(known[f.name], f.type) if f.name in known else pa.nulls(rows, f.type) for f in ENTRIES]
         self._writer("entries").write_batch(pa.RecordBatch.from_arrays(arrays, schema=ENTRIES))
         self._count(columns)
@@ -138,13 +137,15 @@ class ParquetSink:
 
     def _count(self, columns: Mapping[str, pa.Array]) -> None:
         """Count files and their bytes; those with several links are counted apart, for the bytes belong to the last of them."""
-        is_file = pc.equal(_typed(columns["type"], pa.string()), "file")
+        types = columns["type"] if pa.types.is_dictionary(columns["type"].type) else columns["type"].dictionary_encode()
+        names = types.dictionary.to_pylist()
+        is_file = types.indices.to_numpy() == (names.index("file") if "file" in names else -1)
         alone = is_file
         if "link_count" in columns:
-            alone = pc.and_(is_file, pc.less_equal(pc.fill_null(columns["link_count"], 1), 1))
-        self._file_rows += pc.sum(is_file).as_py() or 0
-        self._linked += (pc.sum(is_file).as_py() or 0) - (pc.sum(alone).as_py() or 0)
-        self._bytes += pc.sum(pc.if_else(alone, columns["size_bytes"], 0)).as_py() or 0
+            alone = is_file & (columns["link_count"].to_numpy(zero_copy_only=False) <= 1)
+        self._file_rows += int(is_file.sum())
+        self._linked += int(is_file.sum()) - int(alone.sum())
+        self._bytes += sum(columns["size_bytes"].to_numpy(zero_copy_only=False)[alone].tolist())
 
 
 def _typed(array: pa.Array, wanted: pa.DataType) -> pa.Array:

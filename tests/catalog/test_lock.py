@@ -1,0 +1,58 @@
+"""A lock dies with its process and says who holds it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from catalog import lock
+from catalog.errors import LockedError
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from catalog import lock
+with lock.hold(Path(sys.argv[1]), "volume-a"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_held_until_its_block_ends_and_other_names_are_free(tmp_path: Path) -> None:
+    with lock.hold(tmp_path, "volume-a"):
+        with pytest.raises(LockedError, match=f"volume-a is locked by process {os.getpid()} on .* since 20"), lock.hold(tmp_path, "volume-a"):
+            pass
+        with lock.hold(tmp_path, "volume-b"):
+            pass
+    with lock.hold(tmp_path, "volume-a"):
+        pass
+
+
+def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), lock.hold(tmp_path, "a"):
+        raise ValueError("inside")
+    with lock.hold(tmp_path, "a"):
+        pass
+
+
+def test_a_lock_dies_with_a_killed_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match=f"process {holder.pid}"), lock.hold(tmp_path, "volume-a"):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with lock.hold(tmp_path, "volume-a"):
+        pass
+
+
+def test_a_lock_that_is_not_signed_yet_is_held_all_the_same(tmp_path: Path) -> None:
+    with lock.hold(tmp_path, "a"):
+        (tmp_path / ".locks" / "a").write_bytes(b"{")
+        with pytest.raises(LockedError, match="another process"), lock.hold(tmp_path, "a"):
+            pass
