@@ -169,8 +169,8 @@ class Config(_Table):
                     if other not in self.volumes:
                         raise ValueError(f"volumes.{name}.{key}: there is no volume {other!r}; volumes are {', '.join(self.volumes)}")
             for target in volume.path_map.values():
-                if target.partition(":")[0] not in self.volumes or ":" not in target:
-                    raise ValueError(f"volumes.{name}.path_map: {target!r} is not VOLUME:PATH of a known volume")
+                if ":" not in target or target.partition(":")[0] not in self.volumes or target.partition(":")[0] == name:
+                    raise ValueError(f"volumes.{name}.path_map: {target!r} is not VOLUME:PATH of another volume")
             _refuse_a_circle(name, self.volumes)
         return self
 

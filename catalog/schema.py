@@ -312,7 +312,7 @@ FILES = pa.schema(
     ]
 )
 
-# One row a file (hard links each) of a group of equal content. `scope` is 'primary' for all primary volumes together, else the volume.
+# One row a file (its first name, where it has several) of a group of equal content. `scope` is 'primary' for all primary volumes together, else the volume.
 DUPLICATE_GROUPS = pa.schema(
     [
         ("scope", TEXT),

@@ -123,6 +123,8 @@ def _mappings(inputs: Inputs) -> pa.Table:
     for name, volume in inputs.config.volumes.items():
         for source, target in volume.path_map.items():
             asset, _, prefix = target.partition(":")
+            if name not in domains.protectors(inputs.config, asset):
+                continue
             rows.append(
                 {"a": number[asset], "v": number[name], "v_prefix": _folder(source), "a_prefix": _folder(prefix), "a_prefix_end": prefix_end(_folder(prefix))}
             )

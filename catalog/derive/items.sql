@@ -45,14 +45,18 @@ LEFT JOIN known AS k
         AND e.created_at IS NOT DISTINCT FROM k.created_at
 LEFT JOIN known_paths AS p
     ON
-        e.inode IS NULL
+        (e.inode IS NULL OR e.fs_id IS NULL)
         AND e.volume = p.volume
         AND e.dir = p.dir
         AND e.name = p.name
         AND e.size_bytes = p.size_bytes
+        AND e.fs_id IS NOT DISTINCT FROM p.fs_id
+        AND e.inode IS NOT DISTINCT FROM p.inode
+        AND e.created_at IS NOT DISTINCT FROM p.created_at
         AND e.modified_at IS NOT DISTINCT FROM p.modified_at
         AND e.modified_ns IS NOT DISTINCT FROM p.modified_ns
         AND e.changed_at IS NOT DISTINCT FROM p.changed_at
+        AND e.changed_ns IS NOT DISTINCT FROM p.changed_ns
 LEFT JOIN digest_numbers AS n ON coalesce(k.digest, p.digest, e.digest) = n.digest
 LEFT JOIN sample_numbers AS m ON coalesce(k.sample, p.sample) = m.sample
 LEFT JOIN seen_before AS b ON e.v = b.v AND d.dir_no = b.dir_no AND e.name = b.name

@@ -16,5 +16,5 @@ SELECT
     max(read_started_at) AS read_started_at,
     max(digested_at) AS read_finished_at
 FROM digests
-WHERE inode IS NOT NULL
+WHERE inode IS NOT NULL AND fs_id IS NOT NULL
 GROUP BY volume, fs_id, inode, created_at, size_bytes, modified_at, modified_ns, changed_at, changed_ns

@@ -1,15 +1,19 @@
-/* As `known`, for storage that has no inodes: a digest belongs to a path. */
+/* As `known`, where there is no inode or no file-system id: a digest belongs to a path. */
 SELECT
     volume,
     dir,
     name,
+    fs_id,
+    inode,
+    created_at,
     size_bytes,
     modified_at,
     modified_ns,
     changed_at,
+    changed_ns,
     arg_max(digest, digested_at) FILTER (WHERE digest IS NOT NULL) AS digest,
     max(digested_at) FILTER (WHERE digest IS NOT NULL) AS digested_at,
     arg_max(sample, digested_at) FILTER (WHERE sample IS NOT NULL) AS sample
 FROM digests
-WHERE inode IS NULL
-GROUP BY volume, dir, name, size_bytes, modified_at, modified_ns, changed_at
+WHERE inode IS NULL OR fs_id IS NULL
+GROUP BY volume, dir, name, fs_id, inode, created_at, size_bytes, modified_at, modified_ns, changed_at, changed_ns
