@@ -45,7 +45,7 @@ layers: setup
 	.venv/bin/lint-imports
 
 sql: setup
-	$(RUN) -m sqlfluff lint --disable-progress-bar --processes 2 catalog scanners reports lifecycle
+	$(RUN) -m sqlfluff lint --disable-progress-bar catalog scanners reports lifecycle
 
 test: setup ## the tests, on every core; SLOW=1 for the slow ones too
 	$(RUN) -m pytest -n $(WORKERS) $(SELECTED)
