@@ -1,0 +1,167 @@
+"""One file explained, and files found by name."""
+
+import datetime
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from catalog import names
+from catalog.errors import NotFoundError
+from catalog.schema import REASONS
+from reports import explain, find
+from tests.reports.conftest import AS_OF, Estate, answer
+
+VOLUMES = [
+    {"volume": "projects", "url": "/srv/projects"},
+    {"volume": "mirror", "role": "replica", "url": "/mnt/mirror", "systems": ["nas-2"], "sites": []},
+    {"volume": "tape", "role": "backup", "url": "/media/tape", "access": "offline"},
+]
+YES = {"user_error": "no", "ransomware": "unknown", "system_failure": "yes", "facility_outage": "no"}
+
+
+def one(estate: Estate, **asset: object) -> explain.Explanation:
+    file = {
+        "path": "x/a b.txt",
+        "modified_at": AS_OF - datetime.timedelta(days=3),
+        "status": "partly",
+        "reasons": "mirror_only",
+        "not_met": "user_error,copies",
+    }
+    reasons = {"user_error_reasons": "mirror_only", "ransomware_reasons": "metadata_match_only", "system_failure_reasons": ""}
+    connection = estate(
+        volumes=VOLUMES,
+        files=[file | YES | reasons | {"unknown_controls": "ransomware"} | asset],
+        classes=[{"data_class": "default", "copies": 3, "waive": ["facility_outage"], "max_copy_age_days": 1.0}],
+        copies=[
+            {"path": "x/a b.txt", "copy_volume": "tape", "is_current": False, "usable": "no", "match": "older", "usable_reason": "changed_since_copy"},
+            {"path": "x/a b.txt", "copy_volume": "mirror", "verified_at": AS_OF - datetime.timedelta(days=10), "seen_at": AS_OF},
+        ],
+    )
+    [found] = explain.explain(connection, None, "x/a b.txt")
+    return found
+
+
+def test_it_names_every_copy_the_best_first(estate: Estate) -> None:
+    found = one(estate)
+    assert [(copy.volume, copy.match, copy.usable, copy.reason) for copy in found.copies] == [
+        ("mirror", "content", "yes", None),
+        ("tape", "older", "no", "changed_since_copy"),
+    ]
+
+
+def test_it_tells_each_control_and_what_would_mend_it(estate: Estate) -> None:
+    found = one(estate)
+    assert {control.name: control.result for control in found.controls} == {
+        "user_error": "not_met",
+        "ransomware": "unknown",
+        "system_failure": "met",
+        "facility_outage": "waived",
+        "copies": "not_met",
+        "max_copy_age": "met",
+    }
+    assert found.mend == (explain.MEND["mirror_only"], explain.MEND["metadata_match_only"], explain.MEND_CONTROL["copies"])
+
+
+def test_every_reason_has_a_sentence_that_mends_it() -> None:
+    assert tuple(explain.MEND) == REASONS
+
+
+def test_its_text_says_evidence_level_and_age(estate: Estate) -> None:
+    text = one(estate).text()
+    assert "projects:x/a b.txt" in text
+    assert "content; level 2: read and digested, 2026-11-10 12:00 (10 d before the snapshot); counts" in text
+    assert "system nas-2, site unknown, online" in text
+    assert "cp --archive --no-clobber -- '/mnt/mirror/x/a b.txt' '/srv/projects/x/a b.txt'" in text
+
+
+@pytest.mark.parametrize(
+    "raw", [b"plain", b"with space", b"it's", b"$(reboot)", b"a\nb", b"\xff\xfe", b"-rf", b"\x1b[31m", b"back\\slash", "é".encode(), b"`x`", b"!x", b"\\xff"]
+)
+def test_the_restore_command_copies_exactly_that_file(raw: bytes, tmp_path: Path) -> None:
+    for folder in ("from", "to"):
+        (tmp_path / folder).mkdir()
+    source = bytes(tmp_path / "from") + b"/" + raw
+    with open(source, "wb") as file:
+        file.write(b"content")
+    path = names.escape(raw)
+    command = explain.restore_command({"kind": "posix", "url": str(tmp_path / "from")}, path, {"kind": "posix", "url": f"file://{tmp_path / 'to'}/"}, path)
+    assert command is not None
+    assert command.isascii()
+    assert command.isprintable()
+    bash = shutil.which("bash")
+    assert bash is not None
+    subprocess.run([bash, "-c", command], check=True)
+    with open(bytes(tmp_path / "to") + b"/" + raw, "rb") as file:
+        assert file.read() == b"content"
+    assert len([*(tmp_path / "to").iterdir()]) == 1
+
+
+def test_nothing_can_be_restored_without_a_copy_or_from_what_is_no_file_tree() -> None:
+    tree, repository = {"kind": "posix", "url": "/a"}, {"kind": "restic", "url": "restic:/b"}
+    assert explain.restore_command(repository, "x", tree, "x") is None
+    assert shlex.split(explain.restore_command(tree, "x", tree, "x") or "")[-2:] == ["/a/x", "/a/x"]
+
+
+@pytest.mark.parametrize(("volume", "path"), [(None, "projects:x/a"), (None, "/srv/projects/x/a"), ("projects", "x/a"), ("projects", "/srv/projects/x/a")])
+def test_a_file_may_be_named_in_several_ways(estate: Estate, volume: str | None, path: str) -> None:
+    connection = estate(volumes=VOLUMES, files=[{"path": "x/a"}, {"path": "x/a", "volume": "mirror", "is_asset": False, "status": None}])
+    assert [(found.volume, found.path) for found in explain.explain(connection, volume, path)] == [("projects", "x/a")]
+
+
+def test_a_copy_is_explained_by_the_assets_that_it_is_a_copy_of(estate: Estate) -> None:
+    connection = estate(
+        volumes=VOLUMES,
+        files=[{"path": "b", "volume": "mirror", "is_asset": False}],
+        copies=[{"path": "a", "copy_volume": "mirror", "copy_path": "b"}],
+    )
+    [found] = explain.explain(connection, "mirror", "b")
+    assert found.copy_of == ("projects:a",)
+    assert found.controls == ()
+    assert "not an asset; a copy of projects:a" in found.text()
+
+
+def test_a_file_or_volume_that_is_not_there_is_not_found(estate: Estate) -> None:
+    connection = estate(volumes=VOLUMES)
+    with pytest.raises(NotFoundError, match="no volume holds such a file"):
+        explain.explain(connection, None, "nothing")
+    with pytest.raises(NotFoundError, match="there is no volume 'tap'; volumes are projects, mirror, tape"):
+        explain.explain(connection, "tap", "x")
+
+
+def test_data_is_plain_json(estate: Estate) -> None:
+    data = one(estate).data()
+    assert data["as_of"] == "2026-11-20T12:00:00Z"
+    assert data["copies"][0]["sites"] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("PLAN", ["a/Plan.txt", "plans/x"]),
+        ("*.TXT", ["a/Plan.txt", "b_c.txt"]),
+        ("a/*", ["a/Plan.txt"]),
+        ("b_c", ["b_c.txt"]),
+        ("b?c.txt", ["b_c.txt", "b1c.md.txt"][:1]),
+        ("b_c*", ["b_c.txt"]),
+        ("100%", ["100%.md"]),
+        ("1*%*", ["100%.md"]),
+        ("!", ["wow!"]),
+        ("*!", ["wow!"]),
+        (r"\xff*", [r"\xff.bin"]),
+        ("'; DROP TABLE files; --", []),
+        ("nothing", []),
+    ],
+)
+def test_files_are_found_by_a_part_of_their_path_or_a_pattern(estate: Estate, pattern: str, found: list[str]) -> None:
+    paths = ["a/Plan.txt", "b_c.txt", "bxc", "plans/x", "100%.md", "wow!", r"\xff.bin"]
+    connection = estate(files=[{"path": path} for path in paths])
+    assert sorted(path for (path,) in answer(find.find(connection, pattern), "path")) == sorted(found)
+
+
+def test_shelved_media_are_searched_too_and_the_limit_holds(estate: Estate) -> None:
+    connection = estate(volumes=VOLUMES, files=[{"path": "a", "volume": "tape"}, {"path": "a"}])
+    assert answer(find.find(connection, "a"), "volume", "access") == [("projects", "online"), ("tape", "offline")]
+    assert len(answer(find.find(connection, "a", 1))) == 1

@@ -1,0 +1,93 @@
+"""The gate: what it refuses, and with which words."""
+
+import datetime
+
+import pytest
+
+from catalog.errors import ConfigError
+from reports import gate
+from tests.reports.conftest import AS_OF, Estate
+
+HOUR = datetime.timedelta(hours=1)
+
+
+def kinds(found: gate.Gate) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.name) for finding in found.findings]
+
+
+def test_an_estate_that_is_as_asked_meets_it(estate: Estate) -> None:
+    connection = estate(files=[{"path": "a", **dict.fromkeys(("user_error", "ransomware", "system_failure", "facility_outage"), "yes")}])
+    found = gate.check(connection, gate.Limits(100.0, 3 * 3600.0), AS_OF)
+    assert found.met
+    assert found.text() == "Met.\n"
+    assert found.data() == {"met": True, "as_of": "2026-11-20T12:00:00Z", "findings": []}
+
+
+def test_a_class_under_the_percentage_is_named_with_its_threat_and_unknown_is_not_covered(estate: Estate) -> None:
+    connection = estate(
+        files=[
+            {"path": f"f{n}", "user_error": "yes", "ransomware": "yes" if n else "unknown", "facility_outage": "no", "system_failure": "yes"} for n in range(10)
+        ],
+        classes=[{"data_class": "default", "waive": ["facility_outage"]}, {"data_class": "empty"}],
+    )
+    found = gate.check(connection, gate.Limits(fail_under_pct=90.1), AS_OF)
+    assert kinds(found) == [("coverage", "default, ransomware")]
+    assert "90.0 % of 10 assets (1000 B) survive it, asked are 90.1 %, 1 unknown" in found.text()
+    assert gate.check(connection, gate.Limits(fail_under_pct=90.0), AS_OF).met
+
+
+def test_a_percentage_that_is_met_but_for_one_file_in_many_is_not_met(estate: Estate) -> None:
+    connection = estate(
+        files=[{"path": f"f{n}", "user_error": "yes" if n else "no"} for n in range(2001)],
+        classes=[{"data_class": "default", "waive": ["ransomware", "system_failure", "facility_outage"]}],
+    )
+    assert not gate.check(connection, gate.Limits(fail_under_pct=100.0), AS_OF).met
+
+
+def test_the_age_of_scans_is_counted_to_the_callers_clock(estate: Estate) -> None:
+    connection = estate(volumes=[{"volume": "projects", "scanned_at": AS_OF - 2 * HOUR}, {"volume": "tape", "scanned_at": AS_OF - 50 * HOUR}])
+    limits = gate.Limits(max_age_seconds=48 * 3600.0)
+    assert kinds(gate.check(connection, limits, AS_OF)) == [("age", "tape")]
+    assert kinds(gate.check(connection, limits, AS_OF + 47 * HOUR)) == [("age", "projects"), ("age", "tape")]
+
+
+def test_volumes_that_are_incomplete_never_scanned_or_failed_since_are_found(estate: Estate) -> None:
+    connection = estate(
+        volumes=[
+            {"volume": "a", "state": "incomplete", "problems": 3},
+            {"volume": "b", "state": "never_scanned", "scanned_at": None},
+            {"volume": "c", "last_error": "disk\x1b[31m error", "last_failed_at": AS_OF, "scanned_at": AS_OF - HOUR},
+            {"volume": "d"},
+        ]
+    )
+    found = gate.check(connection, gate.Limits(), AS_OF)
+    assert kinds(found) == [("incomplete", "a"), ("never_scanned", "b"), ("failed", "c")]
+    assert "\x1b" not in found.text()
+
+
+def test_assets_that_became_unprotected_are_named(estate: Estate) -> None:
+    connection = estate(
+        before=[{"path": "was-safe", "status": "protected"}, {"path": "was-not"}],
+        files=[{"path": "was-safe"}, {"path": "was-not"}, {"path": "new"}, {"path": "new-and-safe", "status": "protected"}],
+    )
+    assert kinds(gate.check(connection, gate.Limits(new=True), AS_OF)) == [("newly_unprotected", "projects:new"), ("newly_unprotected", "projects:was-safe")]
+    assert gate.check(connection, gate.Limits(), AS_OF).met
+
+
+def test_many_newly_unprotected_assets_are_cut_with_a_word(estate: Estate) -> None:
+    connection = estate(files=[{"path": f"{n:04}"} for n in range(gate.SHOWN + 5)])
+    found = gate.check(connection, gate.Limits(new=True), AS_OF)
+    assert len(found.findings) == gate.SHOWN + 1
+    assert found.findings[-1].name == "and more"
+
+
+def test_without_an_earlier_snapshot_new_says_that_it_cannot_tell(estate: Estate) -> None:
+    connection = estate(files=[{"path": "a"}], snapshot=[{"previous_snapshot_id": None}])
+    found = gate.check(connection, gate.Limits(new=True), AS_OF)
+    assert found.met
+    assert "there is no earlier snapshot" in found.warnings[0]
+
+
+def test_a_ratio_is_no_percentage() -> None:
+    with pytest.raises(ConfigError, match="give a percentage from 0 to 100"):
+        gate.Limits(fail_under_pct=101)

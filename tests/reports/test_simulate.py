@@ -1,0 +1,153 @@
+"""A loss: what survives where, and that a threat is `yes` exactly where a copy survives its simulation."""
+
+import datetime
+import random
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from catalog import config, connect, derive
+from catalog.errors import ConfigError, NotFoundError
+from catalog.schema import THREATS
+from reports import simulate
+from tests.catalog.estates import NOON, write_scan
+
+TWO = ["one", "two", None]
+VOLUME = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["replica", "backup", "archive"]),
+        "system": st.sampled_from(TWO),
+        "site": st.sampled_from(TWO),
+        "admin": st.sampled_from(TWO),
+        "device": st.sampled_from(["d1", "d2", None]),
+        "access": st.sampled_from(["online", "offline", None]),
+        "immutability": st.sampled_from(["none", "append_only", "governance", "compliance", None]),
+        "immutable_until": st.sampled_from([None, datetime.date(2026, 3, 2), datetime.date(2026, 12, 1)]),
+        "keeps_versions": st.sampled_from([None, "0d", "10d", "90d"]),
+    }
+)
+
+
+def estate(folder: Path, volumes: dict[str, dict[str, Any]], files: dict[str, dict[str, dict[str, Any]]], **more: Any) -> tuple[Any, config.Config]:  # noqa: ANN401  # rows of TOML
+    """A derived catalog: volumes as in the configuration, and of each scanned one its files."""
+    for volume, paths in files.items():
+        write_scan(folder, volume, paths)
+    made = config.parse({"volumes": {n: {"url": f"/trees/{n}"} | {k: v for k, v in d.items() if v is not None} for n, d in volumes.items()}, **more})
+    return connect.connect(folder, derive.derive(folder, made, NOON)), made
+
+
+def results(connection: duckdb.DuckDBPyConnection, made: config.Config, loss: simulate.Loss) -> dict[str, tuple[str, str, str]]:
+    return {row["path"]: (row["original"], row["copies"], row["outcome"]) for row in simulate.outcomes(connection, made, loss).to_pylist()}
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(primary=VOLUME, others=st.lists(VOLUME, min_size=1, max_size=4), accept=st.booleans(), seed=st.integers(0, 999))
+def test_a_threat_is_yes_exactly_where_a_copy_survives_it(
+    tmp_path_factory: pytest.TempPathFactory, primary: dict[str, Any], others: list[dict[str, Any]], accept: bool, seed: int
+) -> None:
+    chance = random.Random(seed)
+    volumes = {"work": primary | {"role": "primary"}} | {f"v{n}": other | {"of": ["work"]} for n, other in enumerate(others)}
+    names = [f"d/f{n}" for n in range(12)]
+    files: dict[str, dict[str, dict[str, Any]]] = {"work": {name: {} for name in names}}
+    for volume in list(volumes)[1:]:
+        if chance.random() < 0.9:
+            files[volume] = {name: {"size_bytes": chance.choice([10, 10, 11])} for name in names if chance.random() < 0.6}
+    classes = {"default": {"accept_declared": accept, "retention": "30d", "min_verification_level": chance.choice([1, 2])}}
+    connection, made = estate(tmp_path_factory.mktemp("estate"), volumes, {v: f for v, f in files.items() if f}, classes=classes)
+    for threat in THREATS:
+        derived = dict(connection.execute(f"SELECT path, {threat} FROM assets").fetchall())
+        simulated = {path: copies for path, (_, copies, _) in results(connection, made, simulate.parse([], threat)).items()}
+        assert derived.keys() == simulated.keys()
+        assert {path for path, value in derived.items() if value == "yes"} == {path for path, value in simulated.items() if value == "yes"}, threat
+    connection.close()
+
+
+@pytest.fixture
+def paris(tmp_path: Path) -> tuple[Any, config.Config]:
+    """A primary at Paris, its replica at Lyon by the same admin, an offline disk at Paris, an archive that nobody scanned."""
+    return estate(
+        tmp_path,
+        {
+            "work": {"role": "primary", "system": "nas", "site": "paris", "admin": "it", "device": "d1", "access": "online"},
+            "mirror": {"role": "replica", "system": "nas-2", "site": "lyon", "admin": "other", "device": "d2", "access": "online", "immutability": "none"},
+            "disk": {"role": "backup", "system": "usb", "site": "paris", "admin": "it", "device": "d3", "access": "offline"},
+            "attic": {"role": "archive", "system": "tape", "site": "rome", "admin": "it", "of": ["disk"]},
+        },
+        {
+            "work": {name: {"size_bytes": size} for name, size in (("both", 1), ("mirrored", 10), ("shelved", 100), ("alone", 1000), ("stale", 10000))},
+            "mirror": {"both": {"size_bytes": 1}, "mirrored": {"size_bytes": 10}, "stale": {"size_bytes": 9999}},
+            "disk": {"both": {"size_bytes": 1}, "shelved": {"size_bytes": 100}},
+        },
+    )
+
+
+def test_the_loss_of_a_site_spares_what_lies_elsewhere(paris: tuple[Any, config.Config]) -> None:
+    found = simulate.simulate(*paris, simulate.parse(["site=paris"]))
+    assert [(s.outcome, s.assets, s.bytes) for s in found.totals] == [("lost", 3, 11100), ("unknown", 0, 0), ("survives", 2, 11)]
+    assert [(s.name, s.outcome, s.assets) for s in found.survivors] == [("mirror", "survives", 2)]
+    assert [(hit.path, hit.older) for hit in found.worst] == [("stale", True), ("alone", False), ("shelved", False)]
+    assert found.as_of == NOON
+
+
+def test_an_admin_reaches_the_replica_of_another_but_not_the_disk_on_the_shelf(paris: tuple[Any, config.Config]) -> None:
+    outcomes = {path: outcome for path, (_, _, outcome) in results(*paris, simulate.parse(["admin=it"])).items()}
+    assert outcomes == {"both": "survives", "shelved": "survives", "mirrored": "lost", "alone": "lost", "stale": "lost"}
+    mounted = {path: outcome for path, (_, _, outcome) in results(*paris, simulate.parse(["admin=it"], mounted=["disk"])).items()}
+    assert mounted["both"] == mounted["shelved"] == "unknown", "nobody declared whether the disk can be written"
+
+
+def test_ransomware_takes_everything_within_reach(paris: tuple[Any, config.Config]) -> None:
+    outcomes = {path: outcome for path, (_, _, outcome) in results(*paris, simulate.parse([], "ransomware")).items()}
+    assert outcomes == {"both": "survives", "shelved": "survives", "mirrored": "lost", "alone": "lost", "stale": "lost"}
+
+
+def test_the_loss_of_a_volume_leaves_the_originals_or_the_copies(paris: tuple[Any, config.Config]) -> None:
+    assert all(outcome == "survives" for _, _, outcome in results(*paris, simulate.parse(["volume=disk"])).values())
+    both = results(*paris, simulate.parse(["volume=work", "volume=mirror"]))
+    assert {path for path, (_, _, outcome) in both.items() if outcome == "survives"} == {"both", "shelved"}
+
+
+def test_a_volume_that_was_never_scanned_leaves_the_loss_unknown(tmp_path: Path) -> None:
+    connection, made = estate(
+        tmp_path,
+        {
+            "work": {"site": "paris", "system": "a"},
+            "vault": {"role": "backup", "site": "lyon", "system": "b"},
+            "near": {"role": "backup", "site": "paris", "system": "c"},
+        },
+        {"work": {"a": {}}, "near": {"a": {}}},
+    )
+    assert results(connection, made, simulate.parse(["site=paris"])) == {"a": ("no", "unknown", "unknown")}
+    assert results(connection, made, simulate.parse(["site=paris", "site=lyon"])) == {"a": ("no", "no", "lost")}
+
+
+def test_a_volume_without_a_site_may_or_may_not_be_lost(tmp_path: Path) -> None:
+    connection, made = estate(
+        tmp_path, {"work": {"site": "paris"}, "somewhere": {"role": "backup", "device": "d9"}}, {"work": {"a": {}}, "somewhere": {"a": {}}}
+    )
+    assert results(connection, made, simulate.parse(["site=paris"])) == {"a": ("no", "unknown", "unknown")}
+
+
+def test_the_result_reads_as_text_and_as_data(paris: tuple[Any, config.Config]) -> None:
+    found = simulate.simulate(*paris, simulate.parse(["site=paris"]))
+    assert "Loss of site paris, as of 2026-03-01 12:00 UTC" in found.text()
+    assert "(an older copy survives)" in found.text()
+    assert found.data()["totals"][0] == {"name": "all", "outcome": "lost", "assets": 3, "bytes": 11100}
+
+
+def test_what_cannot_be_lost_is_refused(paris: tuple[Any, config.Config]) -> None:
+    with pytest.raises(NotFoundError, match="there is no site 'pari'; known are lyon, paris, rome"):
+        simulate.simulate(*paris, simulate.parse(["site=pari"]))
+    for lose, threat in ((["paris"], None), (["rack=1"], None), (["site="], None), ([], None), ([], "fire")):
+        with pytest.raises(ConfigError):
+            simulate.parse(lose, threat)
+
+
+def test_a_simulation_leaves_nothing_behind(paris: tuple[Any, config.Config]) -> None:
+    simulate.simulate(*paris, simulate.parse(["site=paris"]))
+    tables = paris[0].execute("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'loss%'").fetchall()
+    assert tables == []
