@@ -44,7 +44,7 @@ def report(chosen: Settings, found: "reports.Report", given: Mapping[str, object
     """Print the answer of a report."""
     from reports import render, state
 
-    with connected(chosen, against) as connection:
+    with connected(chosen, against) as connection, _foreseen(f"report {found.name}"):
         relation = found.run(connection, given, where=where, limit=limit or None)
         output.answer(chosen, render.answer(found, relation, state.read(connection.cursor())), limit)
 
@@ -53,25 +53,36 @@ def query(chosen: Settings, text: str, limit: int | None) -> None:
     """Print the answer of a user's SELECT. Raises ConfigError for anything else."""
     from reports import render, state
 
-    with connected(chosen) as connection:
+    with connected(chosen) as connection, _foreseen("query"):
         output.answer(chosen, render.table_answer("sql", "Query", relation(connection, text, limit), state.read(connection.cursor())), limit)
 
 
 def relation(connection: "DuckDBPyConnection", text: str, limit: int | None = None) -> "DuckDBPyRelation":
-    """The relation of a user's SELECT over the views. Raises ConfigError for anything else, or where it fails."""
-    import duckdb
-
+    """The relation of a user's SELECT over the views. Raises ConfigError for anything else."""
     from catalog import predicate
-    from catalog.errors import ConfigError
 
     views = [name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables ORDER BY 1").fetchall()]
     checked = predicate.select(text, views)
-    try:
+    with _foreseen("query"):
         found = connection.sql(checked)
-        assert found is not None  # noqa: S101  # a SELECT gives a relation
-        return found.limit(limit) if limit else found
+    assert found is not None  # noqa: S101  # a SELECT gives a relation
+    return found.limit(limit) if limit else found
+
+
+@contextmanager
+def _foreseen(what: str) -> Iterator[None]:
+    """The engine's errors as ours: what a question does wrong is the user's, a lost file or too little memory the catalog's."""
+    import duckdb
+
+    from catalog.errors import CatalogError, ConfigError
+
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        hint = "'lastcopy doctor' says whether a file is lost; [catalog] memory_limit says how much may be used"
+        raise CatalogError(f"{what}: {str(error).splitlines()[0]}; {hint}") from error
     except duckdb.Error as error:
-        raise ConfigError(f"query: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
 def explain(connection: "DuckDBPyConnection", path: str, volume: str | None = None) -> "list[Explanation]":

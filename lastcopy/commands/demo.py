@@ -21,12 +21,13 @@ def demo(
     """
     import reports
     from lastcopy import asking, scanning
-    from sample_data import demo
+    from sample_data import demo, permissions
 
     chosen = settings.of(context)
     path = demo.build(folder)
     its = dataclasses.replace(chosen, config=str(path), catalog=None, snapshot=None)
-    code = scanning.scan(its, scanning.Wish())
+    with permissions.obeyed(path.parent):
+        code = scanning.scan(its, scanning.Wish())
     if code not in (exits.Exit.DONE, exits.Exit.PARTLY):
         raise typer.Exit(code)
     if chosen.chosen_format == "json":

@@ -1,0 +1,132 @@
+"""What holds for every command, and the small ones."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lastcopy import cli
+from tests.lastcopy.conftest import Estate
+from tests.lastcopy.program import ask, run
+
+COMMON = ("--config", "--catalog", "--snapshot", "--format", "--output", "--quiet", "--verbose", "--no-input")
+
+
+def paths(group: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:  # noqa: ANN401  typer ships no public name for a command's class
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        found.append((*prefix, name))
+        if hasattr(command, "commands"):
+            found += paths(command, (*prefix, name))
+    return found
+
+
+COMMANDS = paths(typer.main.get_command(cli.app))
+
+
+def test_the_promised_commands_are_there() -> None:
+    promised = "init demo doctor volume scan report find explain simulate check sql catalog version"
+    assert {path[0] for path in COMMANDS} == set(promised.split())
+    assert {("volume", "list"), ("volume", "check"), ("catalog", "info")} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_the_common_flags(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*path, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(flag in text for flag in COMMON)
+    assert text.splitlines()[2].strip()
+
+
+def test_the_help_prints_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f" {code}  " in text for code in (0, 1, 2, 3, 4, 5, 6, 7, 8, 130))
+
+
+def test_no_option_is_read_from_the_environment() -> None:
+    def all_parameters(group: Any) -> list[Any]:  # noqa: ANN401  as above
+        return [*group.params, *(p for command in getattr(group, "commands", {}).values() for p in all_parameters(command))]
+
+    root = typer.main.get_command(cli.app)
+    assert root.context_settings.get("auto_envvar_prefix") is None
+    assert [p.name for p in all_parameters(root) if p.envvar] == []
+
+
+def test_without_a_command_help_goes_to_stderr_with_exit_2(tmp_path: Path) -> None:
+    ended = ask(folder=tmp_path, code=2)
+    assert ended.out == b""
+    assert "Usage: lastcopy" in ended.err
+
+
+def test_a_wrong_command_is_a_json_error_where_json_is_asked_for(tmp_path: Path) -> None:
+    assert ask("skan", "--format", "json", folder=tmp_path, code=2).error["code"] == "USAGE"
+
+
+def test_a_missing_configuration_ends_with_2_and_says_how_to_write_one(tmp_path: Path) -> None:
+    assert "lastcopy init" in run("scan", folder=tmp_path, code=2).err
+
+
+def test_the_configuration_is_found_by_flag_environment_folder_and_home(estate: Estate, tmp_path: Path) -> None:
+    config = str(estate.folder / "lastcopy.toml")
+    (tmp_path / "lastcopy").mkdir()
+    (tmp_path / "lastcopy" / "lastcopy.toml").write_text('[volumes.home]\nurl = "x"\n')
+    listed = {
+        "flag": ask("volume", "list", "--config", config, "--format", "json", folder=tmp_path),
+        "environment": run("volume", "list", "--format", "json", folder=tmp_path, LASTCOPY_CONFIG=config),
+        "folder": ask("volume", "list", "--format", "json", folder=estate.folder),
+        "home": run("volume", "list", "--format", "json", folder=tmp_path, XDG_CONFIG_HOME=str(tmp_path)),
+    }
+    assert {how: ended.data[0]["volume"] for how, ended in listed.items()} == {"flag": "data", "environment": "data", "folder": "data", "home": "home"}
+
+
+def test_an_error_of_the_configuration_names_file_table_and_key(tmp_path: Path) -> None:
+    (tmp_path / "lastcopy.toml").write_text('[volumes.a]\nurl = "x"\nrole = "bakcup"\n')
+    ended = run("scan", folder=tmp_path, code=2)
+    assert "lastcopy.toml: volumes.a.role" in ended.err
+    assert "backup" in ended.err
+
+
+def test_volumes_are_listed_with_their_last_scan(estate: Estate) -> None:
+    rows = ask("volume", "list", "--format", "json", folder=estate.folder).data
+    assert [(row["volume"], row["role"], row["state"]) for row in rows] == [
+        ("data", "primary", "complete"),
+        ("mirror", "replica", "complete"),
+        ("vault", "archive", "never_scanned"),
+    ]
+
+
+def test_volumes_are_checked_without_changing_anything(estate: Estate, tmp_path: Path) -> None:
+    ask("volume", "check", "data", "vault", folder=estate.folder)
+    ask("volume", "check", "nope", folder=estate.folder, code=6)
+    (tmp_path / "lastcopy.toml").write_text('[volumes.a]\nurl = "gone"\n')
+    ask("volume", "check", folder=tmp_path, code=8)
+    assert not (tmp_path / "catalog").exists()
+
+
+def test_the_catalogs_tables_are_listed(estate: Estate, tmp_path: Path) -> None:
+    rows = {row["table"]: row for row in ask("catalog", "info", "--format", "json", folder=estate.folder).data}
+    assert rows["scans"]["rows"] >= 2
+    assert rows["entries"]["bytes"] > 0
+    ask("catalog", "info", "--catalog", "gone", folder=tmp_path, code=6)
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl", "md", "parquet"])
+def test_lists_come_in_every_format(form: str, estate: Estate) -> None:
+    assert ask("volume", "list", "--format", form, folder=estate.folder).out
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    assert ask("version", folder=tmp_path).out.startswith(b"lastcopy 0.")
+    assert ask("version", "--format", "json", folder=tmp_path).envelope["data"]["version"]
+
+
+def test_a_closed_pipe_is_no_traceback(estate: Estate) -> None:
+    import subprocess
+    import sys
+
+    program = f"{sys.executable} -m lastcopy sql 'SELECT a.path FROM files a, files b, files c' --format csv --quiet | head -1"
+    done = subprocess.run(["bash", "-c", program], cwd=estate.folder, capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,154 @@
+"""`lastcopy scan`: what it publishes, and what each way of failing ends with."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from catalog import lock, snapshot
+from tests.lastcopy import program
+from tests.lastcopy.conftest import HOSTILE, Estate, grow
+from tests.lastcopy.program import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    grow(tmp_path)
+    return tmp_path
+
+
+def states(ended: program.Ended) -> dict[str, str]:
+    return {volume["volume"]: volume["state"] for volume in ended.data["volumes"]}
+
+
+def test_a_scan_gives_the_snapshot_its_state_and_counts(estate: Estate) -> None:
+    data = estate.scanned.data
+    assert data["state"] == "complete"
+    assert data["id"] == snapshot.find(estate.folder / "catalog").snapshot_id == estate.scanned.envelope["snapshot"]
+    assert states(estate.scanned) == {"data": "complete", "mirror": "complete", "vault": "skipped"}
+    assert data["volumes"][0]["files"] == len(HOSTILE) + 1
+    assert data["assets"]["assets"] == len(HOSTILE) + 1
+    assert estate.scanned.envelope["complete"] is False  # a volume was never scanned
+
+
+def test_what_it_says_goes_to_stderr_and_without_json_nothing_to_stdout(folder: Path) -> None:
+    ended = run("scan", folder=folder)
+    assert ended.out == b""
+    assert "data: complete, 17 entries" in ended.err
+    assert "vault: offline and not there, skipped" in ended.err
+    assert "protected 0.0 % of 16 assets; unknown 100.0 %" in ended.err
+    assert run("scan", "--quiet", folder=folder).err == ""
+
+
+def test_the_second_scan_says_what_became_unprotected(folder: Path) -> None:
+    (folder / "lastcopy.toml").write_text((folder / "lastcopy.toml").read_text().replace("[volumes.vault]", "[volumes.vault]\nof = []"))
+    run("scan", folder=folder)
+    shutil.rmtree(folder / "mirror" / "deep")
+    (folder / "data" / "fresh").write_text("nobody copied this")
+    ended = run("scan", "--format", "json", folder=folder)
+    assert ended.data["newly_unprotected"] == 1
+    assert "newly unprotected: 1" in ended.err
+    listed = run("report", "changes", "--where", "newly_unprotected", "--format", "json", folder=folder)
+    assert [row["path"] for row in listed.data] == ["fresh"]
+
+
+def test_an_unreadable_directory_makes_the_scan_incomplete_and_ends_with_4(folder: Path) -> None:
+    (folder / "data" / "deep").chmod(0)
+    ended = run("scan", "--format", "json", folder=folder, code=4, obedient=True)
+    assert states(ended)["data"] == "incomplete"
+    assert ended.data["state"] == "incomplete"
+    assert [row["path"] for row in run("report", "problems", "--format", "json", folder=folder).data] == ["deep"]
+
+
+def test_an_unreadable_file_ends_with_4_too(folder: Path) -> None:
+    (folder / "data" / "deep" / "same").chmod(0)
+    ended = run("scan", "--format", "json", folder=folder, code=4, obedient=True)
+    assert ended.data["digest_problems"] == 1
+
+
+def test_a_refused_volume_ends_with_5_and_the_others_are_scanned(folder: Path) -> None:
+    shutil.rmtree(folder / "data")
+    (folder / "data").mkdir()
+    ended = run("scan", "--format", "json", folder=folder, code=5)
+    assert states(ended) == {"data": "failed", "mirror": "complete", "vault": "skipped"}
+    assert "--accept-losses" in ended.err
+    accepted = run("scan", "--accept-losses", "--format", "json", folder=folder)
+    assert states(accepted)["data"] == "complete"
+
+
+def test_no_environment_variable_accepts_losses(folder: Path) -> None:
+    shutil.rmtree(folder / "data")
+    (folder / "data").mkdir()
+    run("scan", folder=folder, code=5, LASTCOPY_ACCEPT_LOSSES="1", LASTCOPY_SCAN_ACCEPT_LOSSES="1", ACCEPT_LOSSES="1", LASTCOPY_YES="1")
+
+
+def test_an_offline_volume_that_is_named_and_not_there_ends_with_8(folder: Path) -> None:
+    assert "error: " in run("scan", "vault", folder=folder, code=8).err
+
+
+def test_an_unreachable_volume_ends_with_8_and_the_others_are_scanned(folder: Path) -> None:
+    shutil.rmtree(folder / "mirror")
+    assert states(run("scan", "--format", "json", folder=folder, code=8)) == {"data": "complete", "mirror": "failed", "vault": "skipped"}
+
+
+def test_of_several_failures_the_greatest_harm_decides(folder: Path) -> None:
+    shutil.rmtree(folder / "mirror")
+    shutil.rmtree(folder / "data")
+    (folder / "data").mkdir()
+    ended = run("scan", "--format", "json", folder=folder, code=5)
+    assert ended.data == {"id": None, "state": "failed", "volumes": ended.data["volumes"]}
+    assert ended.envelope["snapshot"] is None
+
+
+def test_a_volume_that_another_run_scans_ends_with_7_and_the_others_are_scanned(folder: Path) -> None:
+    with lock.hold(folder / "catalog", "volume-data"):
+        assert states(run("scan", "--format", "json", folder=folder, code=7)) == {"data": "failed", "mirror": "complete", "vault": "skipped"}
+
+
+def test_a_volume_that_is_not_declared_ends_with_6_and_nothing_is_scanned(folder: Path) -> None:
+    assert "volumes are data, mirror, vault" in run("scan", "data", "nope", folder=folder, code=6).err
+    assert not (folder / "catalog").exists()
+
+
+def test_a_configuration_without_volumes_ends_with_2(tmp_path: Path) -> None:
+    run("init", folder=tmp_path)
+    assert "[volumes.NAME]" in run("scan", folder=tmp_path, code=2).err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_scan_ends_with_130_says_how_to_go_on_and_leaves_no_snapshot(folder: Path, sent: signal.Signals) -> None:
+    with (folder / "data" / "large").open("wb") as file:
+        file.truncate(200_000_000_000)  # sparse: takes minutes to read, and no room
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lastcopy", "scan", "data", "--digest", "all"], cwd=folder, env=program.environment(folder), stderr=subprocess.PIPE, text=True
+    )
+    assert child.stderr is not None
+    assert "data: complete" in child.stderr.readline()
+    child.send_signal(sent)
+    said = child.stderr.read()
+    assert child.wait(60) == 130
+    assert "lastcopy scan --resume" in said
+    assert "Traceback" not in said
+    assert snapshot.snapshots(folder / "catalog") == []
+    (folder / "data" / "large").unlink()
+    run("scan", "--resume", folder=folder)
+
+
+def test_workers_digest_and_named_volumes_are_taken(folder: Path) -> None:
+    ended = run("scan", "mirror", "data", "data", "--workers", "1", "--digest", "off", "--format", "json", folder=folder)
+    assert [volume["volume"] for volume in ended.data["volumes"]] == ["mirror", "data"]
+    assert ended.data["digested_files"] == 0
+
+
+def test_hostile_names_of_volumes_and_paths_reach_no_terminal(folder: Path) -> None:
+    ended = run("scan", b"red\x1b[31m\xff", folder=folder, code=6)
+    assert "\x1b" not in ended.err
+    text = (folder / "lastcopy.toml").read_text().replace('url = "mirror"', 'url = "gone\\u001b[31m"')
+    (folder / "lastcopy.toml").write_text(text)
+    ended = run("scan", folder=folder, code=8)
+    assert "\x1b" not in ended.err
+    assert os.linesep + "error: " in os.linesep + ended.err
