@@ -11,7 +11,11 @@ SELECT
     e.link_count,
     e.modified_at,
     o.accessed_at,
-    CASE WHEN f.clock = 'accessed' THEN greatest(o.accessed_at, e.trusted_modified_at) ELSE e.trusted_modified_at END AS last_active_at,
+    CASE -- a change at an unknown time: never dormant
+        WHEN e.trusted_modified_at IS NULL THEN NULL
+        WHEN f.clock = 'accessed' THEN greatest(o.accessed_at, e.trusted_modified_at)
+        ELSE e.trusted_modified_at
+    END AS last_active_at,
     e.media_type,
     e.owner AS file_owner,
     e.label_owner,
