@@ -1,9 +1,9 @@
--- What was read before: files of each fingerprint, or paths where the storage has no file numbers.
+-- What was read before: files of each fingerprint, or paths where the storage does not number its files.
 SELECT
     volume,
     fs_id,
     inode,
-    CASE WHEN inode IS NULL THEN dir || name END AS path,
+    CASE WHEN inode IS NULL OR fs_id IS NULL THEN dir || name END AS path,
     created_at,
     size_bytes,
     modified_at,

@@ -25,7 +25,7 @@ SELECT
     *,  -- every column of asked -- noqa: AM04
     TRUE AS is_first
 FROM found
-WHERE inode IS NULL OR link_count = 1
+WHERE inode IS NULL OR fs_id IS NULL OR link_count = 1
 UNION ALL
 SELECT
     *,
@@ -34,4 +34,4 @@ SELECT
         ORDER BY has_failed, dir, name
     ) = 1 AS is_first
 FROM found
-WHERE inode IS NOT NULL AND link_count IS DISTINCT FROM 1
+WHERE inode IS NOT NULL AND fs_id IS NOT NULL AND link_count IS DISTINCT FROM 1
