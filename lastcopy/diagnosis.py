@@ -78,7 +78,7 @@ def declarations(config: Config) -> list[Remark]:
         found.append(
             Remark("configuration", "volumes", "warning", "no volume is primary: there is nothing to protect", 'set role = "primary" on a production volume')
         )
-    return [*found, *_predicates(config)]
+    return [*found, *predicates(config)]
 
 
 def escaped(path: Path | str) -> str:
@@ -194,7 +194,8 @@ def _missing(name: str, volume: Volume) -> list[Remark]:
     return [Remark(name, key, "unknown", f"{key} is not declared: {text} is unknown", f"add {example} to [volumes.{name}]") for key, text, example in missing]
 
 
-def _predicates(config: Config) -> list[Remark]:
+def predicates(config: Config) -> list[Remark]:
+    """An error for each predicate of the configuration that is none."""
     from catalog import predicate
     from catalog.schema import ENTRIES
 

@@ -57,6 +57,9 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     """Scan, say on stderr what was found, print the object that JSON asks for; gives the exit code. Reads storage, writes the catalog."""
     config = chosen.configuration()
     outcome = Outcome(*chosen_volumes(config, wish.volumes))
+    wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning
+    if wrong:
+        raise ConfigError("\n".join(remark.text for remark in wrong))
     root = settings.root_of(config)
     with _terminated_like_interrupted():
         try:

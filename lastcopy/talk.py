@@ -25,7 +25,7 @@ def complain(error: BaseException, *, as_json: bool, verbose: bool) -> exits.Exi
     """Print an error on stderr, one line `error: …` or a JSON object; gives the exit code."""
     code = exits.code_of(error)
     foreseen = code is not exits.Exit.FAILED or type(error).__module__ == "catalog.errors"
-    text = str(error) if foreseen else f"{type(error).__name__}: {error}"
+    text = str(error) if foreseen else f"{type(error).__name__}: {' '.join(str(error).split())}"
     if verbose:
         say("".join(traceback.format_exception(error)).rstrip())
     hint = "" if foreseen or verbose else "; --verbose shows where"

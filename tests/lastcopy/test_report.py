@@ -182,3 +182,13 @@ def test_a_damaged_catalog_ends_with_1_and_an_error_nobody_foresaw_hints_to_verb
     assert "lastcopy doctor" in ended.err
     assert "Traceback" not in ended.err
     assert "Traceback" in ask("report", "coverage", "--verbose", folder=tmp_path, code=1).err
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_with_a_hint(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str) -> None:
+        raise ZeroDivisionError("several\nlines \x1b[31m")
+
+    monkeypatch.setattr(reports, "load", fail)
+    ended = ask("report", folder=estate.folder, code=1)
+    assert ended.err == "error: ZeroDivisionError: several lines \\x1b[31m; --verbose shows where\n"
+    assert ask("report", "--format", "json", folder=estate.folder, code=1).error["code"] == "FAILED"

@@ -119,6 +119,13 @@ def test_a_configuration_without_volumes_ends_with_2(tmp_path: Path) -> None:
     assert "[volumes.NAME]" in run("scan", folder=tmp_path, code=2).err
 
 
+def test_a_wrong_predicate_is_told_before_anything_is_scanned(folder: Path) -> None:
+    with (folder / "lastcopy.toml").open("a") as file:
+        file.write('[classes.core]\nselect = "path LIKE"\n')
+    assert "classes.core.select" in run("scan", folder=folder, code=2).err
+    assert not (folder / "catalog").exists()
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_scan_ends_with_130_says_how_to_go_on_and_leaves_no_snapshot(folder: Path, sent: signal.Signals) -> None:
     with (folder / "data" / "large").open("wb") as file:
