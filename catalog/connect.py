@@ -2,6 +2,9 @@
 
 import datetime
 import json
+import os
+import secrets
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +87,10 @@ def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBP
         settings["memory_limit"] = memory_limit
     if threads is not None:
         settings["threads"] = threads
-    (root / ".tmp").mkdir(exist_ok=True)
     connection = duckdb.connect(config=settings)
     folder = str(root.absolute()).replace("'", "''")
-    connection.execute(f"SET temp_directory = '{folder}/.tmp'; SET allowed_directories = ['{folder}/']")
+    spill = f"{tempfile.gettempdir()}/lastcopy-{os.getpid()}-{secrets.token_hex(4)}".replace("'", "''")  # a reader may not write to the catalog
+    connection.execute(f"SET temp_directory = '{spill}'; SET allowed_directories = ['{folder}/']")
     return connection
 
 

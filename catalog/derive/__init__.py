@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,8 +178,10 @@ def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
 def _open(root: Path, config: Config) -> "DuckDBPyConnection":
     import duckdb
 
-    (root / ".tmp").mkdir(parents=True, exist_ok=True)
-    settings: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(root / ".tmp"), "preserve_insertion_order": "false"}
+    spill = root / ".tmp" / "derive"
+    shutil.rmtree(spill, ignore_errors=True)  # of a killed run: the lock is ours
+    spill.mkdir(parents=True)
+    settings: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill), "preserve_insertion_order": "false"}
     if config.catalog.memory_limit is not None:
         settings["memory_limit"] = f"{config.catalog.memory_limit}B"
     if config.catalog.threads is not None:
