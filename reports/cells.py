@@ -47,7 +47,8 @@ def _guarded(column: pa.Array) -> pa.Array:
 def _as_text(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_timestamp(kind):
-        return pc.replace_substring_regex(pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ"), r"\.000000Z$", "Z")
+        text = pc.replace_substring(column.cast(pa.timestamp("us")).cast(pa.string()), " ", "T", max_replacements=1)
+        return pc.replace_substring_regex(text, r"(\.000000)?$", "Z", max_replacements=1)
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind):
