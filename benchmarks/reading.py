@@ -58,9 +58,10 @@ def _report(asked: Asked, made: Estate, name: str, over: str) -> list[Row]:
     used = interleaved({"first rows": lambda: run(shown), "whole": lambda: run(written)}, asked.runs)
     count = pq.ParquetFile(whole).metadata.num_rows
     first, all_rows = used["first rows"].wall_seconds, used["whole"].wall_seconds
+    cpu = {title: f"CPU {usage.cpu_seconds:.2f} s" for title, usage in used.items()}
     if "path" not in pq.read_schema(whole).names:
-        return [limit(f"report {name} over {over}", SUMMARY_SECONDS, max(first, all_rows), "s", f"{count:,} rows", asked=asked)]
+        return [limit(f"report {name} over {over}", SUMMARY_SECONDS, max(first, all_rows), "s", f"{count:,} rows, {cpu['first rows']}", asked=asked)]
     return [
-        limit(f"report {name} over {over}: first {FIRST_ROWS:,} rows", FIRST_SECONDS, first, "s", f"of {count:,} rows", asked=asked),
-        limit(f"report {name} over {over}: whole to Parquet", WHOLE_SECONDS, all_rows, "s", f"{count:,} rows", asked=asked),
+        limit(f"report {name} over {over}: first {FIRST_ROWS:,} rows", FIRST_SECONDS, first, "s", f"of {count:,} rows, {cpu['first rows']}", asked=asked),
+        limit(f"report {name} over {over}: whole to Parquet", WHOLE_SECONDS, all_rows, "s", f"{count:,} rows, {cpu['whole']}", asked=asked),
     ]
