@@ -8,8 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from scanners import Scanner, Settings, Shard, _kernel
-from scanners.sink import ParquetSink, Target
+from scanners import Scanner, Segment, Settings, Shard, _kernel
+from scanners.sink import ParquetSink, Target, read_places
 
 
 def main() -> None:
@@ -25,7 +25,9 @@ def main() -> None:
     for line in sys.stdin:
         told = json.loads(line)
         try:
-            record = scanner.run_shard(Shard(told["number"], tuple(told["places"])), ParquetSink(target, told["number"], start["entries"], start["seconds"]))
+            places = read_places(target.journal, [Segment(*segment) for segment in told["segments"]])
+            sink = ParquetSink(target, told["number"], start["entries"], told["seconds"])
+            record = scanner.run_shard(Shard(told["number"], tuple(places)), sink)
             reply = dataclasses.asdict(record)
         except Exception as error:  # whatever it is, the driver must hear of it and say so
             reply = {"error": f"{type(error).__name__}: {error}"}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from catalog.snapshot import ScanRow
     from scanners.journal import Journal
 
+_FEW_PLACES = 100  # directories: fewer in a shard tell that the end is near
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -172,7 +174,7 @@ def _resumed(root: Path, settings: Settings, facts: Facts, resume: bool) -> "Jou
 def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Callable[[Progress], None] | None) -> None:  # noqa: ANN401 - a module
     """Run shards until none is left: the first one here, what it leaves here and in workers."""
     from scanners.pool import Pool
-    from scanners.sink import ParquetSink
+    from scanners.sink import ParquetSink, read_places
 
     journal, talk = run.journal, _Talk(run, progress)
     settings = run.settings
@@ -180,21 +182,24 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
 
     def run_here(shard: Shard, taken: list[scanners.Segment], entries: int, seconds: float) -> None:
         record = scanner.run_shard(shard, ParquetSink(journal.target, shard.number, entries, seconds))
-        journal.add(shard, taken, record)
+        journal.add(taken, record)
         talk.say(record)
 
     try:
         if not journal.records:
             run_here(scanner.root_shard(), [], budget.first_entries, budget.first_seconds)
-        with Pool(module.__name__, settings, journal.target, workers - 1, budget.entries, budget.seconds) as pool:
+        with Pool(module.__name__, settings, journal.target, workers - 1, budget.entries) as pool:
             while journal.waiting or pool.busy:
                 share = max(1, journal.places // (2 * workers))
+                longer = 1.0 if share < _FEW_PLACES else 4.0  # near the end, short shards keep all processes busy
                 while journal.waiting and (worker := pool.hungry):
-                    pool.give(worker, *journal.take(share))
+                    pool.give(worker, *journal.take(share), longer * budget.seconds)
                 if journal.waiting:
-                    run_here(*journal.take(share), budget.entries, budget.own_seconds)
+                    number, taken = journal.take(share)
+                    shard = Shard(number, tuple(read_places(journal.target.journal, taken)))
+                    run_here(shard, taken, budget.entries, longer * budget.own_seconds)
                 for result in pool.results(0 if journal.waiting else 0.5):
-                    journal.add(result.shard, result.taken, result.record)
+                    journal.add(result.taken, result.record)
                     talk.say(result.record)
     finally:
         scanner.close()

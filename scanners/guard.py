@@ -179,7 +179,7 @@ def connect(target: Target) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     folder: Path = target.journal / "spill"
-    return duckdb.connect(config={"memory_limit": "300MB", "threads": 2, "temp_directory": str(folder), "preserve_insertion_order": False})
+    return duckdb.connect(config={"memory_limit": "200MB", "threads": 2, "temp_directory": str(folder), "preserve_insertion_order": False})
 
 
 def readable(root: Path, name: str, files: Sequence[table.NewFile]) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from catalog import table
-from scanners import Segment, Settings, Shard, ShardRecord
-from scanners.sink import Target, read_places
+from scanners import Segment, Settings, ShardRecord
+from scanners.sink import Target
 
 _FILE = "journal.jsonl"
+_MOST_PLACES, _MOST_SEGMENTS = 10_000, 300  # of a shard: what is said to a worker must fit into a pipe
 
 
 class Journal:
@@ -33,24 +34,23 @@ class Journal:
         self.header = header
         self._append(header, durable=False)
 
-    def add(self, shard: Shard, taken: Sequence[Segment], record: ShardRecord) -> None:
+    def add(self, taken: Sequence[Segment], record: ShardRecord) -> None:
         """Take the record of a shard. It is on disk afterwards, unless it ends the scan: then the commit follows at once."""
         self._append(
             {"taken": [dataclasses.astuple(segment) for segment in taken], "record": dataclasses.asdict(record)}, durable=bool(record.left or self.records)
         )
         self._learn(record)
-        self.next_number = max(self.next_number, shard.number + 1)
+        self.next_number = max(self.next_number, record.number + 1)
 
-    def take(self, share: int) -> tuple[Shard, list[Segment]]:
-        """The next shard: waiting segments, the newest first, until there are `share` directories."""
+    def take(self, share: int) -> tuple[int, list[Segment]]:
+        """The number and the segments of the next shard: the newest first, until there are `share` directories."""
         taken: list[Segment] = []
         count = 0
-        while self.waiting and count < share:
+        while self.waiting and count < min(share, _MOST_PLACES) and len(taken) < _MOST_SEGMENTS:
             taken.append(self.waiting.pop())
             count += taken[-1].count
-        shard = Shard(self.next_number, tuple(read_places(self.target.journal, taken)))
         self.next_number += 1
-        return shard, taken
+        return self.next_number - 1, taken
 
     @property
     def places(self) -> int:
@@ -135,6 +135,8 @@ def drop_strays(journal: Journal) -> None:
     """Remove files of shards that were running when an interrupted scan ended: no record names them."""
     target = journal.target
     for name in ("entries", "problems"):
+        if table.files(target.root, name, scan_id=[target.scan_id]):
+            continue  # committed already, only not published: the log names them
         known = {Path(file.path).name for file in journal.files(name)}
         for file in (target.root / name).glob(f"scan_id={target.scan_id}/volume={target.volume}/*"):
             if file.name not in known:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from catalog.errors import CatalogError
-from scanners import Segment, Settings, Shard, ShardRecord
+from scanners import Segment, Settings, ShardRecord
 from scanners.sink import Target
 
 _QUEUE = 2  # shards that a worker has at a time: the next one waits for it, not it for us
@@ -18,9 +18,8 @@ _QUEUE = 2  # shards that a worker has at a time: the next one waits for it, not
 
 @dataclasses.dataclass
 class Result:
-    """A shard that is done, and the segments that it was made of."""
+    """A shard that is done: the segments that it was made of, and its record."""
 
-    shard: Shard
     taken: Sequence[Segment]
     record: ShardRecord
 
@@ -28,12 +27,12 @@ class Result:
 class _Worker:
     """One process: shards go in and records come out as lines of JSON."""
 
-    def __init__(self, module: str, settings: Settings, target: Target, entries: int, seconds: float) -> None:
+    def __init__(self, module: str, settings: Settings, target: Target, entries: int) -> None:
         """Starts it."""
         # -P: the folder we stand in may be the very tree that is scanned, and must not be a place for modules.
         command = [sys.executable, "-P", "-m", "scanners._worker"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 - our own interpreter and module
-        self.given: deque[tuple[Shard, Sequence[Segment]]] = deque()
+        self.given: deque[Sequence[Segment]] = deque()
         self._torn = b""
         self.tell(
             {
@@ -43,7 +42,6 @@ class _Worker:
                 "scan_id": target.scan_id,
                 "parent": os.getpid(),
                 "entries": entries,
-                "seconds": seconds,
             }
         )
 
@@ -70,8 +68,7 @@ class _Worker:
             reply = json.loads(line)
             if "error" in reply:
                 raise CatalogError(f"a scan worker failed: {reply['error']}")
-            shard, taken = self.given.popleft()
-            yield Result(shard, taken, ShardRecord(**{**reply, "left": tuple(Segment(**segment) for segment in reply["left"])}))
+            yield Result(self.given.popleft(), ShardRecord(**{**reply, "left": tuple(Segment(**segment) for segment in reply["left"])}))
 
     def _died(self) -> CatalogError:
         return CatalogError(f"a scan worker ended by itself (exit {self.process.wait()}); its memory or its disk may have run out")
@@ -80,9 +77,9 @@ class _Worker:
 class Pool:
     """Some workers. `close` kills them, whatever they do: what they wrote without a record does not exist."""
 
-    def __init__(self, module: str, settings: Settings, target: Target, size: int, entries: int, seconds: float) -> None:
-        """Starts nothing yet. `module` has the scanner; `entries` and `seconds` are the budget of a shard."""
-        self._start = module, settings, target, entries, seconds
+    def __init__(self, module: str, settings: Settings, target: Target, size: int, entries: int) -> None:
+        """Starts nothing yet. `module` has the scanner; `entries` is the budget of a shard."""
+        self._start = module, settings, target, entries
         self._size = size
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -112,10 +109,10 @@ class Pool:
         least = min(self._workers, key=lambda worker: len(worker.given), default=None)
         return least if least and len(least.given) < _QUEUE else None
 
-    def give(self, worker: _Worker, shard: Shard, taken: Sequence[Segment]) -> None:
-        """Have a worker run a shard."""
-        worker.given.append((shard, taken))
-        worker.tell({"number": shard.number, "places": shard.places})
+    def give(self, worker: _Worker, number: int, taken: Sequence[Segment], seconds: float) -> None:
+        """Have a worker run the shard of some segments, for about that long."""
+        worker.given.append(taken)
+        worker.tell({"number": number, "segments": [dataclasses.astuple(segment) for segment in taken], "seconds": seconds})
 
     def results(self, timeout_seconds: float) -> list[Result]:
         """What has come back by then. Raises CatalogError if a worker failed or died."""

@@ -195,13 +195,11 @@ def test_an_error_in_a_worker_is_told_by_the_driver(root: Path, tree: Tree, monk
     declared = tree.make(many())
     give = pool.Pool.give
 
-    def give_and_break(self: pool.Pool, worker: Any, shard: scanners.Shard, taken: Any) -> None:  # noqa: ANN401 - those of give
-        shutil.rmtree(root / ".scans", ignore_errors=True)
-        (root / ".scans").write_bytes(b"in the way of the journal")
-        give(self, worker, scanners.Shard(shard.number, ("", *shard.places)), taken)
+    def give_and_break(self: pool.Pool, worker: Any, number: int, taken: Any, seconds: float) -> None:  # noqa: ANN401 - those of give
+        give(self, worker, number, [scanners.Segment("nowhere", 0, 1)], seconds)
 
     monkeypatch.setattr(pool.Pool, "give", give_and_break)
-    with pytest.raises((CatalogError, OSError)):
+    with pytest.raises(CatalogError, match=r"worker failed: FileNotFoundError.*nowhere"):
         scan(root, declared)
 
 
@@ -248,7 +246,8 @@ def test_a_scan_that_cannot_be_gone_on_with_is_begun_anew(root: Path, tree: Tree
     assert not list((root / ".scans").iterdir())
 
 
-def test_files_that_a_log_names_are_not_removed_with_an_old_journal(root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("resume", [False, True])
+def test_files_that_a_log_names_are_not_removed_with_an_old_journal(root: Path, tree: Tree, resume: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = tree.make(many())
 
     def killed(*_: object) -> None:
@@ -260,9 +259,10 @@ def test_files_that_a_log_names_are_not_removed_with_an_old_journal(root: Path, 
             scan(root, declared)
     assert snapshot.newest_scans(root) == {}
     named = table.files(root, "entries")
-    result = scan(root, declared)
+    result = scan(root, declared, resume=resume)
     assert all(Path(file).exists() for file in named)
     assert result.entries == len(paths(root, result))
+    assert (table.files(root, "entries") == named) == resume
 
 
 def test_another_volumes_journal_is_left_alone(root: Path, tree: Tree) -> None:
