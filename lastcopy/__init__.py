@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lastcopy.api import Catalog
 
 
@@ -13,7 +15,7 @@ def version() -> str:
     return metadata.version("lastcopy")
 
 
-def open(path: str = "lastcopy.toml", snapshot: str | None = None) -> "Catalog":
+def open(path: "str | Path" = "lastcopy.toml", snapshot: str | None = None) -> "Catalog":
     """A catalog to ask, from its folder or from a configuration file. Raises ConfigError, NotFoundError."""
     from lastcopy import api
 

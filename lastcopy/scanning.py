@@ -2,6 +2,7 @@
 
 import datetime
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import lastcopy
 from catalog.config import Config
-from catalog.errors import ConfigError, LastcopyError, NotFoundError
+from catalog.errors import ConfigError, LastcopyError, LockedError, NotFoundError
 from lastcopy import diagnosis, exits, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
+
+_DERIVE_TRIES = 600
+_DERIVE_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
 
 
 def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings) -> None:
-    from catalog import derive, snapshot
+    from catalog import snapshot
     from scanners import crawl
     from scanners.digest import digest
 
@@ -104,7 +108,23 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
             names = list(outcome.scans)
             outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=_naive, workers=wish.workers, progress=bars.digest())
             bars.derive()
-            outcome.snapshot = derive.derive(root, config, _naive(), lastcopy.version())
+            outcome.snapshot = _derived(root, config, chosen)
+
+
+def _derived(root: Path, config: Config, chosen: Settings) -> "Snapshot":
+    """Derive; while another run does, wait for it: it may have begun before our scans were published. Raises LockedError after ten minutes."""
+    from catalog import derive
+
+    for tries_left in reversed(range(_DERIVE_TRIES)):
+        try:
+            return derive.derive(root, config, _naive(), lastcopy.version())
+        except LockedError as error:
+            if not tries_left:
+                raise
+            if tries_left == _DERIVE_TRIES - 1:
+                _say(chosen, f"waiting: {error}")
+            time.sleep(_DERIVE_WAIT_SECONDS)
+    raise AssertionError("unreachable: the last try raises")
 
 
 def chosen_volumes(config: Config, wanted: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ from tests.lastcopy.conftest import HOSTILE, Estate
 def test_a_catalog_is_opened_by_its_folder_or_its_configuration(estate: Estate) -> None:
     frames = []
     for path in (estate.folder / "catalog", estate.folder / "lastcopy.toml"):
-        with lastcopy.open(str(path)) as catalog:
+        with lastcopy.open(path) as catalog:
             frames.append(catalog.report("assets"))
     assert frames[0].equals(frames[1])
     assert frames[0].height == len(HOSTILE) + 1

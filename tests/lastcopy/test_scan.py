@@ -109,6 +109,17 @@ def test_a_volume_that_another_run_scans_ends_with_7_and_the_others_are_scanned(
         assert states(run("scan", "--format", "json", folder=folder, code=7)) == {"data": "failed", "mirror": "complete", "vault": "skipped"}
 
 
+def test_a_scan_waits_while_another_run_derives(folder: Path) -> None:
+    command = [sys.executable, "-m", "lastcopy", "scan", "--digest", "off"]
+    with lock.hold(folder / "catalog", "derive"):
+        child = subprocess.Popen(command, cwd=folder, env=program.environment(folder), stderr=subprocess.PIPE, text=True)
+        assert child.stderr is not None
+        assert any(line.startswith("waiting: ") for line in child.stderr)
+        assert snapshot.snapshots(folder / "catalog") == []
+    assert "snapshot " in child.stderr.read()
+    assert child.wait(60) == 0
+
+
 def test_a_volume_that_is_not_declared_ends_with_6_and_nothing_is_scanned(folder: Path) -> None:
     assert "volumes are data, mirror, vault" in run("scan", "data", "nope", folder=folder, code=6).err
     assert not (folder / "catalog").exists()
