@@ -23,5 +23,6 @@ SELECT
 FROM signatures AS s
 INNER JOIN pair_facts AS f ON s.a = f.a AND s.class_no = f.class_no AND f.is_self
 LEFT JOIN testimonies AS t ON s.signature_no = t.signature_no
-GROUP BY s.signature_no, f.device_bit, f.device_possible, f.system_bit, f.system_possible, f.site_bit, f.site_possible,
+GROUP BY
+    s.signature_no, f.device_bit, f.device_possible, f.system_bit, f.system_possible, f.site_bit, f.site_possible,
     f.media_bit, f.media_possible, f.ransomware, f.volume_bit

@@ -16,14 +16,14 @@ FROM repeated AS r
 INNER JOIN volume_facts AS f ON r.v = f.v
 INNER JOIN (
     SELECT
-        f.scope,
-        r.digest_no,
-        count(DISTINCT r.identity) AS members
-    FROM repeated AS r
-    INNER JOIN volume_facts AS f ON r.v = f.v
-    WHERE r.counted
-    GROUP BY f.scope, r.digest_no
-    HAVING count(DISTINCT r.identity) > 1
+        one.scope,
+        m.digest_no,
+        count(DISTINCT m.identity) AS members
+    FROM repeated AS m
+    INNER JOIN volume_facts AS one ON m.v = one.v
+    WHERE m.counted
+    GROUP BY one.scope, m.digest_no
+    HAVING count(DISTINCT m.identity) > 1
 ) AS g ON f.scope = g.scope AND r.digest_no = g.digest_no
 INNER JOIN digest_numbers AS n ON r.digest_no = n.digest_no
 INNER JOIN dirs AS d ON r.dir_no = d.dir_no

@@ -22,7 +22,7 @@ FROM (
         b.digest_read,
         b.digested_at,
         count(*) OVER (PARTITION BY p.a, b.v, b.digest_no) AS files,
-        row_number() OVER (PARTITION BY p.a, b.v, b.digest_no ORDER BY b.carried, b.digested_at DESC, b.dir_no, b.name) AS place
+        row_number() OVER (PARTITION BY p.a, b.v, b.digest_no ORDER BY b.carried ASC, b.digested_at DESC, b.dir_no ASC, b.name ASC) AS place
     FROM items AS b
     INNER JOIN pair_list AS p ON b.v = p.v
     LEFT JOIN own_copies AS o ON p.a = o.a AND b.v = o.v AND b.entry_id = o.entry_id
