@@ -21,10 +21,6 @@ from scanners import _kernel
 CAPACITY = 65_536  # slots; a batch becomes one row group
 _DIRS_BYTES = 16_000_000  # text of directories that a batch may hold
 
-_UNPRINTABLE = np.ones(256, bool)  # of bytes: those that `names.escape` may have to look at
-_UNPRINTABLE[0x20:0x7F] = False
-_UNPRINTABLE[[0, 0x5C]] = False, True  # names end with 0; a backslash is escaped
-
 _TYPES = pa.array(["special", "dir", "file", "symlink"])
 _TYPE_OF_MODE = np.zeros(16, np.int32)
 _TYPE_OF_MODE[[stat.S_IFDIR >> 12, stat.S_IFREG >> 12, stat.S_IFLNK >> 12]] = 1, 2, 3
@@ -189,7 +185,7 @@ def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
 
     data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
     ends = np.flatnonzero(data == 0)
-    strange = np.unique(np.searchsorted(ends, np.flatnonzero(_UNPRINTABLE[data])))
+    strange = np.unique(np.searchsorted(ends, np.flatnonzero(_unprintable(data))))
     if len(strange) or len(directories) < len(parts):
         unsorted = {index for index, (_, group) in enumerate(directories) if len(group) > 1}
         unsorted |= _escape(pieces, strange, per_directory)
@@ -199,7 +195,15 @@ def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
         strange = np.flatnonzero(np.isin(order, strange))
         data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
         ends = np.flatnonzero(data == 0)
-    return _Naming(dirs, _strings(data[data != 0], ends - np.arange(total)), hashes, slots, data, ends, strange)
+    return _Naming(dirs, _strings(np.frombuffer(b"".join(pieces), np.uint8), ends - np.arange(total)), hashes, slots, data, ends, strange)
+
+
+def _unprintable(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Of bytes those that `names.escape` may have to look at: all but printable ASCII, and the backslash. Names end with 0."""
+    found = (data - np.uint8(0x20)) > 0x5E
+    found |= data == 0x5C
+    found &= data != 0
+    return found
 
 
 def _escape(pieces: list[bytes], strange: np.ndarray[Any, Any], per_directory: np.ndarray[Any, Any]) -> set[int]:
