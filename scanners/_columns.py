@@ -6,7 +6,7 @@ import operator
 import os
 import pwd
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,7 +180,9 @@ def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
     slots = np.repeat(firsts - (np.cumsum(counts) - counts), counts) + np.arange(total)
     hashes = np.fromiter(itertools.chain.from_iterable(map(_hashes, parts)), np.uint64, total).view(np.int64)
     pieces = list(itertools.chain.from_iterable(part.names for part in parts))
-    per_directory = np.array([sum(len(part.names) for part in group) for _, group in directories])
+    per_directory = counts
+    if len(directories) < len(parts):
+        per_directory = np.array([sum(len(part.names) for part in group) for _, group in directories])
     dirs = pa.DictionaryArray.from_arrays(np.repeat(np.arange(len(directories), dtype=np.int32), per_directory), pa.array([d for d, _ in directories]))
 
     data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
@@ -227,9 +229,8 @@ def _order(pieces: list[bytes], unsorted: set[int], per_directory: np.ndarray[An
     return order
 
 
-def _hashes(part: Part) -> list[int]:
-    prefix = os.fsencode(part.directory)
-    return [xxh3_64_intdigest(prefix + name) for name in part.names]
+def _hashes(part: Part) -> Iterator[int]:
+    return map(xxh3_64_intdigest, map(os.fsencode(part.directory).__add__, part.names))
 
 
 def _extensions(naming: _Naming) -> pa.Array:
