@@ -51,7 +51,7 @@ test: setup ## the tests, on every core; SLOW=1 for the slow ones too
 	$(RUN) -m pytest -n $(WORKERS) $(SELECTED)
 
 golden: setup ## write the golden files anew; read the diff before you commit it
-	UPDATE_GOLDEN=1 $(RUN) -m pytest -k golden
+	UPDATE_GOLDEN=1 $(RUN) -m pytest -q -k golden
 
 docs: setup ## write docs/reference from the code
 	$(RUN) -m reports.docs

@@ -7,38 +7,14 @@ from typing import Any
 
 import pytest
 
-import lastcopy
 from catalog.schema import THREATS
 from sample_data import estate
-from tests.lastcopy.program import Ended, run
+from tests.lastcopy.program import run
+from tests.sample_data.conftest import Demo
 
 ROWS = estate.rows()
 ASSETS = {(row.volume, row.path): row for row in ROWS if row.truth}
 HARD_LINKS = {(row.volume, row.path) for row in ROWS if row.type == "hardlink"}  # later names: their bytes count on the first
-Answer = list[dict[str, Any]]
-
-
-class Demo:
-    """A demo that has run: its folder, what it printed, and answers from its catalog."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ended: Ended = run("demo", str(folder), folder=folder.parent)
-
-    def report(self, name: str, **params: Any) -> Answer:  # noqa: ANN401  a report's parameters are its own
-        """The rows of a report."""
-        with lastcopy.open(str(self.folder / "catalog")) as catalog:
-            return catalog.report(name, **params).to_dicts()
-
-    def sql(self, query: str) -> Answer:
-        """The rows of a query."""
-        with lastcopy.open(str(self.folder / "catalog")) as catalog:
-            return catalog.sql(query).to_dicts()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    return Demo(tmp_path_factory.mktemp("a company") / "the demo")
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str]:
