@@ -1,6 +1,7 @@
 """`python -m benchmarks`: measures, and prints the table as Markdown on standard output; talk goes to standard error."""
 
 import argparse
+import datetime
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from benchmarks.table import Asked, Row, as_json, as_markdown, not_measured
 from benchmarks.trees import NoRoomError
 
 SCRATCH = Path("/var/tmp/lastcopy-bench")
+_DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _CASES: dict[str, Callable[[Asked], list[Row]]] = {
     "scan": scanning.measure,
+    "catalogers": scanning.measure_catalogers,
     "duplicates": duplicates.measure,
     "memory": memory.measure,
     "reports": reading.measure,
@@ -31,6 +34,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of every size: shows that it works, meets no target")
     parser.add_argument("--scratch", type=Path, default=SCRATCH, help=f"where trees and catalogs are made and kept (default {SCRATCH})")
     parser.add_argument("--json", type=Path, help="write the rows here too")
+    parser.add_argument("--document", action="store_true", help="put the table into docs/benchmarks.md too")
     given = parser.parse_args()
     given.scratch.mkdir(parents=True, exist_ok=True)
     asked = Asked(given.scratch.resolve(), given.tree.resolve() if given.tree else None, given.runs, given.quick)
@@ -41,7 +45,14 @@ def main() -> int:
     print(as_markdown(rows))
     if given.json:
         given.json.write_text(as_json(rows), "utf-8")
+    if given.document:
+        _document(as_markdown(rows))
     return int(any(row.met is False or row.measured == "not measured" for row in rows))
+
+
+def _document(text: str) -> None:
+    kept, heading, _ = _DOCUMENT.read_text("utf-8").partition("## Last measured\n")
+    _DOCUMENT.write_text(f"{kept}{heading}\n{datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n\n{text}\n", "utf-8")
 
 
 def _case(name: str, asked: Asked) -> list[Row]:
