@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _SAFE_FEATURES = {"timestampNtz"}  # with any other a plain file list could lie: deletion vectors, column mapping
-_DELTA_ENCODED = {"name": "DELTA_BYTE_ARRAY", "copy_name": "DELTA_BYTE_ARRAY", "inode": "DELTA_BINARY_PACKED", "entry_id": "DELTA_BINARY_PACKED"}
+_DELTA_ENCODED = {
+    "name": "DELTA_BYTE_ARRAY",
+    "copy_name": "DELTA_BYTE_ARRAY",
+    "inode": "DELTA_BINARY_PACKED",
+    "entry_id": "DELTA_BINARY_PACKED",
+    "size_bytes": "DELTA_BINARY_PACKED",
+}
 _NEVER_REPEATED = {*_DELTA_ENCODED, "path_hash", "digest", "sample"}
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -55,7 +61,7 @@ def writer(root: Path, table: str, path: str, schema: pa.Schema | None = None) -
         file,
         columns,
         compression="zstd",
-        compression_level=1,
+        compression_level=3,
         use_dictionary=[f.name for f in columns if f.name not in _NEVER_REPEATED],
         column_encoding={name: encoding for name, encoding in _DELTA_ENCODED.items() if name in columns.names},
         write_statistics=True,
