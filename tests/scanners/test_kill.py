@@ -105,11 +105,10 @@ def kill_at_random_moments(scans: Scans, root: Path, times: int, seed: int) -> N
     assert scans.run("anew") == 0
     whole_seconds = time.monotonic() - started
     last, killed = check(root, None), 0
-    for _ in range(times):
+    while killed < times:  # a scan that got through before its moment does not count
         killed += bool(scans.run(moments.choice(["anew", "resume"]), moments.uniform(0, whole_seconds)))
         last = check(root, last)
         assert last
-    assert killed > times // 2
     for how in ("resume", "anew"):
         assert scans.run(how) == 0
         latest = check(root, last)
