@@ -148,8 +148,9 @@ def _nested(one: Volume, two: Volume) -> bool:
 
 def _own(config: Config, axis: str, name: str, detected: Mapping[str, str | None]) -> frozenset[str]:
     declared = getattr(config.volumes[name], _DECLARED[axis])
-    value = declared or (detected.get(name) if axis == "devices" else None)
-    return frozenset([value]) if value else frozenset()
+    if declared or axis != "devices":
+        return frozenset([declared]) if declared else frozenset()
+    return frozenset((detected.get(name) or "").split(",")) - {""}  # a file system over several disks fails with each
 
 
 def _source(config: Config, axis: str, name: str, own: Mapping[str, frozenset[str]]) -> str:

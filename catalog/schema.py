@@ -103,7 +103,7 @@ SCANS = pa.schema(
         ("problems", INT),
         ("excluded", INT),
         ("root_fs_id", TEXT),
-        ("device", TEXT),  # as detected; null = unknown
+        ("device", TEXT),  # as detected, several joined by ','; null = unknown
         ("clock", TEXT),  # accessed | modified: which time tells the last use on this volume
         ("capacity_bytes", INT),
         ("free_bytes", INT),
@@ -241,10 +241,8 @@ STORED_FILES = pa.schema(
         ("size_bytes", INT),
         ("counted_bytes", INT),  # the size on the first name of a file, 0 on its other hard links: all sums use it
         ("allocated_bytes", INT),
-        ("link_count", SMALL),
         ("modified_at", TIMESTAMP),
-        ("accessed_at", TIMESTAMP),  # without the accesses that our own reading caused
-        ("last_active_at", TIMESTAMP),  # null = no trustworthy time: never dormant
+        ("last_active_at", TIMESTAMP),  # without the accesses that our own reading caused; null = no trustworthy time: never dormant
         ("media_type", TEXT),
         ("file_owner", TEXT),  # of the storage
         ("label_owner", TEXT),
@@ -291,10 +289,7 @@ FILES = pa.schema(
     [
         *[STORED_FILES.field(name) for name in ("volume", "entry_id", "dir", "name", "extension")],
         ("role", TEXT),
-        *[
-            STORED_FILES.field(name)
-            for name in ("size_bytes", "counted_bytes", "allocated_bytes", "link_count", "modified_at", "accessed_at", "last_active_at")
-        ],
+        *[STORED_FILES.field(name) for name in ("size_bytes", "counted_bytes", "allocated_bytes", "modified_at", "last_active_at")],
         ("clock", TEXT),
         *[STORED_FILES.field(name) for name in ("media_type", "file_owner")],
         ("owner", TEXT),  # the label's, else the storage's

@@ -29,7 +29,7 @@ STEPS = (
     "per_asset", "asset_words", "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results",
     "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
 )  # fmt: skip
-_VIEWS = frozenset({"path_pairs", "expected_targets"})
+_VIEWS = frozenset({"path_pairs", "expected_targets", "assets", "outcomes"})
 _DROPPED_AFTER = {
     "items": ("known", "known_paths", "sample_numbers", "seen_before"),
     "best_matches": ("own_matches", "path_matches"),
@@ -127,7 +127,7 @@ def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None
     partition = {"snapshot_id": new.snapshot_id}
     for name in ("copies", "duplicate_groups", "verdicts", "files"):
         _write(connection, root, name, partition, app_id)
-    connection.execute("DROP TABLE outcomes; DROP TABLE items; DROP TABLE evidence")
+    connection.execute("DROP VIEW outcomes; DROP VIEW assets; DROP TABLE items; DROP TABLE evidence; DROP TABLE asset_outcomes")
     written = table.files(root, "files", snapshot_id=[new.snapshot_id])
     connection.execute(f"CREATE OR REPLACE TEMP VIEW stored_files AS SELECT * FROM {parquet(written, STORED_FILES)}")
     connection.execute("CREATE OR REPLACE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
@@ -135,7 +135,7 @@ def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None
     connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS {sql('file_rows')}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{new.as_of.isoformat(' ')}' AS as_of")
     connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
-    for step in ("dir_sums", "dir_names", "folders", "key_sums"):
+    for step in ("file_dirs", "all_dirs", "dir_sums", "folders", "folder_sums", "key_sums"):
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
     for name in ("rollup", "history"):
         _write(connection, root, name, partition, app_id)

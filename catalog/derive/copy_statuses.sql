@@ -30,7 +30,7 @@ FROM (
         FROM asset_outcomes AS s
         INNER JOIN verdicts AS w ON s.signature_no = w.signature_no
         INNER JOIN status_badness AS b ON w.status = b.status
-        WHERE s.digest_no IS NOT NULL AND s.size_bytes > 0
+        WHERE s.digest_no IS NOT NULL
         GROUP BY s.digest_no
     ) AS d ON r.digest_no = d.digest_no
 ) AS found

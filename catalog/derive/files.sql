@@ -8,9 +8,7 @@ SELECT
     e.size_bytes,
     CASE WHEN o.counted THEN e.size_bytes ELSE 0 END AS counted_bytes,
     e.allocated_bytes,
-    e.link_count,
     e.modified_at,
-    o.accessed_at,
     CASE -- a change at an unknown time: never dormant
         WHEN e.trusted_modified_at IS NULL THEN NULL
         WHEN f.clock = 'accessed' THEN greatest(o.accessed_at, e.trusted_modified_at)

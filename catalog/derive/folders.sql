@@ -1,19 +1,27 @@
-/* Every directory with each folder above it, itself and the root included. */
-WITH RECURSIVE above AS (
+/* Every directory that holds a file with each folder above it, itself and the root included. */
+WITH RECURSIVE parents AS (
     SELECT
-        dir,
-        dir AS key
-    FROM dir_names
+        one.folder_no,
+        two.folder_no AS parent_no
+    FROM all_dirs AS one
+    LEFT JOIN all_dirs AS two ON one.parent_dir = two.dir
+),
+
+above AS (
+    SELECT
+        d.dir_no,
+        d.dir_no AS folder_no
+    FROM (SELECT DISTINCT dir_no FROM dir_sums) AS d
     UNION ALL
     SELECT
-        dir,
-        regexp_replace(key, '[^/]*/$', '') AS key
-    FROM above
-    WHERE key <> ''
+        a.dir_no,
+        p.parent_no AS folder_no
+    FROM above AS a
+    INNER JOIN parents AS p ON a.folder_no = p.folder_no
+    WHERE p.parent_no IS NOT NULL
 )
 
 SELECT
-    dir,
-    key,
-    length(key) - length(replace(key, '/', '')) AS depth
+    dir_no,
+    folder_no
 FROM above

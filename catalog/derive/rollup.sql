@@ -4,20 +4,20 @@ SELECT
     s.volume,
     s.key,
     CAST(s.depth AS INTEGER) AS depth,
-    sum(s.files) AS files,
-    sum(s.bytes) AS bytes,
-    sum(s.allocated_bytes) AS allocated_bytes,
-    sum(s.assets) AS assets,
-    sum(s.unprotected_assets) AS unprotected_assets,
-    sum(s.unprotected_bytes) AS unprotected_bytes,
-    sum(s.unknown_assets) AS unknown_assets,
-    max(s.last_active_at) AS last_active_at
+    s.files,
+    s.bytes,
+    s.allocated_bytes,
+    s.assets,
+    s.unprotected_assets,
+    s.unprotected_bytes,
+    s.unknown_assets,
+    s.last_active_at
 FROM (
     SELECT
         'folder' AS by,
         d.volume,
-        f.key,
-        f.depth,
+        n.dir AS key,
+        n.depth,
         d.files,
         d.bytes,
         d.allocated_bytes,
@@ -26,8 +26,8 @@ FROM (
         d.unprotected_bytes,
         d.unknown_assets,
         d.last_active_at
-    FROM dir_sums AS d
-    INNER JOIN folders AS f ON d.dir = f.dir
+    FROM folder_sums AS d
+    INNER JOIN all_dirs AS n ON d.folder_no = n.folder_no
     UNION ALL
     SELECT
         k.by,
@@ -44,4 +44,3 @@ FROM (
         k.last_active_at
     FROM key_sums AS k
 ) AS s
-GROUP BY s.by, s.volume, s.key, s.depth

@@ -1,27 +1,16 @@
 /* Each distinct combination of what verdicts depend on, with a number. */
 SELECT
-    a,
-    class_no,
-    excepted,
-    carried,
-    same_volume,
-    freshness,
+    circumstances,
     word_0,
     word_1,
     word_2,
     word_3,
-    CAST(row_number() OVER (ORDER BY a, class_no, excepted, carried, same_volume, freshness, word_0, word_1, word_2, word_3) AS INTEGER) AS signature_no
-FROM (
-    SELECT DISTINCT
-        a,
-        class_no,
-        excepted,
-        carried,
-        same_volume,
-        freshness,
-        word_0,
-        word_1,
-        word_2,
-        word_3
-    FROM asset_words
-) AS distinct_words
+    min(a) AS a,
+    min(class_no) AS class_no,
+    min(excepted) AS excepted,
+    min(freshness_no) AS freshness_no,
+    bool_or(carried) AS carried,
+    bool_or(same_volume) AS same_volume,
+    CAST(row_number() OVER (ORDER BY circumstances, word_0, word_1, word_2, word_3) AS INTEGER) AS signature_no
+FROM asset_words
+GROUP BY circumstances, word_0, word_1, word_2, word_3

@@ -27,7 +27,14 @@ SELECT
     c.systems,
     c.sites,
     c.offline_or_immutable AS offline_or_immutable_copies,
-    s.freshness,
+    CASE s.freshness_no
+        WHEN 0 THEN 'unknown'
+        WHEN 1 THEN 'current'
+        WHEN 2 THEN 'stale_within_rpo'
+        WHEN 3 THEN 'stale_overdue'
+        WHEN 4 THEN 'new_within_rpo'
+        ELSE 'unprotected'
+    END AS freshness,
     c.newest_copy_at
 FROM signatures AS s
 INNER JOIN counts AS c ON s.signature_no = c.signature_no

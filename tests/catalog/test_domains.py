@@ -29,6 +29,11 @@ def test_volumes_on_one_detected_device_are_on_one_system_whatever_is_declared()
     assert domains.other(effective["a"].systems, effective["b"].systems) == domains.NO
 
 
+def test_a_file_system_over_several_disks_shares_the_device_of_each() -> None:
+    effective = domains.effective(_config(a={"system": "one"}, b={"system": "two"}), {"a": "sda,sdb", "b": "sdb"})
+    assert domains.other(effective["a"].systems, effective["b"].systems) == domains.NO
+
+
 def test_a_declared_device_goes_before_a_detected_one() -> None:
     effective = domains.effective(_config(a={"system": "one", "device": "x"}, b={"system": "two", "device": "y"}), {"a": "sda", "b": "sda"})
     assert domains.other(effective["a"].systems, effective["b"].systems) == domains.YES

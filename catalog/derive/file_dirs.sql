@@ -1,0 +1,3 @@
+/* Every directory that holds a file. */
+SELECT DISTINCT dir
+FROM files
