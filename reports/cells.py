@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 # Controls, bidi marks, separators of lines and paragraphs, zero-width and other format characters: what may hide or forge text.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
+_UNSAFE_RE2 = re.sub(r"\\[uU]0*([0-9a-f]+)", r"\\x{\1}", _UNSAFE.pattern)  # the same for Arrow, which has its own syntax
 _FORMULA = r"^[=+\-@\t\r＝＋－＠]"  # noqa: RUF001  # the wide forms start a formula too, in some spreadsheets
 _SPACE, _DELETE = 0x20, 0x7F
 
@@ -76,6 +77,9 @@ def _cleaned(column: pa.Array) -> pa.Array:
     if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
     if not pa.types.is_string(column.type) or _is_printable_ascii(column):
+        return column
+    unsafe = pc.match_substring_regex(column, _UNSAFE_RE2)
+    if not pc.any(unsafe).as_py():
         return column
     return pa.array([None if text is None else clean(text) for text in column.to_pylist()], pa.string())
 

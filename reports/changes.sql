@@ -50,28 +50,34 @@ WITH both_sides AS (
         OR now_seen.status IS DISTINCT FROM once_seen.status
 ),
 
-marks AS (
+departures AS (
     SELECT
         volume,
-        coalesce(size_bytes, size_bytes_before) AS marked_bytes,
-        coalesce(modified_at, modified_at_before) AS marked_at,
-        max(path) FILTER (WHERE change = 'new') AS path_now,
-        max(path) FILTER (WHERE change = 'gone') AS path_before,
-        max(status_before) FILTER (WHERE change = 'gone') AS status_before
+        size_bytes_before AS moved_bytes,
+        modified_at_before AS moved_at,
+        max(path) AS path_before,
+        max(status_before) AS status_before
     FROM both_sides
-    WHERE change IN ('new', 'gone')
+    WHERE change = 'gone' AND size_bytes_before > 0
     GROUP BY 1, 2, 3
-    HAVING count(*) FILTER (WHERE change = 'new') = 1 AND count(*) FILTER (WHERE change = 'gone') = 1
+    HAVING count(*) = 1
 ),
 
 moves AS (
     SELECT
-        volume,
-        path_now,
-        path_before,
-        status_before
-    FROM marks
-    WHERE marked_bytes > 0
+        departures.volume,
+        departures.path_before,
+        max(departures.status_before) AS status_before,
+        max(both_sides.path) AS path_now
+    FROM departures
+    INNER JOIN both_sides
+        ON
+            departures.volume = both_sides.volume
+            AND departures.moved_bytes = both_sides.size_bytes
+            AND departures.moved_at = both_sides.modified_at
+            AND both_sides.change = 'new'
+    GROUP BY 1, 2
+    HAVING count(*) = 1
 )
 
 SELECT

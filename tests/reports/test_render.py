@@ -210,3 +210,11 @@ def test_every_report_is_written_in_every_format(name: str, estate: Estate) -> N
         rows = render.write(render.answer(report, report.run(connection), state.read(connection)), form, out, io.StringIO())
         assert bool(out.getvalue()) == (rows > 0 or form != "jsonl")
         assert connection.execute("SELECT 1").fetchall() == [(1,)], "the connection is free again"
+
+
+def test_both_regular_expressions_know_the_same_unsafe_characters() -> None:
+    characters = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000] + [chr(0xE0001), chr(0xE007F), chr(0x10FFFF)]
+    batch = pa.RecordBatch.from_pydict({"c": characters})
+    assert cells.safe(batch).column("c").to_pylist() == [cells.clean(character) for character in characters]
+    alone = [cells.safe(pa.RecordBatch.from_pydict({"c": [c]})).column("c")[0].as_py() for c in "\x1b\x85\u202e\u200b\ufeff\u2028éÜ語"]
+    assert alone == ["\\x1b", "\\xc2\\x85", "\\xe2\\x80\\xae", "\\xe2\\x80\\x8b", "\\xef\\xbb\\xbf", "\\xe2\\x80\\xa8", "é", "Ü", "語"]
