@@ -123,10 +123,11 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_closed_pipe_is_no_traceback(estate: Estate) -> None:
+    import shlex
     import subprocess
     import sys
 
-    program = f"{sys.executable} -m lastcopy sql 'SELECT a.path FROM files a, files b, files c' --format csv --quiet | head -1"
+    program = f"{shlex.quote(sys.executable)} -m lastcopy sql 'SELECT a.path FROM files a, files b, files c' --format csv --quiet | head -1"
     done = subprocess.run(["bash", "-c", program], cwd=estate.folder, capture_output=True, text=True, check=True)
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
