@@ -9,8 +9,8 @@ SELECT
     CASE WHEN o.counted THEN e.size_bytes ELSE 0 END AS counted_bytes,
     e.allocated_bytes,
     e.modified_at,
-    CASE -- a change at an unknown time: never dormant
-        WHEN e.trusted_modified_at IS NULL THEN NULL
+    CASE -- a use at an unknown time: never dormant
+        WHEN e.trusted_modified_at IS NULL OR (f.clock = 'accessed' AND o.accessed_at IS NULL) THEN NULL
         WHEN f.clock = 'accessed' THEN greatest(o.accessed_at, e.trusted_modified_at)
         ELSE e.trusted_modified_at
     END AS last_active_at,

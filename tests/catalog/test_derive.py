@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog import config, connect, derive, snapshot, table
+from catalog import config, connect, derive, schema, snapshot, table
 from catalog.errors import NotFoundError, RefusedError
 from catalog.schema import DERIVED
 from tests.catalog.estates import NOON, write_scan
@@ -124,3 +124,18 @@ def test_sums_by_folder_hold_all_that_lies_below(tmp_path: Path) -> None:
     made = derive.derive(tmp_path, config.parse(ESTATE), NOON)
     rows = connect.connect(tmp_path, made).sql("SELECT key, depth, files, bytes FROM rollup WHERE \"by\" = 'folder' ORDER BY key").fetchall()
     assert rows == [("", 0, 4, 30), ("a/", 1, 3, 20), ("a/b/", 2, 2, 10)]
+
+
+def test_a_file_with_a_time_that_cannot_be_trusted_is_never_dormant(tmp_path: Path) -> None:
+    flags = schema.TIME_FLAGS
+    files = {
+        "trusted": {},
+        "modified": {"time_flags": flags["modified_suspect"]},
+        "accessed": {"time_flags": flags["accessed_suspect"]},
+        "out-of-range": {"time_flags": flags["accessed_range"], "accessed_at": None},
+        "changed": {"time_flags": flags["changed_suspect"]},
+    }
+    write_scan(tmp_path, "work", files)
+    made = derive.derive(tmp_path, config.parse(ESTATE), NOON)
+    rows = connect.connect(tmp_path, made).sql("SELECT path FROM files WHERE last_active_at IS NOT NULL ORDER BY path").fetchall()
+    assert rows == [("changed",), ("trusted",)]
