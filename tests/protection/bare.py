@@ -34,7 +34,12 @@ def files(connection: duckdb.DuckDBPyConnection, estate: Estate) -> list[dict[st
 
 def rows_of(connection: duckdb.DuckDBPyConnection, name: str) -> list[dict[str, Any]]:
     """The rows of a derived table of the estate that was judged last."""
-    rows = connection.execute(derive.sql(name))
+    return select(connection, derive.sql(name))
+
+
+def select(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    """The rows of a query, by column."""
+    rows = connection.execute(query)
     columns = [column[0] for column in rows.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
 

@@ -59,12 +59,15 @@ def first_names(estate: Estate) -> set[tuple[str, str]]:
 
 
 def duplicates(estate: Estate) -> dict[tuple[str, bytes], tuple[int, int, frozenset[tuple[str, str]]]]:
-    """Groups of equal content: (scope, digest) → files with hard links counted once, reclaimable bytes, and every name."""
-    evidence = Evidence(estate)
+    """Groups of equal content: (scope, digest) → number of files, reclaimable bytes, and the first name of each file on each volume.
+
+    The scope is `primary` for all primary volumes together, else the volume.
+    """
+    evidence, counted = Evidence(estate), first_names(estate)
     names: dict[tuple[str, bytes], list[tuple[str, File]]] = defaultdict(list)
     for volume, file in estate.every_file():
         known = evidence.digest(volume, file)
-        if known and file.size > 0:
+        if known and file.size > 0 and (volume, file.path) in counted:
             scope = "primary" if estate.config.volumes[volume].role == "primary" else volume
             names[scope, known.value].append((volume, file))
     groups = {}

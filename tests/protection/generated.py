@@ -58,9 +58,14 @@ def _volume(chance: random.Random, name: str, names: str, tidy: bool) -> dict[st
         "of": _maybe(chance, SELDOM if tidy else 0.3, [some]),
         "on": _maybe(chance, SELDOM, earlier) or None,
         "exclude": _maybe(chance, SELDOM, [["y/"], ["x/a"], ["b"], ["**/y/a", "x/*"]]),
-        "path_map": _maybe(chance, SELDOM / 2 if tidy else 0.3, [{"x": "a:"}, {"": "a:x"}, {"y": "a:x", "x": "b:x"}, {"/x/y/": "a:x", "y": "a:"}, {"": "a:"}]),
+        "path_map": _maybe(chance, SELDOM / 2 if tidy else 0.3, _maps(name)),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _maps(name: str) -> list[dict[str, str]]:
+    some = [{"x": "a:"}, {"": "a:x"}, {"y": "a:x", "x": "b:x"}, {"/x/y/": "a:x", "y": "a:"}, {"": "a:"}]
+    return [{here: there for here, there in one.items() if not there.startswith(f"{name}:")} for one in some]  # never onto itself
 
 
 def _rules(chance: random.Random, names: str) -> dict[str, Any]:
@@ -99,7 +104,11 @@ def _exception(chance: random.Random, names: str) -> dict[str, Any]:
 
 
 def _sorted(files: list[File]) -> tuple[File, ...]:
-    return tuple(sorted({file.path: file for file in files}.values(), key=lambda file: file.place))
+    """Files in the order of their paths, one a path; those that share an inode share all but their names."""
+    alike: dict[object, File] = {}
+    by_path = {file.path: file for file in files}
+    linked = [replace(alike.setdefault(file.identity or file.path, file), path=file.path, carried=file.carried) for file in by_path.values()]
+    return tuple(sorted(linked, key=lambda file: file.place))
 
 
 def _files(chance: random.Random) -> tuple[File, ...]:

@@ -69,9 +69,8 @@ class _Court:
         role = self.config.volumes[volume].role
         if role != "archive":
             return role == "primary"
-        wards = [name for name in self.config.volumes if may_protect(self.config, volume, name)]
-        if self.config.volumes[volume].of is None:
-            wards = [name for name in wards if self.config.volumes[name].role == "primary"]
+        homes = [name for name, declared in self.config.volumes.items() if declared.role == "primary"]
+        wards = [name for name in homes if may_protect(self.config, volume, name)]
         return not any(self._holds_home(volume, file, ward, theirs) for ward in wards for theirs in self.estate.files(ward))
 
     def _holds_home(self, volume: str, file: File, ward: str, theirs: File) -> bool:
