@@ -76,7 +76,7 @@ def _where(mark: str, where: str) -> str:
 
 
 def _scan(scan: Scan, mark: str) -> Scan:
-    return replace(scan, device=scan.device and mark + scan.device, files=tuple(_file(file, mark) for file in scan.files))
+    return replace(scan, device=scan.device and ",".join(mark + one for one in scan.device.split(",")), files=tuple(_file(file, mark) for file in scan.files))
 
 
 def _file(file: File, mark: str) -> File:

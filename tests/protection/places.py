@@ -24,8 +24,9 @@ def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domain
 
     def of_chain(name: str) -> dict[str, set[str]]:
         volume = config.volumes[name]
-        own = {"system": volume.system, "site": volume.site, "admin": volume.admin, "device": volume.device or detected.get(name)}
+        own = {"system": volume.system, "site": volume.site, "admin": volume.admin, "device": volume.device}
         sets = {key: {value} if value else set() for key, value in own.items()}
+        sets["device"] = sets["device"] or set((detected.get(name) or "").split(",")) - {""}  # several disks under one file system
         if volume.on:
             for key, values in of_chain(volume.on).items():
                 sets[key] = sets[key] | values

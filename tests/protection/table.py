@@ -162,7 +162,7 @@ def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
         reads.append(Read("a", asset, moment("-10d"), sample=content("sample")))
     elif "rewritten" in words:
         reads.append(Read("a", replace(asset, changed=moment("-101d")), moment("-10d"), content("asset"), content("sample")))
-    elif "unread" not in words and size:
+    elif "unread" not in words:
         reads.append(Read("a", asset, moment("-10d"), content("asset"), content("sample")))
     others = [File("docs/other.txt", 5, moment("-200d"), moment("-200d"), fs="fs-a", inode=2)]
     if "twin" in words or "link" in words:
@@ -182,7 +182,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     old = replace(file, size=900, modified=moment("-400d"))
     same, read_at = content("asset"), words.time("read", "-5d")
     kinds: dict[str, tuple[File, list[Read]]] = {
-        "same": (file, [Read(name, file, read_at, same, content("sample"))] if asset.size else []),
+        "same": (file, [Read(name, file, read_at, same, content("sample"))]),
         "listed": (file, []),
         "sampled": (file, [Read(name, file, read_at, sample=content("sample"))]),
         "sample-differs": (file, [Read(name, file, read_at, sample=content("other"))]),

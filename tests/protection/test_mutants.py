@@ -1,0 +1,178 @@
+"""Derivations that are broken on purpose: each must be caught by the truth table."""
+
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from catalog import derive, domains
+from catalog.derive import facts, labels
+from tests.protection import bare
+from tests.protection.table import ASSET, Row, rows
+from tests.protection.test_truth import derived_findings, expected
+
+ROWS = {row.case: row for row in rows()}
+_MODULES: dict[str, types.ModuleType] = {"domains.py": domains, "facts.py": facts, "labels.py": labels}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one text of the derivation, and the case of the table that shows it."""
+
+    breaks: str
+    text: str  # a step of SQL, or a Python file
+    old: str
+    new: str
+    case: str
+
+
+MUTANTS = [
+    Mutant(
+        "a stale scan counts as absence",
+        "absences",
+        "f.scanned_at < i.changed_for_absence",
+        "FALSE",
+        "a volume last scanned before the change proves no absence",
+    ),
+    Mutant(
+        "a copy seen before the change counts as outdated", "evidence", "j.scanned_at < j.changed_for_absence", "FALSE", "an older copy seen before the change"
+    ),
+    Mutant("a shelved medium is to be scanned again", "absences", "NOT f.offline AND ", "", "a shelved medium could not have got it since"),
+    Mutant(
+        "a volume that was never scanned counts as absence", "facts.py", "if protector not in inputs.scans:", "if False:", "a volume that was never scanned"
+    ),
+    Mutant("an unreadable directory proves absence", "blind_dirs", "d.dir >= p.prefix", "FALSE", "an unreadable directory hides what is below it"),
+    Mutant("a metadata match survives a conflict elsewhere", "conflicts", "found = 2", "found = 9", "a conflict voids the listed copy elsewhere"),
+    Mutant("another sample is no conflict", "path_matches", "NOT coalesce(same_sample, FALSE)", "FALSE", "same size and time but another sample"),
+    Mutant("equal size and time prove the content", "path_matches", "ELSE 3\n", "ELSE 5\n", "a listed copy below the level is unknown"),
+    Mutant(
+        "a digest outlives a change of the file",
+        "items",
+        "AND e.changed_at IS NOT DISTINCT FROM k.changed_at\n",
+        "",
+        "a digest from before the last change of the copy proves nothing",
+    ),
+    Mutant(
+        "an attested digest is as good as one that was read",
+        "items",
+        "coalesce(k.digest, p.digest) IS NOT NULL AS digest_read",
+        "TRUE AS digest_read",
+        "an attested copy below the level was never verified",
+    ),
+    Mutant(
+        "a hard link seen through another volume is a copy",
+        "own_copies",
+        "b.inode = i.inode",
+        "b.inode = -i.inode",
+        "a hard link seen through another volume is the file itself",
+    ),
+    Mutant("a copy that was carried over counts", "evidence", "j.is_current AND j.carried", "FALSE", "a copy that was seen only by an earlier scan"),
+    Mutant("the verification level is not asked for", "evidence", "j.level < j.min_level", "FALSE", "a listed copy below the level is unknown"),
+    Mutant("the age of a verification is not asked for", "evidence", "j.verified_at < j.verified_since", "FALSE", "read too long ago"),
+    Mutant(
+        "an older copy protects at any age",
+        "evidence",
+        "coalesce(i.changed_since >= c.current_since, FALSE)",
+        "TRUE",
+        "changed since the copy and beyond its age",
+    ),
+    Mutant(
+        "the same device is another system",
+        "domains.py",
+        "NO if here.devices & there.devices else other(here.systems",
+        "other(here.systems",
+        "the same declared device and nothing else known",
+    ),
+    Mutant(
+        "an unknown site counts as another",
+        "domains.py",
+        "        return UNKNOWN\n    return NO if one & two",
+        "        return YES\n    return NO if one & two",
+        "an undeclared site is not another",
+    ),
+    Mutant(
+        "what lies on another volume does not share its fate",
+        "domains.py",
+        "while above := config.volumes[links[-1]].on:",
+        "while above := None:",
+        "a volume on another that says it is elsewhere",
+    ),
+    Mutant("a mirror keeps versions", "domains.py", 'NO if volume.role == "replica" else UNKNOWN', "YES", "a replica keeps no versions unless it says so"),
+    Mutant(
+        "any retention is long enough", "domains.py", "volume.keeps_versions >= retention(data_class)", "True", "versions are kept for less than the retention"
+    ),
+    Mutant(
+        "a declared lock holds unasked", "domains.py", " or not data_class.accept_declared", "", "a declared lock that the class does not accept is unknown"
+    ),
+    Mutant("the same admin cannot unlock", "domains.py", " and other_admin != YES", " and False", "governance under the same admin"),
+    Mutant("undeclared access is offline", "domains.py", "None: UNKNOWN", "None: YES", "undeclared access is unknown"),
+    Mutant(
+        "a volume inside the other is another place",
+        "domains.py",
+        " or _nested(config.volumes[asset], config.volumes[protector])",
+        "",
+        "a volume inside the other is no other place",
+    ),
+    Mutant("another primary protects by itself", "domains.py", 'volume.role != "primary"', "True", "another primary protects nobody by itself"),
+    Mutant(
+        "two copies on one device are two", "counts", "t.usable = 2 THEN t.device_bit", "t.usable = 2 THEN t.volume_bit", "two copies on one device are one"
+    ),
+    Mutant(
+        "what might be there is not counted as possible",
+        "counts",
+        "t.usable > 0 THEN t.device_possible",
+        "t.usable > 1 THEN t.device_possible",
+        "a third copy might be there",
+    ),
+    Mutant("an accepted finding never runs out", "labels.py", "if as_of < ends", "if True", "an accepted finding that ran out yesterday"),
+    Mutant(
+        "accepting one finding settles them all",
+        "verdicts",
+        "(k.not_met_bits & s.excepted) = k.not_met_bits",
+        "(k.not_met_bits & s.excepted) > 0",
+        "only one of two findings was accepted",
+    ),
+    Mutant(
+        "an archive whose content is nowhere else is no asset", "homes", "m.found >= 3", "m.found >= 1", "an archive that a primary seems to hold and does not"
+    ),
+]
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> duckdb.DuckDBPyConnection:
+    return bare.connect(tmp_path)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.breaks for mutant in MUTANTS])
+def test_a_broken_derivation_is_caught(mutant: Mutant, connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ROWS[mutant.case]
+    assert found(row, connection) == expected(row)
+    _break(mutant, monkeypatch)
+    assert found(row, connection) != expected(row)
+
+
+def found(row: Row, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the derivation says of a case's asset."""
+    files: list[dict[str, Any]] = bare.files(connection, row.estate)
+    return next(derived_findings(one) for one in files if (one["volume"], one["dir"] + one["name"]) == ("a", ASSET))
+
+
+def _break(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    if mutant.text in _MODULES:
+        intact = _MODULES[mutant.text]
+        source = Path(str(intact.__file__)).read_text("utf-8")
+        broken = types.ModuleType(intact.__name__)
+        exec(compile(_changed(source, mutant), mutant.text, "exec"), broken.__dict__)  # the module's own text, changed in one place
+        user, name = (facts, "domains") if mutant.text == "domains.py" else (derive, mutant.text.removesuffix(".py"))
+        monkeypatch.setattr(user, name, broken)
+    else:
+        texts = derive.sql
+        monkeypatch.setattr(derive, "sql", lambda name: _changed(texts(name), mutant) if name == mutant.text else texts(name))
+
+
+def _changed(text: str, mutant: Mutant) -> str:
+    assert mutant.old in text, f"{mutant.text} no longer says {mutant.old!r}: adapt the mutant"
+    return text.replace(mutant.old, mutant.new)
