@@ -189,10 +189,11 @@ class Scanner:
             with os.scandir(descriptor) as entries:
                 while found := sorted(map(attrgetter("name"), islice(entries, _GROUP))):
                     self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, found, whole=False)])
+            changed = os.fstat(descriptor).st_ctime_ns != listing.changed_ns
         except OSError as error:
             _problem(walk, directory, "list", error.errno, hides_below=True)
             return
-        if os.fstat(descriptor).st_ctime_ns != listing.changed_ns:
+        if changed:
             _problem(walk, directory, "changed", None, hides_below=False)
 
     def _visit(self, walk: _Walk, group: list[_Listing]) -> None:

@@ -1,5 +1,6 @@
 """File trees: what is peculiar to them, on real files."""
 
+import errno
 import os
 import re
 import resource
@@ -456,3 +457,25 @@ def test_facts_of_the_root_name_its_file_system_and_its_disk(factory: Factory, t
     assert facts.capacity_bytes == space.f_blocks * space.f_frsize
     assert not facts.empty
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > posix._OPEN_DIRECTORIES
+
+
+def test_a_large_directory_that_its_server_loses_is_a_problem_not_the_end_of_the_scan(
+    factory: Factory, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = factory.make([Item(b"a", b""), Item(b"large/b", b"")])
+    scan(root, volume)
+    large = (tmp_path / "tree" / "large").stat().st_ino
+    real, seen = os.fstat, [0]
+
+    def lost(descriptor: int) -> os.stat_result:
+        status = real(descriptor)
+        seen[0] += status.st_ino == large
+        if status.st_ino == large and seen[0] > 1:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return status
+
+    monkeypatch.setattr(posix, "_LISTED_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(os, "fstat", lost)
+    done = scan(root, volume, workers=1)
+    assert done.state == "incomplete"
+    assert [(row["path"], row["errno"], row["hides_below"]) for row in problems(root, done)] == [("large", errno.ESTALE, True)]
