@@ -24,6 +24,6 @@ _TOKENS = {"**/": "(?:.*/)?", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]
 
 def _translate(part: str) -> str:
     if len(part) > 2 and part.startswith("["):
-        members = "^" + part[2:-1] if part[1] == "!" else part[1:-1]
-        return "[" + members.replace("\\", "\\\\") + "]"
+        members = part[1:-1].replace("\\", "\\\\")
+        return "[" + re.sub("^!(-?)", lambda found: "^/" + found[1].replace("-", r"\-"), members) + "]"  # a slash is in no name
     return _TOKENS.get(part) or re.escape(part)
