@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, ConfigError
 from catalog.schema import PARTITIONS, TABLES
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def files(root: Path, table: str, version: int | None = None, **partition: Itera
 
     A table that does not exist has no files.
     """
+    check_place(root)
     if version == -1 or not exists(root, table):
         return []
     filters = [(key, "in", list(values)) for key, values in partition.items()]
@@ -115,6 +116,18 @@ def files(root: Path, table: str, version: int | None = None, **partition: Itera
         warnings.simplefilter("ignore", DeprecationWarning)
         uris = open_table(root, table, version).file_uris(partition_filters=filters or None)
     return sorted(urllib.parse.unquote(uri) for uri in uris)  # a folder's name may hold spaces
+
+
+@functools.cache
+def check_place(root: Path) -> None:
+    """Raises ConfigError for a folder in which a catalog would be misread.
+
+    Readers of partitioned Parquet take every folder `key=value` of a path for a column, those above the catalog too, and
+    delta-rs decodes `%41` in the path of a table that exists.
+    """
+    for part in (*root.absolute().parts, *root.resolve().parts):
+        if "=" in part or "%" in part:
+            raise ConfigError(f"{root}: a catalog cannot lie below a folder with '=' or '%' in its name ({part!r}); set [catalog] path to another place")
 
 
 def version(root: Path, table: str) -> int:
@@ -161,6 +174,7 @@ def _open_or_create(root: Path, table: str) -> "DeltaTable":
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
 
+    check_place(root)
     if not exists(root, table):
         (root / table).mkdir(parents=True, exist_ok=True)
         schema: Any = Schema.from_arrow(stored_schema(table))

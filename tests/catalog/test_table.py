@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from catalog import table
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, ConfigError
 from catalog.schema import PROBLEMS
 
 ROWS = pa.Table.from_pylist([{"path": "a", "stage": "stat", "error": "gone", "errno": 2}], PROBLEMS)
@@ -61,3 +61,16 @@ def test_a_damaged_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "problems" / "_delta_log" / f"{0:020d}.json").write_text("{not json")
     with pytest.raises(CatalogError, match="problems"):
         table.files(tmp_path, "problems")
+
+
+@pytest.mark.parametrize("folder", ["volume=other", "name=x", "per%20cent"])
+def test_a_catalog_below_a_folder_that_readers_take_for_a_column_is_refused(folder: str, tmp_path: Path) -> None:
+    root = tmp_path / folder / "catalog"
+    (tmp_path / folder).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / folder)
+    for place in (root, tmp_path / "link" / "catalog"):
+        with pytest.raises(ConfigError, match="cannot lie below"):
+            table.append(place, "problems", ROWS, "one", WHERE)
+        with pytest.raises(ConfigError, match="cannot lie below"):
+            table.files(place, "problems")
+    assert not (root / "problems" / "_delta_log").exists()
