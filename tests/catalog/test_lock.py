@@ -56,3 +56,13 @@ def test_a_lock_that_is_not_signed_yet_is_held_all_the_same(tmp_path: Path) -> N
         (tmp_path / ".locks" / "a").write_bytes(b"{")
         with pytest.raises(LockedError, match="another process"), lock.hold(tmp_path, "a"):
             pass
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_written_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("content")
+    (tmp_path / ".locks").mkdir()
+    (tmp_path / ".locks" / "volume-a").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"), lock.hold(tmp_path, "volume-a"):
+        pass
+    assert precious.read_text() == "content"
