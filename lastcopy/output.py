@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from catalog.errors import ConfigError
@@ -31,9 +32,8 @@ def answer(chosen: Settings, found: "Answer", limit: int | None = None) -> None:
         if not chosen.quiet:
             talk.say(f"wrote {rows} rows to {chosen.output}")
         return
-    _refuse_binary(form)
-    render.write(found, form, sys.stdout.buffer, io.StringIO() if chosen.quiet else sys.stderr, look)
-    sys.stdout.buffer.flush()
+    with _stream(chosen) as out:
+        render.write(found, form, out, io.StringIO() if chosen.quiet else sys.stderr, look)
 
 
 def rows(chosen: Settings, name: str, found: Sequence[Mapping[str, object]], *, complete: bool = True) -> None:
@@ -82,28 +82,41 @@ def envelope(name: str, data: object, *, complete: bool, snapshot: str | None = 
 def _put(chosen: Settings, content: bytes) -> None:
     if _is_file(chosen):
         assert chosen.output is not None  # noqa: S101  # _is_file says so
-        unfinished = chosen.output.with_name(f".{chosen.output.name}.{os.getpid()}.part")
-        unfinished.write_bytes(content)
-        unfinished.replace(chosen.output)
+        from reports import render
+
+        with render.replaced(chosen.output) as file:
+            file.write(content)
         return
-    _refuse_binary(chosen.chosen_format)
-    sys.stdout.buffer.write(content)
+    with _stream(chosen) as out:
+        out.write(content)
+
+
+@contextmanager
+def _stream(chosen: Settings) -> Iterator[IO[bytes]]:
+    """Standard output, or the pipe or device that was named: such a thing is written to and never replaced."""
+    if not _is_stdout(chosen):
+        assert chosen.output is not None  # noqa: S101  # _is_stdout says so
+        with chosen.output.open("wb") as out:
+            yield out
+        return
+    if chosen.chosen_format == "parquet" and sys.stdout.isatty():
+        raise ConfigError("parquet is not for a terminal; give --output FILE")
+    yield sys.stdout.buffer
     sys.stdout.buffer.flush()
 
 
+def _is_stdout(chosen: Settings) -> bool:
+    return chosen.output is None or str(chosen.output) == "-"
+
+
 def _is_file(chosen: Settings) -> bool:
-    return chosen.output is not None and str(chosen.output) != "-"
-
-
-def _refuse_binary(form: str) -> None:
-    if form == "parquet" and sys.stdout.isatty():
-        raise ConfigError("parquet is not for a terminal; give --output FILE")
+    return chosen.output is not None and not _is_stdout(chosen) and (chosen.output.is_file() or not chosen.output.exists())
 
 
 def _look(chosen: Settings, limit: int | None) -> "Look":
     from reports.terminal import Look
 
-    shown = sys.stdout.isatty() and not _is_file(chosen)
+    shown = sys.stdout.isatty() and _is_stdout(chosen)
     color = shown and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     most = _TABLE_ROWS if limit is None else limit or _ALL_ROWS
     return Look(width=shutil.get_terminal_size().columns if shown else 100_000, color=color, rows=most)

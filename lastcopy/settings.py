@@ -79,6 +79,8 @@ def _keep(context: typer.Context, parameter: typer.CallbackParam, value: object)
 def _existing_folder(context: typer.Context, parameter: typer.CallbackParam, value: Path | None) -> object:
     if value is not None and not value.absolute().parent.is_dir():
         raise ConfigError(f"--output {value}: there is no folder {value.absolute().parent}")
+    if value is not None and value.is_dir():
+        raise ConfigError(f"--output {value}: is a folder; name a file")
     return _keep(context, parameter, value)
 
 

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -65,16 +67,28 @@ def write(found: Answer, form: str, out: IO[bytes], talk: IO[str], look: termina
 def save(found: Answer, form: str, path: Path, look: terminal.Look | None = None) -> int:
     """Write an answer to a file, which appears only when it is whole, and give the number of rows; CSV and JSON lines get `PATH.meta.json` beside it."""
     writer = _writer(form)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("xb") as out, found.batches:
-            rows = writer(found, out, look or terminal.Look())
+    with replaced(path) as out, found.batches:
+        rows = writer(found, out, look or terminal.Look())
         if form in _BARE:
-            path.with_name(path.name + ".meta.json").write_text(json.dumps(found.meta(), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            with replaced(path.with_name(path.name + ".meta.json")) as meta:
+                meta.write((json.dumps(found.meta(), indent=2, ensure_ascii=False) + "\n").encode())
     return rows
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path` when the block ends well, with the permissions of what was there. A link stays, and leads to it."""
+    path = path.resolve()
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with unfinished.open("xb") as out:
+        try:
+            if path.exists():
+                os.fchmod(out.fileno(), stat.S_IMODE(path.stat().st_mode))
+            yield out
+            out.flush()
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def envelope(name: str, data: object, state: State, warnings: Sequence[str] = ()) -> str:

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -62,6 +64,25 @@ def test_the_ending_of_the_output_chooses_the_format(estate: Estate, tmp_path: P
     assert json.loads((tmp_path / "assets.json").read_text())["schema"] == "assets/1"
     assert json.loads((tmp_path / "assets.csv.meta.json").read_text())["complete"] is False
     assert (tmp_path / "assets.txt").read_text().startswith("Assets")
+
+
+@pytest.mark.parametrize("command", [("report", "volumes"), ("volume", "list"), ("sql", "SELECT 1 AS a")])
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_pipe_that_is_named_as_output_is_written_to_and_stays_a_pipe(command: tuple[str, ...], form: str, estate: Estate, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        ask(*command, "--format", form, "--output", str(pipe), folder=estate.folder)
+        if not pipe.is_fifo():
+            pipe.unlink()
+            pytest.fail("the pipe was replaced by a file")
+        assert read.result() == ask(*command, "--format", form, folder=estate.folder).out
+    assert [file.name for file in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_folder_as_output_is_a_usage_error(estate: Estate, tmp_path: Path) -> None:
+    ask("report", "assets", "--output", str(tmp_path), folder=estate.folder, code=2)
 
 
 def test_output_into_a_folder_that_is_not_there_is_a_usage_error(estate: Estate, tmp_path: Path) -> None:

@@ -147,6 +147,17 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     assert (tmp_path / "x.csv").read_text() == "before"
 
 
+def test_a_file_that_is_written_again_keeps_its_permissions_and_the_link_that_leads_to_it(tmp_path: Path) -> None:
+    file, link = tmp_path / "kept.csv", tmp_path / "newest.csv"
+    file.write_text("before")
+    file.chmod(0o600)
+    link.symlink_to("kept.csv")
+    render.save(answer([{"a": 1}]), "csv", link)
+    assert link.is_symlink()
+    assert file.read_text() == '"a"\n1\n'
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_rows_are_written_while_they_are_read(tmp_path: Path) -> None:
     sizes: list[int] = []
 
