@@ -199,4 +199,20 @@ def _apart(config: Config, one: str, two: str) -> list[Remark]:
         if mine and other and not mine & other:
             text = f"lies on one device with volume {two}, which declares another {attribute[:-1]} ({', '.join(sorted(other))})"
             found.append(Remark(one, attribute[:-1], "warning", text, "declare the same, or move one of them: one device is in one place"))
-    return found
+    return found or _shared(config, one, two)
+
+
+def _shared(config: Config, one: str, two: str) -> list[Remark]:
+    """A warning for a copy on the device of its primary volume, unless both declare their system: then it is known, or told apart already."""
+    declared = domains.effective(config, {})
+    for copy, asset in ((one, two), (two, one)):
+        told = declared[copy].systems and declared[asset].systems
+        if not told and config.volumes[asset].role == "primary" and _protects(config, copy, asset):
+            text = f"lies on one device with volume {asset}, which it protects: its copies do not survive the loss of that system or its site"
+            return [Remark(copy, "device", "warning", text, f"move it to another disk, or declare the same system for {asset} and {copy}")]
+    return []
+
+
+def _protects(config: Config, copy: str, asset: str) -> bool:
+    of = config.volumes[copy].of
+    return asset in of if of is not None else config.volumes[copy].role != "primary"

@@ -107,6 +107,22 @@ def test_devices_that_are_declared_to_differ_are_believed_and_told(tmp_path: Pat
     assert (remark.check, remark.state) == ("device", "unknown")
 
 
+def test_a_copy_on_the_device_of_its_primary_is_a_warning_until_the_system_is_declared(tmp_path: Path) -> None:
+    grow(tmp_path, "data", "nightly", "other")
+    declared: dict[str, dict[str, object]] = {"data": {"url": "data"}, "nightly": {"url": "nightly", "role": "backup"}}
+    (remark,) = contradictions(configured(tmp_path, **declared))
+    assert (remark.subject, remark.check, remark.state) == ("nightly", "device", "warning")
+    assert "volume data" in remark.text
+    known: dict[str, dict[str, object]] = {name: {**volume, "system": "nas-1"} for name, volume in declared.items()}
+    assert contradictions(configured(tmp_path, **known)) == []
+    elsewhere: dict[str, dict[str, object]] = {
+        **declared,
+        "nightly": {"url": "nightly", "role": "backup", "of": ["other"]},
+        "other": {"url": "other", "system": "nas-1"},
+    }
+    assert [(remark.subject, "volume other" in remark.text) for remark in contradictions(configured(tmp_path, **elsewhere))] == [("nightly", True)]
+
+
 def test_a_root_inside_another_is_a_contradiction_also_through_a_link(tmp_path: Path) -> None:
     grow(tmp_path, "data/inner")
     (tmp_path / "link").symlink_to(tmp_path / "data" / "inner")
