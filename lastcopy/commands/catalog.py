@@ -11,7 +11,7 @@ app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=Non
 
 @app.command("info", cls=settings.Command)
 def info(context: typer.Context) -> None:
-    """List the catalog's tables: version, files, rows and bytes of each."""
+    """List the catalog's tables: version (none: not written yet), files, rows and bytes of each."""
     import pyarrow.parquet as pq
 
     from catalog import table
@@ -25,7 +25,7 @@ def info(context: typer.Context) -> None:
         raise NotFoundError(f"{diagnosis.escaped(root)}: there is no catalog; run 'lastcopy scan'")
     rows = []
     for name in TABLES:
-        files = table.files(root, name)
+        files, version = table.files(root, name), table.version(root, name)
         counts = {"rows": sum(pq.read_metadata(path).num_rows for path in files), "bytes": sum(Path(path).stat().st_size for path in files)}
-        rows.append({"table": name, "version": table.version(root, name), "files": len(files), **counts})
+        rows.append({"table": name, "version": version if version >= 0 else None, "files": len(files), **counts})
     output.rows(chosen, "catalog-info", rows)

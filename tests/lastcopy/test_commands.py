@@ -109,6 +109,8 @@ def test_the_catalogs_tables_are_listed(estate: Estate, tmp_path: Path) -> None:
     rows = {row["table"]: row for row in ask("catalog", "info", "--format", "json", folder=estate.folder).data}
     assert rows["scans"]["rows"] >= 2
     assert rows["entries"]["bytes"] > 0
+    (tmp_path / "empty").mkdir()
+    assert {row["version"] for row in ask("catalog", "info", "--format", "json", "--catalog", "empty", folder=tmp_path).data} == {None}
     ask("catalog", "info", "--catalog", "gone", folder=tmp_path, code=6)
 
 
