@@ -1,4 +1,4 @@
-/* Assets whose content a volume holds, though not at the mapped path, or there in a carried-over file. */
+/* Assets whose content a volume holds, though not at the mapped path, or there only in a file that was carried over while another was seen. */
 SELECT
     i.a,
     i.entry_id,
@@ -12,5 +12,5 @@ SELECT
     h.files
 FROM assets AS i
 INNER JOIN holders AS h ON i.a = h.a AND i.digest_no = h.digest_no
-LEFT JOIN own_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id AND h.v = m.v AND m.found >= 4 AND NOT (m.found = 5 AND m.carried)
+LEFT JOIN own_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id AND h.v = m.v AND m.found >= 4 AND NOT (m.found = 5 AND m.carried AND NOT h.carried)
 WHERE i.size_bytes > 0 AND m.a IS NULL
