@@ -114,6 +114,13 @@ class Command(TyperCommand):
     def __init__(self, name: str | None, *, params: Sequence[Any] | None = None, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
         super().__init__(name, params=[*(params or ()), *_parameters()], **rest)
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  typer brings its own click
+        """Run the command. Raises ConfigError, before anything is done, where an ending says no format and `--format` does not either."""
+        chosen = of(ctx)
+        if chosen.output and chosen.format is None and chosen.output.suffix and chosen.output.suffix.lower() not in _ENDINGS:
+            raise ConfigError(f"--output {chosen.output}: no format has this ending; known are {', '.join(_ENDINGS)}, or give --format")
+        return super().invoke(ctx)
+
 
 class Group(TyperGroup):
     """A group of commands that takes the flags of every command."""

@@ -85,6 +85,14 @@ def test_a_folder_as_output_is_a_usage_error(estate: Estate, tmp_path: Path) -> 
     ask("report", "assets", "--output", str(tmp_path), folder=estate.folder, code=2)
 
 
+def test_an_ending_that_is_no_format_is_a_usage_error_unless_a_format_is_given(estate: Estate, tmp_path: Path) -> None:
+    ended = ask("report", "assets", "--output", str(tmp_path / "assets.xlsx"), folder=estate.folder, code=2)
+    assert "known are .csv, .json, .jsonl, .md, .parquet, .txt" in ended.err
+    assert not (tmp_path / "assets.xlsx").exists()
+    ask("report", "assets", "--output", str(tmp_path / "assets.tsv"), "--format", "csv", folder=estate.folder)
+    ask("report", "assets", "--output", str(tmp_path / "assets"), folder=estate.folder)
+
+
 def test_output_into_a_folder_that_is_not_there_is_a_usage_error(estate: Estate, tmp_path: Path) -> None:
     ask("report", "assets", "--output", str(tmp_path / "no" / "assets.csv"), folder=estate.folder, code=2)
 
