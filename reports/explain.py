@@ -35,6 +35,12 @@ MEND = {
     "never_verified": "verify its copy as well as its class asks",
     "verification_too_old": "verify its copy again: 'lastcopy scan --digest all'",
 }
+# Where the answer is a known no, no declaration mends it: the volumes share what fails.
+MEND_KNOWN = {
+    "same_system_only": "copy it to a volume on another storage system: those that hold it share a system or a device with it",
+    "same_site_only": "copy it to a volume at another site: those that hold it share a site or a device with it",
+    "not_immutable_or_offline": "copy it to a volume that is offline or cannot be changed",
+}
 MEND_CONTROL = {
     "copies": "keep it on more devices",
     "systems": "keep it on more storage systems",
@@ -131,8 +137,12 @@ def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
 
     'VOLUME:PATH' names both. Raises NotFoundError.
     """
-    rows = [row for name, inside in _places(connection, volume, path) for row in _files(connection, name, inside)]
+    places = _places(connection, volume, path)
+    rows = [row for name, inside in places for row in _files(connection, name, inside)]
     if not rows:
+        for name, inside in places:
+            if problem := _hiding(connection, name, inside):
+                raise NotFoundError(f"{path}: unknown: the scan of {name} could not read {problem['path'] or 'its root'} ({problem['error']})")
         raise NotFoundError(f"{path}: no volume holds such a file in this snapshot; 'lastcopy find' looks for a part of a name")
     as_of = _rows(connection, "SELECT as_of FROM snapshot", {})[0]["as_of"]
     return [_explained(connection, row, as_of) for row in rows]
@@ -163,6 +173,16 @@ def _files(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> l
     folder, slash, name = path.rpartition("/")
     query = "SELECT * FROM files WHERE volume = $volume AND dir = $dir AND name = $name"
     return _rows(connection, query, {"volume": volume, "dir": folder + slash, "name": name})
+
+
+def _hiding(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> dict[str, Any] | None:
+    """The problem of the volume's scan at a path, or above it with all that lies below unseen; None if there is none."""
+    query = """
+        SELECT path, error FROM problems
+        WHERE volume = $volume AND (path = $path OR (hides_below AND (path = '' OR starts_with($path, concat(path, '/')))))
+        ORDER BY length(path) DESC, error LIMIT 1
+        """
+    return next(iter(_rows(connection, query, {"volume": volume, "path": path})), None)
 
 
 def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime) -> Explanation:
@@ -227,8 +247,14 @@ def _controls(row: Mapping[str, Any], data_class: Mapping[str, Any]) -> tuple[Co
 
 def _mend(controls: Sequence[Control]) -> tuple[str, ...]:
     open_ones = [control for control in controls if control.result in ("not_met", "unknown")]
-    sentences = [MEND.get(control.reasons[0], control.reasons[0]) if control.reasons else MEND_CONTROL.get(control.name, "") for control in open_ones]
-    return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))
+    return tuple(dict.fromkeys(sentence for sentence in map(_sentence, open_ones) if sentence))
+
+
+def _sentence(control: Control) -> str:
+    if not control.reasons:
+        return MEND_CONTROL.get(control.name, "")
+    known = MEND_KNOWN if control.result == "not_met" else MEND
+    return known.get(control.reasons[0], MEND.get(control.reasons[0], control.reasons[0]))
 
 
 def _copy_of(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -65,6 +65,14 @@ def test_it_tells_each_control_and_what_would_mend_it(estate: Estate) -> None:
     assert found.mend == (explain.MEND["mirror_only"], explain.MEND["metadata_match_only"], explain.MEND_CONTROL["copies"])
 
 
+def test_what_is_known_to_be_shared_is_not_mended_by_a_declaration(estate: Estate) -> None:
+    unknown = one(estate, user_error="unknown", user_error_reasons="same_system_only", unknown_controls="user_error,ransomware", not_met="copies")
+    known = one(estate, user_error_reasons="same_system_only")
+    assert unknown.mend[0] == explain.MEND["same_system_only"]
+    assert known.mend[0] == explain.MEND_KNOWN["same_system_only"]
+    assert set(explain.MEND_KNOWN) <= set(explain.MEND)
+
+
 def test_every_reason_has_a_sentence_that_mends_it() -> None:
     assert tuple(explain.MEND) == REASONS
 
@@ -129,6 +137,17 @@ def test_a_file_or_volume_that_is_not_there_is_not_found(estate: Estate) -> None
         explain.explain(connection, None, "nothing")
     with pytest.raises(NotFoundError, match="there is no volume 'tap'; volumes are projects, mirror, tape"):
         explain.explain(connection, "tap", "x")
+
+
+def test_a_file_below_a_folder_that_could_not_be_read_is_unknown_not_absent(estate: Estate) -> None:
+    unread = {"volume": "mirror", "path": "x/secret", "stage": "list", "error": "denied", "hides_below": True}
+    connection = estate(volumes=VOLUMES, problems=[unread, unread | {"path": "x/file", "stage": "stat", "hides_below": False}])
+    for path, problem in (("x/secret/a", "x/secret"), ("x/secret", "x/secret"), ("x/file", "x/file")):
+        with pytest.raises(NotFoundError, match=f"{path}: unknown: the scan of mirror could not read {problem} .denied"):
+            explain.explain(connection, None, path)
+    for path in ("x/secrets", "x/file/a", "x"):
+        with pytest.raises(NotFoundError, match="no volume holds such a file"):
+            explain.explain(connection, None, path)
 
 
 def test_data_is_plain_json(estate: Estate) -> None:
