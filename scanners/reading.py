@@ -20,6 +20,8 @@ UNKNOWN = -(2**63)  # stands for a value that the entry does not have
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOATIME = getattr(os, "O_NOATIME", 0)
+_TICK_NS = 10_000_000  # of a kernel's clock, at most
+_COARSE_TICK_NS = 2_000_000_000  # of FAT, the longest there is; others that keep no fraction have one second
 _KEPT_OPEN = 32  # descriptors of the directories on the way down; deeper ones are opened again for each directory
 LENGTH_BYTES = 8  # before each message
 _STDIN, _STDOUT = 0, 1
@@ -109,6 +111,7 @@ def _file(descriptor: int, fingerprint: list[int], whole: int, alive: Callable[[
         before = os.fstat(descriptor)
         if (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (inode, size, modified, changed):
             _compare(before, inode, size, modified, changed)
+        _outwait_the_tick(before.st_ctime_ns)
         digest = sample = None
         if size <= SMALL_BYTES:
             data = _read(descriptor, size + 1)
@@ -182,6 +185,14 @@ def _compare(found: os.stat_result, inode: int, size: int, modified: int, change
     ):
         if then != UNKNOWN and (now - then) % 2**64:
             raise _ChangedError(f"{what} at the scan")
+
+
+def _outwait_the_tick(changed_ns: int) -> None:
+    """Wait, where a file was changed just now, until its clock has ticked: a write within the tick of the last one would not show in the times."""
+    tick_ns = _TICK_NS if changed_ns % 1_000_000_000 else _COARSE_TICK_NS
+    age_ns = time.time_ns() - changed_ns
+    if 0 <= age_ns < tick_ns:
+        time.sleep((tick_ns - age_ns) / 1e9)
 
 
 def _changed_while_read() -> None:

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -409,6 +411,29 @@ def test_reading_leaves_the_access_time_of_our_own_files_alone(estate: Estate) -
     os.utime(file, (1_000_000_000, 1_600_000_000))
     assert estate.scan_and_digest().read == 2
     assert file.stat().st_atime == 1_000_000_000
+
+
+@pytest.mark.parametrize("tick_ns", [2_000_000_000, 10_000_000])
+def test_a_file_is_read_when_a_further_write_would_show_in_its_times(estate: Estate, monkeypatch: pytest.MonkeyPatch, tick_ns: int) -> None:
+    real = os.fstat
+
+    def coarse(descriptor: int) -> Any:  # noqa: ANN401 - what fstat gives, by a clock that ticks seldom
+        found = real(descriptor)
+        times = {name: getattr(found, name) // tick_ns * tick_ns for name in ("st_mtime_ns", "st_ctime_ns")}
+        return SimpleNamespace(**times, **{name: getattr(found, name) for name in ("st_mode", "st_ino", "st_size")})
+
+    file = estate.put("a/x", b"first")
+    monkeypatch.setattr(os, "fstat", coarse)
+    with file.open("rb") as opened:
+        status = coarse(opened.fileno())
+    before = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    request = reading.Request(bytes(file.parent), [b""], [1], np.array([0, 1], np.int32).tobytes(), b"x", np.array(before, np.int64).tobytes(), b"\1")
+    read = reading.read_files(request)
+    file.write_bytes(b"other")
+    with file.open("rb") as opened:
+        after = coarse(opened.fileno())
+    assert read.digests == [hashlib.sha256(b"first").digest()]
+    assert [after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns] != before
 
 
 def test_an_access_time_that_our_reading_changed_lies_within_it(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
