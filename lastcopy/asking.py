@@ -85,18 +85,18 @@ def _foreseen(what: str) -> Iterator[None]:
         raise ConfigError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
-def explain(connection: "DuckDBPyConnection", path: str, volume: str | None = None) -> "list[Explanation]":
-    """Every file at a path as it was typed, on one volume or on all. Raises NotFoundError."""
+def explain(connection: "DuckDBPyConnection", path: str, volume: str | None = None, folder: "Path | None" = None) -> "list[Explanation]":
+    """Every file at a path as it was typed, on one volume or on all; `folder` is the configuration's. Raises NotFoundError."""
     from catalog.errors import NotFoundError
     from reports import explain
 
     first, *others = written(path)
     try:
-        return explain.explain(connection, volume, first)
+        return explain.explain(connection, volume, first, folder)
     except NotFoundError:
         if not others:
             raise
-        return explain.explain(connection, volume, others[0])
+        return explain.explain(connection, volume, others[0], folder)
 
 
 def written(typed: str) -> list[str]:

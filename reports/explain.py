@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import names
@@ -128,14 +129,16 @@ class Explanation:
             lines += ["", "Requirement", *(f"  {_control_line(control)}" for control in self.controls)]
         if self.mend:
             lines += ["", "What would mend it", *(f"  * {sentence}" for sentence in self.mend)]
-        lines += ["", "Restore with", f"  {self.restore}"] if self.restore else []
+        older = "" if next((copy.is_current for copy in self.copies if copy.match != "conflict"), True) else " (not its current content)"
+        lines += ["", f"Restore with{older}", f"  {self.restore}"] if self.restore else []
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
 
-def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str) -> list[Explanation]:
+def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str, folder: Path | None = None) -> list[Explanation]:
     """Every file at a path (escaped), on one volume or on all; an absolute path is looked for below the volumes' own folders.
 
-    'VOLUME:PATH' names both. Raises NotFoundError.
+    'VOLUME:PATH' names both. `folder` is what relative folders of volumes are relative to; without it their files get no
+    restore command. Raises NotFoundError.
     """
     places = _places(connection, volume, path)
     rows = [row for name, inside in places for row in _files(connection, name, inside)]
@@ -145,14 +148,16 @@ def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
                 raise NotFoundError(f"{path}: unknown: the scan of {name} could not read {problem['path'] or 'its root'} ({problem['error']})")
         raise NotFoundError(f"{path}: no volume holds such a file in this snapshot; 'lastcopy find' looks for a part of a name")
     as_of = _rows(connection, "SELECT as_of FROM snapshot", {})[0]["as_of"]
-    return [_explained(connection, row, as_of) for row in rows]
+    return [_explained(connection, row, as_of, folder) for row in rows]
 
 
 def restore_command(source: Mapping[str, Any], source_path: str, target: Mapping[str, Any], target_path: str) -> str | None:
-    """The shell command that copies a file from one file tree to another, as text; None where one of them is no file tree. Runs nothing."""
-    if source["kind"] != "posix" or target["kind"] != "posix":
+    """The shell command that copies a file from one file tree to another, as text; None where one is no file tree or at a relative place. Runs nothing."""
+    if any(volume["kind"] != "posix" or not _folder(volume["url"]).startswith("/") for volume in (source, target)):
         return None
-    return f"cp --archive --no-clobber -- {_quoted(_location(source['url'], source_path))} {_quoted(_location(target['url'], target_path))}"
+    return (
+        f"cp --archive --no-clobber --no-target-directory -- {_quoted(_location(source['url'], source_path))} {_quoted(_location(target['url'], target_path))}"
+    )
 
 
 def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str) -> list[tuple[str, str]]:
@@ -185,8 +190,8 @@ def _hiding(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> 
     return next(iter(_rows(connection, query, {"volume": volume, "path": path})), None)
 
 
-def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime) -> Explanation:
-    volumes = {v["volume"]: v for v in _rows(connection, "SELECT * FROM volumes", {})}
+def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime, folder: Path | None) -> Explanation:
+    volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
     copies = _copies(connection, row, volumes)
     controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
@@ -272,12 +277,21 @@ def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[st
     return None
 
 
+def _anchored(volume: Mapping[str, Any], folder: Path | None) -> Mapping[str, Any]:
+    """The volume, its relative folder made absolute: a restore command must mean the same files wherever it is run."""
+    return {**volume, "url": str(folder / _folder(volume["url"]))} if folder and volume["kind"] == "posix" else volume
+
+
 def _location(url: str, path: str) -> bytes:
     return _root(url).encode("utf-8", "surrogateescape") + b"/" + names.unescape(path)
 
 
 def _root(url: str) -> str:
-    return url.removeprefix("file://").rstrip("/")
+    return _folder(url).rstrip("/")
+
+
+def _folder(url: str) -> str:
+    return url.removeprefix("file://").removeprefix("file:")
 
 
 def _quoted(raw: bytes) -> str:

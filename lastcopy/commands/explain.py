@@ -1,12 +1,15 @@
 """`lastcopy explain`: everything that is known of one file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from catalog.errors import LastcopyError
 from lastcopy import asking, output, settings
+
+if TYPE_CHECKING:
+    from catalog.config import Config
 
 
 def explain(
@@ -20,9 +23,10 @@ def explain(
     from reports import render, state
 
     chosen = settings.of(context)
-    volume, inside = _below_a_volume(chosen, path)
+    config = _configuration(chosen)
+    volume, inside = _below_a_volume(config, path)
     with asking.connected(chosen) as connection:
-        explanations = asking.explain(connection, inside, volume)
+        explanations = asking.explain(connection, inside, volume, config.folder.absolute() if config else None)
         if chosen.chosen_format == "json":
             output.text(chosen, render.envelope("explain", [one.data() for one in explanations], state.read(connection.cursor())))
         elif chosen.chosen_format == "table":
@@ -31,16 +35,19 @@ def explain(
             output.rows(chosen, "explain", [_flat(one.data()) for one in explanations])
 
 
-def _below_a_volume(chosen: settings.Settings, path: str) -> tuple[str | None, str]:
+def _configuration(chosen: settings.Settings) -> "Config | None":
+    try:
+        return chosen.configuration()
+    except LastcopyError:
+        return None  # a catalog is enough to explain a path in a volume
+
+
+def _below_a_volume(config: "Config | None", path: str) -> tuple[str | None, str]:
     """The volume and the path in it of an absolute path, where the configuration tells; else (None, path)."""
-    if not path.startswith("/"):
+    if config is None or not path.startswith("/"):
         return None, path
     from lastcopy import diagnosis
 
-    try:
-        config = chosen.configuration()
-    except LastcopyError:
-        return None, path  # a catalog is enough to explain a path in a volume
     places = {name: diagnosis.folder(config, volume) for name, volume in config.volumes.items()}
     above = {name: place for name, place in places.items() if place and Path(path).is_relative_to(place)}
     if not above:

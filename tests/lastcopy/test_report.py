@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -163,6 +164,13 @@ def test_a_name_is_found_as_it_was_printed_and_as_its_bytes(typed: bytes, estate
     command = "find" if typed.endswith(b"*") else "explain"
     paths = [row["path"] for row in ask(command, typed, "--format", "json", folder=estate.folder).data]
     assert names.unescape(paths[0]) in HOSTILE
+
+
+def test_the_restore_command_means_the_same_files_wherever_it_is_run(estate: Estate, tmp_path: Path) -> None:
+    found = ask("--config", str(estate.folder / "lastcopy.toml"), "explain", "data:deep/same", "--format", "json", folder=tmp_path).data[0]
+    source, target = shlex.split(found["restore"])[-2:]
+    assert Path(target) == estate.folder / "data" / "deep" / "same"
+    assert Path(source).is_file()
 
 
 def test_a_path_of_this_machine_is_explained(estate: Estate) -> None:

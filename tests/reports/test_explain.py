@@ -1,5 +1,6 @@
 """One file explained, and files found by name."""
 
+import dataclasses
 import datetime
 import shlex
 import shutil
@@ -82,7 +83,7 @@ def test_its_text_says_evidence_level_and_age(estate: Estate) -> None:
     assert "projects:x/a b.txt" in text
     assert "content; level 2: read and digested, 2026-11-10 12:00 (10 d before the snapshot); counts" in text
     assert "system nas-2, site unknown, online" in text
-    assert "cp --archive --no-clobber -- '/mnt/mirror/x/a b.txt' '/srv/projects/x/a b.txt'" in text
+    assert "cp --archive --no-clobber --no-target-directory -- '/mnt/mirror/x/a b.txt' '/srv/projects/x/a b.txt'" in text
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,33 @@ def test_the_restore_command_copies_exactly_that_file(raw: bytes, tmp_path: Path
     with open(bytes(tmp_path / "to") + b"/" + raw, "rb") as file:
         assert file.read() == b"content"
     assert len([*(tmp_path / "to").iterdir()]) == 1
+
+
+def test_what_would_restore_an_older_version_says_so(estate: Estate) -> None:
+    found = one(estate)
+    assert "Restore with\n" in found.text()
+    older = dataclasses.replace(found, copies=tuple(dataclasses.replace(copy, match="older", is_current=False) for copy in found.copies))
+    assert "Restore with (not its current content)\n" in older.text()
+
+
+@pytest.mark.parametrize("url", ["file:/a", "file:///a", "/a", "/a/"])
+def test_a_volume_is_restored_to_where_a_scan_finds_it(url: str) -> None:
+    tree = {"kind": "posix", "url": url}
+    assert shlex.split(explain.restore_command(tree, "x", tree, "x") or "")[-2:] == ["/a/x", "/a/x"]
+
+
+def test_a_relative_place_is_restored_to_only_where_its_folder_is_known() -> None:
+    tree = {"kind": "posix", "url": "file:a"}
+    assert explain.restore_command(tree, "x", tree, "x") is None
+
+
+def test_a_folder_in_the_place_of_the_lost_file_does_not_receive_it(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "x").write_text("content")
+    (tmp_path / "to" / "x").mkdir(parents=True)
+    command = explain.restore_command({"kind": "posix", "url": str(tmp_path / "from")}, "x", {"kind": "posix", "url": str(tmp_path / "to")}, "x")
+    subprocess.run(["bash", "-c", command or "false"], check=False, capture_output=True)
+    assert list((tmp_path / "to" / "x").iterdir()) == []
 
 
 def test_nothing_can_be_restored_without_a_copy_or_from_what_is_no_file_tree() -> None:
