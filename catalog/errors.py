@@ -8,7 +8,7 @@ LastcopyError
 ├── LockedError           another run holds the lock                              exit 7
 ├── UnreachableError      a storage cannot be reached                             exit 8
 ├── MissingExtraError     an optional dependency is not installed                 exit 2
-└── CatalogError          the catalog is damaged or of an unknown format          exit 1
+└── CatalogError          the catalog is damaged, unknown, or not writable        exit 1
 """
 
 
@@ -45,4 +45,4 @@ class MissingExtraError(LastcopyError):
 
 
 class CatalogError(LastcopyError):
-    """The catalog is damaged or of an unknown format."""
+    """The catalog is damaged, may not be written, or is of an unknown format."""

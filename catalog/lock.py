@@ -1,6 +1,7 @@
 """A lock on one thing of a catalog that dies with its process."""
 
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -9,18 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from catalog.errors import LockedError
+from catalog.errors import CatalogError, LockedError
 
 
 @contextmanager
 def hold(root: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a name in a catalog until the block ends. Raises LockedError that says who holds it.
+    """Hold the lock of a name in a catalog until the block ends. Raises LockedError that says who holds it, CatalogError where the catalog may not be written.
 
     A flock(2) on a file that is never removed: the kernel lets go of it when the process ends, however it ends.
     """
     file = root / ".locks" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise CatalogError(f"{root}: the catalog cannot be written by user {os.geteuid()} ({error.strerror}); reports can read it") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from catalog import lock
-from catalog.errors import LockedError
+from catalog.errors import CatalogError, LockedError
+from sample_data import permissions
 
 HOLD = """
 import sys, time
@@ -29,6 +30,13 @@ def test_a_lock_is_held_until_its_block_ends_and_other_names_are_free(tmp_path: 
             pass
     with lock.hold(tmp_path, "volume-a"):
         pass
+
+
+def test_a_catalog_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with permissions.obeyed(), pytest.raises(CatalogError, match=r"the catalog cannot be written by user .* \(Permission denied\)"), lock.hold(tmp_path, "a"):
+        pass
+    tmp_path.chmod(0o700)
 
 
 def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
