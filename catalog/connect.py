@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from catalog import derive, domains, snapshot, table
+from catalog.derive.expressions import parquet
 from catalog.schema import DERIVED, ENTRIES, TABLES, VOLUMES
 from catalog.snapshot import ScanRow, Snapshot
 
@@ -97,26 +98,26 @@ def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBP
 def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
     entries = [path for paths in snapshot.snapshot_files(root, wanted).values() for path in paths]
     columns = ENTRIES.append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
-    _view(connection, "entries", f"SELECT *, dir || name AS path FROM {derive.parquet(entries, columns, 'scan_id', 'volume')}")
+    _view(connection, "entries", f"SELECT *, dir || name AS path FROM {parquet(entries, columns, 'scan_id', 'volume')}")
     for name in DERIVED:
         ids = [wanted.snapshot_id] if name != "history" else [s.snapshot_id for s in snapshot.snapshots(root) if s.as_of <= wanted.as_of]
         path = ", dir || name AS path" if name in _WITH_PATH else ""
         hive = ("snapshot_id",) if name == "history" else ()
         schema = TABLES[name].append(pa.field("snapshot_id", pa.string())) if hive else TABLES[name]
         stored = f"stored_{name}" if name in _JOINED else name
-        _view(connection, stored, f"SELECT *{path} FROM {derive.parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}")
+        _view(connection, stored, f"SELECT *{path} FROM {parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}")
     _view(connection, "files", f"SELECT *, dir || name AS path FROM ({derive.sql('file_rows')}) AS file_rows")
     _view(connection, "assets", "SELECT * FROM files WHERE is_asset")
     for name in _JOINED:
         before = table.files(root, name, snapshot_id=[earlier.snapshot_id]) if earlier else []
-        _view(connection, f"stored_{name}_before", f"SELECT * FROM {derive.parquet(before, TABLES[name])}")
+        _view(connection, f"stored_{name}_before", f"SELECT * FROM {parquet(before, TABLES[name])}")
     rows_before = derive.sql("file_rows").replace("stored_files", "stored_files_before").replace("stored_verdicts", "stored_verdicts_before")
     _view(connection, "files_before", f"SELECT *, dir || name AS path FROM ({rows_before}) AS file_rows")
     problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
     columns = TABLES["problems"].append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
-    _view(connection, "problems", f"SELECT * FROM {derive.parquet(problems, columns, 'scan_id', 'volume')}")
+    _view(connection, "problems", f"SELECT * FROM {parquet(problems, columns, 'scan_id', 'volume')}")
     digests = table.files(root, "digests", wanted.versions.get("digests"))
-    _view(connection, "digests", f"SELECT *, dir || name AS path FROM {derive.parquet(digests, TABLES['digests'])}")
+    _view(connection, "digests", f"SELECT *, dir || name AS path FROM {parquet(digests, TABLES['digests'])}")
 
 
 def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot) -> None:

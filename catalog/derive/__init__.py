@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from catalog import lock, snapshot, table
 from catalog.config import Config
-from catalog.derive import facts, labels
+from catalog.derive import earlier, facts, labels
+from catalog.derive.expressions import parquet, quoted, sql_type
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
 from catalog.schema import DERIVED, ENTRIES, STORED_FILES, TABLES
@@ -147,9 +148,9 @@ def _write(connection: "DuckDBPyConnection", root: Path, name: str, partition: d
     path = table.new_path(name, partition)
     file = root / name / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    typed = ", ".join(f'CAST("{field.name}" AS {_sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
+    typed = ", ".join(f'CAST("{field.name}" AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
     query = f"SELECT {typed} FROM ({sql(name)}) AS derived"
-    rows = connection.execute(f"COPY ({query}) TO {_quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)").fetchall()[0][0]
+    rows = connection.execute(f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)").fetchall()[0][0]
     table.commit(root, name, [table.NewFile(path, file.stat().st_size, rows, partition)], app_id)
 
 
@@ -162,17 +163,7 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
     problems = TABLES["problems"].append(pa.field("volume", pa.string()))
     connection.execute(f"CREATE TEMP VIEW problem_rows AS SELECT volume, path FROM {parquet(problem_files, problems, 'scan_id', 'volume')}")
-    before = table.files(root, "files", snapshot_id=[new.previous_id]) if new.previous_id else []
-    connection.execute(f"CREATE TEMP VIEW files_before AS SELECT volume, dir, name, first_seen_at FROM {parquet(before, STORED_FILES)}")
-
-
-def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
-    """A table expression over Parquet files; over none, an empty one with the columns of the schema."""
-    if not files:
-        columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in schema)
-        return f"(SELECT {columns} WHERE FALSE)"
-    hive = f", hive_partitioning = true, hive_types = {{{', '.join(f'{key}: VARCHAR' for key in partitions)}}}" if partitions else ", hive_partitioning = false"
-    return f"read_parquet([{', '.join(map(_quoted, files))}]{hive})"
+    connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, new)}")
 
 
 def _open(root: Path, config: Config) -> "DuckDBPyConnection":
@@ -206,15 +197,6 @@ def _first_scanned(scans: Sequence[ScanRow]) -> dict[str, datetime.datetime]:
     for scan in scans:
         first.setdefault(scan.volume, scan.started_at)
     return first
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "bool": "BOOLEAN", "binary": "BLOB", "timestamp[us]": "TIMESTAMP"}[str(plain)]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 _PROBLEM_PATHS = """

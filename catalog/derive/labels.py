@@ -17,6 +17,7 @@ from catalog.schema import ENTRIES, LABELS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+MAX_CLASSES = 4096  # the number of an asset's class has twelve bits of its circumstances, see asset_words.sql
 ATTRIBUTES = ("owner", "steward", "data_class", "note")
 _HIDDEN = {"entry_id", "path_hash", "carried_from"}
 COLUMNS = sorted(({f.name for f in ENTRIES} - _HIDDEN) | {"volume", "path"})
@@ -60,11 +61,14 @@ def read_imported(path: Path, where_found: str) -> pa.Table:
 
 
 def class_names(config: Config, imported: Mapping[int, pa.Table]) -> list[str]:
-    """Every class that an asset can have, `default` last."""
+    """Every class that an asset can have, `default` last. Raises ConfigError where there are too many."""
     named = [*config.classes, *(label.data_class for label in config.labels if label.data_class)]
     for rows in imported.values():
         named += [name for name in pc.unique(rows["data_class"]).to_pylist() if name]
-    return [*dict.fromkeys(name for name in named if name != "default"), "default"]
+    found = [*dict.fromkeys(name for name in named if name != "default"), "default"]
+    if len(found) > MAX_CLASSES:
+        raise ConfigError(f"labels: {len(found)} classes, at most {MAX_CLASSES} can be judged; is 'data_class' of a label table the name of a class?")
+    return found
 
 
 def _create_imported(connection: "DuckDBPyConnection", number: int, rows: pa.Table) -> None:
@@ -76,24 +80,26 @@ def _create_imported(connection: "DuckDBPyConnection", number: int, rows: pa.Tab
     files: list[dict[str, Any]] = [row for row in rows.to_pylist() if row["path"] and not row["path"].endswith("/")]
     connection.register(f"label_{number}_folders", pa.Table.from_pylist(folders, LABELS.append(pa.field("prefix_end", pa.string()))))
     connection.register(f"label_{number}_files", pa.Table.from_pylist(files, LABELS))
-    attributes = ", ".join(f"l.{name}" for name in ATTRIBUTES)
+    # No column is named as one of an entry: a predicate of another label must not be able to mean it.
+    attributes = ", ".join(f"l.{name} AS given_{name}" for name in ATTRIBUTES)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE label_{number}_dirs AS SELECT volume, dir, {', '.join(ATTRIBUTES)} FROM ("
-        f"SELECT d.volume, d.dir, {attributes},"
+        f"CREATE OR REPLACE TEMP TABLE label_{number}_dirs AS SELECT * FROM ("
+        f"SELECT d.volume AS for_volume, d.dir AS for_dir, {attributes},"
         f" row_number() OVER (PARTITION BY d.volume, d.dir ORDER BY length(l.path) DESC, l.volume NULLS LAST) AS place"
         f" FROM (SELECT DISTINCT volume, dir FROM file_entries) AS d INNER JOIN label_{number}_folders AS l"
         f" ON d.dir >= l.path AND d.dir < l.prefix_end AND (l.volume IS NULL OR l.volume = d.volume)) AS ranked WHERE place = 1"
     )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE label_{number}_paths AS SELECT path, v.volume, {', '.join(f'min({name}) AS {name}' for name in ATTRIBUTES)}"
+        f"CREATE OR REPLACE TEMP TABLE label_{number}_paths AS SELECT path AS for_path, v.volume AS for_volume,"
+        f" {', '.join(f'min({name}) AS given_{name}' for name in ATTRIBUTES)}"
         f" FROM label_{number}_files AS l INNER JOIN volume_facts AS v ON l.volume IS NULL OR l.volume = v.volume GROUP BY path, v.volume"
     )
 
 
 def _join(number: int) -> str:
     return (
-        f" LEFT JOIN label_{number}_paths AS p{number} ON e.volume = p{number}.volume AND e.dir || e.name = p{number}.path"
-        f" LEFT JOIN label_{number}_dirs AS d{number} ON e.volume = d{number}.volume AND e.dir = d{number}.dir"
+        f" LEFT JOIN label_{number}_paths AS p{number} ON e.volume = p{number}.for_volume AND e.dir || e.name = p{number}.for_path"
+        f" LEFT JOIN label_{number}_dirs AS d{number} ON e.volume = d{number}.for_volume AND e.dir = d{number}.for_dir"
     )
 
 
@@ -101,7 +107,7 @@ def _attribute(labels: Sequence[Label], imported: Mapping[int, pa.Table], name: 
     sources = []
     for number, label in enumerate(labels):
         if label.table is not None and number in imported:
-            sources += [f"p{number}.{name}", f"d{number}.{name}"]
+            sources += [f"p{number}.given_{name}", f"d{number}.given_{name}"]
         elif label.where is not None and getattr(label, name) is not None:
             condition = predicate.check(label.where, COLUMNS, f"labels[{number}].where")
             sources.append(f"CASE WHEN {condition} THEN {_literal(getattr(label, name))} END")

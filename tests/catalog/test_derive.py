@@ -3,11 +3,12 @@
 import datetime
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from catalog import config, connect, derive, schema, snapshot, table
-from catalog.errors import NotFoundError, RefusedError
+from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.schema import DERIVED
 from tests.catalog.estates import NOON, write_scan
 
@@ -128,7 +129,7 @@ def test_sums_by_folder_hold_all_that_lies_below(tmp_path: Path) -> None:
 
 def test_a_file_with_a_time_that_cannot_be_trusted_is_never_dormant(tmp_path: Path) -> None:
     flags = schema.TIME_FLAGS
-    files = {
+    files: dict[str, dict[str, Any]] = {
         "trusted": {},
         "modified": {"time_flags": flags["modified_suspect"]},
         "accessed": {"time_flags": flags["accessed_suspect"]},
@@ -139,3 +140,65 @@ def test_a_file_with_a_time_that_cannot_be_trusted_is_never_dormant(tmp_path: Pa
     made = derive.derive(tmp_path, config.parse(ESTATE), NOON)
     rows = connect.connect(tmp_path, made).sql("SELECT path FROM files WHERE last_active_at IS NOT NULL ORDER BY path").fetchall()
     assert rows == [("changed",), ("trusted",)]
+
+
+LATE: dict[str, Any] = {
+    "volumes": {"work": {"url": "/work"}, "copy": {"url": "/copy", "role": "backup"}},
+    "classes": {"default": {"waive": list(schema.THREATS), "max_copy_age": "30d"}},
+}
+
+
+def write_changed_since_the_copy(root: Path, at: datetime.datetime) -> None:
+    write_scan(root, "work", {"plan": {}}, at)
+    write_scan(root, "copy", {"plan": {"size_bytes": 9}}, at)
+
+
+def statuses(root: Path, made: snapshot.Snapshot) -> list[tuple[object, ...]]:
+    return connect.connect(root, made).sql("SELECT path, status, first_seen_at FROM assets ORDER BY path").fetchall()
+
+
+def test_a_volume_that_was_out_of_the_configuration_for_a_time_holds_no_new_files(tmp_path: Path) -> None:
+    write_changed_since_the_copy(tmp_path, NOON)
+    derive.derive(tmp_path, config.parse(LATE), NOON)
+    derive.derive(tmp_path, config.parse(LATE | {"volumes": {"copy": LATE["volumes"]["copy"]}}), NOON + DAY)
+    write_changed_since_the_copy(tmp_path, NOON + 2 * DAY)
+    made = derive.derive(tmp_path, config.parse(LATE), NOON + 2 * DAY)
+    assert statuses(tmp_path, made) == [("plan", "unprotected", NOON)]
+
+
+def test_a_file_is_no_newer_where_an_earlier_scan_was_never_derived(tmp_path: Path) -> None:
+    write_changed_since_the_copy(tmp_path, NOON)
+    write_changed_since_the_copy(tmp_path, NOON + DAY)
+    made = derive.derive(tmp_path, config.parse(LATE), NOON + DAY)
+    assert statuses(tmp_path, made) == [("plan", "unprotected", NOON)]
+
+
+def test_an_older_snapshot_says_the_same_where_those_before_it_are_not_stored(tmp_path: Path) -> None:
+    made = []
+    for day in range(4):
+        paths: dict[str, dict[str, Any]] = {name: {} for name in ("plan", *(f"new-{n}" for n in range(1, day + 1)))}
+        write_scan(tmp_path, "work", paths, NOON + day * DAY)
+        write_scan(tmp_path, "copy", {"plan": {"size_bytes": 9}, "new-1": {"size_bytes": 9}}, NOON + day * DAY)
+        made.append(derive.derive(tmp_path, config.parse(LATE), NOON + day * DAY))
+    before = statuses(tmp_path, made[2])
+    assert before == [("new-1", "protected", NOON + DAY), ("new-2", "unprotected", NOON + 2 * DAY), ("plan", "unprotected", NOON)]
+    for name in DERIVED:
+        shutil.rmtree(tmp_path / name)
+    assert statuses(tmp_path, made[2]) == before
+
+
+def test_a_condition_stands_beside_a_label_table(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("volume,path,data_class\nwork,a/,vital\nwork,b,vital\n")
+    data = ESTATE | {"labels": [{"table": "labels.csv"}, {"where": "path LIKE 'a/%' AND volume = 'work' AND owner = 'root' AND dir = 'a/'", "owner": "zoe"}]}
+    root = tmp_path / "catalog"
+    write_scan(root, "work", {"a/one": {"owner": "root"}, "b": {"owner": "root"}})
+    made = derive.derive(root, config.parse(data, tmp_path / "lastcopy.toml"), NOON)
+    rows = connect.connect(root, made).sql("SELECT path, owner, data_class FROM files ORDER BY path").fetchall()
+    assert rows == [("a/one", "zoe", "vital"), ("b", "root", "vital")]
+
+
+def test_more_classes_than_can_be_told_apart_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,data_class\n" + "".join(f"file-{n},project-{n}\n" for n in range(derive.labels.MAX_CLASSES)))
+    write_scan(tmp_path, "work", {"file-1": {}})
+    with pytest.raises(ConfigError, match="4097 classes, at most 4096"):
+        derive.derive(tmp_path, config.parse(ESTATE | {"labels": [{"table": "labels.csv"}]}, tmp_path / "lastcopy.toml"), NOON)

@@ -1,0 +1,25 @@
+"""Parquet files as table expressions of SQL."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+
+def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
+    """A table expression over Parquet files; over none, an empty one with the columns of the schema."""
+    if not files:
+        columns = ", ".join(f'CAST(NULL AS {sql_type(field.type)}) AS "{field.name}"' for field in schema)
+        return f"(SELECT {columns} WHERE FALSE)"
+    hive = f", hive_partitioning = true, hive_types = {{{', '.join(f'{key}: VARCHAR' for key in partitions)}}}" if partitions else ", hive_partitioning = false"
+    return f"read_parquet([{', '.join(map(quoted, files))}]{hive})"
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The engine's name of a column's type."""
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "bool": "BOOLEAN", "binary": "BLOB", "timestamp[us]": "TIMESTAMP"}[str(plain)]
+
+
+def quoted(text: str) -> str:
+    """A text as a literal."""
+    return "'" + text.replace("'", "''") + "'"
