@@ -1,18 +1,20 @@
 """The gate for scheduled scans: classes that are covered too little, volumes whose scan is too old or incomplete, assets that became unprotected."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import reports
 from catalog.errors import ConfigError
+from catalog.snapshot import ScanRow, Snapshot
 from reports import cells, terminal
 from reports.state import age, day
 
 if TYPE_CHECKING:
     import duckdb
 
+_CLOCKS_DIFFER = datetime.timedelta(hours=1)  # between the machine that scanned and the one that asks
 SHOWN = 100  # newly unprotected assets that are named one by one
 
 
@@ -63,9 +65,23 @@ class Gate:
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
 
-def check(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime) -> Gate:
-    """Hold a snapshot against limits. `as_of` is the caller's clock, naive UTC: the age of scans is counted up to it."""
-    findings = [*_volumes(connection, limits, as_of), *(_coverage(connection, limits.fail_under_pct) if limits.fail_under_pct is not None else ())]
+def unseen(newest: Snapshot, scans: Sequence[ScanRow], declared: Collection[str]) -> list[Finding]:
+    """What the newest snapshot cannot say of itself: scans, oldest first, that failed since, and volumes that were declared since."""
+    last = {scan.volume: scan for scan in scans if scan.volume in newest.config.volumes}
+    failed = [scan for scan in last.values() if scan.state == "failed" and scan.finished_at > newest.as_of]
+    return [
+        *(Finding("failed", scan.volume, f"a newer scan failed at {day(scan.started_at)}: {scan.error}") for scan in failed),
+        *(
+            Finding("never_scanned", name, "it was declared after the snapshot, and no scan of it is in one")
+            for name in declared
+            if name not in newest.config.volumes
+        ),
+    ]
+
+
+def check(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime, since: Sequence[Finding] = ()) -> Gate:
+    """Hold a snapshot against limits. `as_of` is the caller's clock, naive UTC: the age of scans is counted up to it; `since` is of `unseen`."""
+    findings = [*since, *_volumes(connection, limits, as_of), *(_coverage(connection, limits.fail_under_pct) if limits.fail_under_pct is not None else ())]
     warnings: list[str] = []
     if limits.new:
         if _earlier(connection):
@@ -86,6 +102,8 @@ def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: dat
             found.append(Finding("incomplete", volume, f"its scan of {day(scanned_at)} is {state}, {problems} problems"))
         if last_failed_at is not None and last_failed_at > scanned_at:
             found.append(Finding("failed", volume, f"a newer scan failed at {day(last_failed_at)}: {last_error}"))
+        if scanned_at > as_of + _CLOCKS_DIFFER:
+            found.append(Finding("age", volume, f"its newest good scan is of {day(scanned_at)}, in the future: its age is unknown, and no later scan counts"))
         if limits.max_age_seconds is not None and (as_of - scanned_at).total_seconds() > limits.max_age_seconds:
             found.append(Finding("age", volume, f"its newest good scan is {age(scanned_at, as_of)} old"))
     return found
@@ -94,7 +112,7 @@ def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: dat
 def _coverage(connection: "duckdb.DuckDBPyConnection", fail_under_pct: float) -> list[Finding]:
     relation = reports.load("coverage").run(connection, {"by": "class"})
     rows: Sequence[Mapping[str, Any]] = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
-    found = []
+    found = [] if any(row["assets"] for row in rows) else [Finding("coverage", "all", "the snapshot holds no asset: nothing is known to survive")]
     for row in rows:
         if row["waived"] or not row["assets"] or row["covered_assets"] * 100 >= fail_under_pct * row["assets"]:
             continue

@@ -1,10 +1,13 @@
 """`lastcopy check`: the gate for scheduled scans."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lastcopy import asking, exits, output, settings
+
+if TYPE_CHECKING:
+    from reports import gate
 
 
 def check(
@@ -28,9 +31,10 @@ def check(
 
     chosen = settings.of(context)
     limits = gate.Limits(fail_under, _seconds(max_age), new)
+    since = _since(chosen)
     with asking.connected(chosen) as connection:
         known = state.read(connection.cursor())
-        found = gate.check(connection, limits, scanning.now().replace(tzinfo=None))
+        found = gate.check(connection, limits, scanning.now().replace(tzinfo=None), since)
     if chosen.chosen_format == "json":
         output.text(chosen, render.envelope("check", found.data(), known, found.warnings))
     elif chosen.chosen_format != "table":
@@ -39,6 +43,17 @@ def check(
         output.text(chosen, found.text())
     if not found.met:
         raise typer.Exit(exits.Exit.GATE)
+
+
+def _since(chosen: settings.Settings) -> "list[gate.Finding]":
+    from catalog import snapshot
+    from reports import gate
+
+    if chosen.snapshot not in (None, "latest"):
+        return []
+    root, newest = chosen.stored()
+    declared = chosen.configuration().volumes if chosen.catalog is None else ()
+    return gate.unseen(newest, snapshot.scans(root), declared)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -1,11 +1,14 @@
 """The gate: what it refuses, and with which words."""
 
 import datetime
+from pathlib import Path
 
 import pytest
 
+from catalog import config, connect, derive, snapshot
 from catalog.errors import ConfigError
 from reports import gate
+from tests.catalog.estates import NOON, write_scan
 from tests.reports.conftest import AS_OF, Estate
 
 HOUR = datetime.timedelta(hours=1)
@@ -91,3 +94,30 @@ def test_without_an_earlier_snapshot_new_says_that_it_cannot_tell(estate: Estate
 def test_a_ratio_is_no_percentage() -> None:
     with pytest.raises(ConfigError, match="give a percentage from 0 to 100"):
         gate.Limits(fail_under_pct=101)
+
+
+def test_a_snapshot_without_any_asset_is_not_covered(estate: Estate) -> None:
+    found = gate.check(estate(files=[]), gate.Limits(fail_under_pct=1.0), AS_OF)
+    assert kinds(found) == [("coverage", "all")]
+    assert gate.check(estate(files=[]), gate.Limits(), AS_OF).met
+
+
+def test_a_scan_of_the_future_has_no_known_age(estate: Estate) -> None:
+    connection = estate(volumes=[{"volume": "ahead", "scanned_at": AS_OF + 2 * HOUR}, {"volume": "nearly", "scanned_at": AS_OF + HOUR / 2}])
+    assert kinds(gate.check(connection, gate.Limits(max_age_seconds=3600.0), AS_OF)) == [("age", "ahead")]
+
+
+def test_what_failed_or_was_declared_after_the_snapshot_is_found(tmp_path: Path) -> None:
+    made = {"volumes": {name: {"url": f"/{name}"} for name in ("a", "b", "c")}}
+    for name in made["volumes"]:
+        write_scan(tmp_path, name, {"f": {}})
+    newest = derive.derive(tmp_path, config.parse(made), NOON + HOUR)
+    write_scan(tmp_path, "a", {}, NOON + 2 * HOUR, state="failed", error="disk gone")
+    write_scan(tmp_path, "b", {}, NOON + 2 * HOUR, state="failed", error="disk gone")
+    write_scan(tmp_path, "b", {"f": {}}, NOON + 3 * HOUR)
+    since = gate.unseen(newest, snapshot.scans(tmp_path), ["a", "b", "c", "d"])
+    assert [(finding.kind, finding.name) for finding in since] == [("failed", "a"), ("never_scanned", "d")]
+    assert "disk gone" in since[0].reason
+    with connect.connect(tmp_path, newest) as connection:
+        assert gate.check(connection, gate.Limits(), NOON + 4 * HOUR).met
+        assert not gate.check(connection, gate.Limits(), NOON + 4 * HOUR, since).met
