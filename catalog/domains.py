@@ -85,6 +85,19 @@ def groups(sets: Mapping[str, frozenset[str]]) -> dict[str, int | None]:
     return {name: next((number for number, group in enumerate(merged) if group & values), None) for name, values in sets.items()}
 
 
+def lost_with(config: Config, volume: str) -> frozenset[str]:
+    """The volumes whose loss is the loss of this one: itself, what it lies `on`, and those whose root holds the root of any of these."""
+    found: set[str] = set()
+    waiting = [volume]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _chain(config, name)
+            waiting += [other for other, outer in config.volumes.items() if _holds(outer, config.volumes[name])]
+    return frozenset(found)
+
+
 def retention(data_class: DataClass) -> float:
     """Seconds that deleted and old versions must be kept to survive a user's error."""
     return DEFAULT_RETENTION_SECONDS if data_class.retention is None else data_class.retention
@@ -140,10 +153,14 @@ def _may_protect(config: Config, asset: str, protector: str) -> bool:
 
 
 def _nested(one: Volume, two: Volume) -> bool:
-    if one.kind != two.kind:
+    return _holds(one, two) or _holds(two, one)
+
+
+def _holds(outer: Volume, inner: Volume) -> bool:
+    if outer.kind != inner.kind:
         return False
-    first, second = (os.path.normpath(volume.url.removeprefix("file://")) for volume in (one, two))
-    return first == second or first.startswith(second.rstrip("/") + "/") or second.startswith(first.rstrip("/") + "/")
+    above, below = (os.path.normpath(volume.url.removeprefix("file://")) for volume in (outer, inner))
+    return below == above or below.startswith(above.rstrip("/") + "/")
 
 
 def _own(config: Config, axis: str, name: str, detected: Mapping[str, str | None]) -> frozenset[str]:

@@ -143,7 +143,7 @@ def reach(
     volumes: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]], config: Config, loss: Loss, as_of: datetime.datetime
 ) -> list[dict[str, Any]]:
     """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there."""
-    known = {row["volume"]: _in_use(row) for row in volumes}
+    known = {row["volume"]: {**_in_use(row), "lost_with": domains.lost_with(config, row["volume"])} for row in volumes}
     return [
         {
             "volume": name,
@@ -179,7 +179,7 @@ def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Ma
 
 def _lost_with(kind: str, value: str, volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
     if kind == "volume":
-        return domains.YES if volume["volume"] == value else domains.NO
+        return domains.YES if value in volume["lost_with"] else domains.NO
     held = volume[AXES[kind]]
     reached = domains.UNKNOWN if not held else domains.YES if value in held else domains.NO
     if kind != "admin" or _apart(volume, loss):
@@ -197,7 +197,7 @@ def _struck(threat: str, asset: Mapping[str, Any], volume: Mapping[str, Any], da
             return domains.NO
         locked = _locked(asset, volume, data_class, as_of + _retention(data_class))
         return min(domains.YES - locked, domains.UNKNOWN if volume["access"] is None else domains.YES)
-    if volume["volume"] == asset["volume"] or (threat == "system_failure" and set(volume["devices"]) & set(asset["devices"])):
+    if volume["volume"] == asset["volume"] or set(volume["devices"]) & set(asset["devices"]):
         return domains.YES
     axis = "systems" if threat == "system_failure" else "sites"
     if not volume[axis] or not asset[axis]:

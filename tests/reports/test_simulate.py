@@ -152,3 +152,26 @@ def test_a_simulation_leaves_nothing_behind(paris: tuple[Any, config.Config]) ->
     simulate.simulate(*paris, simulate.parse(["site=paris"]))
     tables = paris[0].execute("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'loss%'").fetchall()
     assert tables == []
+
+
+def test_the_loss_of_a_volume_takes_what_lies_on_it_and_in_it(tmp_path: Path) -> None:
+    connection, made = estate(
+        tmp_path,
+        {
+            "work": {"url": "/work"},
+            "nas": {"url": "/nas"},
+            "repository": {"role": "backup", "on": "nas"},
+            "inside": {"role": "backup", "url": "/nas/shared", "of": ["work"]},
+            "disk": {"role": "backup", "of": ["work"]},
+        },
+        {"work": {"a": {}, "b": {}, "c": {}}, "nas": {}, "repository": {"a": {}}, "inside": {"b": {}}, "disk": {"c": {}}},
+    )
+    lost = {path: outcome for path, (_, _, outcome) in results(connection, made, simulate.parse(["volume=work", "volume=nas"])).items()}
+    assert lost == {"a": "lost", "b": "lost", "c": "survives"}
+    kept = {path: outcome for path, (_, _, outcome) in results(connection, made, simulate.parse(["volume=work", "volume=inside"])).items()}
+    assert kept == {"a": "survives", "b": "lost", "c": "survives"}, "a volume is not lost with what lies in it"
+
+
+def test_one_device_is_lost_with_its_site_though_nobody_named_that(tmp_path: Path) -> None:
+    connection, made = estate(tmp_path, {"work": {"device": "d1"}, "near": {"role": "backup", "device": "d1"}}, {"work": {"a": {}}, "near": {"a": {}}})
+    assert results(connection, made, simulate.parse([], "facility_outage")) == {"a": ("no", "no", "lost")}
