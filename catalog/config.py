@@ -144,7 +144,7 @@ class AcceptedFinding(_Table):
     owner: str
     until: datetime.date
     approver: str | None = None
-    controls: tuple[Control, ...] | None = None
+    controls: tuple[Control, ...] | None = Field(default=None, min_length=1)  # an empty list would read as none, and mean all
 
 
 class Config(_Table):

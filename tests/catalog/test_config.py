@@ -65,3 +65,10 @@ def test_what_a_snapshot_stores_holds_no_secret_and_gives_the_same_configuration
 def test_the_scheme_of_the_url_gives_the_kind() -> None:
     volumes = config.parse({"volumes": {"a": {"url": "/srv"}, "b": {"url": "s3://bucket"}, "c": {"url": "restic:/repo"}, "d": {"url": "file:///srv"}}}).volumes
     assert [volumes[name].kind for name in "abcd"] == ["posix", "s3", "restic", "posix"]
+
+
+def test_an_exception_that_names_no_control_is_refused_for_it_would_accept_all() -> None:
+    accepted = {"where": "TRUE", "reason": "moved soon", "owner": "it", "until": "2027-01-01"}
+    assert config.parse({"exceptions": [accepted]}).exceptions[0].controls is None
+    with pytest.raises(ConfigError, match=r"exceptions\.0\.controls"):
+        config.parse({"exceptions": [accepted | {"controls": []}]})
