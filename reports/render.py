@@ -158,7 +158,7 @@ def _lines(found: Answer) -> Iterator[bytes]:
 
 def _markdown(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
     out.write(f"## {_marked(found.title)}\n\n{_marked(found.question)}\n\n".encode())
-    right = [bool(column.unit) and column.unit != "UTC" for column in found.columns]
+    right = [column.unit in terminal.RIGHT for column in found.columns]
     out.write(("| " + " | ".join(_marked(column.name) for column in found.columns) + " |\n").encode())
     out.write(("| " + " | ".join("---:" if numeric else "---" for numeric in right) + " |\n").encode())
     rows = 0

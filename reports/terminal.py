@@ -22,7 +22,7 @@ _STYLES = {
 }
 _WIDEST_WORD, _WIDEST_PATH, _NARROWEST_PATH = 24, 40, 16  # longer values are folded
 _LONG = {"path", "folder", "moved_from", "condition", "error"}
-_RIGHT = {"bytes", "files", "count", "days", "%", "money", "level"}
+RIGHT = {"bytes", "files", "count", "days", "%", "money", "level"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) ->
     for column, width in shown:
         drawn.add_column(
             Text(_heading(column)),
-            justify="right" if column.unit in _RIGHT else "left",
+            justify="right" if column.unit in RIGHT else "left",
             overflow="fold",
             min_width=min(width, _NARROWEST_PATH if column.name in _LONG else _WIDEST_WORD),
         )

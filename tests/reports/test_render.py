@@ -83,6 +83,12 @@ def test_markdown_shows_text_and_never_markup() -> None:
     assert r"\[x\]\(javascript:alert\(1\)\)" in shown
 
 
+def test_markdown_puts_numbers_right_and_words_left() -> None:
+    columns = [Column("path", "path"), Column("size_bytes", "size", "bytes"), Column("reasons", "why", "list"), Column("seen_at", "when", "UTC")]
+    shown = written(answer([{"path": "a", "size_bytes": 1, "reasons": "conflict", "seen_at": None}], columns), "md")
+    assert "| --- | ---: | --- | --- |" in shown
+
+
 def test_json_is_one_envelope_with_times_digests_and_nulls() -> None:
     row = {
         "t": datetime.datetime(2026, 1, 2, 3, 4, 5),
