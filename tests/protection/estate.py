@@ -13,14 +13,21 @@ from tests.protection.plain import Estate, File, Read, Scan
 
 
 def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
-    """Write all scans and reads of an estate, but those of `skip`, which were written before."""
-    for volume, scans in estate.scans.items():
-        known = len(skip.scans.get(volume, ())) if skip else 0
-        for number, scan in enumerate(scans):
-            if number >= known:
-                _write_scan(root, volume, number, scan)
-    if skip is None and estate.reads:
-        table.append(root, "digests", digests(estate), "reads")
+    """Write all scans and reads of an estate, but those of `skip`, which were written before: one commit a table."""
+    new = [
+        (volume, number, scan)
+        for volume, scans in estate.scans.items()
+        for number, scan in enumerate(scans)
+        if skip is None or number >= len(skip.scans.get(volume, ()))
+    ]
+    mark = "later" if skip else "first"
+    good = [(scan, volume, number, {"scan_id": scan_id(volume, number), "volume": volume}) for volume, number, scan in new if scan.state != "failed"]
+    table.commit(root, "problems", [table.write(root, "problems", problems(scan), where) for scan, _, _, where in good if scan.problems], mark)
+    table.commit(root, "entries", [table.write(root, "entries", entries(volume, number, scan), where) for scan, volume, number, where in good], mark)
+    if new:
+        table.append(root, "scans", pa.concat_tables([published(volume, number, scan) for volume, number, scan in new]), mark)
+    if skip is None:
+        table.append(root, "digests", digests(estate), mark)
 
 
 def scan_id(volume: str, number: int) -> str:
@@ -62,19 +69,11 @@ def published(volume: str, number: int, scan: Scan) -> pa.Table:
         "problems": len(scan.problems),
         "excluded": 0,
         "device": scan.device,
-        "clock": "modified",
+        "clock": scan.clock,
         "previous_scan_id": scan_id(volume, number - 1) if number else None,
         "error": "unreachable" if scan.state == "failed" else None,
     }
     return pa.Table.from_pylist([row], SCANS)
-
-
-def _write_scan(root: Path, volume: str, number: int, scan: Scan) -> None:
-    partition = {"scan_id": scan_id(volume, number), "volume": volume}
-    if scan.state != "failed":
-        table.append(root, "problems", problems(scan), scan_id(volume, number), partition)
-        table.append(root, "entries", entries(volume, number, scan), scan_id(volume, number), partition)
-    table.append(root, "scans", published(volume, number, scan), scan_id(volume, number))
 
 
 def _entry(position: int, file: File, earlier: str) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Scan:
     files: tuple[File, ...] = ()
     problems: tuple[tuple[str, bool], ...] = ()
     device: str | None = None  # as detected
+    clock: str = "modified"  # which time tells the last use
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Generated estates: the derivation in SQL and the independent computation say the same of every file."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,10 @@ class Judge:
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    return Judge(tmp_path_factory.mktemp("generated"))
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    found = Judge(tmp_path_factory.mktemp("generated"))
+    yield found
+    found.connection.close()
 
 
 @QUICKLY
@@ -68,7 +71,7 @@ def test_a_catalog_on_disk_shows_its_readers_what_is_computed(tmp_path: Path, se
     written.write(tmp_path, before)
     derive.derive(tmp_path, before.config, estate.as_of - generated.HOUR)
     written.write(tmp_path, estate, skip=before)
-    connection = connect.connect(tmp_path, derive.derive(tmp_path, estate.config, estate.as_of))
-    assert disagreements(estate, bare.select(connection, "SELECT * FROM files")) == []
-    assert disagreeing_copies(estate, bare.select(connection, "SELECT * FROM copies")) == []
-    assert disagreeing_duplicates(estate, bare.select(connection, "SELECT * FROM duplicate_groups")) == []
+    with connect.connect(tmp_path, derive.derive(tmp_path, estate.config, estate.as_of)) as connection:
+        assert disagreements(estate, bare.select(connection, "SELECT * FROM files")) == []
+        assert disagreeing_copies(estate, bare.select(connection, "SELECT * FROM copies")) == []
+        assert disagreeing_duplicates(estate, bare.select(connection, "SELECT * FROM duplicate_groups")) == []

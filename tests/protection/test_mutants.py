@@ -1,6 +1,7 @@
 """Derivations that are broken on purpose: each must be caught by the truth table."""
 
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,9 @@ MUTANTS = [
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> duckdb.DuckDBPyConnection:
-    return bare.connect(tmp_path)
+def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with bare.connect(tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.breaks for mutant in MUTANTS])

@@ -77,6 +77,7 @@ def derived(tmp_path_factory: pytest.TempPathFactory) -> Derived:
         found.differences.extend(disagreements(estate, files))
         found.differences.extend(disagreeing_copies(estate, bare.rows_of(connection, "copies")))
         found.differences.extend(disagreeing_duplicates(estate, bare.rows_of(connection, "duplicate_groups")))
+    connection.close()
     return found
 
 
