@@ -265,7 +265,7 @@ def _sentence(control: Control) -> str:
 def _copy_of(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]) -> tuple[str, ...]:
     query = """
         SELECT concat(volume, ':', dir, name) AS asset FROM copies
-        WHERE copy_volume = $volume AND copy_dir = $dir AND copy_name = $name ORDER BY asset LIMIT 20
+        WHERE copy_volume = $volume AND copy_dir = $dir AND copy_name = $name AND match <> 'conflict' ORDER BY asset LIMIT 20
         """
     return tuple(found["asset"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
 

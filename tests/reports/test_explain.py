@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog import names
+from catalog import config, connect, derive, names
 from catalog.errors import NotFoundError
 from catalog.schema import REASONS
 from reports import explain, find
+from tests.catalog.estates import NOON, write_scan
 from tests.reports.conftest import AS_OF, Estate, answer
 
 VOLUMES = [
@@ -212,3 +213,11 @@ def test_shelved_media_are_searched_too_and_the_limit_holds(estate: Estate) -> N
     connection = estate(volumes=VOLUMES, files=[{"path": "a", "volume": "tape"}, {"path": "a"}])
     assert answer(find.find(connection, "a"), "volume", "access") == [("projects", "online"), ("tape", "offline")]
     assert len(answer(find.find(connection, "a", 1))) == 1
+
+
+def test_a_file_of_other_content_is_no_copy(tmp_path: Path) -> None:
+    write_scan(tmp_path, "work", {"same": {"digest": b"1" * 32}, "other": {"digest": b"2" * 32}})
+    write_scan(tmp_path, "disk", {"same": {"digest": b"1" * 32}, "other": {"digest": b"3" * 32}})
+    made = derive.derive(tmp_path, config.parse({"volumes": {"work": {"url": "/work"}, "disk": {"url": "/disk", "role": "backup"}}}), NOON)
+    with connect.connect(tmp_path, made) as connection:
+        assert [explain.explain(connection, "disk", path)[0].copy_of for path in ("same", "other")] == [("work:same",), ()]
