@@ -6,11 +6,14 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from catalog.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _SIZES = {"": 1, "B": 1} | {f"{p}{s}": 1000**i for i, p in enumerate("KMGTP", 1) for s in ("", "B")} | {f"{p}iB": 1024**i for i, p in enumerate("KMGTP", 1)}
@@ -214,8 +217,13 @@ def parse(data: dict[str, Any], path: Path | None = None) -> Config:
     try:
         return Config.model_validate({**data, "path": path})
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
-        raise ConfigError("\n".join(f"{path or 'configuration'}: {line}" for line in lines)) from error
+        raise ConfigError("\n".join(f"{path or 'configuration'}: {_told(found)}" for found in error.errors())) from error
+
+
+def _told(found: "ErrorDetails") -> str:
+    """Where, and what is wrong; what concerns several tables names them itself."""
+    meaning = "there is no such key; docs/reference/configuration.md has all" if found["type"] == "extra_forbidden" else found["msg"]
+    return ": ".join(part for part in (".".join(map(str, found["loc"])), meaning.removeprefix("Value error, ")) if part)
 
 
 def restore(stored: str) -> Config:

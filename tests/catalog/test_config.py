@@ -25,10 +25,10 @@ def test_sizes_are_read_as_bytes(text: str, size_bytes: int) -> None:
     ("data", "message"),
     [
         ({"volumes": {"Nas": {"url": "/srv"}}}, "volumes.Nas"),
-        ({"volumes": {"nas": {"url": "/srv", "rol": "primary"}}}, "volumes.nas.rol: Extra inputs"),
+        ({"volumes": {"nas": {"url": "/srv", "rol": "primary"}}}, "^configuration: volumes.nas.rol: there is no such key"),
         ({"volumes": {"nas": {"url": "/srv", "role": "main"}}}, "volumes.nas.role: Input should be 'primary'"),
         ({"volumes": {"nas": {"url": "/srv", "keeps_versions": "30 moons"}}}, "volumes.nas.keeps_versions: not a duration"),
-        ({"volumes": {"nas": {"url": "/srv", "of": ["x"]}}}, "volumes.nas.of: there is no volume 'x'"),
+        ({"volumes": {"nas": {"url": "/srv", "of": ["x"]}}}, "^configuration: volumes.nas.of: there is no volume 'x'"),
         ({"volumes": {"a": {"url": "/a", "on": "b"}, "b": {"url": "/b", "on": "a"}}}, "a circle"),
         ({"volumes": {"nas": {"url": "/srv", "path_map": {"x": "y"}}}}, "not VOLUME:PATH"),
         (VOLUME | {"labels": [{"owner": "x"}]}, "labels.0: give either 'where'"),
