@@ -39,6 +39,9 @@ _DROPPED_AFTER = {
     "asset_words": ("per_asset",),
     "asset_outcomes": ("asset_words",),
 }
+# Joins are run as the steps are written, with the right table in memory: what a step makes has no statistics, and beside an empty
+# table DuckDB would hold the largest ones. With statistics_propagation, joins of DuckDB 2.0 over dictionary columns can fail.
+_NOT_OPTIMIZED = "statistics_propagation,join_order,build_side_probe_side"
 _SQL = Path(__file__).parent
 
 
@@ -178,7 +181,7 @@ def _open(root: Path, config: Config) -> "DuckDBPyConnection":
     if config.catalog.threads is not None:
         settings["threads"] = config.catalog.threads
     connection = duckdb.connect(config=settings)
-    connection.execute("SET disabled_optimizers = 'statistics_propagation'")  # with it, joins of DuckDB 2.0 over dictionary columns can fail
+    connection.execute(f"SET disabled_optimizers = '{_NOT_OPTIMIZED}'")
     return connection
 
 

@@ -3,7 +3,7 @@ SELECT
     fa.volume,
     e.entry_id,
     da.dir,
-    i.name,
+    e.name,
     fv.volume AS copy_volume,
     dv.dir AS copy_dir,
     b.name AS copy_name,
@@ -18,10 +18,16 @@ SELECT
     CASE t.usable WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' ELSE 'no' END AS usable,
     CASE WHEN t.usable < 2 THEN r.reason END AS usable_reason,
     e.scanned_at AS seen_at
-FROM evidence AS e
-INNER JOIN assets AS i ON e.a = i.a AND e.entry_id = i.entry_id
-INNER JOIN items AS b ON e.v = b.v AND e.copy_entry_id = b.entry_id
-INNER JOIN dirs AS da ON i.dir_no = da.dir_no
+FROM items AS b
+INNER JOIN (
+    SELECT
+        m.*,
+        i.dir_no,
+        i.name
+    FROM assets AS i
+    INNER JOIN evidence AS m ON i.a = m.a AND i.entry_id = m.entry_id
+) AS e ON b.v = e.v AND b.entry_id = e.copy_entry_id
+INNER JOIN dirs AS da ON e.dir_no = da.dir_no
 INNER JOIN dirs AS dv ON b.dir_no = dv.dir_no
 INNER JOIN volume_facts AS fa ON e.a = fa.v
 INNER JOIN volume_facts AS fv ON e.v = fv.v

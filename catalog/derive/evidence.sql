@@ -49,8 +49,8 @@ FROM (
         OR (m.found = 3 AND k.a IS NULL)
         OR (m.found = 1 AND coalesce(i.changed_since >= c.current_since, FALSE)) AS is_current,
         u.a IS NOT NULL AS blind
-    FROM best_matches AS m
-    INNER JOIN assets AS i ON m.a = i.a AND m.entry_id = i.entry_id
+    FROM assets AS i
+    INNER JOIN best_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id
     INNER JOIN class_facts AS c ON i.class_no = c.class_no
     INNER JOIN volume_facts AS f ON m.v = f.v
     LEFT JOIN conflicts AS k ON m.a = k.a AND m.entry_id = k.entry_id

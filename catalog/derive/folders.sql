@@ -1,5 +1,5 @@
 /* Every directory that holds a file with each folder above it, itself and the root included. */
-WITH RECURSIVE parents AS (
+WITH RECURSIVE parents AS MATERIALIZED (
     SELECT
         one.folder_no,
         two.folder_no AS parent_no
@@ -16,8 +16,8 @@ above AS (
     SELECT
         a.dir_no,
         p.parent_no AS folder_no
-    FROM above AS a
-    INNER JOIN parents AS p ON a.folder_no = p.folder_no
+    FROM parents AS p
+    INNER JOIN above AS a ON p.folder_no = a.folder_no
     WHERE p.parent_no IS NOT NULL
 )
 

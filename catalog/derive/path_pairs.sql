@@ -19,7 +19,15 @@ SELECT
     b.digested_at
 FROM items AS i
 INNER JOIN pair_list AS p ON i.v = p.a
-INNER JOIN items AS b ON p.v = b.v AND i.dir_no = b.dir_no AND i.name = b.name
+INNER JOIN (
+    SELECT *
+    FROM items
+    WHERE v IN (
+        SELECT pair_list.v
+        FROM pair_list
+        WHERE NOT pair_list.mapped
+    )
+) AS b ON p.v = b.v AND i.dir_no = b.dir_no AND i.name = b.name
 WHERE i.potential AND NOT p.mapped
 UNION ALL
 SELECT
@@ -41,5 +49,13 @@ SELECT
     b.digest_read,
     b.digested_at
 FROM expected AS x
-INNER JOIN items AS i ON x.a = i.v AND x.entry_id = i.entry_id
-INNER JOIN items AS b ON x.v = b.v AND x.dir_no = b.dir_no AND x.name = b.name
+INNER JOIN (
+    SELECT *
+    FROM items
+    WHERE v IN (SELECT mappings.a FROM mappings)
+) AS i ON x.a = i.v AND x.entry_id = i.entry_id
+INNER JOIN (
+    SELECT *
+    FROM items
+    WHERE v IN (SELECT mappings.v FROM mappings)
+) AS b ON x.v = b.v AND x.dir_no = b.dir_no AND x.name = b.name
