@@ -222,6 +222,7 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], accept_lo
             losses = comparison.losses()
             if not accept_losses:
                 guard.check_losses(target.volume, losses, run.declared.max_loss_pct)
+                guard.check_mounts(target.volume, comparison.changed_mounts() if losses.lost else [])
             if losses.hidden:
                 carried = list(comparison.carry(run.journal.next_number))
     table.commit(run.root, "problems", problems, target.scan_id)

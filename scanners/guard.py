@@ -56,6 +56,16 @@ def check_losses(volume: str, losses: Losses, max_loss_pct: float) -> None:
         )
 
 
+def check_mounts(volume: str, changed: Sequence[tuple[str, int]]) -> None:
+    """Refuse a scan in which entries vanished below a directory that is on another file system now. Raises RefusedError."""
+    if changed:
+        told = "; ".join(f"{lost} below {directory}" for directory, lost in changed[:5])
+        raise RefusedError(
+            f"volume {volume}: entries of the last scan vanished in directories that lie on another file system now ({told}), "
+            f"as of a disk that is not mounted, or of one that is mounted over them; {_ACCEPT}"
+        )
+
+
 class Comparison:
     """This scan's files against those of the previous good scan."""
 
@@ -80,6 +90,28 @@ class Comparison:
         counts: dict[str, int] = dict(self._connection.execute("SELECT why, count(*) FROM gone GROUP BY why").fetchall())
         previous = self._previous.entries + self._previous.carried_entries
         return Losses(counts.get("lost", 0), counts.get("hidden", 0), counts.get("excluded", 0), previous)
+
+    def changed_mounts(self) -> list[tuple[str, int]]:
+        """The uppermost directories that changed their file system and lost entries, with the number of these."""
+        if not self._before or not self._entries:
+            return []
+        query = """
+            SELECT before.dir || before.name || '/' FROM read_parquet($before, hive_partitioning = false) AS before
+            INNER JOIN read_parquet($now, hive_partitioning = false) AS now
+            ON before.path_hash = now.path_hash AND before.dir = now.dir AND before.name = now.name
+            WHERE before.type = 'dir' AND now.type = 'dir' AND before.fs_id <> now.fs_id ORDER BY 1
+        """
+        found = list(_outermost(self._connection.execute(query, {"before": self._before, "now": self._entries})))
+        if not found:
+            return []
+        self._connection.register("changed", pa.table({"prefix": pa.array(found, pa.string())}))
+        query = """
+            SELECT changed.prefix, count(*) FROM read_parquet($before, hive_partitioning = false) AS before
+            SEMI JOIN (SELECT entry_id FROM gone WHERE why = 'lost') AS lost ON before.entry_id = lost.entry_id
+            ASOF INNER JOIN changed ON before.dir >= changed.prefix
+            WHERE starts_with(before.dir, changed.prefix) GROUP BY ALL ORDER BY 1
+        """
+        return self._connection.execute(query, {"before": self._before}).fetchall()
 
     def carry(self, number: int) -> Iterator[table.NewFile]:
         """Write the entries that are hidden now as the previous scan had them; `number` is a shard number that is free."""

@@ -362,6 +362,46 @@ def test_mounts_and_bind_mounts_are_crossed_only_if_asked(factory: Factory, root
         assert rows["bound/f"] == rows["a/f"]
 
 
+CHANGED_MOUNT = """
+import subprocess, sys, datetime
+from pathlib import Path
+from catalog import config
+from catalog.errors import RefusedError
+from scanners import crawl
+tree, root, cross = sys.argv[1:]
+def mount(): subprocess.run(["mount", "-t", "tmpfs", "none", tree + "/disk"], check=True)
+def scan(**options):
+    declared = config.parse({"volumes": {"v": {"url": tree, "cross_mounts": bool(int(cross))}}})
+    return crawl.scan(Path(root), declared, "v", now=lambda: datetime.datetime.now(datetime.UTC), workers=1, **options)
+if int(cross):
+    mount()
+Path(tree, "disk", "sub").mkdir()
+Path(tree, "disk", "sub", "inside").write_text("x")
+scan()
+if int(cross):
+    subprocess.run(["umount", tree + "/disk"], check=True)
+else:
+    mount()
+try:
+    scan()
+except RefusedError as error:
+    print(error)
+print(scan(accept_losses=True).state, scan().state)
+"""
+
+
+@in_a_mount_namespace
+@pytest.mark.parametrize("cross", [False, True])
+def test_what_vanished_with_a_mount_below_the_root_is_refused_as_a_deletion(factory: Factory, root: Path, tmp_path: Path, cross: bool) -> None:
+    factory.make([Item(b"disk", None), *(Item(b"kept/%d" % number, b"x") for number in range(20))])
+    command = ["unshare", "-m", "--propagation", "private", sys.executable, "-c", CHANGED_MOUNT, str(tmp_path / "tree"), str(root), str(int(cross))]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert run.returncode == 0, run.stderr
+    refused, accepted = run.stdout.splitlines()
+    assert "another file system now (2 below disk/)" in refused
+    assert accepted == "complete complete"
+
+
 def test_our_own_folder_and_a_catalog_inside_the_volume_are_left_out(factory: Factory, tmp_path: Path) -> None:
     declared = factory.make([Item(b"a"), Item(b".lastcopy/marker"), Item(b"sub/.lastcopy/kept")])
     result = scan(tmp_path / "tree" / "my" / "catalog", declared)
