@@ -15,7 +15,8 @@ _DOMAIN = "what is the same on two volumes fails together"
 MEANINGS: dict[str, str] = {
     "[catalog] path": "the folder of the catalog; keep it off the volumes that it describes",
     "[catalog] currency": "the currency of costs",
-    "[catalog] memory_limit": "the most memory that a derivation or a report uses; what does not fit goes to disk",
+    "[catalog] memory_limit": "the most memory that a derivation or a report uses; what does not fit goes to disk. "
+    "Absent: for a derivation 256 MiB, or 64 bytes an entry where that is more; for a report most of the machine's",
     "[catalog] threads": "the most threads that a derivation or a report uses",
     "[volumes.NAME] url": "the root: a path is a file tree (kind `posix`); any other scheme names its kind",
     "[volumes.NAME] role": "production, a mirror that follows, a place that keeps versions, or a long-term home; the files of a `primary` are assets",

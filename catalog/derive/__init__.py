@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import itertools
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from catalog import lock, snapshot, table
-from catalog.config import Config
+from catalog.config import Config, size
 from catalog.derive import earlier, facts, labels
 from catalog.derive.expressions import parquet, quoted, sql_type
 from catalog.derive.facts import Inputs
@@ -42,6 +43,10 @@ _DROPPED_AFTER = {
 # Joins are run as the steps are written, with the right table in memory: what a step makes has no statistics, and beside an empty
 # table DuckDB would hold the largest ones. With statistics_propagation, joins of DuckDB 2.0 over dictionary columns can fail.
 _NOT_OPTIMIZED = "statistics_propagation,join_order,build_side_probe_side"
+_LEAST_MEMORY_BYTES = 256 * 1024**2  # where the configuration sets no limit
+_MEMORY_AN_ENTRY_BYTES = 64  # where this is more
+_MEMORY_A_FILE_BYTES = 600  # that is joined to be written
+_GREATEST_ID = 2**63 - 1
 _SQL = Path(__file__).parent
 
 
@@ -117,7 +122,7 @@ def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) ->
 def _derive_tables(root: Path, new: Snapshot) -> None:
     imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in new.label_tables.items()}
     inputs = inputs_of(root, new, imported)
-    connection = _open(root, new.config)
+    connection = _open(root, new.config, sum(scan.entries + scan.carried_entries for scan in inputs.scans.values()))
     try:
         _create_sources(connection, root, new)
         judge(connection, inputs, imported)
@@ -148,13 +153,27 @@ def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None
 def _write(connection: "DuckDBPyConnection", root: Path, name: str, partition: dict[str, str], app_id: str) -> None:
     if table.files(root, name, snapshot_id=[partition["snapshot_id"]]):
         return  # an older snapshot that lacks only other tables
-    path = table.new_path(name, partition)
-    file = root / name / path
-    file.parent.mkdir(parents=True, exist_ok=True)
     typed = ", ".join(f'CAST("{field.name}" AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
-    query = f"SELECT {typed} FROM ({sql(name)}) AS derived"
-    rows = connection.execute(f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)").fetchall()[0][0]
-    table.commit(root, name, [table.NewFile(path, file.stat().st_size, rows, partition)], app_id)
+    written = []
+    for share in _shares(connection) if name == "files" else ["TRUE"]:
+        path = table.new_path(name, partition)
+        file = root / name / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        query = f"SELECT {typed} FROM ({sql(name)}) AS derived WHERE {share}"
+        rows = connection.execute(f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)").fetchall()[0][0]
+        written.append(table.NewFile(path, file.stat().st_size, rows, partition))
+    table.commit(root, name, written, app_id)
+
+
+def _shares(connection: "DuckDBPyConnection") -> list[str]:
+    """Conditions that part all files by their entry id into shares whose joins fit into memory: joins over disk take three times as long."""
+    [(files,)] = connection.execute("SELECT count(*) FROM items").fetchall()
+    count = -(-files * _MEMORY_A_FILE_BYTES // _memory_bytes(connection))
+    if count <= 1:
+        return ["TRUE"]
+    places = [n / count for n in range(1, count)]
+    [(edges,)] = connection.execute(f"SELECT approx_quantile(entry_id, {places}) FROM items").fetchall()
+    return [f"entry_id > {low} AND entry_id <= {high}" for low, high in itertools.pairwise([-1, *sorted(set(edges)), _GREATEST_ID])]
 
 
 def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
@@ -169,7 +188,8 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, new)}")
 
 
-def _open(root: Path, config: Config) -> "DuckDBPyConnection":
+def _open(root: Path, config: Config, entries: int = 0) -> "DuckDBPyConnection":
+    """A connection that derives from so many entries within the configuration's limits; without one, in as little memory as does not slow it."""
     import duckdb
 
     spill = root / ".tmp" / "derive"
@@ -181,8 +201,17 @@ def _open(root: Path, config: Config) -> "DuckDBPyConnection":
     if config.catalog.threads is not None:
         settings["threads"] = config.catalog.threads
     connection = duckdb.connect(config=settings)
+    enough = max(_LEAST_MEMORY_BYTES, entries * _MEMORY_AN_ENTRY_BYTES)
+    if config.catalog.memory_limit is None and enough < _memory_bytes(connection):
+        connection.execute(f"SET memory_limit = '{enough}B'")
     connection.execute(f"SET disabled_optimizers = '{_NOT_OPTIMIZED}'")
     return connection
+
+
+def _memory_bytes(connection: "DuckDBPyConnection") -> int:
+    """How much memory a connection may use."""
+    [(text,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    return max(1, int(str(size(text))))
 
 
 def _import(root: Path, config: Config, place: int) -> str:
