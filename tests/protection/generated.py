@@ -73,7 +73,7 @@ def _rules(chance: random.Random, names: str) -> dict[str, Any]:
     if chance.random() < 0.5:
         data["classes"] = {"core": {"select": _predicate(chance, names), **_class(chance)}, **data["classes"]}
     if chance.random() < SELDOM:
-        data["labels"] = [{"where": _predicate(chance, names), "data_class": chance.choice(["core", "elsewhere"])} for _ in range(chance.randint(1, 2))]
+        data["labels"] = [{"where": _predicate(chance, names), "data_class": chance.choice(list(data["classes"]))} for _ in range(chance.randint(1, 2))]
     if chance.random() < 0.4:
         data["exceptions"] = [_exception(chance, names) for _ in range(chance.randint(1, 2))]
     return data
