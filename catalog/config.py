@@ -175,6 +175,9 @@ class Config(_Table):
                 if ":" not in target or target.partition(":")[0] not in self.volumes or target.partition(":")[0] == name:
                     raise ValueError(f"volumes.{name}.path_map: {target!r} is not VOLUME:PATH of another volume")
             _refuse_a_circle(name, self.volumes)
+        for place, label in enumerate(self.labels):
+            if label.data_class not in (None, "default", *self.classes):
+                raise ValueError(f"labels.{place}.data_class: there is no class {label.data_class!r}; classes are {', '.join(dict.fromkeys([*self.classes, 'default']))}")
         return self
 
     @property

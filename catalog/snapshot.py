@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,13 @@ def scans(root: Path, version: int | None = None) -> list[ScanRow]:
 
 
 def newest_scans(root: Path, version: int | None = None) -> dict[str, ScanRow]:
-    """Of each volume the newest scan that is complete or incomplete. A look-up in `scans`: entries are not read."""
-    return {scan.volume: scan for scan in scans(root, version) if scan.state != "failed"}
+    """Of each volume the newest scan that is complete or incomplete. A look-up in `scans`: entries are not read.
+
+    The newest is the one that no other scan followed: a scan made while the clock was ahead does not hide those after it.
+    """
+    good = [scan for scan in scans(root, version) if scan.state != "failed"]
+    followed = {scan.previous_scan_id for scan in good}
+    return {scan.volume: scan for scan in good} | {scan.volume: scan for scan in good if scan.scan_id not in followed}
 
 
 def entry_files(root: Path, scan_id: str, volume: str, version: int | None = None) -> list[str]:
@@ -105,13 +110,19 @@ def snapshots(root: Path) -> list[Snapshot]:
     return sorted(found, key=lambda snapshot: (snapshot.as_of, snapshot.snapshot_id))
 
 
+def newest(known: Sequence[Snapshot]) -> Snapshot:
+    """The snapshot of some, oldest first, that no other one followed, whatever the clock said."""
+    followed = {snapshot.previous_id for snapshot in known}
+    return next((snapshot for snapshot in reversed(known) if snapshot.snapshot_id not in followed), known[-1])
+
+
 def find(root: Path, wanted: str | None = None) -> Snapshot:
     """The newest snapshot (None, 'latest'), the one of an id, or the newest of a day or before it ('2026-10-01'). Raises NotFoundError."""
     known = snapshots(root)
     if not known:
         raise NotFoundError(f"{root}: no snapshot yet; run 'lastcopy scan'")
     if wanted in (None, "latest"):
-        return known[-1]
+        return newest(known)
     for snapshot in known:
         if snapshot.snapshot_id == wanted:
             return snapshot

@@ -65,7 +65,7 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
         new = Snapshot(
             snapshot_id=f"{as_of:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(2)}",
             as_of=as_of,
-            previous_id=before[-1].snapshot_id if before else None,
+            previous_id=snapshot.newest(before).snapshot_id if before else None,
             complete=all(name in good and good[name].state == "complete" for name in config.volumes),
             scans={name: scan.scan_id for name, scan in good.items()},
             versions={name: table.version(root, name) for name in TABLES if name not in (*DERIVED, "snapshots")},
@@ -215,7 +215,7 @@ def _memory_bytes(connection: "DuckDBPyConnection") -> int:
 
 
 def _import(root: Path, config: Config, place: int) -> str:
-    rows = labels.read_imported(config.folder / str(config.labels[place].table), f"labels[{place}].table")
+    rows = labels.read_imported(config.folder / str(config.labels[place].table), f"labels[{place}].table", config)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows.combine_chunks())

@@ -40,7 +40,7 @@ def create_view(connection: "DuckDBPyConnection", config: Config, imported: Mapp
     )
 
 
-def read_imported(path: Path, where_found: str) -> pa.Table:
+def read_imported(path: Path, where_found: str, config: Config) -> pa.Table:
     """The rows of a CSV or Parquet label table: columns path and any of volume, owner, steward, data_class, note. Raises ConfigError."""
     import pyarrow.parquet as pq
     from pyarrow import csv
@@ -57,7 +57,11 @@ def read_imported(path: Path, where_found: str) -> pa.Table:
     if strange or "path" not in found.column_names:
         raise ConfigError(f"{where_found}: {path}: has columns {', '.join(found.column_names)}; wanted are path and any of {', '.join(LABELS.names)}")
     columns = [found[name].cast(pa.string()) if name in found.column_names else pa.nulls(found.num_rows, pa.string()) for name in LABELS.names]
-    return pa.table(columns, schema=LABELS)
+    rows = pa.table(columns, schema=LABELS)
+    for name in pc.unique(rows["data_class"]).to_pylist():
+        if name not in (None, "default", *config.classes):
+            raise ConfigError(f"{where_found}: {path}: there is no class {name!r}; classes are {', '.join(dict.fromkeys([*config.classes, 'default']))}")
+    return rows
 
 
 def class_names(config: Config, imported: Mapping[int, pa.Table]) -> list[str]:
@@ -67,7 +71,7 @@ def class_names(config: Config, imported: Mapping[int, pa.Table]) -> list[str]:
         named += [name for name in pc.unique(rows["data_class"]).to_pylist() if name]
     found = [*dict.fromkeys(name for name in named if name != "default"), "default"]
     if len(found) > MAX_CLASSES:
-        raise ConfigError(f"labels: {len(found)} classes, at most {MAX_CLASSES} can be judged; is 'data_class' of a label table the name of a class?")
+        raise ConfigError(f"classes: {len(found)} classes, at most {MAX_CLASSES} can be judged")
     return found
 
 
@@ -90,9 +94,10 @@ def _create_imported(connection: "DuckDBPyConnection", number: int, rows: pa.Tab
         f" ON d.dir >= l.path AND d.dir < l.prefix_end AND (l.volume IS NULL OR l.volume = d.volume)) AS ranked WHERE place = 1"
     )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE label_{number}_paths AS SELECT path AS for_path, v.volume AS for_volume,"
-        f" {', '.join(f'min({name}) AS given_{name}' for name in ATTRIBUTES)}"
-        f" FROM label_{number}_files AS l INNER JOIN volume_facts AS v ON l.volume IS NULL OR l.volume = v.volume GROUP BY path, v.volume"
+        f"CREATE OR REPLACE TEMP TABLE label_{number}_paths AS SELECT * FROM ("
+        f"SELECT l.path AS for_path, v.volume AS for_volume, {attributes},"
+        f" row_number() OVER (PARTITION BY l.path, v.volume ORDER BY l.volume NULLS LAST, {', '.join(f'l.{name}' for name in ATTRIBUTES)}) AS place"
+        f" FROM label_{number}_files AS l INNER JOIN volume_facts AS v ON l.volume IS NULL OR l.volume = v.volume) AS ranked WHERE place = 1"
     )
 
 

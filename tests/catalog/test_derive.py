@@ -189,7 +189,10 @@ def test_an_older_snapshot_says_the_same_where_those_before_it_are_not_stored(tm
 
 def test_a_condition_stands_beside_a_label_table(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("volume,path,data_class\nwork,a/,vital\nwork,b,vital\n")
-    data = ESTATE | {"labels": [{"table": "labels.csv"}, {"where": "path LIKE 'a/%' AND volume = 'work' AND owner = 'root' AND dir = 'a/'", "owner": "zoe"}]}
+    data = ESTATE | {
+        "classes": {"vital": {}},
+        "labels": [{"table": "labels.csv"}, {"where": "path LIKE 'a/%' AND volume = 'work' AND owner = 'root' AND dir = 'a/'", "owner": "zoe"}],
+    }
     root = tmp_path / "catalog"
     write_scan(root, "work", {"a/one": {"owner": "root"}, "b": {"owner": "root"}})
     made = derive.derive(root, config.parse(data, tmp_path / "lastcopy.toml"), NOON)
@@ -198,7 +201,36 @@ def test_a_condition_stands_beside_a_label_table(tmp_path: Path) -> None:
 
 
 def test_more_classes_than_can_be_told_apart_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("path,data_class\n" + "".join(f"file-{n},project-{n}\n" for n in range(derive.labels.MAX_CLASSES)))
     write_scan(tmp_path, "work", {"file-1": {}})
+    many: dict[str, dict[str, int]] = {f"project-{number}": {} for number in range(derive.labels.MAX_CLASSES)}
     with pytest.raises(ConfigError, match="4097 classes, at most 4096"):
-        derive.derive(tmp_path, config.parse(ESTATE | {"labels": [{"table": "labels.csv"}]}, tmp_path / "lastcopy.toml"), NOON)
+        derive.derive(tmp_path, config.parse(ESTATE | {"classes": many}), NOON)
+
+
+def test_what_was_made_while_the_clock_was_ahead_hides_nothing_after_it(tmp_path: Path) -> None:
+    ahead = NOON + 4000 * DAY
+    wrong = write_scan(tmp_path, "work", {"plan": {}}, ahead)
+    derive.derive(tmp_path, config.parse(ESTATE), ahead)
+    right = write_scan(tmp_path, "work", {"other": {}}, NOON, previous_scan_id=wrong)
+    made = derive.derive(tmp_path, config.parse(ESTATE), NOON)
+    assert made.scans == {"work": right}
+    assert snapshot.find(tmp_path) == made
+
+
+def test_a_class_that_nobody_wrote_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,data_class\na/,vitall\n")
+    data = ESTATE | {"classes": {"vital": {"copies": 2}}, "labels": [{"table": "labels.csv"}]}
+    root = tmp_path / "catalog"
+    write_scan(root, "work", {"a/one": {}})
+    with pytest.raises(ConfigError, match="no class 'vitall'; classes are vital, default"):
+        derive.derive(root, config.parse(data, tmp_path / "lastcopy.toml"), NOON)
+    with pytest.raises(ConfigError, match=r"labels\.0\.data_class"):
+        config.parse(ESTATE | {"labels": [{"where": "TRUE", "data_class": "vital"}]})
+
+
+def test_a_label_row_that_names_the_volume_goes_before_one_for_all(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,volume,owner\na/one,,alice\na/one,work,zoe\na/one,copy,bob\n")
+    root = tmp_path / "catalog"
+    write_scan(root, "work", {"a/one": {}})
+    made = derive.derive(root, config.parse(ESTATE | {"labels": [{"table": "labels.csv"}]}, tmp_path / "lastcopy.toml"), NOON)
+    assert connect.connect(root, made).sql("SELECT owner FROM files").fetchall() == [("zoe",)]
