@@ -160,6 +160,9 @@ def open_table(root: Path, table: str, version: int | None = None) -> "DeltaTabl
     strange = set(delta.protocol().reader_features or ()) - _SAFE_FEATURES
     if strange:
         raise CatalogError(f"{root / table}: another tool turned on {', '.join(sorted(strange))}; its rows would be misread, restore an older version of it")
+    missing = set(stored_schema(table).names) - {column.name for column in delta.schema().fields}
+    if missing:
+        raise CatalogError(f"{root / table}: has no column {', '.join(sorted(missing))}; another version of Lastcopy wrote it, scan into a new catalog")
     return delta
 
 

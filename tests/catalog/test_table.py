@@ -74,3 +74,11 @@ def test_a_catalog_below_a_folder_that_readers_take_for_a_column_is_refused(fold
         with pytest.raises(ConfigError, match="cannot lie below"):
             table.files(place, "problems")
     assert not (root / "problems" / "_delta_log").exists()
+
+
+def test_a_table_of_another_version_is_refused(tmp_path: Path) -> None:
+    table.append(tmp_path, "problems", ROWS, "one", WHERE)
+    log = tmp_path / "problems" / "_delta_log" / f"{0:020d}.json"
+    log.write_text(log.read_text().replace("hides_below", "hid_below"))
+    with pytest.raises(CatalogError, match="hides_below"):
+        table.files(tmp_path, "problems")
