@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import scanners
 from catalog import lock, table
-from catalog.errors import LastcopyError, NotFoundError, RefusedError
+from catalog.errors import LastcopyError, NotFoundError, RefusedError, UnreachableError
 from catalog.schema import SCANS
 from scanners import Facts, Scanner, Settings, Shard, ShardRecord
 
@@ -113,7 +113,9 @@ def scan(
             raise
         except (LastcopyError, OSError) as error:
             if run:
-                _publish_failure(run, now, error)
+                _publish_failure(_row(run, now), error, root)
+            elif isinstance(error, UnreachableError) and config.volumes[volume].access != "offline":  # a shelved medium has not failed
+                _publish_failure(_unreachable_row(root, config, volume, started_at, now), error, root)
             raise
 
 
@@ -241,14 +243,24 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], accept_lo
     return ScanResult(**{f.name: row[f.name] for f in dataclasses.fields(ScanResult)})
 
 
-def _publish_failure(run: _Run, now: Callable[[], datetime], error: Exception) -> None:
+def _publish_failure(row: dict[str, Any], error: Exception, root: Path) -> None:
     """Write that a scan failed, under an id of its own: the scan itself can still be gone on with."""
-    row = _row(run, now) | {"scan_id": _scan_id(run.started_at, run.settings.volume), "state": "failed", "error": str(error)}
+    failed = {"scan_id": _scan_id(row["started_at"], row["volume"]), "state": "failed", "error": str(error)}
     counts = ("entries", "files", "bytes", "carried_entries", "problems", "excluded")
     try:
-        _append(run.root, row | dict.fromkeys(counts, 0))
+        _append(root, row | failed | dict.fromkeys(counts, 0))
     except (LastcopyError, OSError) as another:
         error.add_note(f"and the catalog could not be told: {another}")
+
+
+def _unreachable_row(root: Path, config: "Config", volume: str, started_at: datetime, now: Callable[[], datetime]) -> dict[str, Any]:
+    """What the row in `scans` says of a volume whose root was not there."""
+    from catalog import snapshot
+
+    previous = snapshot.newest_scans(root).get(volume)
+    known = {"volume": volume, "kind": config.volumes[volume].kind, "started_at": started_at, "finished_at": now().astimezone(UTC).replace(tzinfo=None)}
+    version = importlib.metadata.version("lastcopy")
+    return dict.fromkeys(SCANS.names) | known | {"previous_scan_id": previous and previous.scan_id, "host": socket.gethostname(), "lastcopy_version": version}
 
 
 def _discard(run: _Run) -> None:

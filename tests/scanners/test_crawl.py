@@ -50,6 +50,14 @@ def test_a_root_that_is_missing_or_no_directory_cannot_be_reached(root: Path, tm
     for place in ("missing", "file"):
         with pytest.raises(UnreachableError, match=place):
             scan(root, {"url": str(tmp_path / place)}, accept_losses=True)
+    assert [(row.state, row.entries) for row in snapshot.scans(root)] == [("failed", 0)] * 2
+    assert {path.parent.name for path in left_behind(root)} == {"scans"}
+    assert snapshot.newest_scans(root) == {}
+
+
+def test_a_shelved_medium_that_is_not_there_has_not_failed(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError, match="missing"):
+        scan(root, {"url": str(tmp_path / "missing"), "access": "offline"})
     assert left_behind(root) == []
 
 
