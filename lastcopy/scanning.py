@@ -83,7 +83,8 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
     from scanners.digest import digest
 
     known = snapshot.snapshots(root)
-    outcome.before = known[-1] if known else None
+    outcome.before = snapshot.newest(known) if known else None
+    entries_before = {name: row.entries for name, row in snapshot.newest_scans(root).items()}
     for name in outcome.skipped:
         _say(chosen, f"{name}: offline and not there, skipped; its last scan stays")
     with Bars(quiet=chosen.quiet) as bars:
@@ -103,7 +104,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                 outcome.errors[name] = error
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             else:
-                _say(chosen, _line(outcome.scans[name]))
+                _say(chosen, _line(outcome.scans[name], entries_before.get(name)))
         if outcome.scans:
             names = list(outcome.scans)
             outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=_naive, workers=wish.workers, progress=bars.digest())
@@ -170,11 +171,13 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _line(found: "ScanResult") -> str:
+def _line(found: "ScanResult", before: int | None) -> str:
     from reports.terminal import size
 
     seconds = (found.finished_at - found.started_at).total_seconds()
     said = f"{found.volume}: {found.state}, {found.entries:,} entries, {size(found.bytes)}, in {seconds:.1f} s"
+    if before is not None and found.entries != before:
+        said += f", {abs(found.entries - before):,} {'more' if found.entries > before else 'fewer'} than before"
     if found.problems:
         said += f"; {found.problems:,} problems: lastcopy report problems"
     return said + (f"; {found.carried_entries:,} entries that could not be seen again are unknown" if found.carried_entries else "")

@@ -13,7 +13,7 @@ size_bytes_before = { meaning = "its size before; null = new", unit = "bytes" }
 modified_at = { meaning = "its last change; null = gone", unit = "UTC" }
 status = "its protection now"
 status_before = "its protection before"
-newly_unprotected = "whether it is an asset that is unprotected now and was not before"
+newly_unprotected = "whether it is an asset that became unprotected, that met its requirement before and does not surely now, or whose last other copy is gone"
 data_class = "the class whose requirement it must meet"
 owner = "the owner that a label names, else that of the storage"
 */
@@ -29,7 +29,8 @@ WITH both_sides AS (
         once_seen.modified_at AS modified_at_before,
         now_seen.status,
         once_seen.status AS status_before,
-        coalesce(now_seen.is_asset AND now_seen.status = 'unprotected', FALSE) AS is_unprotected,
+        coalesce(now_seen.is_asset, FALSE) AS is_asset,
+        coalesce(now_seen.is_asset AND now_seen.is_last_copy AND NOT once_seen.is_last_copy, FALSE) AS became_last_copy,
         CASE
             WHEN once_seen.volume IS NULL THEN 'new'
             WHEN now_seen.volume IS NULL THEN 'gone'
@@ -48,6 +49,7 @@ WITH both_sides AS (
         OR now_seen.size_bytes IS DISTINCT FROM once_seen.size_bytes
         OR now_seen.modified_at IS DISTINCT FROM once_seen.modified_at
         OR now_seen.status IS DISTINCT FROM once_seen.status
+        OR (now_seen.is_last_copy AND NOT once_seen.is_last_copy)
 ),
 
 departures AS (
@@ -90,7 +92,12 @@ SELECT
     both_sides.modified_at,
     both_sides.status,
     coalesce(both_sides.status_before, arrived.status_before) AS status_before,
-    both_sides.is_unprotected AND coalesce(both_sides.status_before, arrived.status_before, '') <> 'unprotected' AS newly_unprotected,
+    both_sides.is_asset
+    AND (
+        (both_sides.status = 'unprotected' AND coalesce(both_sides.status_before, arrived.status_before, '') <> 'unprotected')
+        OR (both_sides.status IN ('partly', 'unknown') AND coalesce(both_sides.status_before, arrived.status_before, '') IN ('protected', 'excepted'))
+        OR both_sides.became_last_copy
+    ) AS newly_unprotected,
     both_sides.data_class,
     both_sides.owner
 FROM both_sides

@@ -103,7 +103,7 @@ def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: dat
         if last_failed_at is not None and last_failed_at > scanned_at:
             found.append(Finding("failed", volume, f"a newer scan failed at {day(last_failed_at)}: {last_error}"))
         if scanned_at > as_of + _CLOCKS_DIFFER:
-            found.append(Finding("age", volume, f"its newest good scan is of {day(scanned_at)}, in the future: its age is unknown, and no later scan counts"))
+            found.append(Finding("age", volume, f"its newest good scan is of {day(scanned_at)}, in the future: its age is unknown"))
         if limits.max_age_seconds is not None and (as_of - scanned_at).total_seconds() > limits.max_age_seconds:
             found.append(Finding("age", volume, f"its newest good scan is {age(scanned_at, as_of)} old"))
     return found

@@ -184,6 +184,8 @@ def test_changes_tell_new_gone_changed_moved_and_newly_unprotected(estate: Estat
             {"path": "old/home", "modified_at": at(4)},
             {"path": "lost-protection", "status": "protected"},
             {"path": "twin-1", "modified_at": at(5)},
+            {"path": "weaker", "status": "protected"},
+            {"path": "whose-copy-went", "is_last_copy": False},
         ],
         files=[
             {"path": "same", "status": "protected"},
@@ -193,6 +195,8 @@ def test_changes_tell_new_gone_changed_moved_and_newly_unprotected(estate: Estat
             {"path": "lost-protection"},
             {"path": "twin-2", "modified_at": at(5)},
             {"path": "twin-3", "modified_at": at(5)},
+            {"path": "weaker", "status": "partly"},
+            {"path": "whose-copy-went", "is_last_copy": True},
         ],
     )
     assert answer(reports.load("changes").run(connection), "path", "change", "moved_from", "status_before", "status", "newly_unprotected") == [
@@ -204,6 +208,8 @@ def test_changes_tell_new_gone_changed_moved_and_newly_unprotected(estate: Estat
         ("twin-1", "gone", None, "unprotected", None, False),
         ("twin-2", "new", None, None, "unprotected", True),
         ("twin-3", "new", None, None, "unprotected", True),
+        ("weaker", "protection", None, "protected", "partly", True),
+        ("whose-copy-went", "protection", None, "unprotected", "unprotected", True),
     ]
 
 
