@@ -177,7 +177,9 @@ class Config(_Table):
             _refuse_a_circle(name, self.volumes)
         for place, label in enumerate(self.labels):
             if label.data_class not in (None, "default", *self.classes):
-                raise ValueError(f"labels.{place}.data_class: there is no class {label.data_class!r}; classes are {', '.join(dict.fromkeys([*self.classes, 'default']))}")
+                raise ValueError(
+                    f"labels.{place}.data_class: there is no class {label.data_class!r}; classes are {', '.join(dict.fromkeys([*self.classes, 'default']))}"
+                )
         return self
 
     @property
