@@ -77,9 +77,9 @@ def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) ->
 
 
 def headline(state: State) -> str:
-    """How much of the whole is unknown: in files and in bytes."""
+    """How much of the whole has an unknown status: in files and in bytes."""
     files, size = percent(state.unknown_assets, state.assets), percent(state.unknown_bytes, state.asset_bytes)
-    return f"Unknown: {files} of {state.assets:,} assets, {size} of {human(state.asset_bytes, 'bytes')}."
+    return f"Status unknown: {files} of {state.assets:,} assets, {size} of {human(state.asset_bytes, 'bytes')}."
 
 
 def footer(state: State) -> list[str]:
