@@ -150,6 +150,48 @@ class AcceptedFinding(_Table):
     controls: tuple[Control, ...] | None = Field(default=None, min_length=1)  # an empty list would read as none, and mean all
 
 
+class Lifecycle(_Table):
+    """`[lifecycle]`: what holds for every plan and job of this catalog."""
+
+    journal: str | None = None  # folder of the journal, on a disk of this host; absent = `journal/` in the catalog's folder
+    min_copies: int = Field(default=2, ge=1)
+    max_evidence_age: Seconds = 30 * 86400.0
+    max_failures_pct: float = Field(default=1.0, ge=0, le=100)
+    kill_switch: str | None = None  # while this file exists no step is begun; absent = `STOP` beside the journal
+
+
+class Policy(_Table):
+    """`[policies.NAME]`: which files an action is for, how much of it, and who must agree."""
+
+    action: Name
+    report: Name | None = None
+    data_class: str | None = None
+    params: dict[str, Any] = {}
+    where: str | None = None
+    to: Name | None = None
+    to_dir: str = ""
+    max_steps: int | None = Field(default=None, ge=1)
+    max_bytes: Bytes | None = None
+    max_share_pct: float | None = Field(default=None, gt=0, le=100)
+    quiet: Seconds = 86400.0
+    needs_approval: bool = True
+    two_persons: bool = False
+    expires: Seconds = 7 * 86400.0
+    min_copies: int | None = Field(default=None, ge=1)
+    grace: Seconds = 7 * 86400.0
+    leave: Literal["nothing", "stub", "symlink"] = "nothing"
+    hard_links: bool = False
+    steps_per_second: float | None = Field(default=None, gt=0)
+    bytes_per_second: Bytes | None = Field(default=None, gt=0)
+    hours: str | None = Field(default=None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> "Policy":
+        if (self.report is None) == (self.data_class is None):
+            raise ValueError("give either 'report' (its rows are taken) or 'data_class' (its assets are taken), not both")
+        return self
+
+
 class Config(_Table):
     """The whole file. `path` is where it was read from; relative paths in it are relative to that folder."""
 
@@ -158,7 +200,8 @@ class Config(_Table):
     classes: dict[Name, DataClass] = {}
     labels: tuple[Label, ...] = ()
     exceptions: tuple[AcceptedFinding, ...] = ()
-    policies: dict[Name, dict[str, Any]] = {}
+    policies: dict[Name, Policy] = {}
+    lifecycle: Lifecycle = Lifecycle()
     schedule: dict[str, Any] = {}
     notify: dict[str, Any] = {}
     dashboard: dict[str, Any] = {}
@@ -180,6 +223,11 @@ class Config(_Table):
                 raise ValueError(
                     f"labels.{place}.data_class: there is no class {label.data_class!r}; classes are {', '.join(dict.fromkeys([*self.classes, 'default']))}"
                 )
+        for name, policy in self.policies.items():
+            if policy.to is not None and policy.to not in self.volumes:
+                raise ValueError(f"policies.{name}.to: there is no volume {policy.to!r}; volumes are {', '.join(self.volumes)}")
+            if policy.data_class not in (None, "default", *self.classes):
+                raise ValueError(f"policies.{name}.data_class: there is no class {policy.data_class!r}; classes are {', '.join([*self.classes, 'default'])}")
         return self
 
     @property

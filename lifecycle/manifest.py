@@ -1,0 +1,119 @@
+"""The columns of a plan's Parquet files, and a step as a value."""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from catalog import names
+from lifecycle.stores import Fingerprint
+
+_FINGERPRINT = [
+    ("type", pa.string()),
+    ("size_bytes", pa.int64()),
+    ("modified_ns", pa.int64()),
+    ("fs_id", pa.string()),
+    ("inode", pa.int64()),
+    ("created_ns", pa.int64()),
+    ("changed_ns", pa.int64()),
+    ("link_count", pa.int32()),
+]
+
+# Another copy of a step's content that the floor may rest on, as the catalog's evidence knew it when the plan was made.
+EVIDENCE = pa.struct(
+    [
+        ("volume", pa.string()),
+        ("path", pa.string()),  # escaped
+        *_FINGERPRINT,
+        ("verified_at", pa.timestamp("us")),  # when its digest was read
+    ]
+)
+
+STEPS = pa.schema(
+    [
+        ("step", pa.int64()),  # from 1, in the order of the acts
+        ("chunk", pa.int64()),  # steps that are claimed and carried out together; names of one inode share a chunk
+        ("action", pa.string()),
+        ("volume", pa.string()),  # of the source
+        ("path", pa.string()),  # escaped
+        *_FINGERPRINT,
+        ("sha256", pa.binary()),  # null = not known yet: the copy finds it
+        ("target_volume", pa.string()),  # null where the action has no target
+        ("target_path", pa.string()),
+        ("link_group", pa.int64()),  # equal for the names of one inode; null = one name only
+        ("kept_path", pa.string()),  # dedupe: the file of the same volume that keeps the blocks
+        ("of_job", pa.string()),  # purge, undo: the job and the step whose file is in quarantine
+        ("of_step", pa.int64()),
+        ("reason", pa.string()),  # why the policy took it
+        ("evidence", pa.list_(EVIDENCE)),
+        ("cost_per_month", pa.float64()),  # of the space on the source; null = no price declared
+    ]
+)
+
+REFUSALS = pa.schema(
+    [
+        ("volume", pa.string()),
+        ("path", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("reason", pa.string()),  # a word of REFUSAL_REASONS
+        ("detail", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy that evidence knows: where, what it was, when its digest was read (microseconds since 1970 UTC)."""
+
+    volume: str
+    path: bytes
+    fingerprint: Fingerprint
+    verified_us: int | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One intended act on one entry; see STEPS."""
+
+    step: int
+    chunk: int
+    action: str
+    volume: str
+    path: bytes
+    fingerprint: Fingerprint
+    sha256: bytes | None
+    target_volume: str | None
+    target_path: bytes | None
+    link_group: int | None
+    kept_path: bytes | None
+    of_job: str | None
+    of_step: int | None
+    reason: str
+    evidence: tuple[Copy, ...]
+
+
+def step(row: dict[str, Any]) -> Step:
+    """A step from a row of STEPS."""
+    return Step(
+        **{name: row[name] for name in ("step", "chunk", "action", "volume", "sha256", "target_volume", "link_group", "of_job", "of_step", "reason")},
+        path=names.unescape(row["path"]),
+        fingerprint=fingerprint(row),
+        target_path=None if row["target_path"] is None else names.unescape(row["target_path"]),
+        kept_path=None if row["kept_path"] is None else names.unescape(row["kept_path"]),
+        evidence=tuple(_copy(found) for found in row["evidence"] or ()),
+    )
+
+
+def fingerprint(row: dict[str, Any]) -> Fingerprint:
+    """The fingerprint in a row that has its columns."""
+    return Fingerprint(**{name: row[name] for name, _ in _FINGERPRINT})
+
+
+def _copy(row: dict[str, Any]) -> Copy:
+    verified = row["verified_at"]
+    return Copy(row["volume"], names.unescape(row["path"]), fingerprint(row), None if verified is None else _us(verified))
+
+
+def _us(moment: datetime.datetime) -> int:
+    return (moment - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)

@@ -1,0 +1,234 @@
+"""Where jobs read and write: one module a kind of storage, and the contract that all of them keep.
+
+Paths are raw bytes relative to the volume's root, and are opened from the root's descriptor with no link followed. `key` names
+one step for ever (letters, digits, '-'); temporary and quarantine names are made of it, so that what lies on a storage tells its step.
+Every method raises `lifecycle.ends.EndError` for what ends a step, never a bare OSError.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from catalog.config import Config
+
+DEFINES = "class Store"
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells that a file is still the one that was seen. Times are nanoseconds since 1970; None = the storage cannot tell."""
+
+    type: Literal["file", "symlink", "dir", "special"]
+    size_bytes: int
+    modified_ns: int
+    fs_id: str | None = None
+    inode: int | None = None
+    created_ns: int | None = None
+    changed_ns: int | None = None
+    link_count: int = 1
+
+    def differs(self, found: "Fingerprint", *, moved: bool = False) -> str | None:
+        """Which fields differ, None if none does. `moved`: a rename or a link has touched the file, so changed time and links are let go."""
+        let_go = {"changed_ns", "link_count"} if moved else set()
+        mine, theirs = asdict(self), asdict(found)
+        wrong = [name for name in mine if name not in let_go and mine[name] is not None and theirs[name] != mine[name]]
+        return ", ".join(wrong) or None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is kept of a file beside its content."""
+
+    mode: int  # permission bits; setuid, setgid and sticky are never given to a copy
+    uid: int
+    gid: int
+    modified_ns: int
+    accessed_ns: int
+    xattrs: dict[str, bytes] = field(default_factory=dict)  # user.*, and the POSIX ACLs as system.posix_acl_*
+    link_target: bytes | None = None  # of a symbolic link
+    parents: tuple["Metadata", ...] = ()  # of the directories above it, outermost first, for those that must be made
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the canaries of `prepare` found a volume able to do."""
+
+    publish: Literal["noreplace", "link", "none"]
+    exchange: bool  # two names can change places at once (RENAME_EXCHANGE)
+    leases: bool
+    reflink: bool
+    dedupe: bool  # the kernel compares and shares (FIDEDUPERANGE)
+    hard_links: bool
+    symlinks: bool
+    xattrs: bool
+    acls: bool
+    sync_directories: bool
+    folds_case: bool
+    folds_unicode: bool
+    raw_names: bool  # any byte but NUL and '/'
+    time_step_ns: int
+    name_bytes: int
+    stable_inodes: bool
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which volume this is: its marker's id, None where it was never prepared; the file system's UUID; whether it can be written."""
+
+    marker: str | None
+    fs_id: str | None
+    writable: bool
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something of ours that lies on a volume: a temporary name, or a file in quarantine."""
+
+    key: str
+    place: Literal["temporary", "quarantine"]
+    path: bytes  # where it is; of a quarantined file where it came from, by its sidecar
+    fingerprint: Fingerprint
+
+
+class Source(Protocol):
+    """A file open for reading, under a read lease where the kernel gives one."""
+
+    fingerprint: Fingerprint
+    leased: bool
+
+    def metadata(self) -> Metadata:
+        """What is to be kept beside the content."""
+
+    def blocks(self) -> Iterator[memoryview | int]:
+        """The content in order: blocks of at most BLOCK_BYTES, a run of zeros as its length. A change of the file meanwhile ends the step."""
+
+    def check(self) -> None:
+        """Raises EndError SOURCE_BUSY if the lease is being broken, SOURCE_CHANGED if the open file differs from its fingerprint."""
+
+    def close(self) -> None:
+        """Give the lease back and let go."""
+
+
+class Staged(Protocol):
+    """A copy under its temporary name."""
+
+    inode: int | None
+
+    def write(self, block: memoryview | int) -> None:
+        """Append a block, or a run of zeros as a hole."""
+
+    def finish(self, metadata: Metadata) -> list[str]:
+        """Give it the metadata, times last; gives what could not be kept, a phrase each."""
+
+    def sync(self) -> None:
+        """Make it durable. A failure taints it: it is renamed away, and the step copies again to a new one."""
+
+    def digest(self) -> tuple[bytes, int]:
+        """SHA-256 and length of what the storage gives back, by a new descriptor with the cache dropped."""
+
+    def close(self) -> None:
+        """Let go; the temporary name stays."""
+
+
+class Store(Protocol):
+    """One volume as jobs use it. A module of a kind has such a class named `Store`, made from the configuration and the volume's name."""
+
+    capabilities: Capabilities | None  # None = never prepared
+
+    def identify(self) -> Identity:
+        """Look at the root, its marker and its file system. Raises UnreachableError."""
+
+    def prepare(self, marker: str) -> Capabilities:
+        """Write the marker, try the canaries under `.lastcopy/`, and remember what they found. Writes."""
+
+    def look(self, path: bytes) -> Fingerprint | None:
+        """What is at a path now; None = nothing."""
+
+    def open(self, path: bytes, expected: Fingerprint) -> Source:
+        """Open a file or symbolic link that is what was expected, else EndError STALE or SOURCE_BUSY."""
+
+    def digest(self, path: bytes, expected: Fingerprint) -> bytes:
+        """SHA-256 of a file that is what was expected before and after, read from the storage."""
+
+    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = ()) -> Staged:
+        """Create the temporary name beside a target, which must not exist; missing directories are made. Writes."""
+
+    def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
+        """A temporary name that an earlier run left, if it is that inode."""
+
+    def publish(self, path: bytes, key: str, inode: int | None) -> Fingerprint:
+        """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes."""
+
+    def discard(self, path: bytes, key: str) -> None:
+        """Remove this step's temporary name, if it is there. Writes."""
+
+    def settle(self, paths: Iterable[bytes]) -> None:
+        """Make the names of these paths durable: fsync of the directories that hold them, each once."""
+
+    def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: "Pointer | None" = None) -> Fingerprint:
+        """Move a file into quarantine, look at what was moved, put it back if it is not what was expected. Not durable before `settle_quarantine`. Writes."""
+
+    def settle_quarantine(self) -> None:
+        """Make moves into and out of quarantine durable."""
+
+    def quarantined(self, key: str) -> Fingerprint | None:
+        """The file that a step has in quarantine; None = none."""
+
+    def open_quarantined(self, key: str, expected: Fingerprint) -> Source:
+        """Open a quarantined file, changed time and links let go."""
+
+    def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
+        """Move a quarantined file to its old name, over nothing but a pointer that we left there: EndError CONFLICT. Writes."""
+
+    def remove(self, key: str, expected: Fingerprint) -> None:
+        """Unlink a quarantined file and its sidecar. The only call that destroys content. Writes."""
+
+    def share(self, kept: bytes, kept_expected: Fingerprint, other: bytes, other_expected: Fingerprint) -> Literal["shared", "differs", "unsupported"]:
+        """Have two equal files share their blocks, compared by the kernel (FIDEDUPERANGE); names and metadata stay. Writes."""
+
+    def clone(self, path: bytes, key: str, kept: bytes, kept_expected: Fingerprint, how: Literal["reflink", "hard_link"]) -> Staged:
+        """As `stage`, with the content of another file of the volume: sharing its blocks, or as one more name of it. Writes."""
+
+    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint) -> None:
+        """Give a published file one more name, as its source had: stages it under `key`, for `publish`. Writes."""
+
+    def strays(self) -> Iterator[Stray]:
+        """Everything of ours on the volume, by its names and sidecars: for rebuilding a lost journal."""
+
+    def free_bytes(self) -> int | None:
+        """Space that is left for us; None = the storage cannot tell."""
+
+    def clock_ns(self) -> int:
+        """The storage's own time, for ages: a canary's modification time where it can be written, else the host's."""
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What stays at the name of a file that was archived."""
+
+    how: Literal["stub", "symlink"]
+    text: bytes  # of a stub its content, whose first line starts with STUB_MAGIC; of a symlink its target
+
+
+STUB_MAGIC = b"#!lastcopy-stub "
+
+Connect = Callable[["Config", str], Store]
+
+
+def connect(config: "Config", volume: str) -> Store:
+    """The store of a volume. Raises ConfigError where no job can work on that kind."""
+    from catalog import extensions
+    from catalog.errors import ConfigError, NotFoundError
+
+    kind = config.volumes[volume].kind
+    try:
+        module: Any = extensions.load("stores", kind, DEFINES)
+    except NotFoundError as error:
+        raise ConfigError(f"volumes.{volume}: no job can work on volumes of kind {kind!r} yet") from error
+    store: Store = module.Store(config, volume)
+    return store
