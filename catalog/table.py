@@ -27,9 +27,9 @@ _DELTA_ENCODED = {
     "copy_name": "DELTA_BYTE_ARRAY",
     "inode": "DELTA_BINARY_PACKED",
     "entry_id": "DELTA_BINARY_PACKED",
-    "size_bytes": "DELTA_BINARY_PACKED",
 }
-_NEVER_REPEATED = {*_DELTA_ENCODED, "path_hash", "digest", "sample"}
+_PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these smaller than they are with a delta encoding or a dictionary
+_NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "path_hash", "digest", "sample"}
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -61,7 +61,7 @@ def writer(root: Path, table: str, path: str, schema: pa.Schema | None = None) -
         file,
         columns,
         compression="zstd",
-        compression_level=3,
+        compression_level={name: _PLAIN.get(name, 3) for name in columns.names},
         use_dictionary=[f.name for f in columns if f.name not in _NEVER_REPEATED],
         column_encoding={name: encoding for name, encoding in _DELTA_ENCODED.items() if name in columns.names},
         write_statistics=True,
