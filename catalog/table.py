@@ -4,22 +4,20 @@ import functools
 import json
 import os
 import re
-import urllib.parse
 import uuid
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from catalog import log
 from catalog.errors import CatalogError, ConfigError
 from catalog.schema import PARTITIONS, TABLES
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    import pyarrow.parquet as pq
 
 _SAFE_FEATURES = {"timestampNtz"}  # with any other a plain file list could lie: deletion vectors, column mapping
 _DELTA_ENCODED = {
@@ -52,8 +50,10 @@ def new_path(table: str, partition: dict[str, str] | None = None) -> str:
     return "/".join([*(f"{key}={values[key]}" for key in PARTITIONS[table]), f"part-{uuid.uuid4().hex}.parquet"])
 
 
-def writer(root: Path, table: str, path: str, schema: pa.Schema | None = None) -> pq.ParquetWriter:
+def writer(root: Path, table: str, path: str, schema: pa.Schema | None = None) -> "pq.ParquetWriter":
     """A Parquet writer for a new file of a table, with the encodings that were measured to be smallest. Makes its folder."""
+    import pyarrow.parquet as pq
+
     file = root / table / path
     file.parent.mkdir(parents=True, exist_ok=True)
     columns = schema or TABLES[table]
@@ -87,35 +87,30 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str) -> int
 
     A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
     """
-    from deltalake import CommitProperties
-    from deltalake.transaction import AddAction, RemoveAction, Transaction
-
-    delta = _open_or_create(root, table)
-    if delta.transaction_version(app_id) is not None:
-        return delta.version()
+    known = _made(root, table)
+    if app_id in known.app_ids:
+        return known.version
     _sync_files(root / table, files)
-    actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
-    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
-    delta.create_write_transaction(actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties)
-    delta.update_incremental()
-    _sync(root / table / "_delta_log" / f"{delta.version():020d}.json")
-    _sync(root / table / "_delta_log")
-    return delta.version()
+    _write_commit(root, table, files, app_id)
+    newest = log.newest(root / table)
+    for number in range(known.version + 1, newest + 1):
+        _sync(root / table / log.FOLDER / f"{number:020d}.json")
+    _sync(root / table / log.FOLDER)
+    return newest
 
 
 def files(root: Path, table: str, version: int | None = None, **partition: Iterable[str]) -> list[str]:
     """Absolute paths of a table's files at a version (default: now), limited to those partition values; sorted.
 
-    A table that does not exist has no files.
+    A table that does not exist has no files. Raises CatalogError as `state` does.
     """
     check_place(root)
     if version == -1 or not exists(root, table):
         return []
-    filters = [(key, "in", list(values)) for key, values in partition.items()]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        uris = open_table(root, table, version).file_uris(partition_filters=filters or None)
-    return sorted(urllib.parse.unquote(uri) for uri in uris)  # a folder's name may hold spaces
+    wanted = {key: frozenset(values) for key, values in partition.items()}
+    folder = str((root / table).absolute())
+    found = state(root, table, version).files.items()
+    return sorted(f"{folder}/{path}" for path, values in found if all(values[key] in accepted for key, accepted in wanted.items()))
 
 
 @functools.cache
@@ -132,38 +127,37 @@ def check_place(root: Path) -> None:
 
 def version(root: Path, table: str) -> int:
     """A table's version now; -1 if it does not exist."""
-    return open_table(root, table).version() if exists(root, table) else -1
+    return state(root, table).version if exists(root, table) else -1
 
 
 def exists(root: Path, table: str) -> bool:
     """Whether a table was ever made."""
-    return any((root / table / "_delta_log").glob("*.json"))
+    return log.newest(root / table) >= 0
 
 
 def read(root: Path, table: str, columns: Sequence[str] | None = None, version: int | None = None, **partition: Iterable[str]) -> pa.Table:
     """A small table, or some of its partitions, in memory, without its partition columns."""
+    import pyarrow.parquet as pq
+
     wanted = pa.schema([TABLES[table].field(c) for c in columns]) if columns else TABLES[table]
     found = files(root, table, version, **partition)
     parts = [pq.ParquetFile(path).read(columns=wanted.names).select(wanted.names).cast(wanted) for path in found]
     return pa.concat_tables([wanted.empty_table(), *parts]).unify_dictionaries()
 
 
-def open_table(root: Path, table: str, version: int | None = None) -> "DeltaTable":
-    """A table at a version. Raises CatalogError if it is damaged or was written by a tool whose files we would misread."""
-    import deltalake
-    from deltalake.exceptions import DeltaError
-
+def state(root: Path, table: str, version: int | None = None) -> log.State:
+    """What a version of a table consists of. Raises CatalogError if it is damaged or was written by a tool whose files we would misread."""
     try:
-        delta = deltalake.DeltaTable(str((root / table).absolute()), version=version)
-    except (DeltaError, OSError) as error:
+        found = log.replay(root / table, version)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CatalogError(f"{root / table}: not readable as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
-    strange = set(delta.protocol().reader_features or ()) - _SAFE_FEATURES
+    strange = (found.reader_features or frozenset()) - _SAFE_FEATURES
     if strange:
         raise CatalogError(f"{root / table}: another tool turned on {', '.join(sorted(strange))}; its rows would be misread, restore an older version of it")
-    missing = set(stored_schema(table).names) - {column.name for column in delta.schema().fields}
+    missing = set(stored_schema(table).names) - (found.columns or frozenset())
     if missing:
         raise CatalogError(f"{root / table}: has no column {', '.join(sorted(missing))}; another version of Lastcopy wrote it, scan into a new catalog")
-    return delta
+    return found
 
 
 @functools.cache
@@ -173,18 +167,33 @@ def stored_schema(table: str) -> pa.Schema:
     return pa.schema([*plain, *((key, pa.string()) for key in PARTITIONS[table])])
 
 
-def _open_or_create(root: Path, table: str) -> "DeltaTable":
-    from deltalake import Schema
-    from deltalake.transaction import create_table_with_add_actions
-
+def _made(root: Path, table: str) -> log.State:
+    """The table as it is now, made if it was not."""
     check_place(root)
     if not exists(root, table):
+        from deltalake import Schema
+        from deltalake.transaction import create_table_with_add_actions
+
         (root / table).mkdir(parents=True, exist_ok=True)
         schema: Any = Schema.from_arrow(stored_schema(table))
         create_table_with_add_actions(str((root / table).absolute()), schema, [], mode="ignore", partition_by=PARTITIONS[table])
         _sync(root / table)
         _sync(root)
-    return open_table(root, table)
+    return state(root, table)
+
+
+def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str) -> None:
+    from deltalake import CommitProperties, DeltaTable
+    from deltalake.exceptions import DeltaError
+    from deltalake.transaction import AddAction, RemoveAction, Transaction
+
+    actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
+    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
+    try:
+        delta = DeltaTable(str((root / table).absolute()))
+        delta.create_write_transaction(actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties)
+    except (DeltaError, OSError) as error:
+        raise CatalogError(f"{root / table}: could not be written as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
 
 
 def _sync_files(folder: Path, files: Sequence[NewFile]) -> None:
