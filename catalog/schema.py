@@ -217,7 +217,7 @@ COPIES = pa.schema(
         ("copy_dir", TEXT),
         ("copy_name", TEXT),
         ("copy_entry_id", INT),
-        ("match", TEXT),  # content | metadata | older | conflict
+        ("match", TEXT),  # content | metadata | path_only | older | conflict
         ("is_current", FLAG),
         ("files", INT),  # how many files of the copy's volume hold the content
         ("size_bytes", INT),

@@ -8,7 +8,7 @@ SELECT
     dv.dir AS copy_dir,
     b.name AS copy_name,
     e.copy_entry_id,
-    CASE WHEN e.found >= 4 THEN 'content' WHEN e.found = 3 THEN 'metadata' WHEN e.found = 2 THEN 'conflict' ELSE 'older' END AS match,
+    CASE e.found WHEN 3 THEN 'metadata' WHEN 2 THEN 'conflict' WHEN 1 THEN 'older' WHEN 0 THEN 'path_only' ELSE 'content' END AS match,
     e.is_current,
     e.files,
     e.size_bytes,

@@ -19,7 +19,7 @@ SELECT
     ) AS possible_offline_or_immutable,
     coalesce(max(t.usable), 0) AS usable,
     max(CASE WHEN t.state IN (1, 3, 4, 5) THEN t.scanned_at END) AS newest_copy_at,
-    coalesce(max(CASE WHEN t.state IN (1, 3, 4, 5) THEN 2 WHEN t.state IN (2, 6, 7, 10, 11, 12) THEN 1 ELSE 0 END), 0) AS current
+    coalesce(max(CASE WHEN t.state IN (1, 3, 4, 5) THEN 2 WHEN t.state IN (2, 6, 7, 10, 11, 12, 14) THEN 1 ELSE 0 END), 0) AS current
 FROM signatures AS s
 INNER JOIN pair_facts AS f ON s.a = f.a AND s.class_no = f.class_no AND f.is_self
 LEFT JOIN testimonies AS t ON s.signature_no = t.signature_no

@@ -2,6 +2,7 @@
 What each volume that has a match says of each asset, as a state:
 1 usable · 2 current, carried over · 3 current, metadata only below the level · 4 current, below the level · 5 current, verified too long ago
 6 older, volume not scanned since · 7 older, scan incomplete there · 8 conflict · 9 changed since the copy
+14 only at the path
 */
 SELECT
     j.a,
@@ -23,6 +24,7 @@ SELECT
         WHEN j.is_current AND j.verified_at < j.verified_since THEN 5
         WHEN j.is_current THEN 1
         WHEN j.found = 2 THEN 8
+        WHEN j.found = 0 THEN 14
         WHEN j.scanned_at < j.changed_for_absence AND NOT j.offline THEN 6
         WHEN j.blind THEN 7
         ELSE 9
@@ -44,7 +46,7 @@ FROM (
         i.changed_for_absence,
         c.min_level,
         c.verified_since,
-        CASE WHEN m.found = 3 AND k.a IS NOT NULL THEN 2 ELSE m.found END AS found,
+        CASE WHEN m.found IN (0, 3) AND k.a IS NOT NULL THEN 2 ELSE m.found END AS found,
         m.found >= 4
         OR (m.found = 3 AND k.a IS NULL)
         OR (m.found = 1 AND coalesce(i.changed_since >= c.current_since, FALSE)) AS is_current,

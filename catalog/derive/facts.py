@@ -44,6 +44,7 @@ _STATES = {
     11: (domains.UNKNOWN, "scan_incomplete"),
     12: (domains.UNKNOWN, "path_not_mapped"),
     13: (domains.NO, "excluded_by_backup"),
+    14: (domains.UNKNOWN, "metadata_match_only"),
 }
 _NEVER_SCANNED = 10
 _PER_WORD = 15  # states of four bits in a signed 64-bit word

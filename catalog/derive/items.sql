@@ -6,6 +6,7 @@ SELECT
     e.name,
     e.size_bytes,
     e.modified_at,
+    e.trusted_modified_at IS NOT NULL AS time_trusted,
     s.fs_no,
     e.inode,
     e.link_count,

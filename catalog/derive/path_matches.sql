@@ -1,4 +1,4 @@
-/* What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older. */
+/* What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size and time, but a time that proves nothing. */
 SELECT
     a,
     entry_id,
@@ -15,6 +15,7 @@ SELECT
         WHEN same_digest THEN 5
         WHEN asset_size_bytes <> size_bytes OR asset_modified_at IS NULL OR modified_at IS NULL OR asset_modified_at <> modified_at THEN 1
         WHEN digests_known OR (samples_known AND NOT coalesce(same_sample, FALSE)) THEN 2
+        WHEN NOT times_trusted THEN 0
         ELSE 3
     END AS found
 FROM path_pairs

@@ -19,7 +19,7 @@ FROM (
         p.word,
         p.power,
         e.state,
-        CASE WHEN e.found >= 3 THEN CASE WHEN e.carried THEN 2 ELSE 3 END ELSE 1 END AS fresh,
+        CASE WHEN e.found >= 3 AND NOT e.carried THEN 3 WHEN e.found >= 3 OR e.found = 0 THEN 2 ELSE 1 END AS fresh,
         CASE WHEN e.is_current AND NOT e.carried THEN e.level END AS level,
         e.verified_at,
         CASE WHEN e.found IN (3, 4) THEN 1 ELSE 0 END AS uncounted_copies

@@ -3,7 +3,7 @@ SELECT
     s.signature_no,
     h.threat,
     CASE WHEN s.carried THEN 1 ELSE coalesce(max(x.value), 0) END AS value,
-    coalesce(bool_or(x.state BETWEEN 1 AND 9), FALSE) AS has_match,
+    coalesce(bool_or(x.state BETWEEN 1 AND 9 OR x.state = 14), FALSE) AS has_match,
     s.carried,
     s.same_volume
 FROM signatures AS s

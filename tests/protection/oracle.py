@@ -23,7 +23,7 @@ REASONS = (
 class Match:
     """What one volume says of one asset."""
 
-    kind: str  # content | metadata | conflict | older | absent
+    kind: str  # content | metadata | path_only | conflict | older | absent
     file: File | None = None
     level: int = 0
     verified_at: datetime.datetime | None = None
@@ -78,7 +78,7 @@ class _Court:
         if file.size == 0:
             return here and theirs.size == 0
         verdict = self.evidence.compare(volume, file, ward, theirs)
-        same_listing = here and theirs.size == file.size and theirs.modified is not None and theirs.modified == file.modified
+        same_listing = here and theirs.size == file.size and _same_time(theirs, file) and _trusted(theirs, file)
         return verdict == "equal" or (same_listing and verdict != "differ")
 
     # What one volume says of one asset
@@ -116,9 +116,10 @@ class _Court:
 
     def _at_the_path(self, volume: str, file: File, ward: str, asset: File, scan: Scan) -> Match:
         verdict = self.evidence.compare(volume, file, ward, asset)
-        same_time = asset.modified is not None and file.modified == asset.modified
-        if file.size == asset.size > 0 and same_time:
-            return Match("conflict", file) if verdict == "differ" else Match("metadata", file, 1, scan.started_at)
+        if file.size == asset.size > 0 and _same_time(asset, file):
+            if verdict == "differ":
+                return Match("conflict", file)
+            return Match("metadata", file, 1, scan.started_at) if _trusted(asset, file) else Match("path_only", file, 0, scan.started_at)
         theirs = self.evidence.digest(volume, file)
         read_at = theirs.read_at if theirs else None
         return Match("older", file, 2 if read_at else 1, read_at or scan.started_at)
@@ -126,7 +127,7 @@ class _Court:
     def matches(self, ward: str, asset: File) -> dict[str, Match]:
         found = {name: self.match(name, ward, asset) for name in self.config.volumes if may_protect(self.config, name, ward)}
         if any(match.kind == "conflict" for match in found.values()):
-            return {name: Match("conflict", match.file) if match.kind == "metadata" else match for name, match in found.items()}
+            return {name: Match("conflict", match.file) if match.kind in ("metadata", "path_only") else match for name, match in found.items()}
         return found
 
     # Times
@@ -159,6 +160,8 @@ class _Court:
         exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
         if self.is_current(match, rule, exposure):
             return self._current_usable(match, rule)
+        if match.kind == "path_only":
+            return "unknown", "metadata_match_only"
         unseen = self._absence_unknown(volume, match, ward, asset)
         if unseen:
             return "unknown", unseen
@@ -253,7 +256,8 @@ class _Court:
         threats = {threat: self._threat(threat, ward, asset, rule, usable, gone) for threat in THREATS}
         exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
         current = {name: match for name, match in matches.items() if self.is_current(match, rule, exposure)}
-        unseen = any(name not in current and self._absence_unknown(name, match, ward, asset) for name, match in matches.items())
+        doubtful = {name: match for name, match in matches.items() if name not in current}
+        unseen = any(match.kind == "path_only" or self._absence_unknown(name, match, ward, asset) for name, match in doubtful.items())
         seen = [match for match in current.values() if match.file is not None and not match.file.carried]
         copy_age = "met" if seen else "unknown" if current or unseen else "not_met"
         own = self._claim(ward, ward, rule, ("yes", None))
@@ -337,6 +341,14 @@ class _Court:
         return "unknown" if "unknown" in controls.values() else "protected"
 
 
+def _same_time(one: File, two: File) -> bool:
+    return one.modified is not None and one.modified == two.modified
+
+
+def _trusted(*files: File) -> bool:
+    return not any(file.flags & FLAGGED_MODIFIED for file in files)
+
+
 def _retention(rule: DataClass) -> float:
     return MONTH_SECONDS if rule.retention is None else rule.retention
 
@@ -346,6 +358,8 @@ def _freshness(matches: Collection[Match], exposure_seconds: float, rule: DataCl
     if kinds & set(CURRENT_KINDS):
         seen = [match for match in matches if match.kind in CURRENT_KINDS and match.file is not None and not match.file.carried]
         return "current" if seen else "unknown"
+    if "path_only" in kinds:
+        return "unknown"
     within = exposure_seconds <= (rule.max_copy_age or 0.0)
     if kinds & {"older", "conflict"}:
         return "stale_within_rpo" if within else "stale_overdue"

@@ -10,7 +10,7 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
 * the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`;
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
-  `touched`, `older`, `older-listed`, `older-attested`, `hardlink`, `none`; with `at=path`, `read=-100d`, `carried`;
+  `touched`, `older`, `older-listed`, `older-attested`, `hardlink`, `none`; with `at=path`, `read=-100d`, `carried`, `flagged=modified`;
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
 """
@@ -152,9 +152,8 @@ def _classes(words: _Words) -> dict[str, Any]:
 
 def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
     modified = words.time("modified", "-100d")
-    flags = {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0)
     size = 0 if "empty" in words else 1000
-    asset = File(ASSET, size, modified, max(words.time("changed", "-100d"), modified), flags=flags, fs="fs-a", inode=1, carried="carried" in words)
+    asset = File(ASSET, size, modified, max(words.time("changed", "-100d"), modified), flags=_flags(words), fs="fs-a", inode=1, carried="carried" in words)
     reads: list[Read] = []
     if "attested" in words:
         asset = replace(asset, attested=content("asset"))
@@ -175,10 +174,14 @@ def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
     return asset, (*earlier, _scan(words, files, words.get("first", "-1d"))), reads
 
 
+def _flags(words: _Words) -> int:
+    return {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0)
+
+
 def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list[Read]]:
     other = File("zz/other.txt", 7, moment("-300d"), moment("-300d"), fs=f"fs-{name}", inode=99)
     path = words.get("at", ASSET)
-    file = replace(asset, path=path, changed=moment("-90d"), flags=0, fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
+    file = replace(asset, path=path, changed=moment("-90d"), flags=_flags(words), fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
     old = replace(file, size=900, modified=moment("-400d"))
     same, read_at = content("asset"), words.time("read", "-5d")
     kinds: dict[str, tuple[File, list[Read]]] = {

@@ -49,6 +49,7 @@ MUTANTS = [
     Mutant("a metadata match survives a conflict elsewhere", "conflicts", "found = 2", "found = 9", "a conflict voids the listed copy elsewhere"),
     Mutant("another sample is no conflict", "path_matches", "NOT coalesce(same_sample, FALSE)", "FALSE", "same size and time but another sample"),
     Mutant("equal size and time prove the content", "path_matches", "ELSE 3\n", "ELSE 5\n", "a listed copy below the level is unknown"),
+    Mutant("a flagged time proves the content", "path_matches", "WHEN NOT times_trusted THEN 0", "", "equal times that are flagged prove nothing"),
     Mutant(
         "a digest outlives a change of the file",
         "items",
