@@ -1,18 +1,51 @@
 """The command line: its commands, and how any error of theirs ends the program."""
 
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from lastcopy import exits, settings, talk
-from lastcopy.commands import catalog, check, demo, doctor, explain, find, init, report, scan, simulate, sql, version, volume
+
+# In the order of the help. Each is a function, or a group `app`, in the module of its name.
+_COMMANDS = ("init", "demo", "doctor", "volume", "scan", "report", "explain", "find", "simulate", "check", "sql", "catalog", "version")
+
+
+class _Shelf(Mapping[str, Any]):
+    """The commands by name; one is imported and made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  typer ships no public name for a command's class
+        if name not in _COMMANDS:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = _command(name)
+        return self._made[name]
+
+
+class Program(settings.Group):
+    """The program, whose commands are made when they are asked for."""
+
+    def __init__(self, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
+        super().__init__(**rest)
+        self.commands = _Shelf()  # type: ignore[assignment]  # never added to
+
 
 app = typer.Typer(
     name="lastcopy",
-    cls=settings.Group,
+    cls=Program,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -26,23 +59,16 @@ def lastcopy() -> None:
     """Knows every copy of your data, and never lets the last one go."""
 
 
-def _add(name: str, function: Callable[..., None], group: typer.Typer = app) -> None:
-    group.command(name, cls=settings.Command)(function)
-
-
-_add("init", init.init)
-_add("demo", demo.demo)
-_add("doctor", doctor.doctor)
-app.add_typer(volume.app, name="volume")
-_add("scan", scan.scan)
-app.add_typer(report.app, name="report")
-_add("explain", explain.explain)
-_add("find", find.find)
-_add("simulate", simulate.simulate)
-_add("check", check.check)
-_add("sql", sql.sql)
-app.add_typer(catalog.app, name="catalog")
-_add("version", version.version)
+def _command(name: str) -> Any:  # noqa: ANN401  as above
+    module = importlib.import_module(f"lastcopy.commands.{name}")
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.callback()(lastcopy)  # with it, typer makes a group of one command
+    if hasattr(module, "app"):
+        alone.add_typer(module.app, name=name)
+    else:
+        alone.command(name, cls=settings.Command)(getattr(module, name))
+    group: Any = typer.main.get_command(alone)
+    return group.commands[name]
 
 
 def run(arguments: Sequence[str]) -> int:

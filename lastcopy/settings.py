@@ -1,5 +1,6 @@
 """The flags that every command takes, before or after its name, and what they lead to."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def _everywhere(
 ) -> None: ...
 
 
+@functools.cache
 def _parameters() -> list[Any]:
     flags = typer.Typer(add_completion=False)
     flags.command()(_everywhere)
