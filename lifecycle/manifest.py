@@ -61,6 +61,28 @@ REFUSALS = pa.schema(
     ]
 )
 
+# Why a plan leaves a file out: the word in a row of REFUSALS, and what it means.
+REFUSAL_REASONS = {
+    "special_file": "it is not a regular file: nothing but files is moved, and symbolic links are only copied",
+    "unreadable": "its volume did not let us look at it",
+    "other_file_system": "it lies on another file system that is mounted below the volume's root",
+    "changed_since_scan": "it is not what the scan saw, or is gone; scan again",
+    "too_young": "it was modified or changed within the policy's quiet time",
+    "on_hold": "it is under a legal hold or a retention",
+    "is_original": "it is an asset and no copy of one: such a file is archived, and never deleted",
+    "unknown_digest": "the content is not known by its SHA-256, which this action needs; scan with --digest all",
+    "offline": "its volume, or the one that it goes to, is not there now; mount the medium and plan again",
+    "not_prepared": "a volume was never prepared, or another one is mounted in its place",
+    "not_supported": "its volume, or the one that it goes to, cannot do what this action needs",
+    "name_collides": "another file goes to the same name, as the target tells names apart",
+    "name_too_long": "the target does not take a name of that length or with those bytes",
+    "target_exists_differs": "something else is at the target already",
+    "partial_hard_link_group": "it has names that are not in the plan",
+    "floor_not_reachable": "too few copies would be left even if the step succeeded",
+    "no_space": "the target has not twice the largest file free beside all that goes there",
+    "over_limit": "the policy's limits were reached by the files before it",
+}
+
 
 @dataclass(frozen=True)
 class Copy:
