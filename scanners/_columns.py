@@ -25,6 +25,9 @@ _TYPES = pa.array(["special", "dir", "file", "symlink"])
 _TYPE_OF_MODE = np.zeros(16, np.int32)
 _TYPE_OF_MODE[[stat.S_IFDIR >> 12, stat.S_IFREG >> 12, stat.S_IFLNK >> 12]] = 1, 2, 3
 
+_PLAIN = bytes({0, *range(0x20, 0x7F)} - {0x5C})  # the NUL ends a name
+_IS_STRANGE = bytes(byte not in _PLAIN for byte in range(256))
+
 _DAY_S = 86_400
 _FIRST_S, _LAST_S = -2_177_452_800, 253_402_300_799  # 1901-01-01 and the last second of 9999
 _START_1980_S = 315_532_800  # what a clock without a battery, FAT and zip call "never"
@@ -185,9 +188,10 @@ def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
         per_directory = np.array([sum(len(part.names) for part in group) for _, group in directories])
     dirs = pa.DictionaryArray.from_arrays(np.repeat(np.arange(len(directories), dtype=np.int32), per_directory), pa.array([d for d, _ in directories]))
 
-    data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
+    joined = b"\0".join([*pieces, b""])
+    data = np.frombuffer(joined, np.uint8)
     ends = np.flatnonzero(data == 0)
-    strange = np.unique(np.searchsorted(ends, np.flatnonzero(_unprintable(data))))
+    strange = _strange(joined, ends)
     if len(strange) or len(directories) < len(parts):
         unsorted = {index for index, (_, group) in enumerate(directories) if len(group) > 1}
         unsorted |= _escape(pieces, strange, per_directory)
@@ -195,17 +199,17 @@ def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
         pieces = list(map(pieces.__getitem__, order.tolist()))
         slots, hashes = slots[order], hashes[order]
         strange = np.flatnonzero(np.isin(order, strange))
-        data = np.frombuffer(b"\0".join([*pieces, b""]), np.uint8)
+        joined = b"\0".join([*pieces, b""])
+        data = np.frombuffer(joined, np.uint8)
         ends = np.flatnonzero(data == 0)
-    return _Naming(dirs, _strings(np.frombuffer(b"".join(pieces), np.uint8), ends - np.arange(total)), hashes, slots, data, ends, strange)
+    return _Naming(dirs, _strings(joined.replace(b"\0", b""), ends - np.arange(total)), hashes, slots, data, ends, strange)
 
 
-def _unprintable(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Of bytes those that `names.escape` may have to look at: all but printable ASCII, and the backslash. Names end with 0."""
-    found = (data - np.uint8(0x20)) > 0x5E
-    found |= data == 0x5C
-    found &= data != 0
-    return found
+def _strange(joined: bytes, ends: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The rows whose name `names.escape` may have to look at: with anything but printable ASCII, or a backslash. Names end with 0."""
+    if not joined.translate(None, _PLAIN):
+        return np.zeros(0, np.int64)
+    return np.unique(np.searchsorted(ends, np.flatnonzero(np.frombuffer(joined.translate(_IS_STRANGE), np.bool_))))
 
 
 def _escape(pieces: list[bytes], strange: np.ndarray[Any, Any], per_directory: np.ndarray[Any, Any]) -> set[int]:
@@ -247,20 +251,21 @@ def _extensions(naming: _Naming) -> pa.Array:
     ends = np.cumsum(length[rows])
     text = naming.data[np.repeat(last[rows] + 1 - (ends - length[rows]), length[rows]) + np.arange(ends[-1] if len(ends) else 0)]
     text = np.where((text >= 0x41) & (text <= 0x5A), text + 32, text).astype(np.uint8)
-    known: dict[str, int] = {}
+    found = _strings(text.tobytes(), ends).dictionary_encode()
+    known = {ending: place for place, ending in enumerate(found.dictionary.to_pylist())}
     index = np.full(total, -1, np.int32)
-    index[rows] = [known.setdefault(ending, len(known)) for ending in _strings(text, ends).to_pylist()]
+    index[rows] = found.indices.to_numpy()
     for row in naming.strange.tolist():
         ending = names.extension(naming.names[row].as_py())
         index[row] = -1 if ending is None else known.setdefault(ending, len(known))
     return pa.DictionaryArray.from_arrays(_array(index, index < 0), pa.array(list(known), pa.string()))
 
 
-def _strings(data: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> pa.Array:
+def _strings(data: bytes, ends: np.ndarray[Any, Any]) -> pa.Array:
     """Text from its bytes and where each one ends; the bytes are UTF-8 already."""
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends
-    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data)))
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
 def _array(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> pa.Array:

@@ -28,6 +28,7 @@ _LISTED_AT_ONCE_BYTES = 512 * 1024  # size of a directory above which it is list
 _AGAIN = 3  # times that a directory is listed again which changed meanwhile
 _WAITING = 20_000  # directories kept in memory; the others wait in the journal
 _LARGE = 4 * _GROUP
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 Slots = np.ndarray[Any, Any]
@@ -39,9 +40,10 @@ class _Listing:
 
     directory: str
     descriptor: int
-    changed_ns: int
+    changed_ns: int  # before it was listed
     names: list[str]
     whole: bool = True
+    again: bool = True  # whether `changed_ns` is of the time of opening, not of its entry in the directory above
 
 
 @dataclass
@@ -51,6 +53,7 @@ class _Walk:
     sink: Sink
     batch: _columns.Batch
     waiting: list[str] = field(default_factory=list)
+    changed_ns: dict[str, int] = field(default_factory=dict)  # of waiting directories that are not large, when their entries were read
     listed_again: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,6 +69,7 @@ class Scanner:
         self._skipped = {os.fsdecode(names.unescape(directory)) for directory in settings.skip}
         self._statx = _kernel.statx_function()
         self._batch: _columns.Batch | None = None
+        self._times = _kernel.ChangeTimes(_OPEN_DIRECTORIES)
         self._root_device = (0, 0)
 
     @property
@@ -162,25 +166,33 @@ class Scanner:
         if len(walk.waiting) > _WAITING:
             half = len(walk.waiting) // 2
             walk.sink.leave(_place_of(directory) for directory in reversed(walk.waiting[:half]))
+            for directory in walk.waiting[:half]:
+                walk.changed_ns.pop(directory, None)
             del walk.waiting[:half]
 
     def _open(self, walk: _Walk, directory: str) -> _Listing | None:
         """Open and list a directory; a very large one is opened only. None after a problem, and for a mount that is not crossed."""
         descriptor = -1
+        known_ns = walk.changed_ns.pop(directory, None)
         try:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = _kernel.open_beneath(self._root, os.fsencode(directory), flags, self._settings.cross_mounts)
-            status = os.fstat(descriptor)
-            found = os.listdir(descriptor) if status.st_size <= _LISTED_AT_ONCE_BYTES else []
+            descriptor = _kernel.open_beneath(self._root, os.fsencode(directory), _OPEN_DIRECTORY, self._settings.cross_mounts)
+            if known_ns is not None:
+                found, changed_ns = os.listdir(descriptor), known_ns
+            if known_ns is None or len(found) > _LARGE:
+                status = os.fstat(descriptor)
+                changed_ns = _kernel.wrapped(status.st_ctime_ns)
+            if known_ns is None:
+                found = os.listdir(descriptor) if status.st_size <= _LISTED_AT_ONCE_BYTES else []
         except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
             if error.errno != errno.EXDEV:  # an automounter's directory shows itself as a mount only when it is opened
                 _problem(walk, directory, "list", error.errno, hides_below=error.errno not in _GONE)
             return None
+        if len(found) > _LARGE or (known_ns is None and status.st_size > _LISTED_AT_ONCE_BYTES):
+            return _Listing(directory, descriptor, changed_ns, [], whole=False)
         found.sort()
-        whole = status.st_size <= _LISTED_AT_ONCE_BYTES and len(found) <= _LARGE
-        return _Listing(directory, descriptor, status.st_ctime_ns, found if whole else [], whole)
+        return _Listing(directory, descriptor, changed_ns, found, again=known_ns is None)
 
     def _visit_large(self, walk: _Walk, listing: _Listing) -> None:
         """List and stat a very large directory piece by piece, in bounded memory."""
@@ -189,7 +201,7 @@ class Scanner:
             with os.scandir(descriptor) as entries:
                 while found := sorted(map(attrgetter("name"), islice(entries, _GROUP))):
                     self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, found, whole=False)])
-            changed = os.fstat(descriptor).st_ctime_ns != listing.changed_ns
+            changed = _kernel.wrapped(os.fstat(descriptor).st_ctime_ns) != listing.changed_ns
         except OSError as error:
             _problem(walk, directory, "list", error.errno, hides_below=True)
             return
@@ -204,13 +216,14 @@ class Scanner:
         if not batch.fits(count):
             self._flush(walk)
         slots = batch.slots[batch.used : batch.used + count]
-        owners = list(chain.from_iterable(repeat(listing, len(listing.names)) for listing in group))
+        counts = [len(listing.names) for listing in group]
+        owners = list(chain.from_iterable(map(repeat, group, counts)))
         raw = os.fsencode("\0".join(flat)).split(b"\0") if flat else []
-        failed = self._stat(batch, raw, [listing.descriptor for listing in owners])
+        failed = self._stat(batch, raw, list(chain.from_iterable(map(repeat, [listing.descriptor for listing in group], counts))))
         for row in failed:
             slots[row] = np.zeros(1, _kernel.STATX)[0]
 
-        unstable = {id(listing) for listing in group if listing.whole and self._changed(walk, listing)}
+        unstable = self._unstable(walk, group)
         keep = np.ones(count, bool)
         if unstable:
             keep[[id(listing) in unstable for listing in owners]] = False
@@ -221,7 +234,7 @@ class Scanner:
         self._leave_out(walk, slots, flat, owners, keep)
         kinds = slots["mode"] & 0xF000
         links = self._links(walk, np.flatnonzero(keep & (kinds == stat.S_IFLNK)).tolist(), flat, owners, keep)
-        below = self._directories_below(np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
+        below = self._directories_below(walk, np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
         self._learn_file_systems(slots, flat, owners, keep)
         self._keep(batch, group, raw, slots, keep, links)
         walk.waiting.extend(reversed(below))
@@ -240,20 +253,21 @@ class Scanner:
                         failed[row] = number
         return failed
 
-    def _changed(self, walk: _Walk, listing: _Listing) -> bool:
-        """Whether a directory changed while it was read and is to be read again; after the last time its rows stay, with a problem."""
-        try:
-            if os.fstat(listing.descriptor).st_ctime_ns == listing.changed_ns:
-                return False
-        except OSError:
-            pass  # a server that lost it: reading it again will say so
-        times = walk.listed_again.get(listing.directory, 0)
-        if times == _AGAIN:
-            _problem(walk, listing.directory, "changed", None, hides_below=False)
-            return False
-        walk.listed_again[listing.directory] = times + 1
-        walk.waiting.append(listing.directory)
-        return True
+    def _unstable(self, walk: _Walk, group: list[_Listing]) -> set[int]:
+        """The ids of listings whose directory changed while it was read and is to be read again; after the last time its rows stay, with a problem."""
+        found = set()
+        whole = [listing for listing in group if listing.whole]
+        for listing, changed_ns in zip(whole, self._times.of([listing.descriptor for listing in whole]), strict=True):
+            if changed_ns == listing.changed_ns:
+                continue
+            times = walk.listed_again.get(listing.directory, 0)
+            if times == _AGAIN:
+                _problem(walk, listing.directory, "changed", None, hides_below=False)
+                continue
+            walk.listed_again[listing.directory] = times + listing.again
+            walk.waiting.append(listing.directory)
+            found.add(id(listing))
+        return found
 
     def _leave_out(self, walk: _Walk, slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
         """Drop what the configuration excludes, and our own folders."""
@@ -280,14 +294,17 @@ class Scanner:
                 _problem(walk, f"{owners[row].directory}{flat[row]}/", "stat", error.errno, hides_below=error.errno not in (*_GONE, errno.EINVAL))
         return found
 
-    def _directories_below(self, rows: Slots, slots: Slots, flat: list[str], owners: list[_Listing]) -> list[str]:
-        """The directories among rows that are to be visited."""
+    def _directories_below(self, walk: _Walk, rows: Slots, slots: Slots, flat: list[str], owners: list[_Listing]) -> list[str]:
+        """The directories among rows that are to be visited; when they changed is kept for those that are not large."""
         if not self._settings.cross_mounts and len(rows):
-            found = slots[["attributes", "known_attributes", "device"]][rows]
-            told = (found["known_attributes"] & _kernel.MOUNT_ROOT) != 0
-            mounts = np.where(told, (found["attributes"] & _kernel.MOUNT_ROOT) != 0, found["device"] != self._root_device[0])
+            seen = slots[["attributes", "known_attributes", "device"]][rows]
+            told = (seen["known_attributes"] & _kernel.MOUNT_ROOT) != 0
+            mounts = np.where(told, (seen["attributes"] & _kernel.MOUNT_ROOT) != 0, seen["device"] != self._root_device[0])
             rows = rows[~mounts]
-        return [f"{owners[row].directory}{flat[row]}/" for row in rows.tolist()]
+        found = [f"{owners[row].directory}{flat[row]}/" for row in rows.tolist()]
+        small = (slots["size_bytes"][rows] <= _LISTED_AT_ONCE_BYTES).tolist()
+        walk.changed_ns.update(compress(zip(found, _kernel.changed_ns(slots[rows]), strict=True), small))
+        return found
 
     def _keep(self, batch: _columns.Batch, group: list[_Listing], raw: list[bytes], slots: Slots, keep: Slots, links: dict[int, str]) -> None:
         """Add the kept rows to the batch, closing the gaps between them."""
