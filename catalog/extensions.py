@@ -9,11 +9,11 @@ from types import ModuleType
 
 from catalog.errors import ConfigError, NotFoundError
 
-GROUPS = ("scanners", "reports", "actions")
+GROUPS = ("scanners", "reports", "stores", "actions")
 
 
 def names(group: str, suffix: str = ".py", defines: str | None = None) -> list[str]:
-    """The sorted names of a group's extensions ('scanners', 'reports', 'actions'), found without importing any of them.
+    """The sorted names of a group's extensions ('scanners', 'reports', 'stores', 'actions'), found without importing any of them.
 
     `defines` limits them to files with a line that starts so, as in 'class Scanner': a package may hold other modules too.
     Raises ConfigError if two packages bring one name.

@@ -18,7 +18,10 @@ BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells that a file is still the one that was seen. Times are nanoseconds since 1970; None = the storage cannot tell."""
+    """What tells that a file is still the one that was seen. Times are nanoseconds since 1970; None = the storage cannot tell.
+
+    The created time is in whole microseconds, as the catalog keeps it; the others are exact.
+    """
 
     type: Literal["file", "symlink", "dir", "special"]
     size_bytes: int
@@ -48,6 +51,7 @@ class Metadata:
     accessed_ns: int
     xattrs: dict[str, bytes] = field(default_factory=dict)  # user.*, and the POSIX ACLs as system.posix_acl_*
     link_target: bytes | None = None  # of a symbolic link
+    dropped: tuple[str, ...] = ()  # what it has that is never given to a copy: extended attributes of other name spaces
     parents: tuple["Metadata", ...] = ()  # of the directories above it, outermost first, for those that must be made
 
 
@@ -114,7 +118,7 @@ class Source(Protocol):
 class Staged(Protocol):
     """A copy under its temporary name."""
 
-    inode: int | None
+    inode: int | None  # None where a storage has none that last
 
     def write(self, block: memoryview | int) -> None:
         """Append a block, or a run of zeros as a hole."""
@@ -124,6 +128,9 @@ class Staged(Protocol):
 
     def sync(self) -> None:
         """Make it durable. A failure taints it: it is renamed away, and the step copies again to a new one."""
+
+    def taint(self) -> None:
+        """Rename it away, never to be published: what it holds is not what was written. The step copies again, under another key."""
 
     def digest(self) -> tuple[bytes, int]:
         """SHA-256 and length of what the storage gives back, by a new descriptor with the cache dropped."""
@@ -140,8 +147,12 @@ class Store(Protocol):
     def identify(self) -> Identity:
         """Look at the root, its marker and its file system. Raises UnreachableError."""
 
-    def prepare(self, marker: str) -> Capabilities:
-        """Write the marker, try the canaries under `.lastcopy/`, and remember what they found. Writes."""
+    def prepare(self, marker: str, *, at_us: int, replacing: str | None = None) -> Capabilities:
+        """Write the marker, try the canaries under `.lastcopy/`, and remember what they found. Writes.
+
+        `marker` is a new random id, or the one that is there. Another one that is there is replaced only if it is `replacing`.
+        Raises RefusedError where it is another's, or the same storage is another volume of the configuration.
+        """
 
     def look(self, path: bytes) -> Fingerprint | None:
         """What is at a path now; None = nothing."""
@@ -152,8 +163,11 @@ class Store(Protocol):
     def digest(self, path: bytes, expected: Fingerprint) -> bytes:
         """SHA-256 of a file that is what was expected before and after, read from the storage."""
 
-    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = ()) -> Staged:
-        """Create the temporary name beside a target, which must not exist; missing directories are made. Writes."""
+    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None) -> Staged:
+        """Create the temporary name beside a target, which must not exist; missing directories are made. Writes.
+
+        `link_target` makes a symbolic link, which needs no `write`.
+        """
 
     def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
         """A temporary name that an earlier run left, if it is that inode."""
@@ -162,16 +176,22 @@ class Store(Protocol):
         """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes."""
 
     def discard(self, path: bytes, key: str) -> None:
-        """Remove this step's temporary name, if it is there. Writes."""
+        """Remove this step's temporary name, and what was announced of a file that never came into quarantine, where they are there. Writes."""
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Make the names of these paths durable: fsync of the directories that hold them, each once."""
 
+    def announce(self, moves: "Iterable[Move]") -> None:
+        """Write the sidecars of moves into quarantine, durable together. `quarantine` does it for one move where it was not done. Writes."""
+
     def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: "Pointer | None" = None) -> Fingerprint:
-        """Move a file into quarantine, look at what was moved, put it back if it is not what was expected. Not durable before `settle_quarantine`. Writes."""
+        """Move a file into quarantine, look at what was moved, put it back if it is not what was expected. Writes.
+
+        Durable after `settle` of its path and `settle_quarantine`. What a killed run has moved already is found and given again.
+        """
 
     def settle_quarantine(self) -> None:
-        """Make moves into and out of quarantine durable."""
+        """Make moves into and out of quarantine durable, on the side of the quarantine."""
 
     def quarantined(self, key: str) -> Fingerprint | None:
         """The file that a step has in quarantine; None = none."""
@@ -180,7 +200,10 @@ class Store(Protocol):
         """Open a quarantined file, changed time and links let go."""
 
     def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
-        """Move a quarantined file to its old name, over nothing but a pointer that we left there: EndError CONFLICT. Writes."""
+        """Move a quarantined file to its old name, over nothing but a pointer that we left there: EndError CONFLICT. Writes.
+
+        Durable as `quarantine` is. What a killed run has put back already is found.
+        """
 
     def remove(self, key: str, expected: Fingerprint) -> None:
         """Unlink a quarantined file and its sidecar. The only call that destroys content. Writes."""
@@ -213,6 +236,16 @@ class Pointer:
 
     how: Literal["stub", "symlink"]
     text: bytes  # of a stub its content, whose first line starts with STUB_MAGIC; of a symlink its target
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move into quarantine that is about to be made."""
+
+    path: bytes
+    key: str
+    expected: Fingerprint
+    leave: Pointer | None = None
 
 
 STUB_MAGIC = b"#!lastcopy-stub "

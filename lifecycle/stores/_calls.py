@@ -1,0 +1,102 @@
+"""Calls of the Linux kernel that change a file tree safely, and that Python does not offer: renameat2(2), leases, shared blocks."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import signal
+import struct
+from contextlib import suppress
+from typing import Literal
+
+_NOREPLACE, _EXCHANGE = 1, 2  # <linux/fs.h>
+_F_SETSIG = 10
+_F_SETLEASE, _F_GETLEASE = 1024, 1025
+_FICLONE = 0x40049409  # _IOW(0x94, 9, int)
+_FIDEDUPERANGE = 0xC0189436  # _IOWR(0x94, 54, struct file_dedupe_range)
+_DEDUPE_AT_ONCE_BYTES = 16 << 20  # a file system may take less at a time, and takes no more
+_DIFFERS = 1
+_SYNC_FILE_RANGE_WRITE = 2
+
+_library = ctypes.CDLL(None, use_errno=True)
+_library.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+def rename_new(old_directory: int, old: bytes, new_directory: int, new: bytes) -> None:
+    """Rename to a name that is not there; the kernel refuses one that is, with FileExistsError (RENAME_NOREPLACE). Raises OSError."""
+    _renameat2(old_directory, old, new_directory, new, _NOREPLACE)
+
+
+def exchange(one_directory: int, one: bytes, other_directory: int, other: bytes) -> None:
+    """Let two names of one file system change places, at once (RENAME_EXCHANGE). Raises OSError."""
+    _renameat2(one_directory, one, other_directory, other, _EXCHANGE)
+
+
+def lease(descriptor: int) -> None:
+    """Take a read lease on a file open for reading. Raises OSError; BlockingIOError where somebody has it open, or mapped, for writing.
+
+    Who opens it for writing or truncates it waits until the lease is given back, 45 seconds at most, see fcntl(2). The kernel tells by a
+    signal: SIGURG, which does nothing to a process that has not asked for it, where the SIGIO that it would take ends the process.
+    """
+    fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
+    fcntl.fcntl(descriptor, _F_SETLEASE, fcntl.F_RDLCK)
+
+
+def has_lease(descriptor: int) -> bool:
+    """Whether a read lease is whole: held, and nobody waits for it."""
+    return fcntl.fcntl(descriptor, _F_GETLEASE) == fcntl.F_RDLCK
+
+
+def give_back_lease(descriptor: int) -> None:
+    """Give a lease back, so that who waits for the file goes on."""
+    with suppress(OSError):  # a lease that the kernel took is not there
+        fcntl.fcntl(descriptor, _F_SETLEASE, fcntl.F_UNLCK)
+
+
+def clone(descriptor: int, kept: int) -> None:
+    """Make an empty file share all blocks of another one. Raises OSError."""
+    fcntl.ioctl(descriptor, _FICLONE, kept)
+
+
+def dedupe(kept: int, other: int, size_bytes: int) -> Literal["shared", "differs", "unsupported"]:
+    """Have the kernel compare two files and share the blocks of equal ones, under its own locks. Raises OSError.
+
+    Neither content, nor name, nor time changes. See ioctl_fideduperange(2).
+    """
+    done = 0
+    while done < size_bytes:
+        request = bytearray(struct.pack("=QQHHI", done, min(_DEDUPE_AT_ONCE_BYTES, size_bytes - done), 1, 0, 0))
+        request += struct.pack("=qQQiI", other, done, 0, 0, 0)
+        try:
+            fcntl.ioctl(kept, _FIDEDUPERANGE, request)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV):
+                return "unsupported"
+            raise
+        _, _, shared, status, _ = struct.unpack_from("=qQQiI", request, 24)
+        if status == _DIFFERS:
+            return "differs"
+        if status in (-errno.EOPNOTSUPP, -errno.EINVAL, -errno.EXDEV) or (status == 0 and shared == 0):
+            return "unsupported"
+        if status < 0:
+            raise OSError(-status, os.strerror(-status))
+        done += shared
+    return "shared"
+
+
+def begin_to_write(descriptor: int) -> None:
+    """Have the kernel begin to write a file's content to its disk, so that the fsync that follows waits less. Says nothing of its success."""
+    _library.sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
+
+
+def drop_cache(descriptor: int) -> None:
+    """Have the kernel forget the durable content of a file that it keeps in memory, so that it is read from the storage."""
+    with suppress(OSError):  # a file system without a cache
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _renameat2(old_directory: int, old: bytes, new_directory: int, new: bytes, flags: int) -> None:
+    while _library.renameat2(old_directory, old, new_directory, new, flags):
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number), os.fsdecode(old), None, os.fsdecode(new))
