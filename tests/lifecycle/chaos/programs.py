@@ -1,0 +1,112 @@
+"""What is swept: a program that moves an estate from a source disk to a target disk, behind one contract."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.lifecycle.chaos import estate, warm
+from tests.lifecycle.chaos.disks import Rack
+from tests.lifecycle.chaos.estate import Truth
+from tests.lifecycle.chaos.verdict import Verdict, look
+from tests.lifecycle.chaos.warm import Place, Run
+
+
+class Program(Protocol):
+    """One program with one task. It is told where the disks are; it keeps nothing of a run in itself but what `prepare` found."""
+
+    name: str
+    disks: Sequence[str]  # the disks it works on; S and D are the source and the target
+
+    def prepare(self, rack: Rack) -> Truth:
+        """Make the estate and whatever must be there before the faulted run. Gives what is true."""
+
+    def begin(self, rack: Rack, *, held: bool = False) -> Run:
+        """Start the run that meets the fault."""
+
+    def again(self, rack: Rack) -> int:
+        """What an operator does afterwards, to its end. Gives the last exit code."""
+
+    def judge(self, rack: Rack, truth: Truth, *, settled: bool) -> Verdict:
+        """Look at the disks; `settled`: after `again`, when nothing may be left lying about."""
+
+
+def place(rack: Rack, **more: str) -> Place:
+    """Where children of a rack run: beside the disks, with an environment that is the same every time."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(rack.folder), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", **more}
+    return Place(rack.folder, rack.folder / "out", rack.folder / "err", environment)
+
+
+def command(*argv: str | bytes | Path) -> Callable[[], int]:
+    """The body of a child that becomes another program."""
+
+    def body() -> int:
+        os.execvp(os.fsencode(argv[0]), [os.fsencode(part) for part in argv])
+
+    return body
+
+
+@dataclass
+class Mover:
+    """A program of others that moves all files below S/s to D/t."""
+
+    name: str
+    body: Callable[[Path, Path], Callable[[], int | None]]
+    files: Truth | None = None
+    disks: Sequence[str] = ("S", "D")
+
+    def prepare(self, rack: Rack) -> Truth:
+        (rack["S"] / "s").mkdir()
+        (rack["D"] / "t").mkdir()
+        truth = estate.grow(rack["S"] / "s", self.files)
+        os.sync()
+        return truth
+
+    def begin(self, rack: Rack, *, held: bool = False) -> Run:
+        return warm.start(self.body(rack["S"] / "s", rack["D"] / "t"), place(rack), held=held)
+
+    def again(self, rack: Rack) -> int:
+        return self.begin(rack).wait()
+
+    def judge(self, rack: Rack, truth: Truth, *, settled: bool) -> Verdict:
+        return look(truth, estate.seen(rack["S"] / "s"), estate.seen(rack["D"] / "t"))
+
+
+def _shutil_move(source: Path, target: Path) -> Callable[[], int]:
+    def body() -> int:
+        for name in sorted(os.listdir(source)):
+            shutil.move(source / name, target)
+        return 0
+
+    return body
+
+
+def _mv(source: Path, target: Path) -> Callable[[], int]:
+    return command("sh", "-c", 'cd "$1" && exec mv -- * "$2/"', "sh", source, target)
+
+
+def _rsync(*options: str) -> Callable[[Path, Path], Callable[[], int]]:
+    return lambda source, target: command("rsync", "-aHX", "--remove-source-files", *options, f"{source}/", f"{target}/")
+
+
+def _rclone(source: Path, target: Path) -> Callable[[], int]:
+    return command("rclone", "move", "--links", "--config", "", source, target)
+
+
+MV, SHUTIL = "mv", "shutil.move"
+RSYNC, RSYNC_FSYNC, RCLONE = "rsync --remove-source-files", "rsync --fsync --remove-source-files", "rclone move"
+_BODIES: dict[str, Callable[[Path, Path], Callable[[], int | None]]] = {
+    MV: _mv,
+    SHUTIL: _shutil_move,
+    RSYNC: _rsync(),
+    RSYNC_FSYNC: _rsync("--fsync"),
+    RCLONE: _rclone,
+}
+PEERS = tuple(_BODIES)
+
+
+def peer(name: str, files: Truth | None = None) -> Mover:
+    """A program of others by its name in PEERS; `files`: other ones than the small estate."""
+    return Mover(name, _BODIES[name], files)

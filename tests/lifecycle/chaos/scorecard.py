@@ -1,0 +1,58 @@
+"""The figures: points fired of points existing, and what was found at them, as a Markdown table."""
+
+import time
+from dataclasses import asdict, dataclass, field
+
+from tests.lifecycle.chaos.verdict import Verdict
+
+_EXAMPLES = 5
+
+
+@dataclass
+class Row:
+    """One sweep of one program."""
+
+    sweep: str
+    program: str
+    existing: int = 0  # points that the undisturbed run has
+    chosen: int = 0  # points that were to be tried
+    fired: int = 0  # points at which the fault was seen to happen
+    lost: int = 0  # points after which an original content was nowhere
+    wrong: int = 0  # … a final name showed something else
+    left: int = 0  # … a temporary name stayed
+    stuck: int = 0  # … the job did not come to an end, or its journal did not verify
+    seconds: float = 0.0
+    examples: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic, repr=False)
+
+    def note(self, point: object, verdict: Verdict, *, fired: bool = True) -> None:
+        """Count one point."""
+        self.chosen += 1
+        self.fired += fired
+        for name in ("lost", "wrong", "left", "stuck"):
+            setattr(self, name, getattr(self, name) + bool(getattr(verdict, name)))
+        if verdict and len(self.examples) < _EXAMPLES:
+            self.examples.append(f"{point}: {verdict}")
+        self.seconds = time.monotonic() - self.began
+
+    @property
+    def clean(self) -> bool:
+        """Whether every chosen point fired and nothing was amiss at any."""
+        return self.chosen > 0 and self.fired == self.chosen and not (self.lost or self.wrong or self.left or self.stuck)
+
+    def plain(self) -> dict[str, object]:
+        """For JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "began"}
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table, and below it what was found where anything was."""
+    lines = [
+        "| sweep | program | points existing | fired of tried | lost a file | wrong content at a final name | left over | stuck | seconds |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {r.sweep} | {r.program} | {r.existing} | {r.fired} of {r.chosen} | {r.lost} | {r.wrong} | {r.left} | {r.stuck} | {r.seconds:.0f} |" for r in rows
+    ]
+    found = [f"* {row.sweep}, {row.program}: {example}" for row in rows for example in row.examples]
+    return "\n".join([*lines, "", *found])

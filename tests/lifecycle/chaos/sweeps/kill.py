@@ -1,0 +1,44 @@
+"""SIGKILL before every system call, and a power cut at every one that can change a disk."""
+
+from collections.abc import Iterable
+
+from tests.lifecycle.chaos import tracing
+from tests.lifecycle.chaos.choice import Choice
+from tests.lifecycle.chaos.disks import Rack
+from tests.lifecycle.chaos.programs import Program
+from tests.lifecycle.chaos.scorecard import Row
+from tests.lifecycle.chaos.tracing import Fault
+
+
+def kill(program: Program, rack: Rack, choice: Choice) -> Row:
+    """Kill before each chosen call; look; run again; look again."""
+    return _sweep(Row("SIGKILL before every call", program.name), program, rack, choice, None)
+
+
+def power(program: Program, rack: Rack, choice: Choice, committed: Iterable[str]) -> Row:
+    """Kill before each chosen call and cut the power of all disks at once, but for those that commit first. They must commit apart to show anything."""
+    committed = tuple(committed)
+    apart = f", {' and '.join(committed)} committed" if committed else ""
+    return _sweep(Row(f"power cut at every call{apart}", program.name), program, rack, choice, committed)
+
+
+def _sweep(row: Row, program: Program, rack: Rack, choice: Choice, committed: tuple[str, ...] | None) -> Row:
+    truth = program.prepare(rack)
+    rack.keep()
+    log = rack.folder / "strace"
+    found, code = tracing.calls(lambda: program.begin(rack, held=True), log)
+    assert code == 0, f"{program.name}: the undisturbed run ends with {code}: {(rack.folder / 'err').read_text(errors='replace')[-2000:]}"
+    own = found[tracing.first_naming(found, rack.folder) :]
+    row.existing = len(own)
+    for call in choice.of(own):
+        rack.restore()
+        fired, _ = tracing.inject(lambda: program.begin(rack, held=True), Fault("signal=KILL", call.name, call.number), log)
+        if committed is not None:
+            rack.cut(committed)
+        verdict = program.judge(rack, truth, settled=False)
+        code = program.again(rack)
+        verdict.add(program.judge(rack, truth, settled=True))
+        if code:
+            verdict.stuck.append(f"exit {code} afterwards")
+        row.note(call, verdict, fired=fired)
+    return row
