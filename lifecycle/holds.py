@@ -1,0 +1,182 @@
+"""Legal holds and retention: what may not be removed, by whose order, and why.
+
+A hold is an event, and so is its release: both are in the audit chain and nowhere else. A hold with a date is a retention: it ends by
+itself, is never released, and a later one of the same scope can only move the date later. What cannot be read, or cannot be
+compared because something is not known, holds.
+"""
+
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from catalog import names
+from catalog.errors import ConfigError, NotFoundError, RefusedError
+from lifecycle import audit
+
+KINDS = ("hold_placed", "hold_released")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a hold is for: one content, one owner's files, or a path of a volume with all below it."""
+
+    kind: Literal["digest", "owner", "path"]
+    digest: bytes | None = None
+    owner: str | None = None
+    volume: str | None = None
+    path: bytes | None = None  # empty = the whole volume
+
+    def __str__(self) -> str:
+        if self.kind == "path":
+            return f"{self.volume}:{names.escape(self.path or b'')}"
+        return f"digest {self.digest.hex()}" if self.digest else f"owner {names.escape((self.owner or '').encode())}"
+
+    def subject(self) -> dict[str, str]:
+        """The scope as its event has it."""
+        given = {"digest": self.digest.hex() if self.digest else None, "owner": self.owner, "volume": self.volume}
+        return {"scope": self.kind, **{key: value for key, value in given.items() if value is not None}} | (
+            {"path": self.path.hex()} if self.path is not None else {}
+        )
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One hold. `until_us` makes it a retention; `scope` is None where it cannot be read, and then it holds everything."""
+
+    number: int
+    scope: Scope | None
+    actor: str
+    at_us: int
+    reason: str
+    until_us: int | None
+    released_by: str | None = None
+
+    def holds_at(self, at_us: int) -> bool:
+        """Whether it is in force at a time."""
+        return self.released_by is None and (self.until_us is None or at_us < self.until_us)
+
+
+@dataclass(frozen=True)
+class Holds:
+    """The holds of a journal, to be asked many times."""
+
+    every: tuple[Hold, ...]
+
+    def blocking(self, sha256: bytes | None, volume: str, path: bytes, owner: str | None, at_us: int) -> str | None:
+        """Why a file may not be removed, None if no hold says so. An unknown digest or owner is held by any hold on a digest or an owner."""
+        for hold in self.every:
+            if hold.holds_at(at_us) and (why := _matches(hold.scope, sha256, volume, path, owner)):
+                until = "" if hold.until_us is None else ", a retention"
+                return f"hold {hold.number} by {hold.actor}{until}: {why}"
+        return None
+
+
+def place(connection: sqlite3.Connection, scope: Scope, *, reason: str, until_us: int | None, at_us: int, actor: str) -> Hold:
+    """Place a hold, or with a date a retention. Raises RefusedError where a retention of that scope ends later. Writes."""
+    if not reason.strip():
+        raise ConfigError("a hold needs a reason")
+    if until_us is not None and until_us <= at_us:
+        raise ConfigError("a retention must end in the future")
+    same = [hold for hold in read(connection).every if hold.scope == scope and hold.until_us is not None]
+    latest = max((hold.until_us or 0 for hold in same), default=0)
+    if until_us is not None and until_us < latest:
+        raise RefusedError(f"{scope}: its retention can only be moved later")
+    detail = {**scope.subject(), "reason": reason, **({} if until_us is None else {"until_us": until_us})}
+    event = audit.append(connection, at_us, actor, "hold_placed", str(scope), detail)
+    return Hold(event.seq, scope, actor, at_us, reason, until_us)
+
+
+def release(connection: sqlite3.Connection, number: int, *, reason: str, at_us: int, actor: str) -> Hold:
+    """End a hold. Raises RefusedError for the person who placed it, for a retention, and for one that was released. Writes."""
+    hold = next((found for found in read(connection).every if found.number == number), None)
+    if hold is None:
+        raise NotFoundError(f"there is no hold {number}; 'lastcopy hold list' shows them")
+    if not reason.strip():
+        raise ConfigError("a release needs a reason")
+    if hold.released_by is not None:
+        raise RefusedError(f"hold {number} was released by {hold.released_by}")
+    if hold.until_us is not None:
+        raise RefusedError(f"hold {number} is a retention: it ends by its date, and cannot be released")
+    if hold.actor == actor:
+        raise RefusedError(f"hold {number} was placed by {actor}: another person must release it")
+    audit.append(connection, at_us, actor, "hold_released", str(number), {"hold": number, "reason": reason})
+    return Hold(hold.number, hold.scope, hold.actor, hold.at_us, hold.reason, hold.until_us, actor)
+
+
+def read(connection: sqlite3.Connection) -> Holds:
+    """Every hold that was ever placed, in order, with who released it."""
+    placed, released = dict[int, Hold](), dict[int, str]()
+    for event in _events(connection):
+        if event.kind == "hold_placed":
+            placed[event.seq] = _hold(event)
+        elif isinstance(event.detail.get("hold"), int):  # a release that cannot be read releases nothing
+            number = event.detail["hold"]
+            if number in placed and placed[number].actor != event.actor and placed[number].until_us is None:
+                released[number] = event.actor
+    return Holds(tuple(_with(hold, released.get(number)) for number, hold in placed.items()))
+
+
+def _events(connection: sqlite3.Connection) -> Iterator[audit.Event]:
+    rows = connection.execute("SELECT seq, at_us, actor, kind, subject, detail FROM events WHERE kind IN ('hold_placed', 'hold_released') ORDER BY seq")
+    return (audit.Event(seq, at_us, actor, kind, subject, _object(detail), b"", b"") for seq, at_us, actor, kind, subject, detail in rows)
+
+
+def _hold(event: audit.Event) -> Hold:
+    until = event.detail.get("until_us")
+    readable = until is None or isinstance(until, int)
+    scope = _scope(event.detail) if readable else None
+    return Hold(event.seq, scope, event.actor, event.at_us, str(event.detail.get("reason", "")), until if scope else None)
+
+
+def _scope(detail: Mapping[str, Any]) -> Scope | None:
+    try:
+        match detail["scope"]:
+            case "digest":
+                return Scope("digest", digest=bytes.fromhex(detail["digest"]))
+            case "owner":
+                return Scope("owner", owner=str(detail["owner"]))
+            case "path":
+                return Scope("path", volume=str(detail["volume"]), path=bytes.fromhex(detail["path"]))
+    except (KeyError, ValueError, TypeError):
+        return None
+    return None
+
+
+def _matches(scope: Scope | None, sha256: bytes | None, volume: str, path: bytes, owner: str | None) -> str | None:
+    if scope is None:
+        return "what it is for cannot be read, so it holds everything"
+    if scope.kind == "digest":
+        return "its content" if sha256 == scope.digest else "its digest is not known" if sha256 is None else None
+    if scope.kind == "owner":
+        return f"owner {names.escape((scope.owner or '').encode())}" if owner == scope.owner else "its owner is not known" if owner is None else None
+    return str(scope) if volume == scope.volume and _below(path, scope.path or b"") else None
+
+
+def _below(path: bytes, folder: bytes) -> bool:
+    return any(folder == b"" or one == two or one.startswith(two + b"/") for one, two in ((path, folder), (_folded(path), _folded(folder))))
+
+
+def _folded(path: bytes) -> bytes:
+    """A path as a storage that ignores case and accents' form may see it: a hold rather holds too much."""
+    return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape").casefold()).encode("utf-8", "surrogateescape")
+
+
+def _with(hold: Hold, released_by: str | None) -> Hold:
+    return Hold(hold.number, hold.scope, hold.actor, hold.at_us, hold.reason, hold.until_us, released_by)
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    import json
+
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def standing(every: Iterable[Hold], at_us: int) -> list[Hold]:
+    """Those in force at a time."""
+    return [hold for hold in every if hold.holds_at(at_us)]

@@ -1,0 +1,127 @@
+"""Moves of steps within the journal's transactions: what may move, the rows, the counts, and what it means for other steps."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+
+from catalog import names
+from catalog.errors import RefusedError
+from lifecycle import _rows, ledger
+from lifecycle.records import Move
+from lifecycle.states import BAD_ENDS, State, may_follow
+
+_AT_ONCE = 500  # values of one query
+
+Before = tuple[State, bool, int]  # state, retry, size_bytes
+
+
+def states_of(connection: sqlite3.Connection, number: int, steps: Sequence[int]) -> dict[int, Before]:
+    """State, retry flag and size of steps; those that are not there are left out."""
+    found: dict[int, Before] = {}
+    for at in range(0, len(steps), _AT_ONCE):
+        part = steps[at : at + _AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        rows = connection.execute(f"SELECT step, state, retry, size_bytes FROM progress WHERE job = ? AND step IN ({marks})", (number, *part))
+        found.update({step: (state, bool(retry), size) for step, state, retry, size in rows})
+    return found
+
+
+def check(job_id: str, move: Move, before: Before | None) -> None:
+    """Raises RefusedError for a move that is not drawn in docs/lifecycle.md."""
+    if before is None:
+        raise RefusedError(f"job {job_id} has no step {move.step}")
+    if not may_follow(before[0], move.state, retry=before[1]):
+        raise RefusedError(f"job {job_id}: step {move.step} is {before[0]} and cannot become {move.state}")
+
+
+def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at_us: int) -> None:
+    """Write the rows of moves, as they are: they were checked. Writes."""
+    alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    for move in moves:
+        unknown = set(move.values) - set(_rows.VALUES)
+        if unknown:
+            raise ValueError(f"a step has no {', '.join(sorted(unknown))}")
+        values = {"retry": False, **move.values} if move.state not in BAD_ENDS else move.values
+        row = (move.state, at_us, move.reason, *(_rows.stored(name, value) for name, value in values.items()), number, move.step)
+        alike.setdefault(tuple(values), []).append(row)
+    for columns, rows in alike.items():
+        sets = "".join(f", {name} = ?" for name in columns)
+        connection.executemany(f"UPDATE progress SET state = ?, since_us = ?, reason = ?{sets} WHERE job = ? AND step = ?", rows)
+
+
+def recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[Before, State]]) -> None:
+    """Bring the counts up to what was moved. Writes."""
+    change: dict[State, list[int]] = {}
+    for (state, _, size), then in moved:
+        for name, sign in ((state, -1), (then, 1)):
+            total = change.setdefault(name, [0, 0])
+            total[0] += sign
+            total[1] += sign * size
+    connection.executemany(
+        "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT (job, state) DO UPDATE SET steps = steps + excluded.steps, bytes = bytes + excluded.bytes",
+        [(number, state, steps, size) for state, (steps, size) in change.items() if steps or size],
+    )
+
+
+def _move_origin(connection: sqlite3.Connection, at: tuple[int, int], move: Move, at_us: int) -> None:
+    number, step = at
+    before = states_of(connection, number, [step])
+    write(connection, number, [move], at_us)
+    recount(connection, number, [(before[step], move.state)])
+
+
+def before_guard(connection: sqlite3.Connection, number: int, step: int) -> State:
+    """Where a step was before it was guarded."""
+    (published,) = connection.execute("SELECT target_fingerprint FROM progress WHERE job = ? AND step = ?", (number, step)).fetchone()
+    return "PUBLISHED" if published else "CLAIMED"
+
+
+def _release_published(connection: sqlite3.Connection, number: int, step: int) -> None:
+    """A place to which content came back counts again."""
+    volume, path, sha256 = connection.execute(
+        "SELECT steps.target_volume, steps.target_path, coalesce(progress.sha256, steps.sha256)"
+        " FROM steps INNER JOIN progress ON progress.job = steps.job AND progress.step = steps.step WHERE steps.job = ? AND steps.step = ?",
+        (number, step),
+    ).fetchone()
+    if volume is not None and path is not None and sha256 is not None:
+        ledger.release_published(connection, sha256, volume, path)
+
+
+def told(moves: Sequence[Move]) -> dict[str, object]:
+    """Moves as the audit trail keeps them: the steps by state, and what was found of each."""
+    by_state: dict[str, list[int]] = {}
+    for move in moves:
+        by_state.setdefault(move.state, []).append(move.step)
+    kept = {str(move.step): {**_rows.facts(move.values), **({"reason": move.reason} if move.reason else {})} for move in moves}
+    facts = {step: found for step, found in kept.items() if found}
+    return {"states": {state: _rows.ranges(steps) for state, steps in by_state.items()}, **({"facts": facts} if facts else {})}
+
+
+def told_answers(answers: Mapping[int, ledger.Answer]) -> dict[str, object]:
+    """Answers of the guard as the audit trail keeps them: what each removal rests on, why others were refused."""
+    refused = {str(step): answer.end.reason for step, answer in answers.items() if answer.end}
+    rests_on = {
+        str(step): [f"{copy.volume}:{names.escape(copy.path)}" for copy in answer.proof.counted]
+        for step, answer in answers.items()
+        if answer.end is None and answer.proof
+    }
+    return {"rests_on": rests_on, "refused": refused}
+
+
+def carry_over(connection: sqlite3.Connection, number: int, job_id: str, moves: Sequence[Move], at_us: int) -> None:
+    """What a move means for other steps: the one that is undone or purged, and the ledger's entry of a place that has its content again."""
+    (kind,) = connection.execute("SELECT kind FROM jobs WHERE job = ?", (number,)).fetchone()
+    for move in moves:
+        if move.state == "PUBLISHED":
+            _release_published(connection, number, move.step)
+        if move.values.get("undone_by"):
+            ledger.release(connection, [(number, move.step)])
+        if move.state not in ("CLAIMED", "PURGING", "DONE") or (at := ledger.origin(connection, number, move.step)) == (number, move.step):
+            continue
+        if move.state == "CLAIMED":
+            if kind == "undo" and (other := ledger.rival(connection, number, at)):
+                raise RefusedError(f"job {other} is at work on the file of step {move.step}; resume that first")
+        elif kind == "undo":
+            ledger.release(connection, [at])
+            _move_origin(connection, at, Move(at[1], "DONE", values={"undone_by": job_id}), at_us)
+        else:
+            _move_origin(connection, at, Move(at[1], move.state), at_us)
