@@ -123,7 +123,7 @@ def step(row: dict[str, Any]) -> Step:
         fingerprint=fingerprint(row),
         target_path=None if row["target_path"] is None else names.unescape(row["target_path"]),
         kept_path=None if row["kept_path"] is None else names.unescape(row["kept_path"]),
-        evidence=tuple(_copy(found) for found in row["evidence"] or ()),
+        evidence=tuple(copy(found) for found in row["evidence"] or ()),
     )
 
 
@@ -132,7 +132,8 @@ def fingerprint(row: dict[str, Any]) -> Fingerprint:
     return Fingerprint(**{name: row[name] for name, _ in _FINGERPRINT})
 
 
-def _copy(row: dict[str, Any]) -> Copy:
+def copy(row: dict[str, Any]) -> Copy:
+    """A copy from a row of EVIDENCE."""
     verified = row["verified_at"]
     return Copy(row["volume"], names.unescape(row["path"]), fingerprint(row), None if verified is None else _us(verified))
 

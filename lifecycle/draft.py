@@ -1,0 +1,148 @@
+"""A plan in the making: its tables on a connection of one snapshot, and what its policy and the journal say."""
+
+import datetime
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from catalog import connect
+from catalog.config import Config, Policy
+from catalog.errors import ConfigError
+from catalog.snapshot import Snapshot
+from lifecycle import manifest, planning, policies
+from lifecycle.actions import Action
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from lifecycle.journal import Journal
+
+# What an earlier job knows of a file that it put somewhere; the catalog may not have seen it yet.
+EXPECTED = pa.struct(
+    [
+        ("type", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        ("fs_id", pa.string()),
+        ("inode", pa.int64()),
+        ("created_ns", pa.int64()),
+        ("changed_ns", pa.int64()),
+        ("link_count", pa.int32()),
+    ]
+)
+
+# The acts that an action means. Of several choices of one rank, the first that nothing speaks against is taken.
+INTENDED = pa.schema(
+    [
+        ("rank", pa.int64()),  # in the order of what was chosen: limits cut the end off
+        ("choice", pa.int64()),
+        ("volume", pa.string()),
+        ("path", pa.string()),
+        ("key", pa.string()),  # of a file in quarantine; null = it lies at its path
+        ("target_volume", pa.string()),
+        ("target_path", pa.string()),
+        ("kept_path", pa.string()),
+        ("of_job", pa.string()),
+        ("of_step", pa.int64()),
+        ("reason", pa.string()),
+        ("sha256", pa.binary()),
+        ("expected", EXPECTED),
+        ("also", pa.list_(manifest.EVIDENCE)),  # copies that earlier jobs made of it
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an action works with while it plans. Its tables are temporary: nothing is written to any volume."""
+
+    connection: "DuckDBPyConnection"
+    root: Path
+    config: Config
+    snapshot: Snapshot
+    name: str  # of the policy; '' = given on the command line
+    policy: Policy
+    action: Action
+    journal: "Journal | None"
+    now_us: int
+    actor: str
+
+    @property
+    def now(self) -> datetime.datetime:
+        """The time of the plan, naive UTC."""
+        return datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=self.now_us)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the target that files go to, with its trailing slash; '' is the root. Raises ConfigError."""
+        parts = [part for part in self.policy.to_dir.split("/") if part]
+        if self.policy.to_dir.startswith("/") or any(part in (".", "..", ".lastcopy") for part in parts):
+            raise ConfigError(f"policy {self.name}: to_dir {self.policy.to_dir!r} must be a folder below the volume's root, as in 'closed/2026'")
+        return "".join(f"{part}/" for part in parts)
+
+    @property
+    def target(self) -> str:
+        """The volume that files go to. Raises ConfigError where the policy names none."""
+        if self.policy.to is None:
+            raise ConfigError(f"policy {self.name}: {self.action.NAME} needs 'to', the volume that files go to")
+        return self.policy.to
+
+    def run(self, sql: str, **params: object) -> list[Any]:
+        """The rows of a statement with those parameters."""
+        return self.connection.execute(sql, params).fetchall()
+
+    def make(self, name: str, text: str, **params: object) -> None:
+        """A temporary table of a SELECT."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", params)
+
+    def insert(self, name: str, rows: pa.Table) -> None:
+        """Put rows into a temporary table, made where it is not there yet."""
+        given = f"given_{secrets.token_hex(4)}"
+        self.connection.register(given, rows)
+        self.connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} AS SELECT * FROM {given} LIMIT 0")
+        self.connection.execute(f"INSERT INTO {name} SELECT * FROM {given}")
+        self.connection.unregister(given)
+
+    def choose(self) -> None:
+        """Make the table `chosen` (rank, volume, path, reason) of what the policy takes."""
+        policies.choose(self.connection, self.policy, self.action.REPORT, self.name)
+
+    def intend(self, text: str, **params: object) -> None:
+        """Make the table `intended` of a SELECT with the columns of INTENDED; those that it lacks are null."""
+        self.insert("intended_rows", INTENDED.empty_table())
+        self.connection.execute(f"INSERT INTO intended_rows BY NAME {text}", params)
+        self.make("intended", "SELECT row_number() OVER (ORDER BY rank, choice) AS id, * REPLACE (coalesce(choice, 0) AS choice) FROM intended_rows")
+
+    def send_to_target(self) -> None:
+        """Intend one act a chosen file: onto the policy's target, in its folder, under its own path."""
+        self.intend("SELECT *, $to AS target_volume, $folder || path AS target_path FROM chosen", to=self.target, folder=self.folder)
+
+    def refuse(self, reason: str, text: str, **params: object) -> None:
+        """Refuse acts for a reason; the SELECT gives their id and a detail. Those that were refused before keep their first reason."""
+        self.connection.execute(f"INSERT INTO refused SELECT id, '{reason}', detail FROM ({text}) AS found WHERE id NOT IN (SELECT id FROM refused)", params)
+
+
+@contextmanager
+def started(
+    root: Path, config: Config, snapshot: Snapshot, name: str, policy: Policy, action: Action, journal: "Journal | None", now_us: int, actor: str
+) -> Iterator[Draft]:
+    """A draft on a connection of its own, with an empty table of refusals."""
+    limits = config.catalog
+    memory = f"{limits.memory_limit}B" if limits.memory_limit else None
+    connection = connect.connect(root, snapshot, memory_limit=memory, threads=limits.threads)
+    try:
+        connection.execute("CREATE TEMP TABLE refused (id BIGINT, reason VARCHAR, detail VARCHAR)")
+        yield Draft(connection, root, config, snapshot, name, policy, action, journal, now_us, actor)
+    finally:
+        connection.close()
+
+
+def sources(draft: Draft) -> None:
+    """Make the tables `sources` and `holders`: what the newest scans know of every intended act, and who else has its content."""
+    draft.make("sources", f"{planning.sql('sources')} ORDER BY volume, path, id")
+    draft.make("holders", planning.sql("holders"))

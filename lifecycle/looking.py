@@ -1,0 +1,225 @@
+"""Looks at every intended act where it would happen, a chunk at a time: is the source still what the scan saw, may it go, what is at the target. Only reads."""
+
+import errno
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from catalog import names
+from catalog.errors import ConfigError, LastcopyError, UnreachableError
+from lifecycle import stores
+from lifecycle.draft import Draft
+from lifecycle.ends import EndError
+from lifecycle.stores import Capabilities, Fingerprint, Store
+
+_AT_ONCE = 20_000
+_LOOKED = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("type", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        ("fs_id", pa.string()),
+        ("inode", pa.int64()),
+        ("created_ns", pa.int64()),
+        ("changed_ns", pa.int64()),
+        ("link_count", pa.int32()),
+        ("target_name", pa.string()),  # as the target tells names apart
+        ("adopts", pa.bool_()),  # the target has a file of that size already
+        ("reason", pa.string()),  # why it is refused; null = nothing speaks against it
+        ("detail", pa.string()),
+    ]
+)
+Refusal = tuple[str, str]  # a word of REFUSAL_REASONS, and what was seen
+
+
+@dataclass(frozen=True)
+class Place:
+    """A volume as it is now; `refusal` says why nothing on it can be planned."""
+
+    store: Store | None
+    refusal: Refusal | None = None
+    fs_id: str | None = None
+    marker: str | None = None
+    capabilities: Capabilities | None = None
+    free_bytes: int | None = None
+    youngest_ns: int = 0  # what was modified later is too young
+
+
+class Places:
+    """The volumes of a draft, each opened once."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._known: dict[tuple[str, bool], Place] = {}
+
+    def of(self, volume: str, *, written: bool) -> Place:
+        """A volume; `written` where a job would write to it, so that it must be prepared."""
+        if (volume, written) not in self._known:
+            self._known[volume, written] = self._look(volume, written)
+        return self._known[volume, written]
+
+    def identities(self) -> dict[str, dict[str, str | None]]:
+        """Of each volume that was looked at: its marker and its file system."""
+        return {volume: {"marker": place.marker, "fs_id": place.fs_id} for (volume, _), place in sorted(self._known.items()) if place.store is not None}
+
+    def close(self) -> None:
+        """Let go of all stores."""
+        for place in self._known.values():
+            if place.store is not None:
+                place.store.close()
+
+    def __enter__(self) -> "Places":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _look(self, volume: str, written: bool) -> Place:
+        draft = self._draft
+        if volume not in draft.config.volumes:
+            return Place(None, ("not_supported", f"volume {volume} is not in the configuration any more"))
+        try:
+            store = stores.connect(draft.config, volume)
+            identity = store.identify()
+        except ConfigError as error:
+            return Place(None, ("not_supported", str(error)))
+        except UnreachableError as error:
+            return Place(None, ("offline", f"volume {volume}: {error}; mount its medium and plan again"))
+        except LastcopyError as error:
+            return Place(None, ("not_prepared", str(error)))
+        prepared = draft.journal.prepared(volume) if draft.journal else None
+        refusal = None
+        if written and prepared is None:
+            refusal = ("not_prepared", f"volume {volume} was never prepared: 'lastcopy volume prepare {volume}'")
+        elif written and prepared is not None and (identity.marker, identity.fs_id) != (prepared.marker, prepared.fs_id):
+            refusal = ("not_prepared", f"volume {volume}: what is there is not what was prepared; is another medium mounted?")
+        elif written and not identity.writable:
+            refusal = ("not_supported", f"volume {volume} is mounted read-only")
+        return Place(
+            store,
+            refusal,
+            identity.fs_id,
+            identity.marker,
+            prepared.capabilities if prepared else store.capabilities,
+            store.free_bytes() if written else None,
+            int(draft.now_us * 1000 - draft.policy.quiet * 1e9),
+        )
+
+
+def look(draft: Draft, places: Places) -> None:
+    """Make the table `looked`: of each act of `sources` the live fingerprint, and the first refusal. Of several choices the first good one stays."""
+    draft.insert("looked", _LOOKED.empty_table())
+    for rows in _pages(draft):
+        draft.insert("looked", pa.Table.from_pylist([_looked(draft, places, row) for row in rows], _LOOKED))
+    draft.make(
+        "dropped",
+        """
+        SELECT s.id
+        FROM sources AS s
+        INNER JOIN looked AS l ON s.id = l.id
+        QUALIFY row_number() OVER (PARTITION BY s.rank ORDER BY l.reason IS NOT NULL, s.choice) > 1
+        """,
+    )
+    draft.run("DELETE FROM looked WHERE id IN (SELECT id FROM dropped)")
+    draft.run("DELETE FROM sources WHERE id IN (SELECT id FROM dropped)")
+    draft.run("INSERT INTO refused SELECT id, reason, detail FROM looked WHERE reason IS NOT NULL")
+
+
+def _pages(draft: Draft) -> Iterator[list[dict[str, Any]]]:
+    [(count,)] = draft.run("SELECT count(*) FROM sources")
+    for first in range(0, count, _AT_ONCE):
+        found = draft.connection.sql(f"SELECT * FROM sources WHERE rowid >= {first} AND rowid < {first + _AT_ONCE} ORDER BY rowid")
+        yield found.to_arrow_table().to_pylist()
+
+
+def _looked(draft: Draft, places: Places, row: dict[str, Any]) -> dict[str, Any]:
+    place = places.of(row["volume"], written=draft.action.TOUCHES)
+    found, refusal = _source(draft, place, row)
+    answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (asdict(found) if found else {})
+    if row["target_volume"] is not None:
+        target = places.of(row["target_volume"], written=True)
+        raw = names.unescape(row["target_path"])
+        answer["target_name"] = _told_apart(raw, target.capabilities)
+        if refusal is None and found is not None:
+            refusal, answer["adopts"] = _target(target, raw, found)
+    answer["reason"], answer["detail"] = refusal or (None, None)
+    return answer
+
+
+def _source(draft: Draft, place: Place, row: Mapping[str, Any]) -> tuple[Fingerprint | None, Refusal | None]:  # noqa: PLR0911  one answer a reason
+    if place.refusal or place.store is None:
+        return None, place.refusal
+    if row["type"] is None:
+        return None, ("changed_since_scan", "the newest scan does not list it")
+    if row["type"] != "file" and (row["type"] != "symlink" or draft.action.REMOVES):
+        return None, ("special_file", f"a {row['type']}")
+    try:
+        found = place.store.quarantined(row["key"]) if row["key"] else place.store.look(names.unescape(row["path"]))
+    except EndError as error:
+        mounted = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EXDEV
+        return None, ("other_file_system" if mounted else "unreadable", error.reason)
+    if found is None:
+        return None, ("changed_since_scan", "it is gone")
+    if place.fs_id is not None and found.fs_id is not None and found.fs_id != place.fs_id:
+        return found, ("other_file_system", f"the volume's root is on {place.fs_id}, the file on {found.fs_id}")
+    differs = _differs(row, found)
+    if differs:
+        return found, ("changed_since_scan", f"other {differs}")
+    if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
+        return found, ("too_young", f"modified or changed within {draft.policy.quiet:.0f} s")
+    return found, None
+
+
+def _differs(row: Mapping[str, Any], found: Fingerprint) -> str:
+    """Which fields are not as the scan saw them; what it could not tell is let go. A rename into quarantine touches the changed time."""
+    let_go = ("changed_ns", "link_count") if row["key"] else ()
+    live = asdict(found)
+    return ", ".join(name for name in live if name not in let_go and row[name] is not None and live[name] != row[name])
+
+
+def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | None, bool]:
+    if target.refusal or target.store is None or target.capabilities is None:
+        return target.refusal or ("not_prepared", "what the target can do is not known; prepare it"), False
+    if refusal := _name(path, target.capabilities):
+        return refusal, False
+    try:
+        there = target.store.look(path)
+    except EndError as error:
+        return ("target_exists_differs", error.reason), False
+    if there is None:
+        return None, False
+    if (there.type, there.size_bytes) != (source.type, source.size_bytes):
+        return ("target_exists_differs", f"a {there.type} of {there.size_bytes} bytes is there"), False
+    return None, True
+
+
+def _name(path: bytes, capabilities: Capabilities) -> Refusal | None:
+    longest = max(len(part) for part in path.split(b"/"))
+    if longest > capabilities.name_bytes:
+        return ("name_too_long", f"{longest} bytes; the target takes {capabilities.name_bytes}")
+    if not capabilities.raw_names and not _is_text(path):
+        return ("name_too_long", "the target takes no name that is not UTF-8")
+    return None
+
+
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _told_apart(path: bytes, capabilities: Capabilities | None) -> str:
+    if capabilities is None or not (capabilities.folds_case or capabilities.folds_unicode):
+        return names.escape(path)
+    text = path.decode("utf-8", "surrogateescape")
+    if capabilities.folds_unicode:
+        text = unicodedata.normalize("NFC", text)
+    if capabilities.folds_case:
+        text = unicodedata.normalize("NFC", text.casefold()) if capabilities.folds_unicode else text.casefold()
+    return names.escape(text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,296 @@
+"""Plans: frozen lists of steps. Made once and never changed; approved by their hash."""
+
+import base64
+import datetime
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from catalog import snapshot
+from catalog.config import Config, Policy
+from catalog.errors import NotFoundError, RefusedError
+from lifecycle import actions, looking, manifest, numbering, policies, refusing
+from lifecycle import draft as drafts
+from lifecycle.draft import Draft
+from lifecycle.manifest import Step
+
+if TYPE_CHECKING:
+    from catalog.snapshot import Snapshot
+    from lifecycle.journal import Journal
+    from lifecycle.records import Approval
+
+FOLDER = "plans"
+HEADER_FILE = "plan.json"
+VERSION = 1
+_ABANDONED_SECONDS = 86_400  # after which what a killed run left of a plan is removed
+Ranges = tuple[tuple[int, int], ...]  # of steps, ends included
+
+
+@dataclass(frozen=True)
+class Header:
+    """What `plan.json` says. Times are microseconds since 1970 UTC."""
+
+    plan_id: str
+    policy_name: str  # '' = given on the command line
+    policy: Policy
+    action: str
+    snapshot_id: str
+    created_us: int
+    expires_us: int
+    actor: str
+    floor: int  # copies that must stay where the action removes
+    volumes: Mapping[str, Mapping[str, str | None]]  # volume -> marker, fs_id as they were
+    totals: Mapping[str, Any]  # chosen, steps, bytes, refused, refusals by reason, cost_per_month
+    effect: Mapping[str, Any] | None  # see `effect`; None = was not asked for
+    sha256s: Mapping[str, str]  # of the two files
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan whose files are what its header says."""
+
+    folder: Path
+    header: Header
+    hash: str  # SHA-256 of plan.json, hexadecimal
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.header.plan_id
+
+    @cached_property
+    def steps_count(self) -> int:
+        """How many steps it has."""
+        return int(pq.ParquetFile(self.folder / numbering.STEPS_FILE).metadata.num_rows)
+
+    def steps(self, first: int = 1, rows: int = 1024) -> Iterator[list[Step]]:
+        """Its steps from a number on, some at a time."""
+        for batch in self.rows(numbering.STEPS_FILE, rows):
+            if batch[-1]["step"] >= first:
+                yield [manifest.step(row) for row in batch if row["step"] >= first]
+
+    def rows(self, file: str, rows: int = 1024) -> Iterator[list[dict[str, Any]]]:
+        """The rows of one of its files, some at a time."""
+        for batch in pq.ParquetFile(self.folder / file).iter_batches(rows):
+            if batch.num_rows:
+                yield batch.to_pylist()
+
+    def approved(self, journal: "Journal") -> Ranges:
+        """The steps that may be carried out: all where the policy needs no approval, else those that somebody approved under this hash."""
+        everything = ((1, self.steps_count),) if self.steps_count else ()
+        if not self.header.policy.needs_approval:
+            return everything
+        good = [one for one in journal.approvals(self.id) if one.plan_hash == self.hash and self._may_approve(one.actor)]
+        return everything if any(one.steps is None for one in good) else merged(span for one in good for span in one.steps or ())
+
+    def refuse_if_ended(self, journal: "Journal | None", now_us: int) -> None:
+        """Raises RefusedError if it expired or was cancelled."""
+        if now_us >= self.header.expires_us:
+            raise RefusedError(f"plan {self.id} expired on {_day(self.header.expires_us)}; create it again")
+        if journal is not None and journal.cancelled(self.id):
+            raise RefusedError(f"plan {self.id} was cancelled; create it again")
+
+    def _may_approve(self, actor: str) -> bool:
+        return not self.header.policy.two_persons or actor != self.header.actor
+
+
+def create(
+    root: Path,
+    config: Config,
+    wanted: str | Policy,
+    *,
+    now_us: int,
+    actor: str,
+    of: "Snapshot | None" = None,
+    journal: "Journal | None" = None,
+) -> Plan:
+    """A new plan of a policy (its name, or one that is in no file) over a snapshot, the newest by default. Writes to the catalog only.
+
+    Raises ConfigError where the policy cannot be planned, NotFoundError where there is no snapshot or policy of that name.
+    """
+    name, policy = (wanted, policies.named(config, wanted)) if isinstance(wanted, str) else ("", wanted)
+    action = actions.load(policy.action)
+    wanted_snapshot = of or snapshot.find(root)
+    with drafts.started(root, config, wanted_snapshot, name, policy, action, journal, now_us, actor) as draft, looking.Places(draft) as places:
+        action.intend(draft)
+        drafts.sources(draft)
+        looking.look(draft, places)
+        refusing.refuse(draft, places)
+        return _freeze(draft, places)
+
+
+def load(root: Path, plan_id: str) -> Plan:
+    """A plan as it was made. Raises NotFoundError, and RefusedError if any of its files is not what it was."""
+    folder = root / FOLDER / plan_id
+    if "/" in plan_id or plan_id.startswith(".") or not (folder / HEADER_FILE).is_file():
+        known = ", ".join(sorted(_ids(root))[-5:])
+        raise NotFoundError(f"{root}: there is no plan {plan_id!r}; {f'the last are {known}' if known else 'no plan was made yet'}")
+    content = (folder / HEADER_FILE).read_bytes()
+    try:
+        header = _header(json.loads(content))
+        whole = header.plan_id == plan_id == _id(json.loads(content)) and set(header.sha256s) == {numbering.STEPS_FILE, numbering.REFUSALS_FILE}
+        whole = whole and all(_sha256(folder / file) == digest for file, digest in header.sha256s.items())
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise RefusedError(f"plan {plan_id} cannot be read as it was made: {error}; create it again") from error
+    if not whole:
+        raise RefusedError(f"plan {plan_id} was altered after it was made; create it again")
+    return Plan(folder, header, hashlib.sha256(content).hexdigest())
+
+
+def plans(root: Path) -> list[Header]:
+    """The headers of all plans, oldest first; the files beside them are not read. What cannot be read is left out."""
+    found = []
+    for plan_id in _ids(root):
+        try:
+            found.append(_header(json.loads((root / FOLDER / plan_id / HEADER_FILE).read_bytes())))
+        except (ValueError, KeyError, TypeError, OSError):
+            continue
+    return sorted(found, key=lambda header: (header.created_us, header.plan_id))
+
+
+def approve(plan: Plan, journal: "Journal", *, actor: str, at_us: int, steps: Ranges | None = None) -> None:
+    """Agree to a plan, or to some of its steps. Writes to the journal. Raises RefusedError where this person may not, or the plan has ended."""
+    plan.refuse_if_ended(journal, at_us)
+    if plan.header.policy.two_persons and actor == plan.header.actor:
+        raise RefusedError(f"plan {plan.id} was created by {actor}, and its policy asks for two persons: somebody else must approve it")
+    wanted = merged(steps) if steps is not None else None
+    if wanted is not None and (not wanted or wanted[0][0] < 1 or wanted[-1][1] > plan.steps_count):
+        raise RefusedError(f"plan {plan.id} has steps 1 to {plan.steps_count}; {'none' if not wanted else _spans(wanted)} cannot be approved")
+    journal.approve(plan.id, plan.hash, actor, at_us, wanted)
+
+
+def cancel(plan: Plan, journal: "Journal", *, actor: str, at_us: int, why: str) -> None:
+    """End a plan: it can be neither approved nor run. Writes to the journal."""
+    journal.cancel(plan.id, actor, at_us, why)
+
+
+def approvals(plan: Plan, journal: "Journal | None") -> "list[Approval]":
+    """Who agreed to this very plan."""
+    return [] if journal is None else [one for one in journal.approvals(plan.id) if one.plan_hash == plan.hash]
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> Ranges:
+    """Ranges in order, those that touch or overlap as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return tuple(found)
+
+
+def _freeze(draft: Draft, places: looking.Places) -> Plan:
+    folder = draft.root / FOLDER
+    folder.mkdir(exist_ok=True)
+    _remove_abandoned(folder, draft.now_us)
+    made = folder / f".making-{secrets.token_hex(8)}"
+    made.mkdir()
+    try:
+        numbering.write(draft, made)
+        said = _said(draft, places, made)
+        said["plan_id"] = _id(said)
+        content = _canonical(said)
+        (made / HEADER_FILE).write_bytes(content)
+        for file in (numbering.STEPS_FILE, numbering.REFUSALS_FILE, HEADER_FILE):
+            _sync(made / file)
+        _sync(made)
+        final = folder / said["plan_id"]
+        made.rename(final)
+        _sync(folder)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return Plan(final, _header(said), hashlib.sha256(content).hexdigest())
+
+
+def _said(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
+    """What goes into plan.json, but for the id."""
+    return {
+        "version": VERSION,
+        "policy_name": draft.name,
+        "policy": draft.policy.model_dump(mode="json", exclude_none=True),
+        "action": draft.action.NAME,
+        "snapshot_id": draft.snapshot.snapshot_id,
+        "created_us": draft.now_us,
+        "expires_us": draft.now_us + int(draft.policy.expires * 1e6),
+        "actor": draft.actor,
+        "floor": refusing.floor_of(draft),
+        "volumes": places.identities(),
+        "totals": _totals(draft),
+        "effect": None,
+        "sha256s": {file: _sha256(made / file) for file in (numbering.STEPS_FILE, numbering.REFUSALS_FILE)},
+    }
+
+
+def _totals(draft: Draft) -> dict[str, Any]:
+    [(steps, size_bytes)] = draft.run("SELECT count(*), coalesce(sum(size_bytes) FILTER (WHERE id = unit), 0) FROM standing")
+    refused = draft.run(
+        "SELECT r.reason, count(*), coalesce(sum(s.size_bytes), 0) FROM refused AS r INNER JOIN sources AS s ON r.id = s.id GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    by_reason = {reason: {"files": int(files), "bytes": int(lost)} for reason, files, lost in refused}
+    return {
+        "steps": int(steps),
+        "bytes": int(size_bytes),
+        "refused": sum(one["files"] for one in by_reason.values()),
+        "refused_bytes": sum(one["bytes"] for one in by_reason.values()),
+        "refusals": by_reason,
+    }
+
+
+def _header(said: Mapping[str, Any]) -> Header:
+    if said["version"] != VERSION:
+        raise ValueError(f"it is of version {said['version']}, this program knows {VERSION}")
+    fields: dict[str, Any] = {name: said[name] for name in Header.__dataclass_fields__}
+    return Header(**fields | {"policy": Policy.model_validate(said["policy"])})
+
+
+def _id(said: Mapping[str, Any]) -> str:
+    """Of the content itself: a plan.json that was altered does not bear its own name."""
+    digest = hashlib.sha256(_canonical({key: value for key, value in said.items() if key != "plan_id"})).digest()
+    return "p" + base64.b32encode(digest).decode().lower()[:10]
+
+
+def _canonical(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(said, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _ids(root: Path) -> list[str]:
+    folder = root / FOLDER
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+
+
+def _remove_abandoned(folder: Path, now_us: int) -> None:
+    for path in folder.glob(".making-*"):
+        if path.stat().st_mtime < now_us / 1e6 - _ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _day(us: int) -> str:
+    return (datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M")
+
+
+def _spans(spans: Ranges) -> str:
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

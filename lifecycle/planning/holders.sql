@@ -1,0 +1,99 @@
+/*
+Who else is known to hold the contents of the plan: one row a content, with the list of its holders. A holder was read by us, and its
+newest reading under the fingerprint that it has now gave this content. At most eight of a volume, those read last.
+*/
+WITH wanted AS (
+    SELECT DISTINCT sha256
+    FROM sources
+    WHERE sha256 IS NOT NULL AND size_bytes > 0
+),
+
+identities AS (
+    SELECT DISTINCT
+        d.volume,
+        d.fs_id,
+        d.inode,
+        CASE WHEN d.inode IS NULL THEN d.dir END AS dir,
+        CASE WHEN d.inode IS NULL THEN d.name END AS name
+    FROM digests AS d
+    INNER JOIN wanted AS w ON d.digest = w.sha256
+),
+
+readings AS (
+    SELECT
+        d.volume,
+        d.fs_id,
+        d.inode,
+        i.dir,
+        i.name,
+        d.created_at,
+        d.size_bytes,
+        d.modified_at,
+        d.modified_ns,
+        d.changed_at,
+        d.changed_ns,
+        arg_max(d.digest, d.digested_at) AS digest,
+        max(d.digested_at) AS digested_at
+    FROM digests AS d
+    INNER JOIN identities AS i
+        ON
+            d.volume = i.volume
+            AND d.fs_id IS NOT DISTINCT FROM i.fs_id
+            AND d.inode IS NOT DISTINCT FROM i.inode
+            AND (d.inode IS NOT NULL OR (d.dir = i.dir AND d.name = i.name))
+    WHERE d.digest IS NOT NULL
+    GROUP BY ALL
+),
+
+held AS (
+    SELECT
+        r.digest AS sha256,
+        e.volume,
+        e.path,
+        e.size_bytes,
+        epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0) AS modified_ns,
+        e.fs_id,
+        e.inode,
+        epoch_us(e.created_at) * 1000 AS created_ns,
+        epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0) AS changed_ns,
+        e.link_count,
+        r.digested_at AS verified_at,
+        row_number() OVER (PARTITION BY r.digest, e.volume ORDER BY r.digested_at DESC, e.path ASC) AS place
+    FROM readings AS r
+    INNER JOIN wanted AS w ON r.digest = w.sha256
+    INNER JOIN entries AS e
+        ON
+            r.volume = e.volume
+            AND r.size_bytes = e.size_bytes
+            AND r.modified_at = e.modified_at
+            AND r.modified_ns IS NOT DISTINCT FROM e.modified_ns
+            AND r.changed_at IS NOT DISTINCT FROM e.changed_at
+            AND r.changed_ns IS NOT DISTINCT FROM e.changed_ns
+            AND r.created_at IS NOT DISTINCT FROM e.created_at
+            AND r.fs_id IS NOT DISTINCT FROM e.fs_id
+            AND r.inode IS NOT DISTINCT FROM e.inode
+            AND (r.inode IS NOT NULL OR (r.dir = e.dir AND r.name = e.name))
+    WHERE e.type = 'file' AND e.carried_from IS NULL
+)
+
+SELECT
+    sha256,
+    list(
+        struct_pack(
+            volume := volume,
+            path := path,
+            type := 'file',
+            size_bytes := size_bytes,
+            modified_ns := modified_ns,
+            fs_id := fs_id,
+            inode := inode,
+            created_ns := created_ns,
+            changed_ns := changed_ns,
+            link_count := coalesce(link_count, 1),
+            verified_at := verified_at
+        )
+        ORDER BY volume ASC, verified_at DESC, path ASC
+    ) AS holders
+FROM held
+WHERE place <= 8
+GROUP BY sha256
