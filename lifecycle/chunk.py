@@ -1,0 +1,257 @@
+"""A chunk of steps under way: what each step has come to, and what all of them share.
+
+A stage is a function of a `Run` and of the steps that take part in it. An end of one step never touches another; a
+storage that can do no more is left alone for the rest of the run, and its steps stay as they are for a later one.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from catalog import names, snapshot
+from catalog.config import Config, Policy
+from catalog.domains import Domain, effective
+from catalog.errors import UnreachableError
+from lifecycle import stores
+from lifecycle.ends import EndError, failed
+from lifecycle.journal import Journal
+from lifecycle.manifest import Copy, Step
+from lifecycle.pace import Pace
+from lifecycle.records import Counted, Move, Record
+from lifecycle.states import GUARDING, State
+from lifecycle.stores import Fingerprint, Source, Staged, Store
+
+Side = Literal["source", "target"]
+Clock = Callable[[], int]  # microseconds since 1970 UTC
+BEFORE_PUBLISHED = frozenset({"PLANNED", "CLAIMED", "COPYING", "VERIFIED"})
+_SYNCS_AT_ONCE = 8
+_UNKNOWN = Domain(frozenset(), frozenset(), frozenset(), frozenset(), {})
+
+
+@dataclass(eq=False)
+class Work:
+    """One step in this process: what the journal says of it, and what is open."""
+
+    record: Record
+    state: State
+    key: str
+    attempt: int
+    stages: tuple[str, ...]  # still to be gone through
+    group: "tuple[Work, ...]" = ()  # the names of its inode, itself among them; empty = one name only
+    sha256: bytes | None = None
+    temp_inode: int | None = None
+    target: Fingerprint | None = None  # of the published file
+    moved: Fingerprint | None = None  # of the source in quarantine
+    losses: list[str] = field(default_factory=list)
+    tries: int = 0  # copies made in this run
+    reread: bool = True  # whether the source must be read again before it is taken away: it was not read under the lease held now
+    source: Source | None = None
+    staged: Staged | None = None
+    counted: tuple[Counted, ...] = ()  # the other copies, as the floor saw them
+    known: tuple[Copy, ...] = ()  # other copies that an earlier job knew
+    end: EndError | None = None
+    paused: str | None = None  # why nothing is done with it until a later run
+    gone: bool = False  # of a purge: there is nothing left to remove
+    rests: bool = False  # had ended, or come to rest, before this run
+
+    @property
+    def step(self) -> Step:
+        """The step as it was planned."""
+        return self.record.step
+
+    @property
+    def live(self) -> bool:
+        """Whether it still takes part."""
+        return self.end is None and self.paused is None and not self.rests
+
+    @property
+    def shown(self) -> str:
+        """The volume and the path, escaped."""
+        return f"{self.step.volume}:{names.escape(self.step.path)}"
+
+    def volume(self, side: Side) -> str:
+        """The volume of a side; a step without a target stays on its own."""
+        return self.step.volume if side == "source" else self.step.target_volume or self.step.volume
+
+    @property
+    def target_path(self) -> bytes:
+        """Where the copy goes."""
+        assert self.step.target_path is not None  # noqa: S101  # plans of actions with a target have one
+        return self.step.target_path
+
+    def copies(self, now_us: int) -> list[Copy]:
+        """The other copies that are known: those of the plan's evidence, of the step that it is about, and the one that this step made, read now."""
+        made = [] if self.target is None or self.step.target_volume is None else [Copy(self.step.target_volume, self.target_path, self.target, now_us)]
+        places = {(copy.volume, copy.path) for copy in made}
+        return made + [copy for copy in (*self.step.evidence, *self.known) if (copy.volume, copy.path) not in places]
+
+    def let_go(self) -> None:
+        """Close what is open: the lease is given back."""
+        for opened in (self.source, self.staged):
+            if opened is not None:
+                with suppress(OSError, EndError):
+                    opened.close()
+        self.source = self.staged = None
+
+
+@dataclass
+class Tally:
+    """What a run has come to so far, for progress and for the anomaly stop."""
+
+    steps: int = 0
+    bytes: int = 0
+    ended: int = 0
+    ended_badly: int = 0
+
+
+@dataclass
+class Run:
+    """What the steps of a job share in one process."""
+
+    root: Path
+    config: Config
+    journal: Journal
+    job_id: str
+    policy: Policy
+    clock: Clock
+    actor: str
+    pace: Pace
+    tally: Tally = field(default_factory=Tally)
+    blocked: dict[str, str] = field(default_factory=dict)  # volume -> why nothing more is tried on it
+    waits: dict[str, str] = field(default_factory=dict)  # volume -> what single steps wait for
+    expires_us: int | None = None  # when steps may not be begun any more
+    heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
+    _stores: dict[str, Store] = field(default_factory=dict)
+
+    def store(self, volume: str) -> Store:
+        """The store of a volume, connected once."""
+        if volume not in self._stores:
+            self._stores[volume] = stores.connect(self.config, volume)
+        return self._stores[volume]
+
+    @cached_property
+    def threads(self) -> ThreadPoolExecutor:
+        """Where calls wait for a disk: they overlap."""
+        return ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="lastcopy")
+
+    @cached_property
+    def _domains(self) -> dict[str, Domain]:
+        detected = {name: scan.device for name, scan in snapshot.newest_scans(self.root).items()}
+        return effective(self.config, detected)
+
+    def domain(self, volume: str) -> Domain:
+        """The failure domain of a volume; of one that is not declared any more, unknown."""
+        return self._domains.get(volume, _UNKNOWN)
+
+    def folder(self, volume: str) -> bytes:
+        """The root of a volume that is a file tree, as an absolute path."""
+        return os.path.abspath(os.fsencode(self.config.folder / self.config.volumes[volume].url.removeprefix("file://")))
+
+    def close(self) -> None:
+        """Let go of stores and threads."""
+        if "threads" in self.__dict__:
+            self.threads.shutdown()
+        for store in self._stores.values():
+            store.close()
+
+    def each(self, works: Iterable[Work], act: Callable[[Work], None], side: Side = "source") -> None:
+        """Do something for each live step; what goes wrong ends that step, or rests all steps on its volume."""
+        for work in works:
+            if work.live and not self._rests(work):
+                self._tried(work, act, side)
+
+    def together(self, works: Sequence[Work], act: Callable[[Work], None], side: Side = "source") -> None:
+        """As `each`, with calls that overlap."""
+        live = [work for work in works if work.live and not self._rests(work)]
+        if len(live) == 1:
+            self._tried(live[0], act, side)
+        else:
+            list(self.threads.map(lambda work: self._tried(work, act, side), live))
+
+    def at_once(self, works: Sequence[Work], side: Side, act: Callable[[Store, list[Work]], None]) -> None:
+        """Do something once a volume; what goes wrong rests all of its steps, for nobody knows which it concerns."""
+        volumes = dict.fromkeys(work.volume(side) for work in works if work.live)
+        for volume in volumes:
+            here = [work for work in works if work.live and work.volume(side) == volume]
+            try:
+                act(self.store(volume), here)
+            except (EndError, UnreachableError) as error:
+                self.block(volume, error.reason if isinstance(error, EndError) else str(error))
+            except OSError as error:
+                self.block(volume, failed(error, f"volume {volume}").reason)
+            for work in here:
+                self._rests(work)
+
+    def block(self, volume: str, reason: str) -> None:
+        """Try nothing more on a volume in this run."""
+        self.blocked.setdefault(volume, reason)
+
+    def _tried(self, work: Work, act: Callable[[Work], None], side: Side) -> None:
+        try:
+            act(work)
+        except EndError as end:
+            if end.stops_volume:
+                self.block(work.volume(side), end.reason)
+            work.end = end
+        except UnreachableError as error:
+            self.block(work.volume(side), str(error))
+            self._rests(work)
+        except OSError as error:
+            work.end = failed(error, work.shown)
+
+    def _rests(self, work: Work) -> bool:
+        for volume in {work.step.volume, work.volume("target")}:
+            if volume in self.blocked:
+                work.paused = f"{volume}: {self.blocked[volume]}"
+                return True
+        return False
+
+    def advance(self, works: Iterable[Work], states: Sequence[State], values: Callable[[Work], Mapping[str, Any]] = lambda _: {}) -> None:
+        """Write that the live steps have come to a state (through others, where several are named), and what ended, in one transaction."""
+        works = list(works)
+        ended = [work for work in works if work.end is not None and work.state != work.end.state]
+        self.tidy(ended)
+        live = [work for work in works if work.live and states and work.state != states[-1]]
+        moves = [Move(work.step.step, state, None, values(work) if at == 0 else {}) for at, state in enumerate(states) for work in live]
+        moves += [Move(work.step.step, work.end.state, work.end.reason, {"retry": work.end.retry}) for work in ended if work.end]
+        if moves:
+            self.journal.advance(moves, self.job_id, self.clock(), self.actor)
+        for work in live:
+            work.state = states[-1]
+        self._release([work for work in ended if work.state in GUARDING and "purge" not in work.stages])
+        for work in ended:
+            self._count_end(work)
+
+    def tidy(self, works: Iterable[Work]) -> None:
+        """Take away the temporary names of steps that end or rest before their copy was published, and let go of what they hold open."""
+        for work in works:
+            staged = work.staged is not None or work.state in {"COPYING", "VERIFIED"}
+            work.let_go()
+            if staged and work.target is None and work.step.target_path is not None:
+                try:
+                    self.store(work.volume("target")).discard(work.target_path, work.key)
+                except (EndError, OSError, UnreachableError) as error:
+                    if work.end is not None:
+                        work.end.reason += f"; its temporary name could not be removed ({error})"
+
+    def _release(self, works: Sequence[Work]) -> None:
+        """Let copies count again whose removal ended: those that are seen to be where they were."""
+        there = []
+        for work in works:
+            with suppress(EndError, OSError, UnreachableError):
+                found = self.store(work.step.volume).look(work.step.path)
+                if found is not None and not work.step.fingerprint.differs(found, moved=True):
+                    there.append(work.step.step)
+        if there:
+            self.journal.unretire(self.job_id, there, self.clock(), self.actor, "the removal ended; the source is where it was")
+
+    def _count_end(self, work: Work) -> None:
+        assert work.end is not None  # noqa: S101  # the caller has looked
+        work.state = work.end.state
+        self.tally.ended += 1
+        self.tally.ended_badly += work.end.state not in {"REFUSED", "SOURCE_BUSY"}

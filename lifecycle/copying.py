@@ -1,0 +1,260 @@
+"""The stages that make a copy: open the source, copy it to a temporary name, read it back, give it its name."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from catalog import names
+from lifecycle.chunk import Run, Work
+from lifecycle.ends import EndError
+from lifecycle.states import State
+from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source
+
+_CHECK_EVERY_BYTES = 32 << 20
+_MOST_TRIES = 2
+_ZEROS = bytes(BLOCK_BYTES)
+
+
+def open_sources(run: Run, works: Sequence[Work]) -> None:
+    """Open every source as it was planned, under a lease where the kernel gives one; the intent to copy is written. Only reads."""
+
+    def act(work: Work) -> None:
+        work.source = run.store(work.step.volume).open(work.step.path, expected(work))
+
+    run.each(works, act)
+    run.advance([work for work in works if "copy" in work.stages], ["COPYING"], _intent)
+    run.advance([work for work in works if not work.live], [])
+
+
+def expected(work: Work) -> Fingerprint:
+    """What a source must be. The changed time of a name whose hard link we have already moved is not what was planned: it is let go."""
+    touched = any(other.state in {"GUARDED", "QUARANTINED", "PURGING", "DONE"} for other in work.group if other is not work)
+    return replace(work.step.fingerprint, changed_ns=None) if touched else work.step.fingerprint
+
+
+def copy(run: Run, works: Sequence[Work]) -> None:
+    """Copy each source to its temporary name beside the target, digested, with its metadata, durable. The names of one inode after the first wait for it."""
+    leaders = [work for work in works if work.live and leader(run, work) is None]
+    run.each(leaders, lambda work: _make(run, work), "target")
+    _settle_content(run, leaders)
+    _once_more(run, [work for work in leaders if _tainted(work)])
+    run.each(leaders, _unchanged)
+    run.advance([work for work in works if not work.live], [])
+
+
+def verify(run: Run, works: Sequence[Work]) -> None:
+    """Read every copy back from the storage and compare; one that differs is set aside and made once more."""
+    leaders = [work for work in works if work.live and work.staged is not None]
+    run.each(leaders, _reads_back, "target")
+    again = [work for work in leaders if _tainted(work)]
+    _once_more(run, again)
+    run.each(again, _reads_back, "target")
+    run.each(leaders, _unchanged)
+    run.advance(works, ["VERIFIED"], lambda work: {"temp_inode": work.temp_inode, "sha256": work.sha256, "losses": work.losses})
+
+
+def publish(run: Run, works: Sequence[Work]) -> None:
+    """Give the copies their final names, over nothing, durably; the further names of an inode are linked to the first one."""
+    followers = [work for work in works if work.live and leader(run, work) is not None]
+    first = [work for work in works if work.live and work not in followers]
+    run.each(first, lambda work: _name(run, work), "target")
+    run.each(followers, lambda work: _link(run, work), "target")
+    run.at_once(works, "target", lambda store, here: store.settle([work.target_path for work in here]))
+    run.each(works, lambda work: _stands(run, work), "target")
+    last = not any(stage in {"guard", "check", "retire"} for work in works for stage in work.stages)
+    states: list[State] = ["PUBLISHED", "DONE"] if last else ["PUBLISHED"]
+    run.advance(works, states, lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": work.losses})
+
+
+def leader(run: Run, work: Work) -> Work | None:
+    """The step whose copy a further name of its inode is linked to; None for the first name, and where the target knows no hard links."""
+    if not work.group:
+        return None
+    first = work.group[0]
+    capabilities = run.store(work.volume("target")).capabilities
+    if first is work or capabilities is None:
+        return None
+    if not capabilities.hard_links:
+        if "hard link" not in work.losses:
+            work.losses.append("hard link")
+        return None
+    return first
+
+
+def content(run: Run, work: Work, source: Source, size_bytes: int | None) -> bytes:
+    """SHA-256 of an open source, written to the step's temporary name on the way if there is one; its length must be what is given."""
+    digest, done, checked = hashlib.sha256(), 0, 0
+    for block in source.blocks():
+        if work.staged is not None:
+            work.staged.write(block)
+        if isinstance(block, int):
+            _zeros(digest, block)
+            done += block
+        else:
+            digest.update(block)
+            done += len(block)
+        if done - checked >= _CHECK_EVERY_BYTES:
+            source.check()
+            run.pace.check()
+            run.heard(0, done - checked)
+            checked = done
+    if size_bytes is not None and done != size_bytes:
+        raise EndError("SOURCE_CHANGED", f"{work.shown}: {done} bytes were read where {size_bytes} were planned", retry=True)
+    run.heard(0, done - checked)
+    return digest.digest()
+
+
+def _zeros(digest: "hashlib._Hash", run: int) -> None:
+    while run > 0:
+        digest.update(_ZEROS[: min(run, BLOCK_BYTES)])
+        run -= BLOCK_BYTES
+
+
+def _intent(work: Work) -> dict[str, object]:
+    return {"key": work.key, "attempt": work.attempt}
+
+
+def _make(run: Run, work: Work) -> None:
+    """The temporary copy of one step, or nothing where the target holds the content already."""
+    assert work.source is not None  # noqa: S101  # opened by the stage before
+    work.tries += 1
+    target = run.store(work.volume("target"))
+    if work.tries == 1 and _adopted(run, work):
+        return
+    metadata = work.source.metadata()
+    work.staged = target.stage(work.target_path, work.key, metadata.parents)
+    work.temp_inode = work.staged.inode
+    _fill(run, work, metadata)
+
+
+def _fill(run: Run, work: Work, metadata: Metadata) -> None:
+    assert work.source is not None  # noqa: S101  # opened by the stage before
+    assert work.staged is not None  # noqa: S101  # made by the caller
+    found = content(run, work, work.source, work.step.fingerprint.size_bytes if work.step.fingerprint.type == "file" else None)
+    _as_planned(work, found)
+    work.sha256, work.reread = found, not work.source.leased
+    work.losses = [loss for loss in work.losses if loss == "hard link"] + work.staged.finish(metadata)
+
+
+def _as_planned(work: Work, found: bytes) -> None:
+    """The content is what the catalog's digest says. Raises EndError: a file whose times are as they were and whose content is not is no file to act on."""
+    known = work.step.sha256
+    if known is not None and found != known:
+        raise EndError("SOURCE_CHANGED", f"{work.shown}: its content is not what the catalog's digest says, though nothing else of it changed; look at it")
+
+
+def _adopted(run: Run, work: Work) -> bool:
+    """Whether the target holds the content already, read now. Raises EndError CONFLICT if it holds anything else."""
+    target = run.store(work.volume("target"))
+    found = target.look(work.target_path)
+    if found is None:
+        return False
+    if (found.type, found.size_bytes) != (work.step.fingerprint.type, work.step.fingerprint.size_bytes):
+        raise _conflict(work)
+    assert work.source is not None  # noqa: S101  # opened by the stage before
+    if work.sha256 is None:
+        work.sha256 = content(run, work, work.source, work.step.fingerprint.size_bytes)
+        _as_planned(work, work.sha256)
+        work.reread = not work.source.leased
+    return _adopt(run, work, found)
+
+
+def _adopt(run: Run, work: Work, found: Fingerprint) -> bool:
+    if run.store(work.volume("target")).digest(work.target_path, found) != work.sha256:
+        raise _conflict(work)
+    work.target, work.temp_inode = found, None
+    return True
+
+
+def _conflict(work: Work) -> EndError:
+    return EndError("CONFLICT", f"{work.volume('target')}:{names.escape(work.target_path)}: something else is there; it was not touched")
+
+
+def _settle_content(run: Run, works: Sequence[Work]) -> None:
+    def act(work: Work) -> None:
+        if work.staged is not None:
+            work.staged.sync()
+
+    run.together(works, act, "target")
+
+
+def _tainted(work: Work) -> bool:
+    """Whether a copy went bad on the target's side and may be made once more, on a new inode."""
+    return work.end is not None and work.end.retry and work.staged is not None and work.tries < _MOST_TRIES and not work.end.stops_volume
+
+
+def _once_more(run: Run, works: Sequence[Work]) -> None:
+    """Copy again under a new key: what failed to become durable, or read back as something else, is never trusted again."""
+    for work in works:
+        run.store(work.volume("target")).discard(work.target_path, work.key)
+        if work.staged is not None:
+            work.staged.close()
+        work.end, work.staged, work.temp_inode = None, None, None
+        work.attempt += 1
+        work.key = f"{run.job_id}-{work.step.step}-{work.attempt}"
+        work.state = "CLAIMED"  # on disk it is so again: the key of the new one is written first
+    run.advance(works, ["COPYING"], _intent)
+    run.each(works, lambda work: _make(run, work), "target")
+    _settle_content(run, works)
+
+
+def _reads_back(work: Work) -> None:
+    if work.staged is None:
+        return
+    found, size_bytes = work.staged.digest()
+    wanted = work.step.fingerprint.size_bytes
+    if found != work.sha256 or (work.step.fingerprint.type == "file" and size_bytes != wanted):
+        work.staged.taint()
+        last = work.tries >= _MOST_TRIES
+        told = f"{work.volume('target')}:{names.escape(work.target_path)}: the storage gave back other content than was written"
+        raise EndError("FAILED", told + ("; twice: look at that storage" if last else ""), retry=True, stops_volume=last)
+
+
+def _unchanged(work: Work) -> None:
+    if work.source is not None:
+        work.source.check()
+
+
+def _name(run: Run, work: Work) -> None:
+    if work.target is not None:
+        return
+    store = run.store(work.volume("target"))
+    try:
+        work.target = store.publish(work.target_path, work.key, work.temp_inode)
+    except EndError as end:
+        found = store.look(work.target_path) if end.state == "CONFLICT" else None
+        if found is None or (found.type, found.size_bytes) != (work.step.fingerprint.type, work.step.fingerprint.size_bytes):
+            raise
+        _adopt(run, work, found)
+        store.discard(work.target_path, work.key)
+
+
+def _link(run: Run, work: Work) -> None:
+    first = leader(run, work)
+    if first is None or first.target is None:
+        raise EndError("FAILED", f"{work.shown}: the first name of its hard links was not copied", retry=True)
+    store = run.store(work.volume("target"))
+    work.sha256, work.temp_inode = first.sha256, first.target.inode
+    found = store.look(work.target_path)
+    if found is not None:
+        if found.inode != first.target.inode or found.fs_id != first.target.fs_id:
+            _adopt(run, work, found)
+        work.target = found
+        return
+    store.link(work.target_path, work.key, first.target_path, replace(first.target, changed_ns=None, link_count=found_links(run, first)))
+    work.target = store.publish(work.target_path, work.key, first.target.inode)
+
+
+def found_links(run: Run, work: Work) -> int:
+    """How many names a published file has now: more than when it was published, once others were linked to it."""
+    found = run.store(work.volume("target")).look(work.target_path)
+    return 0 if found is None else found.link_count
+
+
+def _stands(run: Run, work: Work) -> None:
+    """The published name still leads to the file that was published; its fingerprint is taken after all names of it are made."""
+    found = run.store(work.volume("target")).look(work.target_path)
+    assert work.target is not None  # noqa: S101  # published by the caller
+    if found is None or work.target.differs(found, moved=True):
+        raise EndError("CONFLICT", f"{work.volume('target')}:{names.escape(work.target_path)}: was replaced by somebody as soon as it had its name")
+    work.target = found

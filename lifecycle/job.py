@@ -1,0 +1,227 @@
+"""Jobs: an approved plan is run, resumed, undone."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from catalog.config import Config
+from catalog.errors import NotFoundError, RefusedError
+from lifecycle import actions, crew, engine, plan
+from lifecycle.chunk import Clock
+from lifecycle.crew import Came, Errand
+from lifecycle.journal import Journal
+from lifecycle.manifest import Step
+from lifecycle.plan import Plan, Ranges
+from lifecycle.records import Job, JobRow, Kind, Move, Record
+from lifecycle.states import BAD_ENDS, LIVE, State
+
+State_ = Literal["done", "waiting", "suspended", "stopped", "interrupted", "outside_hours", "running"]
+UNDO_CHUNK_STEPS = 128
+_RETRIED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is in this run."""
+
+    steps: int
+    steps_wanted: int
+    bytes: int
+    bytes_wanted: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: `done` means that no step is left to do, of whatever kind its end is."""
+
+    job_id: str
+    state: State_
+    counts: Mapping[State, int]
+    bytes: Mapping[State, int]
+    reasons: tuple[str, ...]  # why it went no further
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step came to what was intended."""
+        return self.state == "done" and not any(self.counts.get(state) for state in BAD_ENDS)
+
+
+Listener = Callable[[Progress], None]
+
+
+def run(root: Path, config: Config, plan_id: str, *, clock: Clock, actor: str, workers: int = 1, progress: Listener | None = None) -> Outcome:
+    """Carry out the approved steps of a plan, or go on with its job. Writes to storages.
+
+    Raises RefusedError where the plan was altered, is not approved, expired or cancelled, a volume was never prepared, or this is not the
+    journal's host; NotFoundError where there is no such plan.
+    """
+    wanted = plan.load(root, plan_id)
+    with Journal.open(config, root, create=False) as journal:
+        wanted.refuse_if_ended(journal, clock())
+        job_id = journal.create_job(_job_of(wanted, clock(), actor), _approved(wanted, journal))
+        _refuse_unprepared(journal, wanted, config)
+    return resume(root, config, job_id, clock=clock, actor=actor, workers=workers, progress=progress)
+
+
+def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, workers: int = 1, progress: Listener | None = None) -> Outcome:
+    """Go on with a job: what ended so that it may succeed now is tried again, what was under way is looked at on the disk. Writes to storages."""
+    with Journal.open(config, root, create=False) as journal:
+        row = journal.job(job_id)
+        _try_again(journal, job_id, clock(), actor)
+        if row.state != "open":
+            journal.finish(job_id, "open", clock(), actor)
+        left = journal.job(job_id)
+        chunks = len(journal.chunks(job_id))
+        errand = Errand(root, config, job_id, actor, clock, _expiry(root, left), max(1, min(workers, chunks)))
+        came = crew.work(errand, _listening(left, progress))
+        return _finish(journal, job_id, came, clock(), actor)
+
+
+def undo(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, workers: int = 1, progress: Listener | None = None) -> Outcome:
+    """Bring back what a job took away: out of quarantine, or, once that was purged, from the copy. Copies that it made stay. Writes to storages.
+
+    What the job had not begun ends; what was under way is settled first. Raises RefusedError for a job that is itself an undo or a purge.
+    """
+    with Journal.open(config, root, create=False) as journal:
+        row = journal.job(job_id)
+        if row.kind != "plan":
+            raise RefusedError(
+                f"job {job_id} is {'an undo' if row.kind == 'undo' else 'a purge'}; undo the job that it is about" + (f", {row.of_job}" if row.of_job else "")
+            )
+        crew.abandon(Errand(root, config, job_id, actor, clock, None))
+        wanted = Job(_id(f"undo:{job_id}"), "undo", row.plan_id, f"undo of {job_id}", "undo", row.policy, clock(), actor, job_id)
+        undo_id = journal.create_job(wanted, _inverse(journal, job_id))
+    return resume(root, config, undo_id, clock=clock, actor=actor, workers=workers, progress=progress)
+
+
+def _job_of(wanted: Plan, at_us: int, actor: str) -> Job:
+    stages = actions.load(wanted.header.action).STAGES
+    kind: Kind = "purge" if "purge" in stages else "plan"
+    return Job(_id(wanted.hash), kind, wanted.id, wanted.hash, wanted.header.action, wanted.header.policy.model_dump_json(), at_us, actor, None)
+
+
+def _id(seed: str) -> str:
+    """The one id of a plan's job: the plan is run by one."""
+    return "j" + base64.b32encode(hashlib.sha256(seed.encode()).digest()).decode().lower()[:10]
+
+
+def _approved(wanted: Plan, journal: Journal) -> Iterator[Step]:
+    spans = wanted.approved(journal)
+    if wanted.steps_count and not spans:
+        raise RefusedError(f"plan {wanted.id} is not approved; 'lastcopy plan approve {wanted.id}' does that, by the hash {wanted.hash[:12]}")
+    for batch in wanted.steps():
+        yield from (step for step in batch if _within(spans, step.step))
+
+
+def _within(spans: Ranges, step: int) -> bool:
+    return any(first <= step <= last for first, last in spans)
+
+
+def _refuse_unprepared(journal: Journal, wanted: Plan, config: Config) -> None:
+    """Raises RefusedError where a volume that is written to was never prepared, or is declared no more."""
+    action = actions.load(wanted.header.action)
+    needed = dict.fromkeys(volume for batch in wanted.steps() for step in batch for volume in _written(step, touches=action.TOUCHES))
+    for volume in needed:
+        if volume not in config.volumes:
+            raise RefusedError(f"plan {wanted.id}: there is no volume {volume!r} any more")
+        if journal.prepared(volume) is None:
+            raise RefusedError(f"volume {volume} was never prepared; 'lastcopy volume prepare {volume}' does that")
+
+
+def _written(step: Step, *, touches: bool) -> Iterable[str]:
+    if touches:
+        yield step.volume
+    if step.target_volume is not None:
+        yield step.target_volume
+
+
+def _try_again(journal: Journal, job_id: str, at_us: int, actor: str) -> None:
+    again = [Move(record.step.step, "PLANNED") for record in journal.records(job_id, BAD_ENDS) if record.retry]
+    for at in range(0, len(again), _RETRIED_AT_ONCE):
+        journal.advance(again[at : at + _RETRIED_AT_ONCE], job_id, at_us, actor)
+
+
+def _expiry(root: Path, row: JobRow) -> int | None:
+    """When the steps of a job that were not begun may not be begun any more. Raises RefusedError where its plan was altered."""
+    if row.kind == "undo":
+        return None
+    try:
+        wanted = plan.load(root, row.plan_id)
+    except NotFoundError as error:
+        raise RefusedError(f"job {row.job_id}: {error}") from error
+    if wanted.hash != row.plan_hash:
+        raise RefusedError(f"plan {row.plan_id} is not the one that job {row.job_id} was made of")
+    return wanted.header.expires_us
+
+
+def _inverse(journal: Journal, job_id: str) -> Iterator[Step]:
+    """The steps that bring back what a job took away, in the order of the acts; names of one inode stay in one chunk."""
+    place, chunk, last, held = 0, 0, -1, 0
+    for record in journal.records(job_id):
+        step = _brought_back(record)
+        if step is None:
+            continue
+        if record.step.chunk != last or held >= UNDO_CHUNK_STEPS:
+            chunk, held, last = chunk + 1, 0, record.step.chunk
+        place, held = place + 1, held + 1
+        yield replace(step, step=place, chunk=chunk, of_job=job_id, of_step=record.step.step)
+
+
+def _brought_back(record: Record) -> Step | None:
+    """The step that undoes another one; None where nothing was taken away."""
+    step = replace(record.step, sha256=record.sha256, reason="undo", evidence=())
+    if record.undone_by is not None or record.quarantine_fingerprint is None:
+        return None
+    if record.state in ("QUARANTINED", "PURGING"):
+        return replace(step, action="undo", target_volume=None, target_path=None, link_group=None)
+    if record.target_fingerprint is None or step.target_volume is None or step.target_path is None:
+        return None  # purged, and this job made no copy: a restore finds another
+    return replace(
+        step,
+        action="recall",
+        volume=step.target_volume,
+        path=step.target_path,
+        fingerprint=replace(record.target_fingerprint, changed_ns=None),
+        target_volume=step.volume,
+        target_path=step.path,
+    )
+
+
+def _listening(row: JobRow, progress: Listener | None) -> Callable[[int, int], None]:
+    wanted, wanted_bytes = (sum(counts.get(state, 0) for state in LIVE) for counts in (row.counts, row.bytes))
+    begun, done = time.monotonic(), [0, 0]
+
+    def heard(steps: int, size_bytes: int) -> None:
+        done[0], done[1] = done[0] + steps, done[1] + size_bytes
+        if progress is not None:
+            progress(Progress(done[0], wanted, done[1], wanted_bytes, time.monotonic() - begun))
+
+    return heard
+
+
+def _finish(journal: Journal, job_id: str, came: Came, at_us: int, actor: str) -> Outcome:
+    """Say in the journal how the run ended."""
+    row = journal.job(job_id)
+    reasons = [came.halt.reason] if came.halt else []
+    reasons += [f"{volume}: {why}" for volume, why in came.blocked.items()]
+    left = any(row.counts.get(state) for state in LIVE)
+    state: State_ = "done"
+    if came.halt is not None:
+        state = came.halt.state
+    elif left:
+        state = "running" if came.others else "waiting"
+    if state != "running":
+        journal.finish(job_id, state, at_us, actor)
+    return Outcome(job_id, state, row.counts, row.bytes, tuple(reasons or _resting(journal, job_id, left)))
+
+
+def _resting(journal: Journal, job_id: str, left: bool) -> Sequence[str]:
+    return [f"job {job_id}: steps are left; another engine has them, or their volume is not there"] if left else []
+
+
+__all__ = ["Outcome", "Progress", "engine", "resume", "run", "undo"]

@@ -1,0 +1,115 @@
+"""The stage that lets content go for ever: a quarantined file past its grace, if it and the copies that stay are read once more and are what they were."""
+
+import json
+from collections.abc import Sequence
+
+from catalog.config import Policy
+from catalog.errors import ConfigError, UnreachableError
+from lifecycle import guard as floor
+from lifecycle.chunk import Run, Work
+from lifecycle.copying import content
+from lifecycle.ends import EndError
+from lifecycle.manifest import Copy
+from lifecycle.records import Record, Retirement
+from lifecycle.retiring import original, owner_of, weighed
+
+_IN_QUARANTINE = ("QUARANTINED", "PURGING")
+
+
+def purge(run: Run, works: Sequence[Work]) -> None:
+    """Remove quarantined files, each after the guards, a full digest of it and of the copies that stay. A copy that is away makes the step wait."""
+    before = {id(work): original(run, work) for work in works if work.live}
+    asked = [work for work in works if work.live and work.state != "PURGING"]
+    run.each(asked, lambda work: _weigh(run, work, before[id(work)]))
+    _ask(run, [work for work in asked if work.live and not work.gone])
+    run.advance([work for work in works if not work.gone], ["PURGING"])  # and so is the step of the earlier job, in the same transaction
+    run.each([work for work in works if not work.gone], lambda work: _remove(run, work, before[id(work)]))
+    run.at_once(works, "source", lambda store, here: store.settle_quarantine())
+    run.advance(works, ["DONE"])
+
+
+def _weigh(run: Run, work: Work, before: Record) -> None:
+    """The quarantined file, read once more, and every copy that may count for it, read now."""
+    _due(run, work, before)
+    store = run.store(work.step.volume)
+    assert before.key is not None  # noqa: S101  # _due has looked
+    assert before.quarantine_fingerprint is not None  # noqa: S101  # likewise
+    if store.quarantined(before.key) is None:
+        if before.state == "PURGING":  # an earlier try removed it, and could not say so
+            work.gone = True
+            return
+        raise EndError("STALE", f"{work.shown}: is not in quarantine any more; nothing was removed")
+    work.source = store.open_quarantined(before.key, before.quarantine_fingerprint)
+    found = content(run, work, work.source, before.quarantine_fingerprint.size_bytes)
+    if found != before.sha256:
+        raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it after it was put into quarantine; it stays there, 'job undo' puts it back")
+    work.sha256, work.known = found, _known(before)
+    work.counted = weighed(run, work, found, _read_now, purging=True)
+
+
+def _due(run: Run, work: Work, before: Record) -> None:
+    if before.state not in _IN_QUARANTINE or before.undone_by is not None or before.key is None or before.quarantine_fingerprint is None:
+        raise EndError("STALE", f"{work.shown}: is not in quarantine any more; nothing was removed")
+    grace_us = int(_policy_of(run, work).grace * 1_000_000)
+    if run.clock() < before.since_us + grace_us:
+        raise EndError("REFUSED", f"{work.shown}: its grace time is not over", retry=True)
+
+
+def _policy_of(run: Run, work: Work) -> Policy:
+    assert work.step.of_job is not None  # noqa: S101  # purge steps name it
+    return Policy.model_validate(json.loads(run.journal.job(work.step.of_job).policy))
+
+
+def _known(before: Record) -> tuple[Copy, ...]:
+    """The copies that the earlier step knew: its evidence, and the one that it made."""
+    made = before.target_fingerprint
+    if made is None or before.step.target_volume is None or before.step.target_path is None:
+        return before.step.evidence
+    return (Copy(before.step.target_volume, before.step.target_path, made, None), *before.step.evidence)
+
+
+def _read_now(run: Run, copy: Copy, wanted: bytes) -> tuple[floor.Look, bytes | None]:
+    """What a copy holds now, all of it read from its storage."""
+    try:
+        store = run.store(copy.volume)
+        found = store.look(copy.path)
+        if found is None:
+            return "gone", None
+        return "read", store.digest(copy.path, found)
+    except (UnreachableError, ConfigError, EndError, OSError):
+        return "unreachable", None
+
+
+def _ask(run: Run, works: Sequence[Work]) -> None:
+    """The guard's transaction. What is refused only because a medium is away waits for it."""
+    requests = [_retirement(run, work) for work in works]
+    refused = run.journal.retire(requests, run.job_id, run.clock(), run.actor) if requests else {}
+    for work in works:
+        end = refused.get(work.step.step)
+        away = [copy.volume for copy in work.counted if copy.offline and not copy.verified and copy.why.startswith("its medium")]
+        if end is None:
+            work.state = "RETIRING"
+        elif away:
+            prepared = run.journal.prepared(away[0])
+            work.paused = "mount its medium" + (f", the one with marker {prepared.marker}" if prepared else "") + ", then resume the job"
+            run.waits[away[0]] = work.paused
+        else:
+            work.end = end
+
+
+def _retirement(run: Run, work: Work) -> Retirement:
+    assert work.sha256 is not None  # noqa: S101  # weighed
+    domain = run.domain(work.step.volume)
+    owner = owner_of(work.source.metadata().uid) if work.source is not None else None
+    least = max(run.config.lifecycle.min_copies, run.policy.min_copies or 1, _policy_of(run, work).min_copies or 1)
+    return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
+
+
+def _remove(run: Run, work: Work, before: Record) -> None:
+    assert before.key is not None  # noqa: S101  # nothing comes to PURGING without
+    assert before.quarantine_fingerprint is not None  # noqa: S101  # likewise
+    if work.source is not None:
+        work.source.check()
+    store = run.store(work.step.volume)
+    if store.quarantined(before.key) is not None:
+        store.remove(before.key, before.quarantine_fingerprint)

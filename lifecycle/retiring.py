@@ -1,0 +1,199 @@
+"""The stages that take a source away, and the one that brings it back: the guard, the last look, the move into quarantine, the move back."""
+
+import functools
+import json
+import pwd
+from collections.abc import Callable, Sequence
+
+from catalog import names
+from catalog.errors import ConfigError, UnreachableError
+from lifecycle import guard as floor
+from lifecycle.chunk import Run, Work
+from lifecycle.copying import expected
+from lifecycle.ends import EndError
+from lifecycle.manifest import Copy
+from lifecycle.records import Counted, Record, Retirement
+from lifecycle.stores import STUB_MAGIC, Pointer, Store
+from lifecycle.stores import Move as Taking
+
+Judge = Callable[[Run, Copy, bytes], tuple[floor.Look, bytes | None]]
+
+
+def guard(run: Run, works: Sequence[Work]) -> None:
+    """Ask whether each source may go: copies are looked at, then one transaction marks it RETIRING, then they are looked at again."""
+    run.each(works, lambda work: _weigh(run, work))
+    requests = [_retirement(run, work) for work in works if work.live]
+    if not requests:
+        run.advance(works, [])
+        return
+    refused = run.journal.retire(requests, run.job_id, run.clock(), run.actor)
+    for work in works:
+        if work.live:
+            work.end = _told(work, refused.get(work.step.step))
+            work.state = "RETIRING" if work.end is None else work.state
+    run.each(works, lambda work: _still_stands(run, work))
+    run.advance([work for work in works if not work.live], [])
+
+
+def check(run: Run, works: Sequence[Work]) -> None:
+    """The last look at each source: unchanged under its lease, and read again where it was not read under this one. Only reads."""
+
+    def act(work: Work) -> None:
+        assert work.source is not None  # noqa: S101  # opened by the first stage
+        wanted = expected(work)
+        work.source.check()
+        if work.reread:
+            if run.store(work.step.volume).digest(work.step.path, wanted) != work.sha256:
+                raise EndError("SOURCE_CHANGED", f"{work.shown}: its content changed, though nothing else of it did; it stays where it is")
+            work.source.check()
+        found = run.store(work.step.volume).look(work.step.path)
+        wrong = "it is gone" if found is None else wanted.differs(found)
+        if wrong:
+            raise EndError("SOURCE_CHANGED", f"{work.shown}: {wrong}; it stays where it is", retry=False)
+
+    run.each(works, act)
+    run.advance(works, ["GUARDED"])
+
+
+def retire(run: Run, works: Sequence[Work]) -> None:
+    """Move each source into quarantine, durably; what is not what was expected goes back at once."""
+    going = [work for work in works if work.live and work.moved is None]
+    run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
+    run.each(going, lambda work: _take(run, work))
+    run.at_once(works, "source", _settle)
+    run.advance(works, ["QUARANTINED"], lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256})
+    for work in works:
+        work.let_go()
+
+
+def put_back(run: Run, works: Sequence[Work]) -> None:
+    """Move files from quarantine to their old names, durably, over nothing but a pointer that we left there."""
+    originals = {id(work): original(run, work) for work in works if work.live}
+
+    def act(work: Work) -> None:
+        before = originals[id(work)]
+        if before.quarantine_fingerprint is None or before.key is None:
+            raise EndError("FAILED", f"{work.shown}: the journal does not say what was put into quarantine")
+        run.store(work.step.volume).put_back(before.key, work.step.path, before.quarantine_fingerprint)
+
+    run.each(works, act)
+    run.at_once(works, "source", _settle)
+    run.advance(works, ["DONE"])  # and the step of the job that is undone counts again, in the same transaction
+
+
+def original(run: Run, work: Work) -> Record:
+    """The step of an earlier job that an undo or a purge is about. Raises EndError."""
+    assert work.step.of_job is not None  # noqa: S101  # undo and purge steps name both
+    assert work.step.of_step is not None  # noqa: S101  # likewise
+    return run.journal.record(work.step.of_job, work.step.of_step)
+
+
+def looked_at(run: Run, copy: Copy, _wanted: bytes) -> tuple[floor.Look, bytes | None]:
+    """What the storage shows of a copy now, without reading it."""
+    try:
+        found = run.store(copy.volume).look(copy.path)
+    except (UnreachableError, ConfigError, EndError, OSError):
+        return "unreachable", None
+    if found is None:
+        return "gone", None
+    return ("changed" if copy.fingerprint.differs(found) else "unchanged"), None
+
+
+def weighed(run: Run, work: Work, sha256: bytes, judge: Judge = looked_at, *, purging: bool = False) -> tuple[Counted, ...]:
+    """Every copy that may count for a step, as the floor sees it now."""
+    found = []
+    source = work.step.fingerprint
+    for copy in work.copies(run.clock()):
+        if (copy.fingerprint.fs_id, copy.fingerprint.inode) == (source.fs_id, source.inode) and source.inode is not None and source.fs_id is not None:
+            continue  # one file that was seen twice
+        look, read = judge(run, copy, sha256)
+        offline = copy.volume in run.config.volumes and run.config.volumes[copy.volume].access == "offline"
+        limit_us = int(run.config.lifecycle.max_evidence_age * 1_000_000)
+        domain = run.domain(copy.volume)
+        known = sha256 if read is None else read
+        found.append(floor.weigh(sha256, copy, look, domain, sha256=known, offline=offline, now_us=run.clock(), max_age_us=limit_us, purging=purging))
+    return tuple(found)
+
+
+def _weigh(run: Run, work: Work) -> None:
+    if work.sha256 is None:
+        raise EndError("REFUSED", f"{work.shown}: its content was never read, so nothing can be known to be a copy of it")
+    work.counted = weighed(run, work, work.sha256)
+
+
+def _told(work: Work, end: EndError | None) -> EndError | None:
+    if end is not None and work.target is not None:
+        end.reason += "; the source stays, and the new copy too"
+    return end
+
+
+def _retirement(run: Run, work: Work) -> Retirement:
+    assert work.sha256 is not None  # noqa: S101  # weighed
+    domain = run.domain(work.step.volume)
+    owner = owner_of(work.source.metadata().uid) if work.source is not None else None
+    least = max(run.config.lifecycle.min_copies, run.policy.min_copies or 1)
+    return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
+
+
+@functools.cache
+def owner_of(uid: int) -> str | None:
+    """The owner of a file as the catalog and holds name it; None where nobody on this host has that number."""
+    try:
+        return names.escape(pwd.getpwuid(uid).pw_name.encode("utf-8", "surrogateescape"))
+    except (KeyError, OverflowError):
+        return None
+
+
+def _still_stands(run: Run, work: Work) -> None:
+    """The copies that were counted are still what they were when they were counted, or enough others are."""
+    assert work.sha256 is not None  # noqa: S101  # weighed
+    again = weighed(run, work, work.sha256)
+    lost = {(copy.volume, copy.path) for copy in work.counted if copy.verified} - {(copy.volume, copy.path) for copy in again if copy.verified}
+    if not lost:
+        return
+    named = ", ".join(f"{volume}:{names.escape(path)}" for volume, path in sorted(lost))
+    raise EndError("REFUSED", f"{work.shown}: while it was guarded copies changed or went: {named}; it stays, and so do its copies", retry=True)
+
+
+def _taking(run: Run, work: Work) -> Taking:
+    return Taking(work.step.path, work.key, expected(work), pointer(run, work))
+
+
+def _take(run: Run, work: Work) -> None:
+    store = run.store(work.step.volume)
+    try:
+        work.moved = store.quarantine(work.step.path, work.key, expected(work), leave=pointer(run, work))
+    except (EndError, OSError) as error:
+        work.paused = _half_moved(store, work, error)
+        if work.paused is None:
+            raise
+
+
+def _half_moved(store: Store, work: Work, error: Exception) -> str | None:
+    """Why a step whose move went wrong is left as it is, for the next run to look at: its file lies in quarantine, or nobody can tell."""
+    try:
+        found = store.quarantined(work.key)
+    except (EndError, OSError) as unknown:
+        return f"{work.shown}: {error}; whether it was moved cannot be told: {unknown}"
+    return f"{work.shown}: {error}; it was moved, and the next run makes that durable" if found is not None else None
+
+
+def _settle(store: Store, works: Sequence[Work]) -> None:
+    store.settle([work.step.path for work in works])
+    store.settle_quarantine()
+
+
+def pointer(run: Run, work: Work) -> Pointer | None:
+    """What is left at the old name, as the policy says; of a file with further names, and where there is no target, nothing."""
+    if run.policy.leave == "nothing" or work.step.target_volume is None or work.step.target_path is None or work.step.fingerprint.type != "file":
+        return None
+    if run.policy.leave == "symlink":
+        return Pointer("symlink", run.folder(work.step.target_volume) + b"/" + work.step.target_path)
+    assert work.sha256 is not None  # noqa: S101  # guarded
+    said = {
+        "volume": work.step.target_volume,
+        "path": names.escape(work.step.target_path),
+        "sha256": work.sha256.hex(),
+        "size_bytes": work.step.fingerprint.size_bytes,
+    }
+    return Pointer("stub", STUB_MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n")
