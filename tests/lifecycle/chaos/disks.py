@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 # FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH: what no fsync has made durable is gone (linux/fs.h, ext4.h, xfs_fs.h).
@@ -49,6 +50,18 @@ class Disk:
         self._attach(image)
         if old:
             old.unlink()
+
+    def fill(self, room_bytes: int) -> Path:
+        """Write a file beside everything that leaves about so much room; removing it makes room again."""
+        ballast = self.mount / "ballast"
+        found = os.statvfs(self.mount)
+        with open(ballast, "wb") as file:
+            for own_bytes in range(0, found.f_bfree * found.f_frsize, 1 << 16):  # its own metadata takes some too
+                with suppress(OSError):
+                    os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room_bytes - own_bytes)
+                    break
+        os.sync()
+        return ballast
 
     def commit(self) -> None:
         """Have the disk write everything, as it does by itself sooner or later."""
@@ -95,16 +108,17 @@ class Disk:
 
 
 class Rack:
-    """Several disks that are kept, restored and taken down together."""
+    """Several disks that are kept, restored and taken down together. `through`: where a disk is to be reached by another mount."""
 
     def __init__(self, folder: Path, names: Iterable[str], kind: str = "ext4") -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.folder = folder
         self.disks = {name: Disk(folder, name, kind) for name in names}
+        self.through: dict[str, Path] = {}
 
     def __getitem__(self, name: str) -> Path:
-        return self.disks[name].mount
+        return self.through.get(name) or self.disks[name].mount
 
     def keep(self) -> None:
         """Remember all disks as they are."""

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +10,7 @@ from typing import Protocol
 from tests.lifecycle.chaos import estate, warm
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.estate import Truth
-from tests.lifecycle.chaos.verdict import Verdict, look
+from tests.lifecycle.chaos.verdict import Verdict, Wanted, look
 from tests.lifecycle.chaos.warm import Place, Run
 
 
@@ -29,7 +29,10 @@ class Program(Protocol):
     def again(self, rack: Rack) -> int:
         """What an operator does afterwards, to its end. Gives the last exit code."""
 
-    def judge(self, rack: Rack, truth: Truth, *, settled: bool) -> Verdict:
+    def roots(self, rack: Rack) -> tuple[Path, Path]:
+        """Where files are taken from, and where they go."""
+
+    def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
         """Look at the disks; `settled`: after `again`, when nothing may be left lying about."""
 
 
@@ -65,13 +68,17 @@ class Mover:
         return truth
 
     def begin(self, rack: Rack, *, held: bool = False) -> Run:
-        return warm.start(self.body(rack["S"] / "s", rack["D"] / "t"), place(rack), held=held)
+        return warm.start(self.body(*self.roots(rack)), place(rack), held=held)
 
     def again(self, rack: Rack) -> int:
         return self.begin(rack).wait()
 
-    def judge(self, rack: Rack, truth: Truth, *, settled: bool) -> Verdict:
-        return look(truth, estate.seen(rack["S"] / "s"), estate.seen(rack["D"] / "t"))
+    def roots(self, rack: Rack) -> tuple[Path, Path]:
+        return rack["S"] / "s", rack["D"] / "t"
+
+    def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
+        source, target = map(estate.seen, self.roots(rack))
+        return look(truth, source, target)
 
 
 def _shutil_move(source: Path, target: Path) -> Callable[[], int]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from tests.lifecycle.chaos.verdict import Verdict
 
+FINDINGS = ("lost", "wrong", "touched", "left", "stuck")
 _EXAMPLES = 5
 
 
@@ -19,6 +20,7 @@ class Row:
     fired: int = 0  # points at which the fault was seen to happen
     lost: int = 0  # points after which an original content was nowhere
     wrong: int = 0  # … a final name showed something else
+    touched: int = 0  # … something that is none of its business was changed
     left: int = 0  # … a temporary name stayed
     stuck: int = 0  # … the job did not come to an end, or its journal did not verify
     seconds: float = 0.0
@@ -29,16 +31,21 @@ class Row:
         """Count one point."""
         self.chosen += 1
         self.fired += fired
-        for name in ("lost", "wrong", "left", "stuck"):
+        for name in FINDINGS:
             setattr(self, name, getattr(self, name) + bool(getattr(verdict, name)))
         if verdict and len(self.examples) < _EXAMPLES:
             self.examples.append(f"{point}: {verdict}")
         self.seconds = time.monotonic() - self.began
 
     @property
+    def findings(self) -> int:
+        """How many findings there are of any kind."""
+        return sum(getattr(self, name) for name in FINDINGS)
+
+    @property
     def clean(self) -> bool:
         """Whether every chosen point fired and nothing was amiss at any."""
-        return self.chosen > 0 and self.fired == self.chosen and not (self.lost or self.wrong or self.left or self.stuck)
+        return self.chosen > 0 and self.fired == self.chosen and not self.findings
 
     def plain(self) -> dict[str, object]:
         """For JSON."""
@@ -48,11 +55,12 @@ class Row:
 def markdown(rows: list[Row]) -> str:
     """The table, and below it what was found where anything was."""
     lines = [
-        "| sweep | program | points existing | fired of tried | lost a file | wrong content at a final name | left over | stuck | seconds |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| sweep | program | points existing | fired of tried | a file lost | wrong at a final name | not its own touched | left over | stuck | seconds |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {r.sweep} | {r.program} | {r.existing} | {r.fired} of {r.chosen} | {r.lost} | {r.wrong} | {r.left} | {r.stuck} | {r.seconds:.0f} |" for r in rows
+        f"| {r.sweep} | {r.program} | {r.existing} | {r.fired} of {r.chosen} | {r.lost} | {r.wrong} | {r.touched} | {r.left} | {r.stuck} | {r.seconds:.0f} |"
+        for r in rows
     ]
     found = [f"* {row.sweep}, {row.program}: {example}" for row in rows for example in row.examples]
     return "\n".join([*lines, "", *found])

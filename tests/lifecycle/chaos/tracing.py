@@ -1,6 +1,8 @@
 """The system calls of a run, as strace(1) tells them, and one fault at one of them."""
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -26,6 +28,7 @@ CHANGING = frozenset(_CHANGING.split())
 LOOKING = frozenset(_LOOKING.split())
 FILES = CHANGING | LOOKING
 _LINE = re.compile(r"(\d+)\s+(\w+)\((.*)")
+_STANDS = b"--- stopped by SIGSTOP ---"
 _PATIENCE_SECONDS = 60.0
 
 
@@ -77,6 +80,23 @@ def inject(begin: Callable[[], Run], fault: Fault, log: Path) -> tuple[bool, int
     """Run a held child with a fault. Gives whether the fault fired, and how the child ended."""
     code = _traced(begin(), log, [f"trace={fault.name}", fault.argument()])
     return _fired(log, fault, code), code
+
+
+def halt(begin: Callable[[], Run], call: Call, log: Path, act: Callable[[], None]) -> tuple[bool, int]:
+    """Run a held child, have it stand still after a call, act, and let it go on. Gives whether it stood still, and how it ended."""
+    run = begin()
+    tracer = attach(run.pid, log, [f"trace={call.name}", "signal=SIGSTOP", Fault("signal=STOP", call.name, call.number).argument()])
+    run.go()
+    stands = False
+    while not stands and not run.ended():
+        time.sleep(0.001)
+        stands = _STANDS in log.read_bytes()
+    if stands:
+        act()
+        os.kill(run.pid, signal.SIGCONT)
+    code = run.wait()
+    tracer.communicate(timeout=_PATIENCE_SECONDS)
+    return stands, code
 
 
 def first_naming(found: Sequence[Call], path: Path) -> int:

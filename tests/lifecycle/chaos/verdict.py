@@ -17,31 +17,44 @@ class Verdict:
     lost: list[str] = field(default_factory=list)  # an original content that is at none of its names
     wrong: list[str] = field(default_factory=list)  # a final name that shows something else than its content
     left: list[str] = field(default_factory=list)  # temporary names, and quarantined files that nobody knows
-    stuck: list[str] = field(default_factory=list)  # a job that does not end, a journal that does not verify, a victim touched
+    touched: list[str] = field(default_factory=list)  # something that is none of the program's business: a foreign file, a tree outside
+    stuck: list[str] = field(default_factory=list)  # a job that does not end, a journal that does not verify
 
     def __bool__(self) -> bool:
         """Whether anything is amiss."""
-        return bool(self.lost or self.wrong or self.left or self.stuck)
+        return any(vars(self).values())
 
     def add(self, other: "Verdict") -> None:
         """Take another's findings in."""
-        for name in ("lost", "wrong", "left", "stuck"):
-            getattr(self, name).extend(getattr(other, name))
+        for name, found in vars(other).items():
+            mine = getattr(self, name)
+            mine.extend(one for one in found if one not in mine)
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {', '.join(found[:3])}" for name, found in vars(self).items() if found) or "well"
 
 
-def look(truth: Mapping[bytes, bytes | set[bytes]], source: Truth, target: Truth, final: Mapping[bytes, bytes] | None = None) -> Verdict:
-    """Judge two trees. `truth`: path → its content, or the contents of which one must be there; `final`: path → its name on the target, where that differs."""
+@dataclass
+class Wanted:
+    """What must be true of one path: one of `somewhere` is at one of its names (none asked for: it may be gone), its final name shows nothing but `shown`."""
+
+    somewhere: set[bytes]
+    shown: set[bytes]
+    anywhere: bool = False  # a directory above was moved: any name of the source will do
+
+
+def look(truth: Mapping[bytes, bytes | Wanted], source: Truth, target: Truth, final: Mapping[bytes, bytes] | None = None) -> Verdict:
+    """Judge two trees. `truth`: path → its content, or what is wanted; `final`: path → its name on the target, where that differs."""
     verdict = Verdict()
     hidden = {content for path, content in (*source.items(), *target.items()) if path.startswith(_QUARANTINE)}
-    for path, wanted in truth.items():
-        accepted = wanted if isinstance(wanted, set) else {wanted}
+    everything = set(source.values()) | set(target.values())
+    for path, given in truth.items():
+        wanted = given if isinstance(given, Wanted) else Wanted({given}, {given})
         name = final.get(path, path) if final else path
-        if not accepted & ({source.get(path), target.get(name)} | hidden):
+        there = everything if wanted.anywhere else {source.get(path), target.get(name)} | hidden
+        if wanted.somewhere and not wanted.somewhere & there:
             verdict.lost.append(repr(path))
-        if name in target and target[name] not in accepted:
+        if name in target and target[name] not in wanted.shown:
             verdict.wrong.append(repr(path))
     verdict.left += [repr(path) for path in (*source, *target) if _is_temporary(path)]
     return verdict

@@ -7,7 +7,7 @@ from tests.lifecycle.chaos.choice import Choice
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.programs import Program
 from tests.lifecycle.chaos.scorecard import Row
-from tests.lifecycle.chaos.tracing import Fault
+from tests.lifecycle.chaos.tracing import Call, Fault
 
 
 def kill(program: Program, rack: Rack, choice: Choice) -> Row:
@@ -22,13 +22,18 @@ def power(program: Program, rack: Rack, choice: Choice, committed: Iterable[str]
     return _sweep(Row(f"power cut at every call{apart}", program.name), program, rack, choice, committed)
 
 
+def own_calls(program: Program, rack: Rack) -> list[Call]:
+    """The calls of an undisturbed run, from the first that names one of the disks on: the points of a sweep. The run must succeed."""
+    found, code = tracing.calls(lambda: program.begin(rack, held=True), rack.folder / "strace")
+    assert code == 0, f"{program.name}: the undisturbed run ends with {code}: {(rack.folder / 'err').read_text(errors='replace')[-2000:]}"
+    return found[tracing.first_naming(found, rack.folder) :]
+
+
 def _sweep(row: Row, program: Program, rack: Rack, choice: Choice, committed: tuple[str, ...] | None) -> Row:
     truth = program.prepare(rack)
     rack.keep()
     log = rack.folder / "strace"
-    found, code = tracing.calls(lambda: program.begin(rack, held=True), log)
-    assert code == 0, f"{program.name}: the undisturbed run ends with {code}: {(rack.folder / 'err').read_text(errors='replace')[-2000:]}"
-    own = found[tracing.first_naming(found, rack.folder) :]
+    own = own_calls(program, rack)
     row.existing = len(own)
     for call in choice.of(own):
         rack.restore()
