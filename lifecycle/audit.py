@@ -50,8 +50,10 @@ def append(connection: sqlite3.Connection, at_us: int, actor: str, kind: str, su
     return Event(seq, at_us, actor, kind, subject, detail, previous, found)
 
 
-def events(connection: sqlite3.Connection, subject: str | None = None, since_us: int | None = None, kinds: tuple[str, ...] = ()) -> Iterator[Event]:
-    """The events in their order: of a subject, since a time, of some kinds."""
+def events(
+    connection: sqlite3.Connection, subject: str | None = None, since_us: int | None = None, kinds: tuple[str, ...] = (), last: int | None = None
+) -> Iterator[Event]:
+    """The events in their order: of a subject, since a time, of some kinds, only the `last` of these."""
     wanted, given = ["seq > 0"], list[object]()
     if subject is not None:
         wanted.append("subject = ?")
@@ -62,7 +64,11 @@ def events(connection: sqlite3.Connection, subject: str | None = None, since_us:
     if kinds:
         wanted.append(f"kind IN ({', '.join('?' * len(kinds))})")
         given += kinds
-    for row in connection.execute(f"SELECT {_COLUMNS} FROM events WHERE {' AND '.join(wanted)} ORDER BY seq", given):
+    rows = f"SELECT {_COLUMNS} FROM events WHERE {' AND '.join(wanted)} ORDER BY seq"
+    if last is not None:
+        rows = f"SELECT {_COLUMNS} FROM ({rows} DESC LIMIT ?) ORDER BY seq"
+        given.append(last)
+    for row in connection.execute(rows, given):
         yield Event(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6], row[7])
 
 

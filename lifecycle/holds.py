@@ -5,9 +5,10 @@ itself, is never released, and a later one of the same scope can only move the d
 compared because something is not known, holds.
 """
 
+import json
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from catalog import names
 from catalog.errors import ConfigError, NotFoundError, RefusedError
 from lifecycle import audit
 
-KINDS = ("hold_placed", "hold_released")
+Owners = str | frozenset[str] | None  # who a file may belong to: its storage's word, a label's; None = not known
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Holds:
 
     every: tuple[Hold, ...]
 
-    def blocking(self, sha256: bytes | None, volume: str, path: bytes, owner: str | None, at_us: int) -> str | None:
+    def blocking(self, sha256: bytes | None, volume: str, path: bytes, owner: Owners, at_us: int) -> str | None:
         """Why a file may not be removed, None if no hold says so. An unknown digest or owner is held by any hold on a digest or an owner."""
         for hold in self.every:
             if hold.holds_at(at_us) and (why := _matches(hold.scope, sha256, volume, path, owner)):
@@ -144,14 +145,20 @@ def _scope(detail: Mapping[str, Any]) -> Scope | None:
     return None
 
 
-def _matches(scope: Scope | None, sha256: bytes | None, volume: str, path: bytes, owner: str | None) -> str | None:
+def _matches(scope: Scope | None, sha256: bytes | None, volume: str, path: bytes, owner: Owners) -> str | None:
     if scope is None:
         return "what it is for cannot be read, so it holds everything"
     if scope.kind == "digest":
         return "its content" if sha256 == scope.digest else "its digest is not known" if sha256 is None else None
     if scope.kind == "owner":
-        return f"owner {names.escape((scope.owner or '').encode())}" if owner == scope.owner else "its owner is not known" if owner is None else None
+        return _of_owner(scope.owner or "", owner)
     return str(scope) if volume == scope.volume and _below(path, scope.path or b"") else None
+
+
+def _of_owner(held: str, owner: Owners) -> str | None:
+    if owner is None:
+        return "its owner is not known"
+    return f"owner {names.escape(held.encode())}" if held in ({owner} if isinstance(owner, str) else owner) else None
 
 
 def _below(path: bytes, folder: bytes) -> bool:
@@ -168,15 +175,8 @@ def _with(hold: Hold, released_by: str | None) -> Hold:
 
 
 def _object(text: str) -> Mapping[str, Any]:
-    import json
-
     try:
         found = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def standing(every: Iterable[Hold], at_us: int) -> list[Hold]:
-    """Those in force at a time."""
-    return [hold for hold in every if hold.holds_at(at_us)]

@@ -283,10 +283,10 @@ class Journal:
             connection.execute("UPDATE meta SET value = ? WHERE key = 'latest_us'", (str(at_us),))
             self._append(connection, at_us, actor, "clock_trusted", self.id, {"why": why})
 
-    def events(self, subject: str | None = None, since_us: int | None = None, kinds: tuple[str, ...] = ()) -> list[audit.Event]:
-        """The audit trail: of a subject, since a time, of some kinds."""
+    def events(self, subject: str | None = None, since_us: int | None = None, kinds: tuple[str, ...] = (), last: int | None = None) -> list[audit.Event]:
+        """The audit trail: of a subject, since a time, of some kinds, only the `last` of these."""
         with self._database.reading() as connection:
-            return list(audit.events(connection, subject, since_us, kinds))
+            return list(audit.events(connection, subject, since_us, kinds, last))
 
     def head(self) -> bytes:
         """The hash of the last event."""

@@ -109,7 +109,7 @@ class Retirement:
     sha256: bytes
     volume: str
     path: bytes
-    owner: str | None  # None = not known
+    owner: str | frozenset[str] | None  # all names that it may have, the storage's and a label's; None = not known
     copies: tuple[Counted, ...]
     floor: int
     systems: frozenset[str]

@@ -1,0 +1,108 @@
+"""`lastcopy audit`: who did what, and whether the record of it is whole."""
+
+import datetime
+import time
+from typing import Annotated
+
+import typer
+
+from catalog.errors import CatalogError, ConfigError
+from lastcopy import output, settings, talk
+from lastcopy.commands import hold
+
+app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="The audit trail of plans, jobs and holds.")
+
+
+@app.command("log", cls=settings.Command)
+def log(
+    context: typer.Context,
+    *,
+    job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only what was done in this job.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only what was done at this time or later.")] = None,
+    last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N of these.")] = None,
+) -> None:
+    """List the events of the audit trail: plans, approvals, each move of a job's steps, holds."""
+    from catalog import names
+    from lifecycle import audit
+    from lifecycle.journal import Journal
+
+    chosen = settings.of(context)
+    start = None if since is None else _us(hold.moment_of("--since", since))
+    with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
+        if job is not None:
+            journal.job(job)
+        found = journal.events(job, start, last=last)
+    rows = [
+        {
+            "seq": event.seq,
+            "at": hold.time_of(event.at_us),
+            "actor": event.actor,
+            "kind": event.kind,
+            "subject": names.escape(event.subject.encode("utf-8", "surrogateescape")),
+            "detail": audit.canonical(event.detail),
+            "hash": event.hash.hex(),
+        }
+        for event in found
+    ]
+    output.rows(chosen, "audit-log", rows)
+
+
+@app.command("verify", cls=settings.Command)
+def verify(
+    context: typer.Context,
+    *,
+    head: Annotated[str | None, typer.Option("--head", metavar="HASH", help="A head that was written down earlier: it must be in the chain.")] = None,
+) -> None:
+    """Compute the chain of the audit trail anew: no event was changed, left out or moved. Prints its head.
+
+    That the newest events were cut off can only be told against a head that was written down elsewhere. Exit 1 if the trail is not whole.
+    """
+    from lifecycle.journal import Journal
+
+    chosen = settings.of(context)
+    against = _head(head)
+    with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
+        found, journal_id = journal.verify(against), journal.id
+    state = "whole" if found.bad_seq is None else "broken"
+    row = {"id": journal_id, "state": state, "events": found.events, "head": found.head.hex(), "bad_seq": found.bad_seq, "wrong": found.wrong}
+    if chosen.chosen_format == "json":
+        output.made(chosen, "audit-verify", row, complete=found.bad_seq is None)
+    else:
+        output.rows(chosen, "audit-verify", [row])
+    if found.wrong:
+        raise CatalogError(f"the audit trail is not whole: {found.wrong}")
+
+
+@app.command("clock", cls=settings.Command)
+def clock(
+    context: typer.Context,
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What was wrong with the clock; kept in the audit trail.")],
+) -> None:
+    """Say that the clock is right now, after it once stood ahead: until then a clock before the last audit event refuses every removal."""
+    from lifecycle import people
+    from lifecycle.journal import Journal
+
+    chosen = settings.of(context)
+    if not reason.strip():
+        raise ConfigError("--reason: say what was wrong with the clock")
+    with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
+        journal.trust_clock(time.time_ns() // 1000, people.actor(), reason)
+    if not chosen.quiet:
+        talk.say("removals go by this clock from now on")
+
+
+def _head(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise ConfigError(f"--head {text}: is not a hash of 64 hexadecimal digits")
+    return found
+
+
+def _us(moment: datetime.datetime) -> int:
+    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
