@@ -9,7 +9,6 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ FOLDER = "plans"
 HEADER_FILE = "plan.json"
 VERSION = 1
 _ABANDONED_SECONDS = 86_400  # after which what a killed run left of a plan is removed
+_ASKED = ("string", "int64", "int32")  # types of columns that a condition may ask for
 Ranges = tuple[tuple[int, int], ...]  # of steps, ends included
 
 
@@ -67,10 +67,10 @@ class Plan:
         """Its name."""
         return self.header.plan_id
 
-    @cached_property
+    @property
     def steps_count(self) -> int:
         """How many steps it has."""
-        return int(pq.ParquetFile(self.folder / numbering.STEPS_FILE).metadata.num_rows)
+        return int(self.header.totals["steps"])
 
     def steps(self, first: int = 1, rows: int = 1024) -> Iterator[list[Step]]:
         """Its steps from a number on, some at a time."""
@@ -84,18 +84,32 @@ class Plan:
             if batch.num_rows:
                 yield batch.to_pylist()
 
-    def approved(self, journal: "Journal") -> Ranges:
+    def approved(self, journal: "Journal | None") -> Ranges:
         """The steps that may be carried out: all where the policy needs no approval, else those that somebody approved under this hash."""
         everything = ((1, self.steps_count),) if self.steps_count else ()
-        if not self.header.policy.needs_approval:
-            return everything
+        if not self.header.policy.needs_approval or journal is None:
+            return () if self.header.policy.needs_approval else everything
         good = [one for one in journal.approvals(self.id) if one.plan_hash == self.hash and self._may_approve(one.actor)]
         return everything if any(one.steps is None for one in good) else merged(span for one in good for span in one.steps or ())
+
+    def state(self, journal: "Journal | None", now_us: int) -> str:
+        """In a word: empty, cancelled, running or done (its job), expired, waiting, partly approved, approved."""
+        if journal is not None and journal.cancelled(self.id):
+            return "cancelled"
+        jobs = [job for job in journal.jobs() if job.plan_hash == self.hash] if journal is not None else []
+        if jobs:
+            return f"job {jobs[0].job_id}: {jobs[0].state}"
+        if not self.steps_count:
+            return "empty"
+        if now_us >= self.header.expires_us:
+            return "expired"
+        spans = self.approved(journal)
+        return "waiting" if not spans else "approved" if spans == ((1, self.steps_count),) else "partly approved"
 
     def refuse_if_ended(self, journal: "Journal | None", now_us: int) -> None:
         """Raises RefusedError if it expired or was cancelled."""
         if now_us >= self.header.expires_us:
-            raise RefusedError(f"plan {self.id} expired on {_day(self.header.expires_us)}; create it again")
+            raise RefusedError(f"plan {self.id} expired on {moment(self.header.expires_us):%Y-%m-%d %H:%M}; create it again")
         if journal is not None and journal.cancelled(self.id):
             raise RefusedError(f"plan {self.id} was cancelled; create it again")
 
@@ -146,15 +160,16 @@ def load(root: Path, plan_id: str) -> Plan:
     return Plan(folder, header, hashlib.sha256(content).hexdigest())
 
 
-def plans(root: Path) -> list[Header]:
-    """The headers of all plans, oldest first; the files beside them are not read. What cannot be read is left out."""
+def plans(root: Path) -> list[Plan]:
+    """All plans, oldest first, by their headers alone: `load` tells whether one was altered. What cannot be read is left out."""
     found = []
     for plan_id in _ids(root):
         try:
-            found.append(_header(json.loads((root / FOLDER / plan_id / HEADER_FILE).read_bytes())))
+            content = (root / FOLDER / plan_id / HEADER_FILE).read_bytes()
+            found.append(Plan(root / FOLDER / plan_id, _header(json.loads(content)), hashlib.sha256(content).hexdigest()))
         except (ValueError, KeyError, TypeError, OSError):
             continue
-    return sorted(found, key=lambda header: (header.created_us, header.plan_id))
+    return sorted(found, key=lambda plan: (plan.header.created_us, plan.id))
 
 
 def approve(plan: Plan, journal: "Journal", *, actor: str, at_us: int, steps: Ranges | None = None) -> None:
@@ -162,10 +177,29 @@ def approve(plan: Plan, journal: "Journal", *, actor: str, at_us: int, steps: Ra
     plan.refuse_if_ended(journal, at_us)
     if plan.header.policy.two_persons and actor == plan.header.actor:
         raise RefusedError(f"plan {plan.id} was created by {actor}, and its policy asks for two persons: somebody else must approve it")
+    if not plan.steps_count:
+        raise RefusedError(f"plan {plan.id} has no steps; 'lastcopy plan show {plan.id}' says why")
     wanted = merged(steps) if steps is not None else None
     if wanted is not None and (not wanted or wanted[0][0] < 1 or wanted[-1][1] > plan.steps_count):
         raise RefusedError(f"plan {plan.id} has steps 1 to {plan.steps_count}; {'none' if not wanted else _spans(wanted)} cannot be approved")
     journal.approve(plan.id, plan.hash, actor, at_us, wanted)
+
+
+def where(plan: Plan, condition: str) -> Ranges:
+    """The steps for which a condition over the columns of `steps.parquet` holds. Raises ConfigError."""
+    import duckdb
+
+    from catalog import predicate
+    from catalog.derive.expressions import quoted, sql_type
+
+    columns = {field.name: sql_type(field.type) for field in manifest.STEPS if str(field.type) in _ASKED}
+    checked = predicate.check(condition, columns, f"plan {plan.id}, where")
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"SELECT min(step), max(step) FROM (SELECT step, step - row_number() OVER (ORDER BY step) AS island "
+            f"FROM read_parquet({quoted(str(plan.folder / numbering.STEPS_FILE))}) WHERE {checked}) AS chosen GROUP BY island ORDER BY 1"
+        ).fetchall()
+    return tuple((int(first), int(last)) for first, last in found)
 
 
 def cancel(plan: Plan, journal: "Journal", *, actor: str, at_us: int, why: str) -> None:
@@ -235,9 +269,10 @@ def _said(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
 def _totals(draft: Draft) -> dict[str, Any]:
     [(steps, size_bytes)] = draft.run("SELECT count(*), coalesce(sum(size_bytes) FILTER (WHERE id = unit), 0) FROM standing")
     refused = draft.run(
-        "SELECT r.reason, count(*), coalesce(sum(s.size_bytes), 0) FROM refused AS r INNER JOIN sources AS s ON r.id = s.id GROUP BY 1 ORDER BY 2 DESC, 1"
+        "SELECT r.reason, count(*), coalesce(sum(s.size_bytes), 0), arg_min(s.volume || ':' || s.path, s.rank), arg_min(r.detail, s.rank) "
+        "FROM refused AS r INNER JOIN sources AS s ON r.id = s.id GROUP BY 1 ORDER BY 2 DESC, 1"
     )
-    by_reason = {reason: {"files": int(files), "bytes": int(lost)} for reason, files, lost in refused}
+    by_reason = {reason: {"files": int(files), "bytes": int(left), "first": first, "detail": detail} for reason, files, left, first, detail in refused}
     return {
         "steps": int(steps),
         "bytes": int(size_bytes),
@@ -288,8 +323,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _day(us: int) -> str:
-    return (datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)).strftime("%Y-%m-%d %H:%M")
+def moment(us: int) -> datetime.datetime:
+    """Microseconds since 1970 as naive UTC."""
+    return datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)
 
 
 def _spans(spans: Ranges) -> str:

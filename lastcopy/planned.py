@@ -1,0 +1,125 @@
+"""A plan for people and for programs: its summary as text, as rows, as data."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.manifest import REFUSAL_REASONS
+from reports import cells
+from reports.state import iso
+from reports.terminal import human
+
+if TYPE_CHECKING:
+    from lastcopy.settings import Settings
+    from lifecycle.journal import Journal
+    from lifecycle.plan import Plan
+
+_UNITS = {"size_bytes": "bytes", "cost_per_month": "money", "sha256": "SHA-256"}
+_IN_REFUSALS = ("volume", "path", "size_bytes", "reason", "detail")
+_FIRST = 10  # steps that a summary shows
+_SHOWN = ("step", "volume", "path", "size_bytes", "target_volume", "target_path", "kept_path", "reason")
+
+
+def data(plan: "Plan", journal: "Journal | None", now_us: int) -> dict[str, Any]:
+    """The plan as JSON data; paths are in the escaped form."""
+    from lifecycle.plan import approvals, moment
+
+    header = plan.header
+    return {
+        "id": plan.id,
+        "state": plan.state(journal, now_us),
+        "hash": plan.hash,
+        "policy_name": header.policy_name or None,
+        "policy": header.policy.model_dump(mode="json", exclude_none=True),
+        "action": header.action,
+        "snapshot": header.snapshot_id,
+        "created_at": iso(moment(header.created_us)),
+        "expires_at": iso(moment(header.expires_us)),
+        "actor": header.actor,
+        "floor": header.floor,
+        "totals": header.totals,
+        "effect": header.effect,
+        "approvals": [{"actor": one.actor, "at": iso(moment(one.at_us)), "steps": spans(one.steps)} for one in approvals(plan, journal)],
+        "approved_steps": spans(plan.approved(journal)),
+        "first_steps": first_steps(plan),
+    }
+
+
+def rows(plan: "Plan") -> list[dict[str, object]]:
+    """The totals, one row for what the plan takes and one a reason of refusal."""
+    totals = plan.header.totals
+    found: list[dict[str, object]] = [{"what": "steps", "files": totals["steps"], "bytes": totals["bytes"], "meaning": f"what {plan.header.action} will do"}]
+    found += [
+        {"what": f"refused: {reason}", "files": one["files"], "bytes": one["bytes"], "meaning": REFUSAL_REASONS[reason]}
+        for reason, one in totals["refusals"].items()
+    ]
+    return found
+
+
+def text(plan: "Plan", journal: "Journal | None", now_us: int) -> str:
+    """The plan for people."""
+    from lifecycle.plan import moment
+
+    header, totals = plan.header, plan.header.totals
+    lines = [
+        f"plan {plan.id}: {header.action} by {f'policy {header.policy_name}' if header.policy_name else 'the options given'}, {plan.state(journal, now_us)}",
+        f"  created {_minute(moment(header.created_us))} by {header.actor}, expires {_minute(moment(header.expires_us))}, over snapshot {header.snapshot_id}",
+        f"  takes {totals['steps']:,} files, {human(totals['bytes'], 'bytes')}; "
+        f"leaves out {totals['refused']:,} files, {human(totals['refused_bytes'], 'bytes')}",
+        *(f"  approved by {one['actor']} at {one['at']}: {one['steps']}" for one in data(plan, journal, now_us)["approvals"]),
+        *_refusals(plan),
+        *_steps(plan),
+    ]
+    return "\n".join(cells.clean(line) for line in lines)
+
+
+def first_steps(plan: "Plan") -> list[dict[str, object]]:
+    """The first steps, as plain values."""
+    for batch in plan.rows("steps.parquet", _FIRST):
+        return [{name: row[name] for name in _SHOWN if row[name] is not None} for row in batch]
+    return []
+
+
+def listed(chosen: "Settings", plan: "Plan", *, refusals: bool) -> None:
+    """Print every step, or every refusal, with what is known of the plan's snapshot."""
+    from catalog import snapshot
+    from catalog.derive.expressions import quoted
+    from lastcopy import asking, output
+    from lifecycle import numbering
+    from reports import render, state
+
+    root = plan.folder.parent.parent
+    file, order = (numbering.REFUSALS_FILE, "reason, volume, path") if refusals else (numbering.STEPS_FILE, "step")
+    connection = asking.opened(root, snapshot.find(root, plan.header.snapshot_id))
+    try:
+        relation = connection.sql(f"SELECT * FROM read_parquet({quoted(str(plan.folder.absolute() / file))}) ORDER BY {order}")
+        name, title = ("plan-refusals", f"Left out of plan {plan.id}") if refusals else ("plan-steps", f"Steps of plan {plan.id}")
+        answer = render.table_answer(name, title, relation, state.read(connection.cursor()), _UNITS)
+        output.answer(chosen, replace(answer, table=_IN_REFUSALS if refusals else _SHOWN))
+    finally:
+        connection.close()
+
+
+def spans(found: "tuple[tuple[int, int], ...] | None") -> str:
+    """Ranges of steps as they are written: '1-100,205'; 'all' for None."""
+    return "all" if found is None else ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+
+
+def _refusals(plan: "Plan") -> Iterator[str]:
+    for reason, one in plan.header.totals["refusals"].items():
+        yield f"    {one['files']:>10,} {human(one['bytes'], 'bytes'):>10}  {reason.replace('_', ' ')}: {REFUSAL_REASONS[reason]}"
+        yield f"{'':27}{one['first']}: {one['detail']}"
+
+
+def _steps(plan: "Plan") -> Iterator[str]:
+    found = first_steps(plan)
+    if found:
+        yield "" if len(found) == plan.steps_count else f"  the first {len(found)} steps; --steps lists all:"
+    for row in found:
+        to = f" -> {row['target_volume']}:{row['target_path']}" if "target_volume" in row else f" = {row['kept_path']}" if "kept_path" in row else ""
+        yield f"    {row['step']:>6} {human(row['size_bytes'], 'bytes'):>10}  {row['volume']}:{row['path']}{to}"
+        yield f"           {row['reason']}"
+
+
+def _minute(moment: Any) -> str:  # noqa: ANN401  # a datetime, whose module need not be imported for this
+    return f"{moment:%Y-%m-%d %H:%M}"
