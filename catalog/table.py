@@ -73,7 +73,7 @@ def write(root: Path, table: str, rows: pa.Table, partition: dict[str, str] | No
     """Write rows as one new file of a table, not yet in its log."""
     path = new_path(table, partition)
     with writer(root, table, path) as sink:
-        sink.write_table(rows.cast(TABLES[table]))
+        sink.write_table(_as(TABLES[table], rows))
     return NewFile(path, (root / table / path).stat().st_size, rows.num_rows, partition or {})
 
 
@@ -141,8 +141,12 @@ def read(root: Path, table: str, columns: Sequence[str] | None = None, version: 
 
     wanted = pa.schema([TABLES[table].field(c) for c in columns]) if columns else TABLES[table]
     found = files(root, table, version, **partition)
-    parts = [pq.ParquetFile(path).read(columns=wanted.names).select(wanted.names).cast(wanted) for path in found]
+    parts = [_as(wanted, pq.ParquetFile(path).read(columns=wanted.names).select(wanted.names)) for path in found]
     return pa.concat_tables([wanted.empty_table(), *parts]).unify_dictionaries()
+
+
+def _as(wanted: pa.Schema, rows: pa.Table) -> pa.Table:
+    return rows if rows.schema.equals(wanted) else rows.cast(wanted)  # a cast imports all of Arrow's compute functions
 
 
 def state(root: Path, table: str, version: int | None = None) -> log.State:

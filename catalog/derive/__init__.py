@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import itertools
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from catalog import lock, snapshot, table
-from catalog.config import Config, size
-from catalog.derive import earlier, facts, labels
-from catalog.derive.expressions import parquet, quoted, sql_type
+from catalog.config import Config
+from catalog.derive import earlier, export, facts, labels
+from catalog.derive.expressions import parquet
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
-from catalog.schema import DERIVED, ENTRIES, STORED_FILES, TABLES
+from catalog.schema import DERIVED, ENTRIES, TABLES
 from catalog.snapshot import ScanRow, Snapshot
 
 if TYPE_CHECKING:
@@ -40,13 +39,20 @@ _DROPPED_AFTER = {
     "asset_words": ("per_asset",),
     "asset_outcomes": ("asset_words",),
 }
+# Steps that give no row where the table they begin with has none.
+_EMPTY_WITHOUT = {
+    "pair_list": (
+        "shared_file_systems", "own_copies", "path_pairs", "path_matches", "own_matches", "holders", "content_matches", "best_matches", "conflicts",
+        "unseen", "evidence", "absences", "per_asset",
+    ),
+    "mappings": ("dir_targets", "expected", "expected_targets"),
+    "problem_paths": ("blind_dirs", "unseen"),
+}  # fmt: skip
 # Joins are run as the steps are written, with the right table in memory: what a step makes has no statistics, and beside an empty
 # table DuckDB would hold the largest ones. With statistics_propagation, joins of DuckDB 2.0 over dictionary columns can fail.
 _NOT_OPTIMIZED = "statistics_propagation,join_order,build_side_probe_side"
 _LEAST_MEMORY_BYTES = 256 * 1024**2  # where the configuration sets no limit
 _MEMORY_AN_ENTRY_BYTES = 64  # where this is more
-_MEMORY_A_FILE_BYTES = 600  # that is joined to be written
-_GREATEST_ID = 2**63 - 1
 _SQL = Path(__file__).parent
 
 
@@ -95,11 +101,17 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
     connection.execute(_PROBLEM_PATHS)
     connection.execute(_FILE_ENTRIES)
     labels.create_view(connection, inputs.config, imported, inputs.classes, inputs.as_of)
+    without_rows = {step for source, steps in _EMPTY_WITHOUT.items() if _is_empty(connection, source) for step in steps}
     for step in STEPS:
         kind = "VIEW" if step in _VIEWS else "TABLE"
-        connection.execute(f"CREATE OR REPLACE TEMP {kind} {step} AS {sql(step)}")
+        query = f"SELECT * FROM ({sql(step)}) AS nothing LIMIT 0" if step in without_rows else sql(step)
+        connection.execute(f"CREATE OR REPLACE TEMP {kind} {step} AS {query}")
         for finished in _DROPPED_AFTER.get(step, ()):
             connection.execute(f"DROP TABLE {finished}")
+
+
+def _is_empty(connection: "DuckDBPyConnection", name: str) -> bool:
+    return not connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall()
 
 
 def sql(name: str) -> str:
@@ -126,54 +138,9 @@ def _derive_tables(root: Path, new: Snapshot) -> None:
     try:
         _create_sources(connection, root, new)
         judge(connection, inputs, imported)
-        _export(connection, root, new)
+        export.tables(connection, root, new.snapshot_id, new.as_of, sql)
     finally:
         connection.close()
-
-
-def _export(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
-    app_id = f"{new.snapshot_id}-{secrets.token_hex(2)}"
-    partition = {"snapshot_id": new.snapshot_id}
-    for name in ("copies", "duplicate_groups", "verdicts", "files"):
-        _write(connection, root, name, partition, app_id)
-    connection.execute("DROP VIEW outcomes; DROP VIEW assets; DROP TABLE items; DROP TABLE evidence; DROP TABLE asset_outcomes")
-    written = table.files(root, "files", snapshot_id=[new.snapshot_id])
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored_files AS SELECT * FROM {parquet(written, STORED_FILES)}")
-    connection.execute("CREATE OR REPLACE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
-    connection.execute("CREATE OR REPLACE TEMP VIEW volumes AS SELECT volume, role, clock FROM volume_facts")
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS {sql('file_rows')}")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{new.as_of.isoformat(' ')}' AS as_of")
-    connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
-    for step in ("file_dirs", "all_dirs", "dir_sums", "folders", "folder_sums", "key_sums"):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
-    for name in ("rollup", "history"):
-        _write(connection, root, name, partition, app_id)
-
-
-def _write(connection: "DuckDBPyConnection", root: Path, name: str, partition: dict[str, str], app_id: str) -> None:
-    if table.files(root, name, snapshot_id=[partition["snapshot_id"]]):
-        return  # an older snapshot that lacks only other tables
-    typed = ", ".join(f'CAST("{field.name}" AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
-    written = []
-    for share in _shares(connection) if name == "files" else ["TRUE"]:
-        path = table.new_path(name, partition)
-        file = root / name / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        query = f"SELECT {typed} FROM ({sql(name)}) AS derived WHERE {share}"
-        rows = connection.execute(f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)").fetchall()[0][0]
-        written.append(table.NewFile(path, file.stat().st_size, rows, partition))
-    table.commit(root, name, written, app_id)
-
-
-def _shares(connection: "DuckDBPyConnection") -> list[str]:
-    """Conditions that part all files by their entry id into shares whose joins fit into memory: joins over disk take three times as long."""
-    [(files,)] = connection.execute("SELECT count(*) FROM items").fetchall()
-    count = -(-files * _MEMORY_A_FILE_BYTES // _memory_bytes(connection))
-    if count <= 1:
-        return ["TRUE"]
-    places = [n / count for n in range(1, count)]
-    [(edges,)] = connection.execute(f"SELECT approx_quantile(entry_id, {places}) FROM items").fetchall()
-    return [f"entry_id > {low} AND entry_id <= {high}" for low, high in itertools.pairwise([-1, *sorted(set(edges)), _GREATEST_ID])]
 
 
 def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
@@ -202,16 +169,10 @@ def _open(root: Path, config: Config, entries: int = 0) -> "DuckDBPyConnection":
         settings["threads"] = config.catalog.threads
     connection = duckdb.connect(config=settings)
     enough = max(_LEAST_MEMORY_BYTES, entries * _MEMORY_AN_ENTRY_BYTES)
-    if config.catalog.memory_limit is None and enough < _memory_bytes(connection):
+    if config.catalog.memory_limit is None and enough < export.memory_bytes(connection):
         connection.execute(f"SET memory_limit = '{enough}B'")
     connection.execute(f"SET disabled_optimizers = '{_NOT_OPTIMIZED}'")
     return connection
-
-
-def _memory_bytes(connection: "DuckDBPyConnection") -> int:
-    """How much memory a connection may use."""
-    [(text,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-    return max(1, int(str(size(text))))
 
 
 def _import(root: Path, config: Config, place: int) -> str:

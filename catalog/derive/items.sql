@@ -35,9 +35,9 @@ INNER JOIN dirs AS d ON e.dir = d.dir
 LEFT JOIN file_systems AS s ON e.fs_id = s.fs_id
 LEFT JOIN known AS k
     ON
-        e.volume = k.volume
+        e.v = k.v
         AND e.inode = k.inode
-        AND e.fs_id = k.fs_id
+        AND s.fs_no = k.fs_no
         AND e.size_bytes = k.size_bytes
         AND e.modified_at IS NOT DISTINCT FROM k.modified_at
         AND e.modified_ns IS NOT DISTINCT FROM k.modified_ns

@@ -1,20 +1,22 @@
 /* The newest digest and the newest sample of each identity and fingerprint that we read ourselves. */
 SELECT
-    volume,
-    fs_id,
-    inode,
-    created_at,
-    size_bytes,
-    modified_at,
-    modified_ns,
-    changed_at,
-    changed_ns,
-    arg_max(digest, digested_at) FILTER (WHERE digest IS NOT NULL) AS digest,
-    max(digested_at) FILTER (WHERE digest IS NOT NULL) AS digested_at,
-    arg_max(sample, digested_at) FILTER (WHERE sample IS NOT NULL) AS sample,
-    arg_max(accessed_at, digested_at) AS accessed_before_at,
-    max(read_started_at) AS read_started_at,
-    max(digested_at) AS read_finished_at
-FROM digests
-WHERE inode IS NOT NULL AND fs_id IS NOT NULL
-GROUP BY volume, fs_id, inode, created_at, size_bytes, modified_at, modified_ns, changed_at, changed_ns
+    v.v,
+    s.fs_no,
+    g.inode,
+    g.created_at,
+    g.size_bytes,
+    g.modified_at,
+    g.modified_ns,
+    g.changed_at,
+    g.changed_ns,
+    arg_max(g.digest, g.digested_at) FILTER (WHERE g.digest IS NOT NULL) AS digest,
+    max(g.digested_at) FILTER (WHERE g.digest IS NOT NULL) AS digested_at,
+    arg_max(g.sample, g.digested_at) FILTER (WHERE g.sample IS NOT NULL) AS sample,
+    arg_max(g.accessed_at, g.digested_at) AS accessed_before_at,
+    max(g.read_started_at) AS read_started_at,
+    max(g.digested_at) AS read_finished_at
+FROM digests AS g
+INNER JOIN volume_facts AS v ON g.volume = v.volume
+INNER JOIN file_systems AS s ON g.fs_id = s.fs_id
+WHERE g.inode IS NOT NULL
+GROUP BY v.v, s.fs_no, g.inode, g.created_at, g.size_bytes, g.modified_at, g.modified_ns, g.changed_at, g.changed_ns

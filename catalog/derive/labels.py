@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from catalog import predicate
 from catalog.config import AcceptedFinding, Config, Label
@@ -58,7 +57,7 @@ def read_imported(path: Path, where_found: str, config: Config) -> pa.Table:
         raise ConfigError(f"{where_found}: {path}: has columns {', '.join(found.column_names)}; wanted are path and any of {', '.join(LABELS.names)}")
     columns = [found[name].cast(pa.string()) if name in found.column_names else pa.nulls(found.num_rows, pa.string()) for name in LABELS.names]
     rows = pa.table(columns, schema=LABELS)
-    for name in pc.unique(rows["data_class"]).to_pylist():
+    for name in rows["data_class"].unique().to_pylist():
         if name not in (None, "default", *config.classes):
             raise ConfigError(f"{where_found}: {path}: there is no class {name!r}; classes are {', '.join(dict.fromkeys([*config.classes, 'default']))}")
     return rows
@@ -68,7 +67,7 @@ def class_names(config: Config, imported: Mapping[int, pa.Table]) -> list[str]:
     """Every class that an asset can have, `default` last. Raises ConfigError where there are too many."""
     named = [*config.classes, *(label.data_class for label in config.labels if label.data_class)]
     for rows in imported.values():
-        named += [name for name in pc.unique(rows["data_class"]).to_pylist() if name]
+        named += [name for name in rows["data_class"].unique().to_pylist() if name]
     found = [*dict.fromkeys(name for name in named if name != "default"), "default"]
     if len(found) > MAX_CLASSES:
         raise ConfigError(f"classes: {len(found)} classes, at most {MAX_CLASSES} can be judged")

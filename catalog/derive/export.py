@@ -1,0 +1,101 @@
+"""Writes what was derived as new files of the catalog's tables, and commits each table while the next one is made."""
+
+import datetime
+import itertools
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from catalog import table
+from catalog.config import size
+from catalog.derive.expressions import parquet, quoted, sql_type
+from catalog.schema import STORED_FILES, TABLES
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_MEMORY_A_FILE_BYTES = 600  # that is joined to be written
+_GREATEST_ID = 2**63 - 1
+# Dictionaries only for words: of sizes, times and names they are larger than what they replace, and take a quarter more time.
+_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000, WRITE_BLOOM_FILTER false"
+
+
+class Export:
+    """The derived tables of one snapshot on their way into the catalog. A context, at whose good end all of them are committed."""
+
+    def __init__(self, connection: "DuckDBPyConnection", root: Path, snapshot_id: str, sql: Callable[[str], str]) -> None:
+        """`sql` gives the text of a derived table's SELECT by its name."""
+        self._connection, self._root, self._sql = connection, root, sql
+        self._partition = {"snapshot_id": snapshot_id}
+        self._app_id = f"{snapshot_id}-{secrets.token_hex(2)}"
+        self._committing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._commits: list[Future[int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._committing.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            for commit in self._commits:
+                commit.result()
+
+    def write(self, name: str) -> list[str]:
+        """Write a derived table; gives its files. One that an older snapshot still has stays as it is."""
+        stored = table.files(self._root, name, snapshot_id=self._partition.values())
+        if stored:
+            return stored
+        typed = ", ".join(f'CAST("{field.name}" AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
+        written = []
+        for share in self._shares() if name == "files" else ["TRUE"]:
+            path = table.new_path(name, self._partition)
+            file = self._root / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            query = f"SELECT {typed} FROM ({self._sql(name)}) AS derived WHERE {share}"
+            rows = self._connection.execute(f"COPY ({query}) TO {quoted(str(file))} ({_PARQUET})").fetchall()[0][0]
+            written.append(table.NewFile(path, file.stat().st_size, rows, self._partition))
+        self._commits.append(self._committing.submit(table.commit, self._root, name, written, self._app_id))
+        return [str(self._root / name / file.path) for file in written]
+
+    def _shares(self) -> list[str]:
+        """Conditions that part all files by their entry id into shares whose joins fit into memory: joins over disk take three times as long."""
+        [(files,)] = self._connection.execute("SELECT count(*) FROM items").fetchall()
+        count = -(-files * _MEMORY_A_FILE_BYTES // memory_bytes(self._connection))
+        if count <= 1:
+            return ["TRUE"]
+        places = [n / count for n in range(1, count)]
+        [(edges,)] = self._connection.execute(f"SELECT approx_quantile(entry_id, {places}) FROM items").fetchall()
+        return [f"entry_id > {low} AND entry_id <= {high}" for low, high in itertools.pairwise([-1, *sorted(set(edges)), _GREATEST_ID])]
+
+
+def tables(connection: "DuckDBPyConnection", root: Path, snapshot_id: str, as_of: datetime.datetime, sql: Callable[[str], str]) -> None:
+    """Write and commit every derived table of a snapshot. Writes to the catalog only; drops what it no longer needs."""
+    with Export(connection, root, snapshot_id, sql) as exported:
+        for name in ("copies", "duplicate_groups", "verdicts"):
+            exported.write(name)
+        files = exported.write("files")
+        connection.execute("DROP VIEW outcomes; DROP VIEW assets; DROP TABLE items; DROP TABLE evidence; DROP TABLE asset_outcomes")
+        _sum(connection, files, as_of, sql)
+        for name in ("rollup", "history"):
+            exported.write(name)
+
+
+def memory_bytes(connection: "DuckDBPyConnection") -> int:
+    """How much memory a connection may use."""
+    [(text,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    return max(1, int(str(size(text))))
+
+
+def _sum(connection: "DuckDBPyConnection", files: list[str], as_of: datetime.datetime, sql: Callable[[str], str]) -> None:
+    """Make the sums that `rollup` and `history` are written from."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored_files AS SELECT * FROM {parquet(files, STORED_FILES)}")
+    connection.execute("CREATE OR REPLACE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
+    connection.execute("CREATE OR REPLACE TEMP VIEW volumes AS SELECT volume, role, clock FROM volume_facts")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS {sql('file_rows')}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{as_of.isoformat(' ')}' AS as_of")
+    connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
+    for step in ("file_dirs", "all_dirs", "dir_sums", "folders", "folder_sums", "key_sums"):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
