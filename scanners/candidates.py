@@ -64,6 +64,7 @@ class Candidates:
     def __init__(self, root: Path, settings: Catalog, scans: Mapping[str, ScanRow], places: Mapping[str, Place]) -> None:
         """Compare the files of all `scans`, to read those of `places`."""
         self._root, self._scans, self._places = root, scans, places
+        self._read_before = False
         self._stack = ExitStack()
         self._connection = duckdb.connect(
             config={
@@ -89,9 +90,12 @@ class Candidates:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def find(self, question: Literal["asked", "sampled"]) -> Found:
-        """Ask over all that is known now: 'asked' are the files that the modes want, 'sampled' the large ones that their samples do not part."""
-        self._source("digests")
+    def find(self, question: Literal["asked", "sampled"], recent: pa.Table) -> Found:
+        """Ask over all that is known now: 'asked' are the files that the modes want, 'sampled' the large ones that their samples do not part.
+
+        `recent` are rows of `schema.DIGESTS` that may not be in the catalog yet.
+        """
+        self._read_before = self._source("digests", recent=recent)
         self._view("known", "known")
         self._view("asked", question)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
@@ -99,7 +103,8 @@ class Candidates:
 
     def asked(self) -> int:
         """How many files the last question was about, known or not."""
-        return int(self._connection.execute("SELECT count(*) FROM asked").fetchall()[0][0])
+        asked = "asked" if self._read_before else "wanted"  # where nothing was read before, all that is asked is wanted
+        return int(self._connection.execute(f"SELECT count(*) FROM {asked}").fetchall()[0][0])
 
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
@@ -108,16 +113,22 @@ class Candidates:
             for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
                 yield from _portions(place, batch)
 
-    def _source(self, name: str, scans: Iterable[ScanRow] | None = None) -> None:
-        """A view of a table, or of its part that belongs to some scans."""
+    def _source(self, name: str, scans: Iterable[ScanRow] | None = None, recent: pa.Table | None = None) -> bool:
+        """Make a view of a table, or of its part that belongs to some scans, and of recent rows; gives whether there are any."""
         found = [table.files(self._root, name)] if scans is None else [table.files(self._root, name, scan_id=[s.scan_id], volume=[s.volume]) for s in scans]
         paths = [path for part in found for path in part]
-        if not paths:
-            self._connection.register(name, table.stored_schema(name).empty_table())
-            return
-        self._connection.execute(f"SET VARIABLE {name}_paths = $1", [paths])
-        source = f"read_parquet(getvariable('{name}_paths'), hive_partitioning = true, hive_types_autocast = false)"
-        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {source}")
+        parts = []
+        if paths:
+            self._connection.execute(f"SET VARIABLE {name}_paths = $1", [paths])
+            parts.append(f"SELECT * FROM read_parquet(getvariable('{name}_paths'), hive_partitioning = true, hive_types_autocast = false)")
+        if recent:
+            self._connection.register(f"recent_{name}", recent)
+            parts.append(f"SELECT * FROM recent_{name}")
+        if not parts:
+            self._connection.register(f"no_{name}", table.stored_schema(name).empty_table())
+            parts.append(f"SELECT * FROM no_{name} WHERE false")  # known to be empty: the planner makes no join with it
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
+        return len(paths) > 0 or bool(recent)
 
     def _view(self, name: str, question: str) -> None:
         self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_sql(question)}")

@@ -76,19 +76,20 @@ def digest(
     counts = DigestCounts()
     if not places:
         return counts
-    with Candidates(root, config.catalog, scans, places) as candidates, _Results(root, now) as results:
+    count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
+    with Candidates(root, config.catalog, scans, places) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
         for question in ("asked", "sampled"):
-            found = candidates.find(question)
+            found = candidates.find(question, results.sampled())
             if question == "asked":
                 files = candidates.asked()
                 counts = replace(counts, files=files, carried=files - found.names)
             counts = replace(counts, wanted=counts.wanted + found.wanted, wanted_bytes=counts.wanted_bytes + found.wanted_bytes)
-            for chunk, reply in _read(candidates.chunks(), found, workers or config.catalog.threads or len(os.sched_getaffinity(0))):
+            for chunk, reply in _read(candidates.chunks(), found, readers):
                 read, problems = results.add(chunk, reply)
                 counts = replace(counts, read=counts.read + read, bytes_read=counts.bytes_read + reply.bytes_read, problems=counts.problems + problems)
                 if progress:
                     progress(counts)
-            results.flush()
+            results.hand_over()
     return counts
 
 
@@ -114,13 +115,11 @@ def _is_there(config: Config, scan: ScanRow) -> bool:
         scanner.close()
 
 
-def _read(chunks: Iterator[Chunk], found: Found, workers: int) -> Iterator[tuple[Chunk, Reply]]:
+def _read(chunks: Iterator[Chunk], found: Found, readers: Readers[Chunk]) -> Iterator[tuple[Chunk, Reply]]:
     """Read chunks in processes, or here where there is little to read."""
     if found.wanted <= _FEW_FILES and found.wanted_bytes <= _FEW_BYTES:
-        yield from ((chunk, read_files(chunk.request)) for chunk in chunks)
-        return
-    with Readers[Chunk](workers) as readers:
-        yield from readers.replies((chunk, chunk.request) for chunk in chunks)
+        return ((chunk, read_files(chunk.request)) for chunk in chunks)
+    return readers.replies((chunk, chunk.request) for chunk in chunks)
 
 
 class _Results:
@@ -129,6 +128,7 @@ class _Results:
     def __init__(self, root: Path, now: Callable[[], datetime.datetime]) -> None:
         self._root, self._now = root, now
         self._rows: list[pa.Table] = []
+        self._handed_over: list[pa.Table] = []
         self._problems: dict[Place, list[tuple[object, ...]]] = {}
         self._count, self._since = 0, time.monotonic()
         self._writer = ThreadPoolExecutor(1)
@@ -139,7 +139,9 @@ class _Results:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            self.flush()
+            self.hand_over()
+            if self._writing:
+                self._writing.result()
         finally:
             self._writer.shutdown()
 
@@ -154,21 +156,20 @@ class _Results:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
             self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
-            self._hand_over()
+            self.hand_over()
         return rows.num_rows, len(problems)
 
-    def flush(self) -> None:
-        """Have all that was taken on disk."""
-        self._hand_over()
-        if self._writing:
-            self._writing.result()
+    def sampled(self) -> pa.Table:
+        """What has a sample and may not be on disk yet, as rows of `schema.DIGESTS`."""
+        rows = pa.concat_tables([DIGESTS.empty_table(), *(part.cast(DIGESTS) for part in self._handed_over + self._rows)])
+        return rows.filter(rows["sample"].is_valid())
 
-    def _hand_over(self) -> None:
-        """Commit in the background, one group at a time, while the readers go on."""
+    def hand_over(self) -> None:
+        """Commit what was taken in the background, one group at a time, while the readers go on."""
         if self._writing:
             self._writing.result()
         self._writing = self._writer.submit(_commit, self._root, self._rows, self._problems)
-        self._rows, self._problems, self._count, self._since = [], {}, 0, time.monotonic()
+        self._handed_over, self._rows, self._problems, self._count, self._since = self._rows, [], {}, 0, time.monotonic()
 
 
 def _commit(root: Path, rows: Sequence[pa.Table], problems: Mapping[Place, Sequence[tuple[object, ...]]]) -> None:

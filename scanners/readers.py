@@ -31,7 +31,7 @@ class _Child(Generic[Key]):
 
 
 class Readers(Generic[Key]):
-    """A few reading processes; they are ended when the block ends."""
+    """A few reading processes; they are started when there is something to read, and ended when the block ends."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -52,7 +52,7 @@ class Readers(Generic[Key]):
 
     def replies(self, requests: Iterator[tuple[Key, Request]]) -> Iterator[tuple[Key, Reply]]:
         """The reply to each request with its key, as they come. Requests are taken only as children get free. Raises CatalogError if a child dies."""
-        self._children = [self._start() for _ in range(self._count)]
+        self._children = self._children or [self._start() for _ in range(self._count)]
         more = True
         while True:
             while more and (child := min(self._children, key=lambda c: len(c.keys))) and len(child.keys) < _AHEAD:

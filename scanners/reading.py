@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 SMALL_BYTES = 64 * 1024  # up to here a file is read whole at once; above it a sample comes first
 SAMPLE_BYTES = 4 * 1024  # of the head, and of the tail
-BUFFER_BYTES = 1024 * 1024
+BUFFER_BYTES = 256 * 1024  # stays in a core's cache until it is digested
 UNKNOWN = -(2**63)  # stands for a value that the entry does not have
 
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -71,7 +71,9 @@ def read_files(request: Request, alive: Callable[[], None] = lambda: None) -> Re
 
     `alive` is called now and then within large files; it ends the process or raises where the result is no longer wanted.
     """
-    names, fingerprints = _names(request), memoryview(request.fingerprints).cast("q").tolist()
+    names, numbers = _names(request), iter(memoryview(request.fingerprints).cast("q").tolist())
+    files = list(zip(names, zip(*[numbers] * 4, strict=True), request.whole, strict=True))
+    settled_ns = time.time_ns() - _COARSE_TICK_NS
     ended: list[int] = []
     digests: list[bytes | None] = []
     samples: list[bytes | None] = []
@@ -86,32 +88,36 @@ def read_files(request: Request, alive: Callable[[], None] = lambda: None) -> Re
                 problems += [(i, "open", _text(error), error.errno) for i in range(at, at + count)]
                 digests, samples, ended = digests + [None] * count, samples + [None] * count, ended + [time.monotonic_ns()] * count
                 continue
-            for i in range(at, at + count):
+            for name, fingerprint, whole in files[at : at + count]:
                 digest = sample = None
                 stage = "open"
                 try:
-                    descriptor = _open(names[i], folder)
+                    descriptor = _open(name, folder)
                     stage = "read"
-                    digest, sample, size = _file(descriptor, fingerprints[4 * i : 4 * i + 4], request.whole[i], alive)
+                    digest, sample, size = _file(descriptor, fingerprint, whole, settled_ns, alive)
                     total += size
                 except OSError as error:
-                    problems.append((i, stage, _text(error), error.errno))
+                    problems.append((len(digests), stage, _text(error), error.errno))
                 except _ChangedError as error:
-                    problems.append((i, "changed", str(error), None))
+                    problems.append((len(digests), "changed", str(error), None))
                 digests.append(digest)
                 samples.append(sample)
                 ended.append(time.monotonic_ns())
     return Reply(started, ended, digests, samples, total, problems)
 
 
-def _file(descriptor: int, fingerprint: list[int], whole: int, alive: Callable[[], None]) -> tuple[bytes | None, bytes | None, int]:
-    """Digest, sample and the number of bytes read of an open file, which is closed. Raises OSError, _ChangedError."""
+def _file(descriptor: int, fingerprint: tuple[int, ...], whole: int, settled_ns: int, alive: Callable[[], None]) -> tuple[bytes | None, bytes | None, int]:
+    """Digest, sample and the number of bytes read of an open file, which is closed. Raises OSError, _ChangedError.
+
+    What changed before `settled_ns` shows any further write in its times.
+    """
     try:
         inode, size, modified, changed = fingerprint
         before = os.fstat(descriptor)
         if (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (inode, size, modified, changed):
             _compare(before, inode, size, modified, changed)
-        _outwait_the_tick(before.st_ctime_ns)
+        if before.st_ctime_ns >= settled_ns:
+            _outwait_the_tick(before.st_ctime_ns)
         digest = sample = None
         if size <= SMALL_BYTES:
             data = _read(descriptor, size + 1)
