@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from lifecycle.job import Progress as Worked
     from scanners.crawl import Progress as Crawled
     from scanners.digest import DigestCounts
 
@@ -56,6 +57,21 @@ class Bars:
 
             said = f"{heard.read:,} of {heard.wanted:,} files  {size(heard.bytes_read)}"
             bars.update(task, total=float(heard.wanted_bytes) or None, completed=float(heard.bytes_read), said=said)
+
+        return listen
+
+    def job(self, name: str) -> "Callable[[Worked], None] | None":
+        """The listener of a job: by bytes where it has any, else by steps."""
+        if self._bars is None:
+            return None
+        bars, task = self._bars, self._task(name)
+
+        def listen(heard: "Worked") -> None:
+            from reports.terminal import size
+
+            said = f"{heard.steps:,} of {heard.steps_wanted:,} steps  {size(int(heard.bytes / max(heard.seconds, 0.001)))}/s"
+            total, done = (heard.bytes_wanted, heard.bytes) if heard.bytes_wanted else (heard.steps_wanted, heard.steps)
+            bars.update(task, total=float(total) or None, completed=float(min(done, total)), said=said)
 
         return listen
 

@@ -12,7 +12,25 @@ from typer.exceptions import Abort, Exit, TyperException
 from lastcopy import exits, settings, talk
 
 # In the order of the help. Each is a function, or a group `app`, in the module of its name.
-_COMMANDS = ("init", "demo", "doctor", "volume", "scan", "report", "explain", "find", "simulate", "check", "sql", "hold", "audit", "catalog", "plan", "version")
+_COMMANDS = (
+    "init",
+    "demo",
+    "doctor",
+    "volume",
+    "scan",
+    "report",
+    "explain",
+    "find",
+    "simulate",
+    "check",
+    "sql",
+    "hold",
+    "audit",
+    "catalog",
+    "plan",
+    "job",
+    "version",
+)
 
 
 class _Shelf(Mapping[str, Any]):

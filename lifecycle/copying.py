@@ -122,7 +122,7 @@ def _make(run: Run, work: Work) -> None:
     if work.tries == 1 and _adopted(run, work):
         return
     metadata = work.source.metadata()
-    work.staged = target.stage(work.target_path, work.key, metadata.parents)
+    work.staged = target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target)
     work.temp_inode = work.staged.inode
     _fill(run, work, metadata)
 

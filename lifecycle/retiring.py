@@ -60,6 +60,7 @@ def retire(run: Run, works: Sequence[Work]) -> None:
     going = [work for work in works if work.live and work.moved is None]
     run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
     run.each(going, lambda work: _take(run, work))
+    run.each(going, lambda work: _unheard(run, work))
     run.at_once(works, "source", _settle)
     run.advance(works, ["QUARANTINED"], lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256})
     for work in works:
@@ -167,6 +168,21 @@ def _take(run: Run, work: Work) -> None:
         work.paused = _half_moved(store, work, error)
         if work.paused is None:
             raise
+
+
+def _unheard(run: Run, work: Work) -> None:
+    """Nobody has asked to write to the file while it was moved; else it goes back before they get to it."""
+    if work.source is None or work.moved is None:
+        return
+    try:
+        work.source.check()
+    except EndError as end:
+        if end.state != "SOURCE_BUSY":
+            return  # its changed time is that of the move
+        run.store(work.step.volume).put_back(work.key, work.step.path, work.moved)
+        _settle(run.store(work.step.volume), [work])
+        work.moved = None
+        raise
 
 
 def _half_moved(store: Store, work: Work, error: Exception) -> str | None:

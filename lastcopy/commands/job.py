@@ -1,0 +1,192 @@
+"""`lastcopy job`: plans that are carried out, gone on with, undone."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lastcopy import exits, output, settings, talk
+from lastcopy.bars import Bars
+from lastcopy.commands import hold
+from lastcopy.exits import Exit
+
+if TYPE_CHECKING:
+    from lifecycle.job import Outcome
+    from lifecycle.records import JobRow, Record
+
+app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="Plans that are carried out, gone on with, undone.")
+
+_Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="How many processes work; else one a core.", show_default=False)]
+_Id = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job, as 'job list' prints it.", show_default=False)]
+_GOOD = ("DONE", "QUARANTINED")
+_SAID = 5
+
+
+@app.command("run", cls=settings.Command)
+def run(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The id of an approved plan.", show_default=False)],
+    *,
+    workers: _Workers = None,
+) -> None:
+    """Carry out the approved steps of a plan, each checked again at the moment of the act. Writes to your storage.
+
+    Ctrl-C is safe: 'job resume' goes on. Exit 4 where steps failed or wait, 5 where the plan is not approved, expired, or was altered.
+    """
+    from lifecycle import job, people
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    with Bars(quiet=chosen.quiet) as bars:
+        outcome = job.run(settings.root_of(config), config, plan, clock=now_us, actor=people.actor(), workers=_cores(workers), progress=bars.job(plan))
+    _tell(chosen, "job-run", outcome)
+
+
+@app.command("resume", cls=settings.Command)
+def resume(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> None:
+    """Go on with a job that was interrupted, suspended, or waits for a medium; what failed so that it may succeed now is tried again."""
+    from lifecycle import job, people
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    with Bars(quiet=chosen.quiet) as bars:
+        outcome = job.resume(settings.root_of(config), config, job_id, clock=now_us, actor=people.actor(), workers=_cores(workers), progress=bars.job(job_id))
+    _tell(chosen, "job-resume", outcome)
+
+
+@app.command("undo", cls=settings.Command)
+def undo(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> None:
+    """Bring back what a job took away: out of quarantine, or, once that was purged, from the copy. Copies that it made stay.
+
+    The undo is a job itself: interrupted, it is gone on with by 'job resume', or by the same command again.
+    """
+    from lifecycle import job, people
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    with Bars(quiet=chosen.quiet) as bars:
+        outcome = job.undo(settings.root_of(config), config, job_id, clock=now_us, actor=people.actor(), workers=_cores(workers), progress=bars.job(job_id))
+    _tell(chosen, "job-undo", outcome)
+
+
+@app.command("list", cls=settings.Command)
+def list_jobs(context: typer.Context) -> None:
+    """List the jobs of this catalog, oldest first."""
+    from catalog.errors import NotFoundError
+    from lifecycle.journal import Journal
+
+    chosen = settings.of(context)
+    try:
+        with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
+            found = journal.jobs()
+    except NotFoundError:
+        found = []  # without a journal there are none
+    output.rows(chosen, "job-list", [_row(job) for job in found])
+
+
+@app.command("show", cls=settings.Command)
+def show(
+    context: typer.Context,
+    job_id: _Id,
+    *,
+    steps: Annotated[bool, typer.Option("--steps", help="Every step, not only those that ended otherwise than was meant.")] = False,
+) -> None:
+    """Show what came of a job: its steps by state, then each that ended otherwise than was meant, with its reason, and what metadata was lost."""
+    from lifecycle.journal import Journal
+
+    chosen = settings.of(context)
+    with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
+        job = journal.job(job_id)
+        records = [_step(record) for record in journal.records(job_id) if steps or record.losses or record.state not in _GOOD]
+    if chosen.chosen_format == "json":
+        output.made(chosen, "job-show", {**_row(job), "counts": dict(job.counts), "bytes_by_state": dict(job.bytes), "steps": records}, complete=True)
+        return
+    if not chosen.quiet:
+        talk.say(f"job {job_id}: {job.state}; {_counted(job.counts)}")
+    output.rows(chosen, "job-show", records)
+
+
+@app.command("rebuild", cls=settings.Command)
+def rebuild(context: typer.Context) -> None:
+    """Make the journal anew where it is lost or damaged: every file that lies in quarantine goes back to its old name, nothing is deleted.
+
+    What was approved or held is not known any more: plans must be approved again, and holds placed again. Exit 4 where a file could not be put back.
+    """
+    from lifecycle import people, rebuilding
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    found = rebuilding.rebuild(settings.root_of(config), config, at_us=now_us(), actor=people.actor())
+    rows = [{"volume": one.volume, "path": one.path, "came": one.came, "reason": one.reason} for one in found]
+    if chosen.chosen_format == "json":
+        output.made(chosen, "job-rebuild", {"id": None, "state": "rebuilt", "found": rows}, complete=all(one.came != "left" for one in found))
+    else:
+        output.rows(chosen, "job-rebuild", rows)
+    if any(one.came == "left" for one in found):
+        raise typer.Exit(Exit.PARTLY)
+
+
+def now_us() -> int:
+    """The clock, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def _cores(given: int | None) -> int:
+    return given or len(os.sched_getaffinity(0))
+
+
+def _tell(chosen: settings.Settings, schema: str, outcome: "Outcome") -> None:
+    """Say what came of a run, print the object that JSON asks for, and end with the exit code."""
+    data = {"id": outcome.job_id, "state": outcome.state, "counts": dict(outcome.counts), "bytes": sum(outcome.bytes.values())}
+    data |= {"bytes_by_state": dict(outcome.bytes), "reasons": [talk.printable(reason) for reason in outcome.reasons]}
+    output.made(chosen, schema, data, complete=outcome.complete)
+    if not chosen.quiet:
+        talk.say(f"job {outcome.job_id}: {outcome.state}; {_counted(outcome.counts)}")
+        for reason in outcome.reasons[:_SAID]:
+            talk.say(f"  {reason}")
+        if outcome.state == "done" and not outcome.complete:
+            talk.say(f"  'lastcopy job show {outcome.job_id}' says why steps ended otherwise than was meant")
+    code = exits.Exit.DONE if outcome.complete else Exit.INTERRUPTED if outcome.state == "interrupted" else Exit.PARTLY
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _counted(counts: Any) -> str:  # noqa: ANN401  a mapping of words that only lifecycle names
+    return ", ".join(f"{steps:,} {state}" for state, steps in counts.items()) or "no steps"
+
+
+def _row(job: "JobRow") -> dict[str, object]:
+    from lifecycle.states import BAD_ENDS, ENDS
+
+    ended = {state: steps for state, steps in job.counts.items() if state in ENDS or state in _GOOD}
+    return {
+        "id": job.job_id,
+        "kind": job.kind,
+        "state": job.state,
+        "action": job.action,
+        "plan": job.plan_id,
+        "of_job": job.of_job,
+        "created_at": hold.time_of(job.created_us),
+        "actor": job.actor,
+        "finished_at": hold.time_of(job.finished_us),
+        "steps": sum(job.counts.values()),
+        "ended": sum(ended.values()),
+        "failed": sum(steps for state, steps in ended.items() if state in BAD_ENDS),
+        "bytes": sum(job.bytes.values()),
+    }
+
+
+def _step(record: "Record") -> dict[str, object]:
+    from catalog import names
+
+    target = None if record.step.target_path is None else f"{record.step.target_volume}:{names.escape(record.step.target_path)}"
+    return {
+        "step": record.step.step,
+        "state": record.state,
+        "path": f"{record.step.volume}:{names.escape(record.step.path)}",
+        "target": target,
+        "reason": record.reason,
+        "losses": ", ".join(record.losses) or None,
+        "sha256": record.sha256.hex() if record.sha256 else None,
+    }

@@ -1,0 +1,129 @@
+"""A lost journal made anew from what lies on the volumes: everything in quarantine goes back to its old name, and nothing is deleted."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from catalog import names
+from catalog.config import Config, Policy
+from catalog.errors import CatalogError, ConfigError, NotFoundError, RefusedError, UnreachableError
+from lifecycle import stores
+from lifecycle.ends import EndError
+from lifecycle.journal import Journal
+from lifecycle.manifest import Step
+from lifecycle.records import Job, Move, PreparedVolume
+from lifecycle.stores import Store, Stray
+
+_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something of ours that no journal knew: a file that was put back, or could not be, or a copy that was never finished and lies where it lay."""
+
+    volume: str
+    path: str  # escaped
+    came: Literal["put_back", "left", "unfinished"]
+    reason: str | None
+
+
+def rebuild(root: Path, config: Config, *, at_us: int, actor: str) -> list[Found]:
+    """Open the journal, or make it anew where it is lost or damaged, then put back every quarantined file that it does not know. Writes to storages.
+
+    Approvals, holds and what was removed for good are not known to a new journal. Raises LockedError while jobs run, RefusedError on another host.
+    """
+    found: list[Found] = []
+    with _journal(root, config, at_us, actor) as journal:
+        known = {job.job_id for job in journal.jobs()}
+        for volume in config.volumes:
+            try:
+                store = stores.connect(config, volume)
+                found += _volume(journal, store, volume, known, at_us, actor)
+            except ConfigError:
+                continue  # no job can have worked on that kind
+            except (UnreachableError, EndError, OSError) as error:
+                found.append(Found(volume, "", "left", f"{error}; make it reachable, then rebuild again"))
+    return found
+
+
+def _journal(root: Path, config: Config, at_us: int, actor: str) -> Journal:
+    try:
+        journal = Journal.open(config, root, create=False)
+    except NotFoundError:
+        return Journal.open(config, root, create=True)
+    except (CatalogError, RefusedError) as error:
+        if isinstance(error, RefusedError) and "job rebuild" not in str(error):
+            raise  # it is whole, and not for us
+        return Journal.renew(config, root, at_us=at_us, actor=actor, why=str(error))
+    verdict = journal.verify()
+    if verdict.bad_seq is None:
+        return journal
+    journal.close()
+    return Journal.renew(config, root, at_us=at_us, actor=actor, why=str(verdict.wrong))
+
+
+def _volume(journal: Journal, store: Store, volume: str, known: set[str], at_us: int, actor: str) -> Iterator[Found]:
+    """Everything of ours on one volume that the journal does not know."""
+    identity = store.identify()
+    if identity.marker is None:
+        return
+    if journal.prepared(volume) is None and store.capabilities is not None:
+        journal.remember_volume(PreparedVolume(volume, identity.marker, identity.fs_id, store.capabilities, at_us), actor)
+    strays = [stray for stray in store.strays() if stray.key.split("-")[0] not in known]
+    for stray in strays:
+        if stray.place == "temporary":
+            yield Found(volume, names.escape(stray.path), "unfinished", "a copy that was never finished; its source is where it was")
+    quarantined = [stray for stray in strays if stray.place == "quarantine"]
+    if quarantined:
+        yield from _put_back(journal, store, volume, quarantined, at_us, actor)
+
+
+def _put_back(journal: Journal, store: Store, volume: str, strays: Sequence[Stray], at_us: int, actor: str) -> Iterator[Found]:
+    job_id = "jr" + hashlib.sha256(f"{journal.id} {volume} {at_us}".encode()).hexdigest()[:9]
+    policy = Policy(action="undo", data_class="default").model_dump_json()
+    job = Job(job_id, "undo", "", f"rebuild of {volume} at {at_us}", "undo", policy, at_us, actor, None)
+    journal.create_job(job, (_step(volume, place, stray) for place, stray in enumerate(strays, 1)))
+    for first in range(0, len(strays), _AT_ONCE):
+        part = list(enumerate(strays[first : first + _AT_ONCE], first + 1))
+        journal.advance([Move(place, "CLAIMED") for place, _ in part], job_id, at_us, actor)
+        ends = {place: _moved_back(store, stray) for place, stray in part}
+        store.settle([stray.path for place, stray in part if ends[place] is None])
+        store.settle_quarantine()
+        moves = [Move(place, "DONE") if end is None else Move(place, end.state, end.reason) for place, end in ends.items()]
+        journal.advance(moves, job_id, at_us, actor)
+        for place, stray in part:
+            end = ends[place]
+            yield Found(volume, names.escape(stray.path), "put_back" if end is None else "left", None if end is None else end.reason)
+    journal.finish(job_id, "done", at_us, actor)
+
+
+def _moved_back(store: Store, stray: Stray) -> EndError | None:
+    if not stray.path:
+        return EndError("FAILED", f"quarantine/{stray.key}: nothing tells where it came from; it stays there")
+    try:
+        store.put_back(stray.key, stray.path, stray.fingerprint)
+    except EndError as end:
+        return end
+    return None
+
+
+def _step(volume: str, place: int, stray: Stray) -> Step:
+    return Step(
+        step=place,
+        chunk=(place - 1) // _AT_ONCE + 1,
+        action="undo",
+        volume=volume,
+        path=stray.path,
+        fingerprint=stray.fingerprint,
+        sha256=None,
+        target_volume=None,
+        target_path=None,
+        link_group=None,
+        kept_path=None,
+        of_job=None,
+        of_step=None,
+        reason="rebuild",
+        evidence=(),
+    )
