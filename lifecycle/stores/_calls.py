@@ -18,6 +18,8 @@ _DEDUPE_AT_ONCE_BYTES = 16 << 20  # a file system may take less at a time, and t
 _DIFFERS = 1
 _SYNC_FILE_RANGE_WRITE = 2
 
+NO_FLAGS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # what renameat2 gives where a file system does not know its flags
+
 _library = ctypes.CDLL(None, use_errno=True)
 _library.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 

@@ -1,0 +1,170 @@
+"""`.lastcopy/` of a volume: our own directory, which must be ours, and the marker in it that says which volume this is."""
+
+import json
+import os
+import stat
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from threading import Lock
+
+from catalog.errors import RefusedError
+from lifecycle.ends import EndError
+from lifecycle.stores import Capabilities
+from lifecycle.stores._tree import DIRECTORY, GONE, HOME, Tree
+from scanners import _place
+
+QUARANTINE = b"quarantine"
+_MARKER, _NEW_MARKER = b"volume.json", b"volume.json.new"
+_MOST_BYTES = 64 << 10
+# Every file of these has the owner and the mode of the mount, or what a server makes of them.
+_OWNERLESS = ("vfat", "msdos", "exfat", "ntfs", "fuse", "cifs", "smb", "9p", "virtiofs")
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What `volume.json` says. `fs_id` tells a marker that was copied to another file system with the rest of the tree."""
+
+    volume: str
+    id: str
+    fs_id: str | None
+    prepared_us: int
+    capabilities: Capabilities | None
+
+
+class Home:
+    """Our directory on a volume. It is held open, and looked at anew each time: somebody may put another in its place."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._lock = Lock()
+        self._open: dict[bytes, tuple[int, tuple[int, int]]] = {}
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        with self._lock:
+            for descriptor, _ in self._open.values():
+                os.close(descriptor)
+            self._open.clear()
+
+    def directory(self) -> int:
+        """`.lastcopy` itself. Raises EndError REFUSED where it is not there, or not ours."""
+        return self._checked(self._tree.root, HOME)
+
+    def quarantine(self) -> int:
+        """`.lastcopy/quarantine`. Raises EndError REFUSED where it is not there, or not ours."""
+        return self._checked(self.directory(), QUARANTINE)
+
+    def exists(self) -> bool:
+        """Whether there is anything of that name. Only reads."""
+        try:
+            os.stat(HOME, dir_fd=self._tree.root, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def make(self) -> None:
+        """Make what is not there of our directories, durable. Writes. Raises EndError, OSError."""
+        self._make(self._tree.root, HOME)
+        self._make(self.directory(), QUARANTINE)
+
+    def marker(self) -> Marker | None:
+        """The marker that is there; None where there is none that can be read. Only reads."""
+        try:
+            directory = self.directory()
+            descriptor = self._tree.open_in(directory, _MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except (EndError, OSError):
+            return None
+        try:
+            return _parsed(os.read(descriptor, _MOST_BYTES))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def write_marker(self, marker: Marker) -> None:
+        """Put the marker in its place, durable. Writes. Raises EndError, OSError."""
+        directory = self.directory()
+        with suppress(FileNotFoundError):
+            os.unlink(_NEW_MARKER, dir_fd=directory)
+        descriptor = os.open(_NEW_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+        try:
+            written = json.dumps(asdict(marker), indent=2).encode() + b"\n"
+            if os.write(descriptor, written) != len(written):
+                raise EndError("FAILED", f"volume {self._tree.volume}: its marker could not be written whole", retry=True)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(_NEW_MARKER, _MARKER, src_dir_fd=directory, dst_dir_fd=directory)
+        self._tree.sync(directory, may_not=True)
+
+    def remove_marker(self) -> None:
+        """Take the marker away again. Writes."""
+        os.unlink(_MARKER, dir_fd=self.directory())
+
+    def write_time_ns(self) -> int:
+        """The storage's own time: that of a file of ours which is written now. Writes. Raises EndError, OSError."""
+        descriptor = os.open(b"clock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.directory())
+        try:
+            os.utime(descriptor)
+            return os.fstat(descriptor).st_mtime_ns
+        finally:
+            os.close(descriptor)
+
+    def _make(self, parent: int, name: bytes) -> None:
+        with suppress(FileExistsError):  # it is looked at when it is opened
+            os.mkdir(name, 0o700, dir_fd=parent)
+            with suppress(OSError):  # a canary finds out whether directories can be synced
+                os.fsync(parent)
+
+    def _checked(self, parent: int, name: bytes) -> int:
+        """The descriptor of one of our directories, after a look at what has its name now."""
+        shown = self._tree.shown(HOME if name == HOME else HOME + b"/" + name)
+        with self._lock:
+            known = self._open.get(name)
+            try:
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if known and known[1] == (found.st_dev, found.st_ino):
+                    return known[0]
+                if not stat.S_ISDIR(found.st_mode):
+                    raise EndError("REFUSED", f"{shown}: is not a directory of ours; somebody put it there: remove it, then prepare the volume")
+                descriptor = self._tree.open_in(parent, name, DIRECTORY)
+            except OSError as error:
+                if error.errno in GONE:
+                    raise EndError("REFUSED", f"{shown}: is not there; 'lastcopy volume prepare {self._tree.volume}' makes it") from error
+                raise EndError("REFUSED", f"{shown}: cannot be opened ({error.strerror})") from error
+            self._refuse_a_stranger(descriptor, shown)
+            if known:
+                os.close(known[0])
+            status = os.fstat(descriptor)
+            self._open[name] = descriptor, (status.st_dev, status.st_ino)
+            return descriptor
+
+    def _refuse_a_stranger(self, descriptor: int, shown: str) -> None:
+        status = os.fstat(descriptor)
+        ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+        if not ours and not _place.mount(descriptor).filesystem.startswith(_OWNERLESS):
+            os.close(descriptor)
+            raise EndError("REFUSED", f"{shown}: belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}; it must be ours alone")
+
+
+def refuse_another(tree: Tree, home: Home, marker: str, replacing: str | None) -> None:
+    """Raises RefusedError where the marker that is there is another's."""
+    there = home.marker()
+    if there is None or there.id in (marker, replacing):
+        return
+    if there.volume != tree.volume:
+        told = (
+            f"is prepared as volume {there.volume!r}: the same storage must not be two volumes; if it was renamed, or copied with its marker, say --take-over"
+        )
+    else:
+        told = "has the marker of another catalog, whose jobs may work on it; if that catalog is gone for good, say --take-over"
+    raise RefusedError(f"volume {tree.volume}: {tree.location} {told}")
+
+
+def _parsed(text: bytes) -> Marker:
+    found = json.loads(text)
+    capabilities = found["capabilities"]
+    marker = Marker(found["volume"], found["id"], found["fs_id"], found["prepared_us"], Capabilities(**capabilities) if capabilities else None)
+    if not isinstance(marker.volume, str) or not isinstance(marker.id, str):
+        raise TypeError("a marker's volume and id are text")
+    return marker

@@ -1,0 +1,323 @@
+"""Moves into `.lastcopy/quarantine/` and out of it again: what was moved is looked at, and nothing is overwritten.
+
+A sidecar `<key>.json` is written before the move. It is a symbolic link whose text is the JSON: one call makes it whole, and one
+fsync of the directory makes many of them durable; a file where the text is longer than a link may be, or there are no links.
+"""
+
+import base64
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
+from typing import Any
+
+from lifecycle.ends import EndError
+from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _metadata
+from lifecycle.stores._home import Home
+from lifecycle.stores._tree import Tree, temporary
+
+_MOST_BYTES = 1 << 20
+_NOT_A_LINK = (*_calls.NO_FLAGS, errno.ENAMETOOLONG, errno.EPERM)  # a text too long for a link, or a storage without links
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Quarantine:
+    """The quarantine of one volume."""
+
+    def __init__(self, tree: Tree, home: Home) -> None:
+        self._tree = tree
+        self._home = home
+        self._announced: set[str] = set()
+        self._spent: list[str] = []  # keys whose sidecars go once what became of their files is durable
+
+    def announce(self, moves: Iterable[Move]) -> None:
+        """Write sidecars, durable together. Writes. Raises EndError."""
+        new = [move for move in moves if move.key not in self._announced]
+        if not new:
+            return
+        directory = self._home.quarantine()
+        for move in new:
+            with self._tree.ending("write its sidecar", move.path):
+                _write_sidecar(directory, move)
+        with self._ending("write sidecars"):
+            self._tree.sync(directory, may_not=True)
+        self._announced.update(move.key for move in new)
+
+    def move_in(self, move: Move) -> Fingerprint:
+        """Move a file into quarantine; see `Store.quarantine`. Writes. Raises EndError."""
+        home, key = self._home.quarantine(), _name(move.key)
+        with self._tree.directory(move.path, "move into quarantine") as (directory, name):
+            done = self._moved_already(home, directory, name, move)
+            if done is not None:
+                return done
+            self.announce([move])
+            if move.leave is None:
+                move_new(directory, name, home, key)
+            else:
+                self._leave_pointer(home, directory, name, move, move.leave)
+            found = self._tree.fingerprint_in(home, key, move.path)
+            wrong = "it is gone" if found is None else move.expected.differs(found, moved=True)
+            if found is not None and not wrong:
+                return found
+            self._move_back(home, directory, name, move)
+        raise EndError("SOURCE_CHANGED", f"{self._tree.shown(move.path)}: what was moved was not what was expected ({wrong}); it was put back", retry=True)
+
+    def settle(self) -> None:
+        """Make moves durable on this side; then the sidecars of what has left go. Writes. Raises EndError."""
+        directory = self._home.quarantine()
+        with self._ending("make the quarantine durable"):
+            self._tree.sync(directory, may_not=True)
+            while self._spent:
+                self._drop_sidecar(directory, self._spent.pop())
+
+    def look(self, key: str) -> Fingerprint | None:
+        """What a step has in quarantine; None = nothing, or only the pointer that it was about to leave."""
+        directory = self._home.quarantine()
+        with self._ending("look"):
+            found = self._tree.fingerprint_in(directory, _name(key), b"")
+            if found is None or self._is_pointer(directory, _name(key), _read_sidecar(directory, key)):
+                return None
+            return found
+
+    def move_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
+        """Move a quarantined file to its old name; see `Store.put_back`. Writes. Raises EndError."""
+        home = self._home.quarantine()
+        with self._tree.directory(path, "put back") as (directory, name):
+            here = self._tree.fingerprint_in(directory, name, path)
+            sidecar = _read_sidecar(home, key)
+            kept = self.look(key)
+            if kept is None:
+                if here is None or expected.differs(here, moved=True):
+                    raise EndError("STALE", f"{self._tree.shown(path)}: its file is not in quarantine any more")
+                self._drop_pointer(home, key, sidecar)  # a killed run had put it back
+            elif wrong := expected.differs(kept, moved=True):
+                raise EndError("STALE", f"{self._tree.shown(path)}: what is in quarantine is not what was moved there ({wrong})")
+            elif here is None:
+                move_new(home, _name(key), directory, name)
+            else:
+                self._take_pointer(home, directory, name, path, key, sidecar)
+            self._spent.append(key)
+
+    def remove(self, key: str, expected: Fingerprint) -> None:
+        """Unlink a quarantined file and its sidecar. Writes. Raises EndError STALE if it is not what was expected."""
+        directory = self._home.quarantine()
+        with self._ending("remove from quarantine"):
+            found = self._tree.fingerprint_in(directory, _name(key), b"")
+            if found is not None:
+                wrong = expected.differs(found, moved=True)
+                if wrong:
+                    raise EndError("STALE", f"{self._shown(key)}: is not what was moved there ({wrong}); it was not removed")
+                os.unlink(_name(key), dir_fd=directory)
+            self._drop_sidecar(directory, key)
+
+    def forget(self, key: str) -> None:
+        """Remove the sidecar, and the pointer, of a move that was never made. Writes. Raises EndError."""
+        directory = self._home.quarantine()
+        with self._ending("forget"):
+            sidecar = _read_sidecar(directory, key)
+            self._drop_pointer(directory, key, sidecar)
+            if self._tree.fingerprint_in(directory, _name(key), b"") is None:
+                self._drop_sidecar(directory, key)
+
+    def files(self) -> Iterator[tuple[str, bytes, Fingerprint]]:
+        """Every file in quarantine: its key, its old path (empty where no sidecar tells it), what it is. Raises EndError."""
+        directory = self._home.quarantine()
+        with self._ending("list"):
+            for name in sorted(map(os.fsencode, os.listdir(directory))):
+                key = name.decode("ascii", "replace")
+                if name.endswith(b".json") or not _is_key(key):
+                    continue
+                sidecar = _read_sidecar(directory, key)
+                found = self._tree.fingerprint_in(directory, name, b"")
+                if found is not None and not self._is_pointer(directory, name, sidecar):
+                    yield key, base64.b64decode(sidecar["path"]) if sidecar else b"", found
+
+    def _moved_already(self, home: int, directory: int, name: bytes, move: Move) -> Fingerprint | None:
+        """What a killed run has moved already; a pointer that it did not come to leave is cleared away."""
+        found = self._tree.fingerprint_in(home, _name(move.key), move.path)
+        if found is None:
+            return None
+        if not move.expected.differs(found, moved=True):
+            here = self._tree.fingerprint_in(directory, name, move.path)
+            if here is None or self._is_pointer(directory, name, _read_sidecar(home, move.key)):
+                return found
+            if (here.fs_id, here.inode) == (found.fs_id, found.inode):  # linked, and not yet unlinked
+                os.unlink(name, dir_fd=directory)
+                return self._tree.fingerprint_in(home, _name(move.key), move.path)
+            raise EndError("CONFLICT", f"{self._tree.shown(move.path)}: is in quarantine, and its name was taken by something else")
+        if not self._is_pointer(home, _name(move.key), _read_sidecar(home, move.key)):
+            raise EndError("UNKNOWN", f"{self._shown(move.key)}: holds something that is not expected there; look at it")
+        os.unlink(_name(move.key), dir_fd=home)
+        return None
+
+    def _leave_pointer(self, home: int, directory: int, name: bytes, move: Move, pointer: Pointer) -> None:
+        """Make the pointer in quarantine, whole and durable, and let it change places with the file: its name is never missing."""
+        key = _name(move.key)
+        owner = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if pointer.how == "symlink":
+            os.symlink(pointer.text, key, dir_fd=home)
+            with suppress(PermissionError):
+                os.chown(key, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
+        else:
+            _write_stub(home, key, pointer.text, owner)
+        self._tree.sync(home, may_not=True)
+        try:
+            _calls.exchange(home, key, directory, name)
+        except OSError:
+            os.unlink(key, dir_fd=home)  # nothing has changed places: it is still the pointer
+            raise
+
+    def _move_back(self, home: int, directory: int, name: bytes, move: Move) -> None:
+        """Undo a move of what was not expected. Raises EndError where its name was taken meanwhile: nothing is lost, it stays in quarantine."""
+        key = _name(move.key)
+        try:
+            if move.leave is None:
+                move_new(home, key, directory, name)
+            else:
+                _calls.exchange(home, key, directory, name)
+                if not self._is_pointer(home, key, _read_sidecar(home, move.key)):
+                    raise EndError(
+                        "CONFLICT", f"{self._tree.shown(move.path)}: was replaced twice while it was moved; what came last is {self._shown(move.key)}"
+                    )
+                os.unlink(key, dir_fd=home)
+        except OSError as error:
+            told = f"{self._tree.shown(move.path)}: was replaced while it was moved, and cannot be put back ({error.strerror}); it is {self._shown(move.key)}"
+            raise EndError("CONFLICT", told) from error
+        self._spent.append(move.key)
+
+    def _take_pointer(self, home: int, directory: int, name: bytes, path: bytes, key: str, sidecar: dict[str, Any] | None) -> None:
+        """Let the file change places with our pointer, and remove that. Raises EndError CONFLICT for anything that is not our pointer."""
+        if not self._is_pointer(directory, name, sidecar):
+            raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else has this name now; the file stays in quarantine")
+        _calls.exchange(home, _name(key), directory, name)
+        if not self._is_pointer(home, _name(key), sidecar):
+            _calls.exchange(home, _name(key), directory, name)
+            raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now; the file stays in quarantine")
+        os.unlink(_name(key), dir_fd=home)
+
+    def _is_pointer(self, directory: int, name: bytes, sidecar: dict[str, Any] | None) -> bool:
+        """Whether a name holds exactly the pointer that a sidecar tells of."""
+        if not sidecar or not sidecar.get("leave"):
+            return False
+        text = base64.b64decode(sidecar["leave"]["text"])
+        try:
+            if sidecar["leave"]["how"] == "symlink":
+                return os.readlink(name, dir_fd=directory) == text
+            return _read(directory, name, len(text) + 1) == text
+        except OSError:
+            return False  # nothing there, or nothing of that type
+
+    def _drop_pointer(self, directory: int, key: str, sidecar: dict[str, Any] | None) -> None:
+        if self._is_pointer(directory, _name(key), sidecar):
+            os.unlink(_name(key), dir_fd=directory)
+
+    def _drop_sidecar(self, directory: int, key: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(_sidecar(key), dir_fd=directory)
+
+    def _ending(self, doing: str) -> AbstractContextManager[None]:
+        return self._tree.ending(doing, b".lastcopy/quarantine")
+
+    def _shown(self, key: str) -> str:
+        return f"{self._tree.volume}:.lastcopy/quarantine/{key}"
+
+
+def move_new(old_directory: int, old: bytes, new_directory: int, new: bytes) -> None:
+    """Move to a name that is not there; by a link and an unlink where the kernel cannot do it in one. Writes. Raises OSError, FileExistsError."""
+    try:
+        _calls.rename_new(old_directory, old, new_directory, new)
+    except OSError as error:
+        if error.errno not in _calls.NO_FLAGS:
+            raise
+        os.link(old, new, src_dir_fd=old_directory, dst_dir_fd=new_directory, follow_symlinks=False)
+        os.unlink(old, dir_fd=old_directory)
+
+
+def _write_sidecar(directory: int, move: Move) -> None:
+    told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": asdict(move.expected)}
+    if move.leave:
+        told["leave"] = {"how": move.leave.how, "text": base64.b64encode(move.leave.text).decode()}
+    if _read_sidecar(directory, move.key) == told:
+        return
+    text = json.dumps(told).encode()
+    with suppress(FileNotFoundError):
+        os.unlink(_sidecar(move.key), dir_fd=directory)
+    try:
+        os.symlink(text, _sidecar(move.key), dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _NOT_A_LINK:
+            raise
+        descriptor = os.open(_sidecar(move.key), _CREATE, 0o600, dir_fd=directory)
+        try:
+            _write_all(descriptor, text)
+        finally:
+            os.close(descriptor)
+
+
+def _read_sidecar(directory: int, key: str) -> dict[str, Any] | None:
+    """What a sidecar says; None where there is none that is whole."""
+    try:
+        text = os.readlink(_sidecar(key), dir_fd=directory)
+    except OSError:
+        try:
+            text = _read(directory, _sidecar(key), _MOST_BYTES)
+        except OSError:
+            return None
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        return None
+    return found
+
+
+def _write_stub(directory: int, name: bytes, text: bytes, owner: os.stat_result) -> None:
+    """Make a stub, durable: readable by all who could enter, marked as ours, as old as the file that it stands for. Raises OSError."""
+    descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
+    try:
+        with suppress(OSError):  # a storage without attributes: the first line of its text tells too
+            os.setxattr(descriptor, f"{_metadata.OWN}stub", name)
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        os.fchmod(descriptor, 0o444)
+        _write_all(descriptor, text, times=(owner.st_atime_ns, owner.st_mtime_ns))
+    except BaseException:
+        os.unlink(name, dir_fd=directory)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, text: bytes, times: tuple[int, int] | None = None) -> None:
+    at = 0
+    while at < len(text):
+        at += os.pwrite(descriptor, text[at:], at)
+    if times:
+        os.utime(descriptor, ns=times)
+    os.fsync(descriptor)
+
+
+def _read(directory: int, name: bytes, most: int) -> bytes:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.read(descriptor, most)
+    finally:
+        os.close(descriptor)
+
+
+def _name(key: str) -> bytes:
+    temporary(key)  # it is a key
+    return key.encode()
+
+
+def _sidecar(key: str) -> bytes:
+    return b"%s.json" % _name(key)
+
+
+def _is_key(key: str) -> bool:
+    try:
+        temporary(key)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,173 @@
+"""Open sources of a file tree, and the digest of what is read from them."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+
+from lifecycle.ends import EndError
+from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, _calls, _metadata
+from lifecycle.stores._tree import NAME_ONLY, Tree
+
+_HOLE_BYTES = 64 << 10
+_ZEROS = bytes(_HOLE_BYTES)
+_HASHED_ZEROS = bytes(BLOCK_BYTES)
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class Reading:
+    """A file or a symbolic link that is open: what `Source` says."""
+
+    def __init__(self, tree: Tree, path: bytes, descriptor: int, fingerprint: Fingerprint, *, leased: bool) -> None:
+        self.fingerprint = fingerprint
+        self.leased = leased
+        self.descriptor = descriptor
+        self.parents: Callable[[], tuple[Metadata, ...]] = tuple  # of the directories above it, asked for with the metadata
+        self._tree = tree
+        self._path = path
+
+    def metadata(self) -> Metadata:
+        """What is to be kept beside the content. Raises EndError."""
+        with self._tree.ending("read the metadata", self._path):
+            target = _target(self.descriptor) if self.fingerprint.type == "symlink" else None
+            return _metadata.read(self.descriptor, target, self.parents())
+
+    def blocks(self) -> Iterator[memoryview | int]:
+        """The content in order; a block is good until the next one is asked for. Raises EndError."""
+        with self._tree.ending("read", self._path):
+            if self.fingerprint.type == "symlink":
+                yield memoryview(_target(self.descriptor))
+            else:
+                yield from self._content()
+        self.check()
+
+    def check(self) -> None:
+        """Raises EndError SOURCE_BUSY if the lease is being broken, SOURCE_CHANGED if the open file is not as it was."""
+        with self._tree.ending("check", self._path):
+            if self.leased and not _calls.has_lease(self.descriptor):
+                raise EndError("SOURCE_BUSY", f"{self._tree.shown(self._path)}: somebody wants to write to it", retry=True)
+            wrong = self.fingerprint.differs(self._tree.fingerprint(self.descriptor, self._path))
+        if wrong:
+            raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
+
+    def forget_cache(self) -> None:
+        """Have what follows read from the storage, not from memory."""
+        if self.fingerprint.type == "file":
+            _calls.drop_cache(self.descriptor)
+
+    def close(self) -> None:
+        """Give the lease back and let go."""
+        if self.descriptor >= 0:
+            if self.leased:
+                _calls.give_back_lease(self.descriptor)
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _content(self) -> Iterator[memoryview | int]:
+        left = self.fingerprint.size_bytes
+        for block in blocks(self.descriptor):
+            left -= block if isinstance(block, int) else len(block)
+            if left < 0 or (self.leased and not _calls.has_lease(self.descriptor)):
+                self.check()
+                raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: grew while it was read", retry=True)
+            yield block
+        if left:
+            self.check()
+            raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage gave {left} bytes less than its size", retry=True)
+
+
+def open_expected(tree: Tree, at: tuple[int, bytes], path: bytes, expected: Fingerprint, *, lease: bool, moved: bool = False) -> Reading:
+    """Open what was expected at a name of an open directory; `path` is for telling. Raises OSError, EndError STALE, SOURCE_BUSY."""
+    directory, name = at
+    found = tree.fingerprint_in(directory, name, path)
+    _as_expected(tree, path, expected, found, moved=moved)
+    descriptor = tree.open_in(directory, name, NAME_ONLY) if expected.type == "symlink" else _open_to_read(tree, directory, name)
+    try:
+        leased = expected.type == "file" and lease and _leased(tree, path, descriptor)
+        found = tree.fingerprint(descriptor, path)
+        _as_expected(tree, path, expected, found, moved=moved)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Reading(tree, path, descriptor, found, leased=leased)
+
+
+def blocks(descriptor: int) -> Iterator[memoryview | int]:
+    """The content of an open file by plain reads, never by its map of holes: runs of zeros of 64 KiB at least become their length."""
+    buffer = bytearray(BLOCK_BYTES)
+    view, at = memoryview(buffer), 0
+    while count := os.preadv(descriptor, [view], at):
+        at += count
+        first = start = 0  # of what is not yet given, and of the piece looked at
+        zeros = 0
+        for start in range(0, count, _HOLE_BYTES):
+            if count - start >= _HOLE_BYTES and buffer.startswith(_ZEROS, start):
+                if first < start and not zeros:
+                    yield view[first:start]
+                zeros += _HOLE_BYTES
+                first = start + _HOLE_BYTES
+            elif zeros:
+                yield zeros
+                zeros = 0
+        if zeros:
+            yield zeros
+        if first < count:
+            yield view[first:count]
+
+
+def sha256(content: Iterable[memoryview | int]) -> tuple[bytes, int]:
+    """SHA-256 and length of blocks, with runs of zeros as if they were written out."""
+    digest, size_bytes = hashlib.sha256(), 0
+    for block in content:
+        if isinstance(block, int):
+            size_bytes += block
+            for done in range(0, block, BLOCK_BYTES):
+                digest.update(_HASHED_ZEROS[: block - done])
+        else:
+            size_bytes += len(block)
+            digest.update(block)
+    return digest.digest(), size_bytes
+
+
+def reopened(tree: Tree, directory: int, name: bytes) -> int:
+    """A new descriptor of a regular file with its cache dropped, so that what the storage has is read. Raises OSError."""
+    descriptor = _open_to_read(tree, directory, name)
+    _calls.drop_cache(descriptor)
+    return descriptor
+
+
+def _open_to_read(tree: Tree, directory: int, name: bytes) -> int:
+    try:
+        descriptor = tree.open_in(directory, name, _READ | os.O_NOATIME)
+    except PermissionError:  # O_NOATIME is the owner's right, see open(2)
+        descriptor = tree.open_in(directory, name, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENOENT, "no regular file")
+    return descriptor
+
+
+def _leased(tree: Tree, path: bytes, descriptor: int) -> bool:
+    """Take a lease; False where there is none to be had. Raises EndError SOURCE_BUSY."""
+    try:
+        _calls.lease(descriptor)
+    except BlockingIOError as error:
+        raise EndError("SOURCE_BUSY", f"{tree.shown(path)}: somebody has it open for writing", retry=True) from error
+    except OSError:
+        return False  # another's file, or a file system without leases: the caller reads again before it acts
+    return True
+
+
+def _as_expected(tree: Tree, path: bytes, expected: Fingerprint, found: Fingerprint | None, *, moved: bool) -> None:
+    if found is None:
+        raise EndError("STALE", f"{tree.shown(path)}: it is not there any more")
+    if found.type not in ("file", "symlink"):
+        raise EndError("REFUSED", f"{tree.shown(path)}: is neither a file nor a symbolic link")
+    wrong = expected.differs(found, moved=moved)
+    if wrong:
+        raise EndError("STALE", f"{tree.shown(path)}: is not what was planned ({wrong} differs)")
+
+
+def _target(descriptor: int) -> bytes:
+    return os.readlink(b"", dir_fd=descriptor)

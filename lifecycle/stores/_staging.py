@@ -1,0 +1,243 @@
+"""Copies under their temporary names, and the directories that they need."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from lifecycle.ends import EndError
+from lifecycle.stores import Metadata, _calls, _metadata, _reading
+from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class StagedFile:
+    """A regular file under its temporary name: what `Staged` says."""
+
+    def __init__(
+        self, tree: Tree, path: bytes, key: str, descriptor: int, inode: int | None, losses: Iterable[str] = (), *, shares_inode: bool = False
+    ) -> None:
+        self.inode = inode
+        self._tree = tree
+        self._path = path
+        self._key = key
+        self.descriptor = descriptor
+        self._losses = list(losses)
+        self._shares_inode = shares_inode
+        self._at = 0
+
+    def write(self, block: memoryview | int) -> None:
+        """Append a block, or a run of zeros as a hole. Raises EndError."""
+        if isinstance(block, int):
+            self._at += block
+            return
+        with self._tree.ending("write", self._path):
+            while block:
+                written = os.pwrite(self.descriptor, block, self._at)
+                if not written:
+                    raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage took no more bytes", retry=True)
+                self._at += written
+                block = block[written:]
+
+    def finish(self, metadata: Metadata) -> list[str]:
+        """Give it its length and its metadata, times last; gives what could not be kept. Raises EndError."""
+        with self._tree.ending("give the metadata", self._path):
+            if self._shares_inode:
+                return [*self._losses, *_metadata.lost_by_another_name(self.descriptor, metadata)]
+            if os.fstat(self.descriptor).st_size < self._at:
+                os.ftruncate(self.descriptor, self._at)
+            _calls.begin_to_write(self.descriptor)
+            return [*self._losses, *_metadata.give(self.descriptor, metadata)]
+
+    def sync(self) -> None:
+        """Make it durable. Raises EndError after it was tainted: what a failed fsync has lost, no later one will tell of."""
+        try:
+            os.fsync(self.descriptor)
+        except OSError as error:
+            with suppress(EndError):  # the failure that is told is the first one
+                self.taint()
+            ended = end(error, f"{self._tree.shown(self._path)}: make durable")
+            ended.retry = True
+            raise ended from error
+
+    def taint(self) -> None:
+        """Rename it away, never to be published. Raises EndError."""
+        taint(self._tree, self._path, self._key)
+
+    def digest(self) -> tuple[bytes, int]:
+        """SHA-256 and length of what the storage gives back. Raises EndError."""
+        with self._tree.directory(self._path, "read back") as (directory, _):
+            descriptor = _reading.reopened(self._tree, directory, temporary(self._key))
+            try:
+                if (os.fstat(descriptor).st_dev, os.fstat(descriptor).st_ino) != (os.fstat(self.descriptor).st_dev, os.fstat(self.descriptor).st_ino):
+                    raise EndError("FAILED", f"{self._tree.shown(self._path)}: its temporary name leads to another file now", retry=True)
+                return _reading.sha256(_reading.blocks(descriptor))
+            finally:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """Let go; the temporary name stays."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class StagedLink:
+    """A symbolic link under its temporary name: what `Staged` says."""
+
+    def __init__(self, tree: Tree, path: bytes, key: str, inode: int | None, losses: Iterable[str] = ()) -> None:
+        self.inode = inode
+        self._tree = tree
+        self._path = path
+        self._key = key
+        self._losses = list(losses)
+
+    def write(self, block: memoryview | int) -> None:
+        """Nothing: its text is its name's. It may be given again, as a file's content is."""
+
+    def finish(self, metadata: Metadata) -> list[str]:
+        """Give it owner and times; gives what could not be kept. Raises EndError."""
+        with self._tree.directory(self._path, "give the metadata") as (directory, _):
+            return [*self._losses, *_metadata.give_link(directory, temporary(self._key), metadata)]
+
+    def sync(self) -> None:
+        """Make it durable, with the directory that holds it. Raises EndError."""
+        with self._tree.directory(self._path, "make durable") as (directory, _):
+            self._tree.sync(directory, may_not=True)
+
+    def taint(self) -> None:
+        """Rename it away, never to be published. Raises EndError."""
+        taint(self._tree, self._path, self._key)
+
+    def digest(self) -> tuple[bytes, int]:
+        """SHA-256 and length of its text, as it is read back. Raises EndError."""
+        with self._tree.directory(self._path, "read back") as (directory, _):
+            return _reading.sha256([memoryview(os.readlink(temporary(self._key), dir_fd=directory))])
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def create(tree: Tree, path: bytes, key: str, link_target: bytes | None, losses: Iterable[str], *, stable: bool) -> StagedFile | StagedLink:
+    """Create the temporary name beside a path whose directory is there. Writes. Raises EndError CONFLICT if the path is taken."""
+    with tree.directory(path, "stage") as (directory, name):
+        if tree.fingerprint_in(directory, name, path) is not None:
+            raise EndError("CONFLICT", f"{tree.shown(path)}: something is there already")
+        if link_target is not None:
+            os.symlink(link_target, temporary(key), dir_fd=directory)
+            return StagedLink(tree, path, key, _inode(tree, directory, key, stable=stable), losses)
+        return create_beside(tree, directory, path, key, losses, stable=stable)
+
+
+def create_beside(tree: Tree, directory: int, path: bytes, key: str, losses: Iterable[str] = (), *, stable: bool) -> StagedFile:
+    """Create an empty temporary file in an open directory. Writes. Raises OSError."""
+    descriptor = os.open(temporary(key), _CREATE, 0o600, dir_fd=directory)
+    return StagedFile(tree, path, key, descriptor, _inode(tree, directory, key, stable=stable), losses)
+
+
+def left(tree: Tree, path: bytes, key: str, inode: int | None) -> StagedFile | StagedLink | None:
+    """The temporary name that an earlier run left, if it is that inode. Raises EndError."""
+    try:
+        with tree.directory(path, "look for the temporary name") as (directory, _):
+            found = tree.fingerprint_in(directory, temporary(key), path)
+            if found is None or found.type not in ("file", "symlink") or (inode is not None and found.inode != inode):
+                return None
+            if found.type == "symlink":
+                return StagedLink(tree, path, key, found.inode)
+            descriptor = os.open(temporary(key), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+            return StagedFile(tree, path, key, descriptor, inode)
+    except EndError as error:
+        if error.state == "STALE":
+            return None  # nor is its directory there
+        raise
+
+
+def taint(tree: Tree, path: bytes, key: str) -> None:
+    """Rename a temporary name to its `.bad` one. Writes. Raises EndError."""
+    with tree.directory(path, "set the bad copy aside") as (directory, _):
+        os.rename(temporary(key), temporary(key, "bad"), src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def make_directories(tree: Tree, path: bytes, key: str, models: tuple[Metadata, ...], *, may_not_sync: bool) -> list[str]:
+    """Make the directories above a path that are not there, each durable before the next; gives what they could not keep. Writes. Raises EndError.
+
+    `models` are those of the innermost ones; one without a model is like the directory above it.
+    """
+    inner = tree.split(path)[0]
+    parts = inner.split(b"/") if inner else []
+    lost: list[str] = []
+    with tree.ending("make its directories", path):
+        above = os.dup(tree.root)
+        try:
+            for depth, part in enumerate(parts):
+                try:
+                    below = tree.open_in(above, part, DIRECTORY)
+                except FileNotFoundError:
+                    place = depth - len(parts) + len(models)
+                    model = models[place] if place >= 0 else None
+                    lost += [f"directory {tree.shown(b'/'.join(parts[: depth + 1]))}: {loss}" for loss in _make(tree, above, part, key, model, may_not_sync)]
+                    below = tree.open_in(above, part, DIRECTORY)
+                os.close(above)
+                above = below
+        finally:
+            os.close(above)
+    return lost
+
+
+def discard(tree: Tree, path: bytes, key: str) -> None:
+    """Remove a step's temporary name, and that of a directory it was about to make. Writes. Raises EndError."""
+    inner = tree.split(path)[0]
+    parts = inner.split(b"/") if inner else []
+    with tree.ending("discard the temporary name", path):
+        above = os.dup(tree.root)
+        try:
+            for part in parts:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    os.rmdir(temporary(key), dir_fd=above)
+                try:
+                    below = tree.open_in(above, part, DIRECTORY)
+                except FileNotFoundError:
+                    return
+                os.close(above)
+                above = below
+            with suppress(FileNotFoundError):
+                os.unlink(temporary(key), dir_fd=above)
+        finally:
+            os.close(above)
+
+
+def _make(tree: Tree, above: int, name: bytes, key: str, model: Metadata | None, may_not_sync: bool) -> list[str]:
+    """Make one directory whole under a temporary name, then give it its own: a killed run leaves none with wrong rights."""
+    own = temporary(key)
+    os.mkdir(own, 0o700, dir_fd=above)
+    try:
+        descriptor = tree.open_in(above, own, DIRECTORY)
+        try:
+            lost = _metadata.give_directory(descriptor, model or _metadata.read(above))
+            tree.sync(descriptor, may_not=may_not_sync)
+        finally:
+            os.close(descriptor)
+        _name(above, own, name)
+    except BaseException:
+        with suppress(OSError):
+            os.rmdir(own, dir_fd=above)
+        raise
+    tree.sync(above, may_not=may_not_sync)
+    return lost
+
+
+def _name(above: int, own: bytes, name: bytes) -> None:
+    """Give a directory its name. Another run may have made it: then ours goes."""
+    try:
+        _calls.rename_new(above, own, above, name)
+    except FileExistsError:
+        os.rmdir(own, dir_fd=above)
+    except OSError as error:
+        if error.errno not in _calls.NO_FLAGS:
+            raise
+        os.rename(own, name, src_dir_fd=above, dst_dir_fd=above)  # replaces an empty directory at most
+
+
+def _inode(tree: Tree, directory: int, key: str, *, stable: bool) -> int | None:
+    found = tree.fingerprint_in(directory, temporary(key), b"")
+    return found.inode if found and stable else None

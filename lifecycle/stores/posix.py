@@ -1,0 +1,336 @@
+"""File trees as jobs use them: by descriptors below the root, no link followed, nothing overwritten, every move looked at."""
+
+import errno
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from threading import Lock
+from typing import Literal
+
+import scanners
+from catalog.config import Config
+from catalog.errors import LastcopyError, RefusedError
+from lifecycle.ends import EndError
+from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Stray, _calls, _canaries, _metadata, _quarantine, _reading, _staging
+from lifecycle.stores._home import QUARANTINE, Home, Marker, refuse_another
+from lifecycle.stores._quarantine import Quarantine
+from lifecycle.stores._staging import StagedFile, StagedLink
+from lifecycle.stores._tree import DIRECTORY, GONE, HOME, Tree, is_temporary, key_of, temporary
+
+_READ_ONLY = 1  # ST_RDONLY of statvfs(3)
+
+
+class Store:
+    """One file tree. Its calls may come from several threads."""
+
+    def __init__(self, config: Config, volume: str) -> None:
+        """Opens nothing yet."""
+        settings = scanners.settings(config, volume)
+        self._config = config
+        self._tree = Tree(volume, settings.location, cross_mounts=settings.cross_mounts)
+        self._home = Home(self._tree)
+        self._quarantine = Quarantine(self._tree, self._home)
+        self._lock = Lock()
+        self._capabilities: Capabilities | None = None
+        self._identified = False
+        self._parents: tuple[bytes, tuple[Metadata, ...]] | None = None
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What the canaries found; None = never prepared, or prepared as another volume, or on another file system."""
+        if not self._identified:
+            self.identify()
+        return self._capabilities
+
+    def identify(self) -> Identity:
+        """Look at the root, its marker and its file system. Only reads. Raises UnreachableError."""
+        root = self._tree.root
+        marker, fs_id = self._home.marker(), self._tree.fs_id
+        ours = marker is not None and marker.volume == self._tree.volume and marker.fs_id == fs_id
+        self._capabilities = marker.capabilities if ours and marker else None
+        self._identified = True
+        writable = not os.fstatvfs(root).f_flag & _READ_ONLY and os.access(b".", os.W_OK, dir_fd=root, effective_ids=True)
+        return Identity(marker.id if marker and marker.volume == self._tree.volume else None, fs_id, writable)
+
+    def prepare(self, marker: str, *, at_us: int, replacing: str | None = None) -> Capabilities:
+        """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError, LockedError."""
+        refuse_another(self._tree, self._home, marker, replacing)
+        with self._tree.ending("prepare", HOME):
+            self._home.make()
+            was = self._home.marker()
+            known = was.capabilities if was and was.id == marker else None
+            self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, at_us, known))
+            self._refuse_twins(marker, known=known is not None)
+            found = _canaries.find_out(self._tree, self._home.directory())
+            self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, at_us, found))
+        self._capabilities, self._identified = found, True
+        return found
+
+    def look(self, path: bytes) -> Fingerprint | None:
+        """What is at a path now; None = nothing. Only reads. Raises EndError."""
+        return self._tree.look(path)
+
+    def open(self, path: bytes, expected: Fingerprint) -> _reading.Reading:
+        """Open a file or symbolic link that is what was expected. Only reads. Raises EndError STALE, SOURCE_BUSY, REFUSED."""
+        with self._tree.directory(path, "open") as (directory, name):
+            source = _reading.open_expected(self._tree, (directory, name), path, expected, lease=self._leases)
+        source.parents = lambda: self._metadata_above(path)
+        return source
+
+    def digest(self, path: bytes, expected: Fingerprint) -> bytes:
+        """SHA-256 of a file that is what was expected before and after, read from the storage. Only reads. Raises EndError."""
+        source = self.open(path, expected)
+        try:
+            source.forget_cache()
+            return _reading.sha256(source.blocks())[0]
+        finally:
+            source.close()
+
+    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None) -> StagedFile | StagedLink:
+        """Create the temporary name beside a target that is not there; missing directories are made. Writes. Raises EndError CONFLICT, REFUSED."""
+        able = self._able(path)
+        losses: list[str] = []
+        for attempt in range(2):
+            try:
+                return _staging.create(self._tree, path, key, link_target, losses, stable=able.stable_inodes)
+            except EndError as error:
+                if error.state != "STALE" or attempt:
+                    raise
+                losses = _staging.make_directories(self._tree, path, key, parents, may_not_sync=not able.sync_directories)
+        raise AssertionError("a second attempt returns or raises")
+
+    def staged(self, path: bytes, key: str, inode: int | None) -> StagedFile | StagedLink | None:
+        """A temporary name that an earlier run left, if it is that inode. Raises EndError."""
+        return _staging.left(self._tree, path, key, inode)
+
+    def publish(self, path: bytes, key: str, inode: int | None) -> Fingerprint:
+        """Give the temporary name its final one, never over another. Writes. Raises EndError CONFLICT.
+
+        What a killed run has published already is found, by its inode.
+        """
+        self._able(path)
+        with self._tree.directory(path, "publish") as (directory, name):
+            staged = self._tree.fingerprint_in(directory, temporary(key), path)
+            there = self._tree.fingerprint_in(directory, name, path)
+            if staged is not None and inode is not None and staged.inode != inode:
+                raise EndError("FAILED", f"{self._tree.shown(path)}: its temporary name leads to another file now", retry=True)
+            if there is not None:
+                return self._published_already(directory, path, key, inode, staged, there)
+            if staged is None:
+                raise EndError("FAILED", f"{self._tree.shown(path)}: its temporary name is gone", retry=True)
+            try:
+                _quarantine.move_new(directory, temporary(key), directory, name)
+            except FileExistsError as error:
+                raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else took this name just now") from error
+            found = self._tree.fingerprint_in(directory, name, path)
+        if found is None or (inode is not None and found.inode != inode):
+            raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced by somebody as soon as it had its name")
+        return found
+
+    def discard(self, path: bytes, key: str) -> None:
+        """Remove this step's temporary name, and its sidecar if its file never came into quarantine. Writes. Raises EndError."""
+        _staging.discard(self._tree, path, key)
+        if self._home.exists():
+            self._quarantine.forget(key)
+
+    def settle(self, paths: Iterable[bytes]) -> None:
+        """Make the names of these paths durable: fsync of the directories that hold them, each once. Raises EndError."""
+        able = self.capabilities
+        for path in {self._tree.split(path)[0]: path for path in paths}.values():
+            with self._tree.directory(path, "make its directory durable") as (directory, _):
+                self._tree.sync(directory, may_not=able is not None and not able.sync_directories)
+
+    def announce(self, moves: Iterable[Move]) -> None:
+        """Write the sidecars of moves into quarantine, durable together. Writes. Raises EndError."""
+        self._quarantine.announce(moves)
+
+    def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: Pointer | None = None) -> Fingerprint:
+        """Move a file into quarantine, look at what was moved, put it back if it is not what was expected. Writes. Raises EndError."""
+        able = self._able(path)
+        if leave is not None and not able.exchange:
+            raise EndError("REFUSED", f"{self._tree.shown(path)}: this volume cannot let two names change places, so nothing can be left in its stead")
+        return self._quarantine.move_in(Move(path, key, expected, leave))
+
+    def settle_quarantine(self) -> None:
+        """Make moves into and out of quarantine durable, on its side. Writes. Raises EndError."""
+        self._quarantine.settle()
+
+    def quarantined(self, key: str) -> Fingerprint | None:
+        """The file that a step has in quarantine; None = none. Only reads. Raises EndError."""
+        return self._quarantine.look(key)
+
+    def open_quarantined(self, key: str, expected: Fingerprint) -> _reading.Reading:
+        """Open a quarantined file, changed time and links let go. Only reads. Raises EndError."""
+        path = b"/".join((HOME, QUARANTINE, key.encode()))
+        with self._tree.ending("open", path):
+            directory = self._home.quarantine()
+            return _reading.open_expected(self._tree, (directory, key.encode()), path, expected, lease=self._leases, moved=True)
+
+    def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
+        """Move a quarantined file to its old name, over nothing but a pointer that we left there. Writes. Raises EndError CONFLICT, STALE."""
+        self._able(path)
+        self._quarantine.move_back(key, path, expected)
+
+    def remove(self, key: str, expected: Fingerprint) -> None:
+        """Unlink a quarantined file and its sidecar. The only call that destroys content. Raises EndError STALE."""
+        self._quarantine.remove(key, expected)
+
+    def share(self, kept: bytes, kept_expected: Fingerprint, other: bytes, other_expected: Fingerprint) -> Literal["shared", "differs", "unsupported"]:
+        """Have two equal files share their blocks, compared by the kernel; names and metadata stay. Writes. Raises EndError."""
+        self._able(other)
+        if kept_expected.size_bytes != other_expected.size_bytes:
+            return "differs"
+        one = self.open(kept, kept_expected)
+        try:
+            two = self.open(other, other_expected)
+            try:
+                with self._tree.ending("share blocks", other):
+                    return _calls.dedupe(one.descriptor, two.descriptor, kept_expected.size_bytes)
+            finally:
+                two.close()
+        finally:
+            one.close()
+
+    def clone(self, path: bytes, key: str, kept: bytes, kept_expected: Fingerprint, how: Literal["reflink", "hard_link"]) -> StagedFile:
+        """A temporary name beside a path that is there, with the content of another file of the volume. Writes. Raises EndError."""
+        able = self._able(path)
+        source = self.open(kept, kept_expected)
+        try:
+            with self._tree.directory(path, how.replace("_", " ")) as (directory, _):
+                if how == "hard_link":
+                    self._link(directory, kept, temporary(key), source.fingerprint)
+                    descriptor = self._tree.open_in(directory, temporary(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    return StagedFile(self._tree, path, key, descriptor, source.fingerprint.inode if able.stable_inodes else None, shares_inode=True)
+                staged = _staging.create_beside(self._tree, directory, path, key, stable=able.stable_inodes)
+                _calls.clone(staged.descriptor, source.descriptor)
+                return staged
+        finally:
+            source.close()
+
+    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint) -> None:
+        """Give a file one more name, staged under `key`. Writes. Raises EndError."""
+        self._able(path)
+        with self._tree.directory(path, "link") as (directory, _):
+            self._link(directory, first, temporary(key), first_expected)
+
+    def strays(self) -> Iterator[Stray]:
+        """Everything of ours on the volume. Only reads. Raises EndError at the end where a directory could not be listed."""
+        if self._home.exists():
+            yield from (Stray(key, "quarantine", path, found) for key, path, found in self._quarantine.files())
+        unread: list[bytes] = []
+        waiting = [b""]
+        while waiting:
+            directory = waiting.pop()
+            try:
+                yield from self._strays_in(directory, waiting)
+            except OSError as error:
+                if error.errno not in (*GONE, errno.EXDEV):
+                    unread.append(directory)
+        if unread:
+            raise EndError("FAILED", f"{len(unread)} directories could not be listed, the first is {self._tree.shown(unread[0])}", retry=True)
+
+    def free_bytes(self) -> int | None:
+        """Space that is left for us."""
+        with suppress(OSError):
+            found = os.fstatvfs(self._tree.root)
+            return found.f_bavail * found.f_frsize
+        return None
+
+    def clock_ns(self) -> int:
+        """The storage's own time where it was prepared and can be written, else the host's. Writes."""
+        with suppress(EndError, OSError):
+            if self._home.exists():
+                return self._home.write_time_ns()
+        return time.time_ns()
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        self._home.close()
+        self._tree.close()
+
+    @property
+    def _leases(self) -> bool:
+        """Whether a lease is worth asking for: on a volume that was never prepared it shows."""
+        able = self.capabilities
+        return able.leases if able else not self._tree.remote
+
+    def _able(self, path: bytes) -> Capabilities:
+        """What the volume can do, for a step that writes. Raises EndError REFUSED where nobody knows."""
+        able = self.capabilities
+        if able is None:
+            raise EndError("REFUSED", f"{self._tree.shown(path)}: the volume is not prepared; 'lastcopy volume prepare {self._tree.volume}' does it")
+        if able.publish == "none":
+            raise EndError("REFUSED", f"{self._tree.shown(path)}: this volume cannot publish a file without overwriting another")
+        return able
+
+    def _refuse_twins(self, marker: str, *, known: bool) -> None:
+        """Raises RefusedError where another volume of the configuration shows the marker that was just written here."""
+        for name, declared in self._config.volumes.items():
+            if name == self._tree.volume or declared.kind != "posix":
+                continue
+            other = Store(self._config, name)
+            try:
+                found = other._home.marker()
+            except LastcopyError:
+                continue  # not mounted: nothing can be told of it
+            finally:
+                other.close()
+            if found and found.id == marker:
+                if not known:
+                    self._home.remove_marker()
+                raise RefusedError(f"volume {self._tree.volume}: is the same storage as volume {name}; declare it once, or two copies would be one")
+
+    def _published_already(self, directory: int, path: bytes, key: str, inode: int | None, staged: Fingerprint | None, there: Fingerprint) -> Fingerprint:
+        ours = there.inode == (inode if inode is not None else staged.inode if staged else None)
+        if not ours or there.inode is None:
+            raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else is there")
+        if staged is not None:  # linked, and not yet unlinked
+            os.unlink(temporary(key), dir_fd=directory)
+        return there
+
+    def _link(self, directory: int, first: bytes, name: bytes, expected: Fingerprint) -> None:
+        """One more name of a file that is what was expected, also once it is linked. Raises OSError, EndError STALE."""
+        with self._tree.directory(first, "link") as (from_directory, from_name):
+            os.link(from_name, name, src_dir_fd=from_directory, dst_dir_fd=directory, follow_symlinks=False)
+        linked = self._tree.fingerprint_in(directory, name, first)
+        wrong = "it is gone" if linked is None else expected.differs(linked, moved=True)
+        if wrong:
+            os.unlink(name, dir_fd=directory)
+            raise EndError("STALE", f"{self._tree.shown(first)}: is not what was expected ({wrong})")
+
+    def _metadata_above(self, path: bytes) -> tuple[Metadata, ...]:
+        """The metadata of the directories above a path, outermost first; those of the last path are kept."""
+        inner = self._tree.split(path)[0]
+        with self._lock:
+            if self._parents and self._parents[0] == inner:
+                return self._parents[1]
+        found = []
+        above = os.dup(self._tree.root)
+        try:
+            for part in inner.split(b"/") if inner else ():
+                below = self._tree.open_in(above, part, DIRECTORY)
+                os.close(above)
+                above = below
+                found.append(_metadata.read(above))
+        finally:
+            os.close(above)
+        with self._lock:
+            self._parents = inner, tuple(found)
+        return tuple(found)
+
+    def _strays_in(self, directory: bytes, waiting: list[bytes]) -> Iterator[Stray]:
+        descriptor = self._tree.open(directory, DIRECTORY)
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    name = os.fsencode(entry.name)
+                    path = directory + b"/" + name if directory else name
+                    if is_temporary(name):
+                        found = self._tree.fingerprint_in(descriptor, name, path)
+                        if found is not None:
+                            yield Stray(key_of(name) or "", "temporary", path, found)
+                    elif path != HOME and entry.is_dir(follow_symlinks=False):
+                        waiting.append(path)
+        finally:
+            os.close(descriptor)
