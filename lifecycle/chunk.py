@@ -247,6 +247,7 @@ class Run:
                 found = self.store(work.step.volume).look(work.step.path)
                 if found is not None and not work.step.fingerprint.differs(found, moved=True):
                     there.append(work.step.step)
+                    self.store(work.step.volume).discard(work.step.path, work.key)  # the sidecar of a move that was not made
         if there:
             self.journal.unretire(self.job_id, there, self.clock(), self.actor, "the removal ended; the source is where it was")
 
