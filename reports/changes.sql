@@ -20,9 +20,11 @@ owner = "the owner that a label names, else that of the storage"
 WITH both_sides AS (
     SELECT
         coalesce(now_seen.volume, once_seen.volume) AS volume,
-        coalesce(now_seen.path, once_seen.path) AS path,
-        coalesce(now_seen.data_class, once_seen.data_class) AS data_class,
-        coalesce(now_seen.owner, once_seen.owner) AS owner,
+        concat(coalesce(now_seen.dir, once_seen.dir), coalesce(now_seen.name, once_seen.name)) AS path,
+        now_seen.data_class,
+        now_seen.owner,
+        once_seen.dir AS dir_before,
+        once_seen.name AS name_before,
         now_seen.size_bytes,
         once_seen.size_bytes AS size_bytes_before,
         now_seen.modified_at,
@@ -50,6 +52,21 @@ WITH both_sides AS (
         OR now_seen.modified_at IS DISTINCT FROM once_seen.modified_at
         OR now_seen.status IS DISTINCT FROM once_seen.status
         OR (now_seen.is_last_copy AND NOT once_seen.is_last_copy)
+),
+
+gone AS (
+    SELECT
+        files_before.volume,
+        files_before.path,
+        files_before.data_class,
+        files_before.owner
+    FROM files_before
+    INNER JOIN both_sides
+        ON
+            files_before.volume = both_sides.volume
+            AND files_before.dir = both_sides.dir_before
+            AND files_before.name = both_sides.name_before
+            AND both_sides.change = 'gone'
 ),
 
 departures AS (
@@ -98,9 +115,10 @@ SELECT
         OR (both_sides.status IN ('partly', 'unknown') AND coalesce(both_sides.status_before, arrived.status_before, '') IN ('protected', 'excepted'))
         OR both_sides.became_last_copy
     ) AS newly_unprotected,
-    both_sides.data_class,
-    both_sides.owner
+    coalesce(both_sides.data_class, gone.data_class) AS data_class,
+    coalesce(both_sides.owner, gone.owner) AS owner
 FROM both_sides
+LEFT JOIN gone ON both_sides.volume = gone.volume AND both_sides.path = gone.path AND both_sides.change = 'gone'
 LEFT JOIN moves AS arrived
     ON both_sides.volume = arrived.volume AND both_sides.path = arrived.path_now AND both_sides.change = 'new'
 LEFT JOIN moves AS departed
