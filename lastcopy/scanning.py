@@ -107,7 +107,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                 _say(chosen, _line(outcome.scans[name], entries_before.get(name)))
         if outcome.scans:
             names = list(outcome.scans)
-            outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=_naive, workers=wish.workers, progress=bars.digest())
+            outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, progress=bars.digest())
             bars.derive()
             outcome.snapshot = _derived(root, config, chosen)
 
@@ -256,6 +256,6 @@ def _words(outcome: Outcome, effect: dict[str, Any]) -> Iterator[str]:
     now_sums, before_sums = effect["assets"], effect["assets_before"]
     earlier = f"{percent(before_sums['protected_assets'], before_sums['assets'])} -> " if before_sums else ""
     unknown = percent(now_sums["unknown_assets"], now_sums["assets"])
-    yield f"protected {earlier}{percent(now_sums['protected_assets'], now_sums['assets'])} of {now_sums['assets']:,} assets; unknown {unknown}"
+    yield f"protected {earlier}{percent(now_sums['protected_assets'], now_sums['assets'])} of {now_sums['assets']:,} assets; status unknown {unknown}"
     if effect["newly_unprotected"]:
         yield f"newly unprotected: {effect['newly_unprotected']:,}; lastcopy report changes --where newly_unprotected"

@@ -23,6 +23,10 @@ covered_bytes_pct = { meaning = "covered of all bytes, rounded down; null withou
 excepted_assets = { meaning = "assets that are not covered, and whose findings are accepted", unit = "files" }
 excepted_bytes = { meaning = "their size", unit = "bytes" }
 waived = "whether the class need not survive this threat; null where a line is not a class"
+status_unknown_assets = { meaning = "assets of the name whose status is unknown: the same on each of its lines", unit = "files" }
+status_unknown_bytes = { meaning = "their size", unit = "bytes" }
+threat_unknown_assets = { meaning = "assets of the name of which at least one threat is unknown: the same on each of its lines", unit = "files" }
+threat_unknown_bytes = { meaning = "their size", unit = "bytes" }
 */
 WITH judged AS (
     SELECT
@@ -60,6 +64,7 @@ results AS (
         judged.assets,
         judged.bytes,
         judged.status,
+        'unknown' IN (judged.user_error, judged.ransomware, judged.system_failure, judged.facility_outage) AS some_unknown,
         CASE
             WHEN threats.threat = 'user_error' THEN judged.user_error
             WHEN threats.threat = 'ransomware' THEN judged.ransomware
@@ -81,7 +86,11 @@ sums AS (
         coalesce(sum(assets) FILTER (WHERE result = 'unknown'), 0) AS unknown_assets,
         coalesce(sum(bytes) FILTER (WHERE result = 'unknown'), 0) AS unknown_bytes,
         coalesce(sum(assets) FILTER (WHERE result <> 'yes' AND status = 'excepted'), 0) AS excepted_assets,
-        coalesce(sum(bytes) FILTER (WHERE result <> 'yes' AND status = 'excepted'), 0) AS excepted_bytes
+        coalesce(sum(bytes) FILTER (WHERE result <> 'yes' AND status = 'excepted'), 0) AS excepted_bytes,
+        coalesce(sum(assets) FILTER (WHERE status = 'unknown'), 0) AS status_unknown_assets,
+        coalesce(sum(bytes) FILTER (WHERE status = 'unknown'), 0) AS status_unknown_bytes,
+        coalesce(sum(assets) FILTER (WHERE some_unknown), 0) AS threat_unknown_assets,
+        coalesce(sum(bytes) FILTER (WHERE some_unknown), 0) AS threat_unknown_bytes
     FROM results
     GROUP BY 1, 2
 ),
@@ -110,7 +119,11 @@ SELECT
     CASE WHEN sums.bytes > 0 THEN (sums.covered_bytes * 1000 // sums.bytes) / 10.0 END AS covered_bytes_pct,
     coalesce(sums.excepted_assets, 0) AS excepted_assets,
     coalesce(sums.excepted_bytes, 0) AS excepted_bytes,
-    CASE WHEN $by = 'class' THEN contains(concat(',', array_to_string(classes.waive, ','), ','), concat(',', threats.threat, ',')) END AS waived
+    CASE WHEN $by = 'class' THEN contains(concat(',', array_to_string(classes.waive, ','), ','), concat(',', threats.threat, ',')) END AS waived,
+    coalesce(sums.status_unknown_assets, 0) AS status_unknown_assets,
+    coalesce(sums.status_unknown_bytes, 0) AS status_unknown_bytes,
+    coalesce(sums.threat_unknown_assets, 0) AS threat_unknown_assets,
+    coalesce(sums.threat_unknown_bytes, 0) AS threat_unknown_bytes
 FROM lines
 CROSS JOIN threats
 LEFT JOIN sums ON lines.name = sums.name AND threats.threat = sums.threat

@@ -21,7 +21,11 @@ class VolumeState:
 
 @dataclass(frozen=True)
 class State:
-    """The snapshot that an answer is for, and how complete it is. `unknown_*` are parts of `assets` and `asset_bytes`."""
+    """The snapshot that an answer is for, and how complete it is.
+
+    Parts of `assets` and `asset_bytes` are `unknown_*`, whose status is unknown, and `threat_unknown_*`, of which the answer to at least one threat is:
+    whatever their status.
+    """
 
     snapshot_id: str
     as_of: datetime.datetime
@@ -31,6 +35,8 @@ class State:
     asset_bytes: int
     unknown_assets: int
     unknown_bytes: int
+    threat_unknown_assets: int
+    threat_unknown_bytes: int
 
     @property
     def warnings(self) -> list[str]:
@@ -57,6 +63,8 @@ class State:
             "asset_bytes": self.asset_bytes,
             "unknown_assets": self.unknown_assets,
             "unknown_bytes": self.unknown_bytes,
+            "threat_unknown_assets": self.threat_unknown_assets,
+            "threat_unknown_bytes": self.threat_unknown_bytes,
             "volumes": [
                 {"volume": v.volume, "state": v.state, "scanned_at": iso(v.scanned_at) if v.scanned_at else None, "problems": v.problems} for v in self.volumes
             ],
@@ -73,7 +81,10 @@ def read(connection: "duckdb.DuckDBPyConnection") -> State:
         "FROM history WHERE snapshot_id = $snapshot_id",
         {"snapshot_id": snapshot[0]},
     ).fetchall()
-    return State(snapshot[0], snapshot[1], bool(snapshot[2]), tuple(VolumeState(*row) for row in volumes), *map(int, sums))
+    [doubtful] = connection.execute(
+        "SELECT count(*), coalesce(sum(counted_bytes), 0) FROM assets WHERE 'unknown' IN (user_error, ransomware, system_failure, facility_outage)"
+    ).fetchall()
+    return State(snapshot[0], snapshot[1], bool(snapshot[2]), tuple(VolumeState(*row) for row in volumes), *map(int, (*sums, *doubtful)))
 
 
 def iso(moment: datetime.datetime) -> str:

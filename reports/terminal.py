@@ -77,9 +77,11 @@ def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) ->
 
 
 def headline(state: State) -> str:
-    """How much of the whole has an unknown status: in files and in bytes."""
+    """How much of the whole has an unknown status, and how much an unknown answer to some threat, a line each: in files and in bytes."""
     files, size = percent(state.unknown_assets, state.assets), percent(state.unknown_bytes, state.asset_bytes)
-    return f"Status unknown: {files} of {state.assets:,} assets, {size} of {human(state.asset_bytes, 'bytes')}."
+    said = f"Status unknown: {files} of {state.assets:,} assets, {size} of {human(state.asset_bytes, 'bytes')}."
+    files, size = percent(state.threat_unknown_assets, state.assets), percent(state.threat_unknown_bytes, state.asset_bytes)
+    return f"{said}\nAt least one threat unknown: {files} of the assets, {size} of the bytes."
 
 
 def footer(state: State) -> list[str]:

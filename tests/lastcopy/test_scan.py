@@ -40,7 +40,7 @@ def test_what_it_says_goes_to_stderr_and_without_json_nothing_to_stdout(folder: 
     assert ended.out == b""
     assert "data: complete, 17 entries" in ended.err
     assert "vault: offline and not there, skipped" in ended.err
-    assert "protected 0.0 % of 16 assets; unknown 100.0 %" in ended.err
+    assert "protected 0.0 % of 16 assets; status unknown 100.0 %" in ended.err
     assert run("scan", "--quiet", folder=folder).err == ""
 
 

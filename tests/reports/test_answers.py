@@ -5,6 +5,8 @@ import datetime
 import pytest
 
 import reports
+from catalog import schema
+from reports import state
 from tests.reports.conftest import AS_OF, Estate, answer
 
 SCANNED = datetime.datetime(2026, 11, 20, 10)
@@ -24,7 +26,7 @@ def test_coverage_counts_assets_and_bytes_and_unknown_is_not_covered(estate: Est
         ]
     )
     [row] = answer(reports.load("coverage").run(connection, where="threat = 'user_error'"))
-    assert row == ("class", "default", "user_error", 3, 1000, 1, 600, 1, 399, 33.3, 60.0, 1, 1, False)
+    assert row == ("class", "default", "user_error", 3, 1000, 1, 600, 1, 399, 33.3, 60.0, 1, 1, False, 0, 0, 1, 399)
 
 
 def test_coverage_rounds_down_even_a_byte_short_of_all(estate: Estate) -> None:
@@ -211,6 +213,36 @@ def test_changes_tell_new_gone_changed_moved_and_newly_unprotected(estate: Estat
         ("weaker", "protection", None, "protected", "partly", True),
         ("whose-copy-went", "protection", None, "unprotected", "unprotected", True),
     ]
+
+
+def test_what_is_gone_keeps_the_class_and_owner_that_it_had(estate: Estate) -> None:
+    before = [{"path": "docs/gone", "data_class": "core", "owner": "ada"}, {"path": "docs/kept", "owner": "ada", "status": "protected"}]
+    connection = estate(before=before, files=[{"path": "docs/kept", "data_class": "core", "owner": "bob"}, {"path": "docs/new", "size_bytes": 7}])
+    rows = answer(reports.load("changes").run(connection), "path", "change", "data_class", "owner")
+    assert rows == [("docs/gone", "gone", "core", "ada"), ("docs/kept", "protection", "core", "bob"), ("docs/new", "new", "default", None)]
+
+
+def test_the_unknown_of_the_headline_is_that_of_coverage(estate: Estate) -> None:
+    connection = estate(
+        volumes=[{"volume": "projects"}, {"volume": "homes"}],
+        files=[
+            {"path": "a", "size_bytes": 1, "status": "partly", "user_error": "yes", "ransomware": "unknown"},
+            {"path": "b", "size_bytes": 20, "status": "unknown", "user_error": "unknown", "ransomware": "unknown"},
+            {"path": "c", "size_bytes": 300, "status": "unknown"},
+            {"path": "d", "size_bytes": 4000, "volume": "homes", "data_class": "core", "status": "protected", "facility_outage": "unknown"},
+            {"path": "e", "size_bytes": 50000, "status": "unprotected"},
+            {"path": "copy", "is_asset": False, "status": "unknown", "user_error": "unknown"},
+        ],
+        history=[{"snapshot_id": "snap-2", "assets": 5, "asset_bytes": 54321, "unknown_assets": 2, "unknown_bytes": 320}],
+    )
+    known = state.read(connection)
+    assert (known.unknown_assets, known.unknown_bytes, known.threat_unknown_assets, known.threat_unknown_bytes) == (2, 320, 3, 4021)
+    columns = [f"{kind}_unknown_{unit}" for kind in ("status", "threat") for unit in ("assets", "bytes")]
+    for by in ("class", "volume", "owner", "folder"):
+        rows = answer(reports.load("coverage").run(connection, {"by": by}), "threat", *columns)
+        for threat in schema.THREATS:
+            lines = [row[1:] for row in rows if row[0] == threat]
+            assert [sum(column) for column in zip(*lines, strict=True)] == [2, 320, 3, 4021]
 
 
 def test_labels_say_who_answers_for_what(estate: Estate) -> None:

@@ -25,7 +25,7 @@ STATE = State(
         VolumeState("mirror", "incomplete", AS_OF - datetime.timedelta(days=3), 7, None),
         VolumeState("tape", "never_scanned", None, 0, None),
     ),
-    1000, 5000, 3, 4,
+    1000, 5000, 3, 4, 5, 6,
 )  # fmt: skip
 HOSTILE = [
     "\x1b]0;owned\x07\x1b[2J", "a\nb\rc\td",
@@ -185,7 +185,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
 
 def test_a_table_says_what_is_unknown_above_and_what_it_rests_on_below() -> None:
     shown = written(answer([{"size_bytes": 1023 * 1024 + 1023}], [Column("size_bytes", "", "bytes")]), "table")
-    assert "Status unknown: 0.3 % of 1,000 assets, < 0.1 % of 4.8 KiB." in shown
+    assert "Status unknown: 0.3 % of 1,000 assets, < 0.1 % of 4.8 KiB.\nAt least one threat unknown: 0.5 % of the assets, 0.1 % of the bytes." in shown
     assert "1023.9 KiB" in shown
     assert "Snapshot snap-2, as of 2026-11-20 12:00 UTC, incomplete." in shown
     assert "Age of scans: projects 2 h, mirror 3 d (incomplete)." in shown
