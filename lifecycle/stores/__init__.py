@@ -6,7 +6,7 @@ Every method raises `lifecycle.ends.EndError` for what ends a step, never a bare
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -34,10 +34,15 @@ class Fingerprint:
 
     def differs(self, found: "Fingerprint", *, moved: bool = False) -> str | None:
         """Which fields differ, None if none does. `moved`: a rename or a link has touched the file, so changed time and links are let go."""
-        let_go = {"changed_ns", "link_count"} if moved else set()
-        mine, theirs = asdict(self), asdict(found)
-        wrong = [name for name in mine if name not in let_go and mine[name] is not None and theirs[name] != mine[name]]
+        if self == found:
+            return None
+        compared = _LASTING if moved else _FIELDS
+        wrong = [name for name in compared if (mine := getattr(self, name)) is not None and getattr(found, name) != mine]
         return ", ".join(wrong) or None
+
+
+_FIELDS = ("type", "size_bytes", "modified_ns", "fs_id", "inode", "created_ns", "changed_ns", "link_count")
+_LASTING = tuple(name for name in _FIELDS if name not in {"changed_ns", "link_count"})  # what a rename or a link leaves as it was
 
 
 @dataclass(frozen=True)
@@ -147,11 +152,11 @@ class Store(Protocol):
     def identify(self) -> Identity:
         """Look at the root, its marker and its file system. Raises UnreachableError."""
 
-    def prepare(self, marker: str, *, at_us: int, replacing: str | None = None) -> Capabilities:
+    def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
         """Write the marker, try the canaries under `.lastcopy/`, and remember what they found. Writes.
 
-        `marker` is a new random id, or the one that is there. Another one that is there is replaced only if it is `replacing`.
-        Raises RefusedError where it is another's, or the same storage is another volume of the configuration.
+        `marker` is a new random id, or the one that is there; another's is replaced only by `take_over`. Raises RefusedError where there
+        is another's, or the same storage is another volume of the configuration too.
         """
 
     def look(self, path: bytes) -> Fingerprint | None:
