@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import Lock
 
+from catalog import names
 from catalog.errors import RefusedError
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities
@@ -22,11 +23,12 @@ _OWNERLESS = ("vfat", "msdos", "exfat", "ntfs", "fuse", "cifs", "smb", "9p", "vi
 
 @dataclass(frozen=True)
 class Marker:
-    """What `volume.json` says. `fs_id` tells a marker that was copied to another file system with the rest of the tree."""
+    """What `volume.json` says. `fs_id` and `root_inode` tell a marker that was copied to another place with the rest of the tree."""
 
     volume: str
     id: str
     fs_id: str | None
+    root_inode: int | None  # None where such numbers do not last
     prepared_us: int
     capabilities: Capabilities | None
 
@@ -147,24 +149,32 @@ class Home:
             raise EndError("REFUSED", f"{shown}: belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}; it must be ours alone")
 
 
-def refuse_another(tree: Tree, home: Home, marker: str, replacing: str | None) -> None:
-    """Raises RefusedError where the marker that is there is another's."""
+def is_here(tree: Tree, marker: Marker) -> bool:
+    """Whether a marker was made for this root, on this file system."""
+    inode = tree.fingerprint(tree.root, b"").inode
+    return marker.volume == tree.volume and marker.fs_id == tree.fs_id and marker.root_inode in (None, inode)
+
+
+def refuse_another(tree: Tree, home: Home, marker: str) -> None:
+    """Raises RefusedError where the marker that is there is another's. One of this volume without capabilities is of a run that was killed."""
     there = home.marker()
-    if there is None or there.id in (marker, replacing):
+    if there is None or (is_here(tree, there) and (there.id == marker or there.capabilities is None)):
         return
     if there.volume != tree.volume:
-        told = (
-            f"is prepared as volume {there.volume!r}: the same storage must not be two volumes; if it was renamed, or copied with its marker, say --take-over"
-        )
+        told = f"is prepared as volume {names.escape(there.volume.encode())!r}: one storage must not be two volumes; if it was renamed, say --take-over"
+    elif not is_here(tree, there):
+        told = "has a marker that was made elsewhere and copied here; if this is its new home, say --take-over"
     else:
         told = "has the marker of another catalog, whose jobs may work on it; if that catalog is gone for good, say --take-over"
-    raise RefusedError(f"volume {tree.volume}: {tree.location} {told}")
+    raise RefusedError(f"volume {tree.volume}: {names.escape(os.fsencode(tree.location))} {told}")
 
 
 def _parsed(text: bytes) -> Marker:
     found = json.loads(text)
     capabilities = found["capabilities"]
-    marker = Marker(found["volume"], found["id"], found["fs_id"], found["prepared_us"], Capabilities(**capabilities) if capabilities else None)
+    marker = Marker(
+        found["volume"], found["id"], found["fs_id"], found["root_inode"], found["prepared_us"], Capabilities(**capabilities) if capabilities else None
+    )
     if not isinstance(marker.volume, str) or not isinstance(marker.id, str):
         raise TypeError("a marker's volume and id are text")
     return marker

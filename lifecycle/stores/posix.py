@@ -13,7 +13,7 @@ from catalog.config import Config
 from catalog.errors import LastcopyError, RefusedError
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Stray, _calls, _canaries, _metadata, _quarantine, _reading, _staging
-from lifecycle.stores._home import QUARANTINE, Home, Marker, refuse_another
+from lifecycle.stores._home import QUARANTINE, Home, Marker, is_here, refuse_another
 from lifecycle.stores._quarantine import Quarantine
 from lifecycle.stores._staging import StagedFile, StagedLink
 from lifecycle.stores._tree import DIRECTORY, GONE, HOME, Tree, is_temporary, key_of, temporary
@@ -47,23 +47,27 @@ class Store:
         """Look at the root, its marker and its file system. Only reads. Raises UnreachableError."""
         root = self._tree.root
         marker, fs_id = self._home.marker(), self._tree.fs_id
-        ours = marker is not None and marker.volume == self._tree.volume and marker.fs_id == fs_id
-        self._capabilities = marker.capabilities if ours and marker else None
+        if marker is not None and marker.fs_id == fs_id and not is_here(self._tree, marker):
+            marker = None  # another volume's, or one that was copied within its file system
+        self._capabilities = marker.capabilities if marker and marker.fs_id == fs_id else None
         self._identified = True
         writable = not os.fstatvfs(root).f_flag & _READ_ONLY and os.access(b".", os.W_OK, dir_fd=root, effective_ids=True)
         return Identity(marker.id if marker and marker.volume == self._tree.volume else None, fs_id, writable)
 
-    def prepare(self, marker: str, *, at_us: int, replacing: str | None = None) -> Capabilities:
+    def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
         """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError, LockedError."""
-        refuse_another(self._tree, self._home, marker, replacing)
+        if not take_over:
+            refuse_another(self._tree, self._home, marker)
+        inode = self._tree.fingerprint(self._tree.root, b"").inode
         with self._tree.ending("prepare", HOME):
             self._home.make()
             was = self._home.marker()
             known = was.capabilities if was and was.id == marker else None
-            self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, at_us, known))
-            self._refuse_twins(marker, known=known is not None)
+            self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, inode, at_us, known))
+            self._refuse_twins(marker, was)
             found = _canaries.find_out(self._tree, self._home.directory())
-            self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, at_us, found))
+            last = inode if found.stable_inodes else None
+            self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, last, at_us, found))
         self._capabilities, self._identified = found, True
         return found
 
@@ -264,8 +268,8 @@ class Store:
             raise EndError("REFUSED", f"{self._tree.shown(path)}: this volume cannot publish a file without overwriting another")
         return able
 
-    def _refuse_twins(self, marker: str, *, known: bool) -> None:
-        """Raises RefusedError where another volume of the configuration shows the marker that was just written here."""
+    def _refuse_twins(self, marker: str, was: Marker | None) -> None:
+        """Raises RefusedError where another volume of the configuration shows the marker that was just written here; it is as it was then."""
         for name, declared in self._config.volumes.items():
             if name == self._tree.volume or declared.kind != "posix":
                 continue
@@ -277,7 +281,9 @@ class Store:
             finally:
                 other.close()
             if found and found.id == marker:
-                if not known:
+                if was:
+                    self._home.write_marker(was)
+                else:
                     self._home.remove_marker()
                 raise RefusedError(f"volume {self._tree.volume}: is the same storage as volume {name}; declare it once, or two copies would be one")
 
