@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -169,6 +170,13 @@ def connect(config: "Config", volume: str) -> Scanner:
     """A scanner of a volume, as for reading single files."""
     scanner: Scanner = load(config.volumes[volume].kind).Scanner(settings(config, volume))
     return scanner
+
+
+def utc(moment: datetime) -> datetime:
+    """The time of a clock as the catalog stores it: naive UTC. Raises ValueError for a time that does not say its zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()}: a clock must say its time zone")
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def relative(outer: Path, inner: Path) -> str | None:

@@ -92,7 +92,7 @@ def scan(
     progress: Callable[[Progress], None] | None = None,
     budget: Budget = Budget(),
 ) -> ScanResult:
-    """Scan a volume into the catalog at `root` and publish the scan. `now` gives aware UTC; `workers` counts this process (None: one a CPU).
+    """Scan a volume into the catalog at `root` and publish the scan. `now` gives an aware time; `workers` counts this process (None: one a CPU).
 
     Only the catalog is written. Raises NotFoundError, LockedError, UnreachableError, RefusedError, and KeyboardInterrupt: then
     the catalog is as it was, and `resume` goes on. A scan that fails on the way leaves a row of state `failed`.
@@ -101,7 +101,7 @@ def scan(
         raise NotFoundError(f"there is no volume {volume!r}; volumes are {', '.join(config.volumes) or 'none'}")
     module = scanners.load(config.volumes[volume].kind)
     with lock.hold(root, f"volume-{volume}"):
-        started_at = now().astimezone(UTC).replace(tzinfo=None)
+        started_at = scanners.utc(now())
         run = None
         try:
             run = _begin(root, config, volume, module, started_at, resume, accept_losses)
@@ -258,7 +258,7 @@ def _unreachable_row(root: Path, config: "Config", volume: str, started_at: date
     from catalog import snapshot
 
     previous = snapshot.newest_scans(root).get(volume)
-    known = {"volume": volume, "kind": config.volumes[volume].kind, "started_at": started_at, "finished_at": now().astimezone(UTC).replace(tzinfo=None)}
+    known = {"volume": volume, "kind": config.volumes[volume].kind, "started_at": started_at, "finished_at": scanners.utc(now())}
     version = importlib.metadata.version("lastcopy")
     return dict.fromkeys(SCANS.names) | known | {"previous_scan_id": previous and previous.scan_id, "host": socket.gethostname(), "lastcopy_version": version}
 
@@ -278,7 +278,7 @@ def _row(run: _Run, now: Callable[[], datetime]) -> dict[str, Any]:
         "volume": settings.volume,
         "kind": run.declared.kind,
         "started_at": run.started_at,
-        "finished_at": now().astimezone(UTC).replace(tzinfo=None),
+        "finished_at": scanners.utc(now()),
         "root_fs_id": run.facts.fs_id,
         "device": run.facts.device,
         "clock": run.facts.clock,

@@ -67,7 +67,7 @@ def digest(
     """Read what the modes ask for and append it to `digests`, in groups: an interrupted run goes on where it stopped.
 
     `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
-    files that match, if their root can be read now. `now` gives naive UTC. What cannot be read, or changes while it is read, becomes a
+    files that match, if their root can be read now. `now` gives an aware time. What cannot be read, or changes while it is read, becomes a
     row of `problems` under the scan that saw it. Reads storage, changes only the catalog.
     """
     scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
@@ -126,7 +126,8 @@ class _Results:
     """Rows for `digests` and `problems`, committed in groups, also when the block ends by an error: what was read is kept."""
 
     def __init__(self, root: Path, now: Callable[[], datetime.datetime]) -> None:
-        self._root, self._now = root, now
+        self._root = root
+        self._now: Callable[[], datetime.datetime] = lambda: scanners.utc(now())
         self._rows: list[pa.Table] = []
         self._handed_over: list[pa.Table] = []
         self._problems: dict[Place, list[tuple[object, ...]]] = {}

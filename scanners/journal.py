@@ -92,7 +92,8 @@ def resume(target: Target, settings: Settings) -> Journal | None:
 
     It cannot if its beginning is torn, if it was made with other settings, or if a file of it is gone.
     """
-    lines = _lines(target.journal / _FILE)
+    file = target.journal / _FILE
+    lines, whole_bytes = _lines(file)
     if not lines or lines[0].get("settings") != comparable(settings):
         return None
     journal = Journal(target)
@@ -109,6 +110,7 @@ def resume(target: Target, settings: Settings) -> Journal | None:
     # A shard that was running has left files under its number; numbers go on behind every one that may have been given away.
     numbers = [int(file.name.removeprefix("left-")) for file in target.journal.glob("left-*")]
     journal.next_number = max(journal.next_number, *numbers, 0) + 1_000
+    os.truncate(file, whole_bytes)  # else the next record would end a torn line
     return journal
 
 
@@ -143,19 +145,21 @@ def drop_strays(journal: Journal) -> None:
                 file.unlink()
 
 
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a journal: what follows the first torn one is not known."""
+def _lines(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines of a journal and their bytes: what follows the first torn one is not known."""
     found: list[dict[str, Any]] = []
+    whole_bytes = 0
     try:
         content = file.read_bytes()
     except OSError:
-        return found  # killed before it was made
+        return found, 0  # killed before it was made
     for line in content.split(b"\n")[:-1]:
         try:
             found.append(json.loads(line))
         except ValueError:
             break
-    return found
+        whole_bytes += len(line) + 1
+    return found, whole_bytes
 
 
 def _sync_folders(file: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import scanners
 from catalog import connect, derive, names, snapshot
 from catalog.config import Config, parse
 from scanners import crawl
@@ -33,9 +34,9 @@ def test_a_scanned_estate_is_judged_as_a_walk_over_its_files_says(tmp_path: Path
     root = tmp_path / "catalog"
     root.mkdir()
     for name in config.volumes:
-        crawl.scan(root, config, name, now=lambda: datetime.datetime.now(datetime.UTC), workers=1)
+        crawl.scan(root, config, name, now=_now, workers=1)
     reading.digest(root, config, mode="all", volumes=list(config.volumes), now=_now, workers=1)
-    as_of = _now()
+    as_of = scanners.utc(_now())
     with connect.connect(root, derive.derive(root, config, as_of)) as connection:
         rows = bare.select(connection, "SELECT * FROM assets")
     truth = judge(_walked(root, config, as_of))
@@ -135,4 +136,4 @@ def _time(nanoseconds: int) -> datetime.datetime:
 
 
 def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    return datetime.datetime.now(datetime.UTC)

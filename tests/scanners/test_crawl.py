@@ -230,6 +230,26 @@ def test_a_torn_last_line_of_a_journal_is_ignored(root: Path, tree: Tree) -> Non
     assert paths(root, result) == expected(items)
 
 
+def test_a_record_after_a_torn_line_is_a_line_of_its_own(root: Path, tree: Tree) -> None:
+    items = many()
+    declared = tree.make(items)
+    file = interrupted(root, declared)
+    with file.open("ab") as out:
+        out.write(b'{"taken": [')
+    with pytest.raises(KeyboardInterrupt):
+        scan(root, declared, resume=True, progress=Interrupt(1))
+    assert [list(json.loads(line)) for line in file.read_bytes().splitlines()][1:] == [["taken", "record"]] * 4
+    result = scan(root, declared, resume=True)
+    assert result.scan_id == file.parent.name
+    assert paths(root, result) == expected(items)
+
+
+def test_a_clock_that_does_not_say_its_zone_is_refused(root: Path, tree: Tree) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        crawl.scan(root, contract.settings_of(tree.make([Item(b"a")])), "v", now=lambda: datetime(2026, 1, 1))
+    assert left_behind(root) == []
+
+
 @pytest.mark.parametrize("damage", ["journal", "file", "settings", "published"])
 def test_a_scan_that_cannot_be_gone_on_with_is_begun_anew(root: Path, tree: Tree, damage: str) -> None:
     items = many()

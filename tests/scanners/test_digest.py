@@ -28,7 +28,7 @@ LARGE = 200 * KIB
 
 
 def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    return datetime.datetime.now(datetime.UTC)
 
 
 @dataclass
