@@ -187,7 +187,7 @@ class Policy(_Table):
 
     @model_validator(mode="after")
     def _one_selection(self) -> "Policy":
-        if (self.report is None) == (self.data_class is None):
+        if self.report is not None and self.data_class is not None:
             raise ValueError("give either 'report' (its rows are taken) or 'data_class' (its assets are taken), not both")
         return self
 

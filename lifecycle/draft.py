@@ -4,7 +4,7 @@ import datetime
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,9 +118,14 @@ class Draft:
         self.connection.execute(f"INSERT INTO intended_rows BY NAME {text}", params)
         self.make("intended", "SELECT row_number() OVER (ORDER BY rank, choice) AS id, * REPLACE (coalesce(choice, 0) AS choice) FROM intended_rows")
 
+    def without_condition(self) -> "Draft":
+        """The same draft, its policy's condition left out: it was for the rows of the report."""
+        return replace(self, policy=self.policy.model_copy(update={"where": None}))
+
     def send_to_target(self) -> None:
         """Intend one act a chosen file: onto the policy's target, in its folder, under its own path."""
         self.intend("SELECT *, $to AS target_volume, $folder || path AS target_path FROM chosen", to=self.target, folder=self.folder)
+        self.refuse("already_there", "SELECT id, 'volume ' || volume AS detail FROM intended WHERE volume = target_volume")
 
     def refuse(self, reason: str, text: str, **params: object) -> None:
         """Refuse acts for a reason; the SELECT gives their id and a detail. Those that were refused before keep their first reason."""

@@ -13,6 +13,7 @@ from catalog.errors import ConfigError, LastcopyError, UnreachableError
 from lifecycle import stores
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
+from lifecycle.holds import Holds
 from lifecycle.stores import Capabilities, Fingerprint, Store
 
 _AT_ONCE = 20_000
@@ -55,6 +56,7 @@ class Places:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._known: dict[tuple[str, bool], Place] = {}
+        self.holds = draft.journal.holds() if draft.journal else Holds(())
 
     def of(self, volume: str, *, written: bool) -> Place:
         """A volume; `written` where a job would write to it, so that it must be prepared."""
@@ -99,6 +101,8 @@ class Places:
             refusal = ("not_prepared", f"volume {volume}: what is there is not what was prepared; is another medium mounted?")
         elif written and not identity.writable:
             refusal = ("not_supported", f"volume {volume} is mounted read-only")
+        elif prepared is not None and (lack := draft.action.lacks(prepared.capabilities, draft.policy)):
+            refusal = ("not_supported", f"volume {volume}: {lack}")
         return Place(
             store,
             refusal,
@@ -126,7 +130,7 @@ def look(draft: Draft, places: Places) -> None:
     )
     draft.run("DELETE FROM looked WHERE id IN (SELECT id FROM dropped)")
     draft.run("DELETE FROM sources WHERE id IN (SELECT id FROM dropped)")
-    draft.run("INSERT INTO refused SELECT id, reason, detail FROM looked WHERE reason IS NOT NULL")
+    draft.run("INSERT INTO refused SELECT id, reason, detail FROM looked WHERE reason IS NOT NULL AND id NOT IN (SELECT id FROM refused)")
 
 
 def _pages(draft: Draft) -> Iterator[list[dict[str, Any]]]:
@@ -138,7 +142,7 @@ def _pages(draft: Draft) -> Iterator[list[dict[str, Any]]]:
 
 def _looked(draft: Draft, places: Places, row: dict[str, Any]) -> dict[str, Any]:
     place = places.of(row["volume"], written=draft.action.TOUCHES)
-    found, refusal = _source(draft, place, row)
+    found, refusal = _source(draft, places, place, row)
     answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (asdict(found) if found else {})
     if row["target_volume"] is not None:
         target = places.of(row["target_volume"], written=True)
@@ -150,11 +154,13 @@ def _looked(draft: Draft, places: Places, row: dict[str, Any]) -> dict[str, Any]
     return answer
 
 
-def _source(draft: Draft, place: Place, row: Mapping[str, Any]) -> tuple[Fingerprint | None, Refusal | None]:  # noqa: PLR0911  one answer a reason
+def _source(draft: Draft, places: Places, place: Place, row: Mapping[str, Any]) -> tuple[Fingerprint | None, Refusal | None]:  # noqa: PLR0911  one answer a reason
     if place.refusal or place.store is None:
         return None, place.refusal
     if row["type"] is None:
         return None, ("changed_since_scan", "the newest scan does not list it")
+    if row["choice"] > 0 and row["sha256"] is None:
+        return None, ("unknown_digest", "the content of this copy was never read")
     if row["type"] != "file" and (row["type"] != "symlink" or draft.action.REMOVES):
         return None, ("special_file", f"a {row['type']}")
     try:
@@ -169,6 +175,8 @@ def _source(draft: Draft, place: Place, row: Mapping[str, Any]) -> tuple[Fingerp
     differs = _differs(row, found)
     if differs:
         return found, ("changed_since_scan", f"other {differs}")
+    if draft.action.TOUCHES and (held := places.holds.blocking(row["sha256"], row["volume"], names.unescape(row["path"]), row["owner"], draft.now_us)):
+        return found, ("on_hold", held)
     if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
         return found, ("too_young", f"modified or changed within {draft.policy.quiet:.0f} s")
     return found, None
@@ -192,6 +200,8 @@ def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | 
         return ("target_exists_differs", error.reason), False
     if there is None:
         return None, False
+    if there.inode is not None and (there.fs_id, there.inode) == (source.fs_id, source.inode):
+        return ("already_there", "the file at the target is this very file"), False
     if (there.type, there.size_bytes) != (source.type, source.size_bytes):
         return ("target_exists_differs", f"a {there.type} of {there.size_bytes} bytes is there"), False
     return None, True

@@ -70,6 +70,7 @@ REFUSAL_REASONS = {
     "too_young": "it was modified or changed within the policy's quiet time",
     "on_hold": "it is under a legal hold or a retention",
     "is_original": "it is an asset and no copy of one: such a file is archived, and never deleted",
+    "already_there": "it lies on the volume that it would go to",
     "unknown_digest": "the content is not known by its SHA-256, which this action needs; scan with --digest all",
     "offline": "its volume, or the one that it goes to, is not there now; mount the medium and plan again",
     "not_prepared": "a volume was never prepared, or another one is mounted in its place",

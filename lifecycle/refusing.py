@@ -37,6 +37,8 @@ def refuse(draft: Draft, places: Places) -> None:
     """Refuse, in this order, what collides, what the floor forbids, what leaves hard links behind, what has no space, what is over the limits."""
     draft.run(f"CREATE OR REPLACE TEMP VIEW standing AS {planning.sql('standing')}")
     draft.run(f"CREATE OR REPLACE TEMP VIEW evidence AS {planning.sql('evidence')}")
+    if draft.action.NEEDS_DIGEST:
+        draft.refuse("unknown_digest", "SELECT id, 'its content was never read' AS detail FROM standing WHERE sha256 IS NULL")
     draft.refuse("name_collides", _COLLISIONS)
     if draft.action.REMOVES:
         _refuse_below_the_floor(draft)

@@ -2,20 +2,20 @@
 
 from typing import TYPE_CHECKING
 
+from lifecycle import actions
+
 if TYPE_CHECKING:
     from lifecycle.draft import Draft
 
 
-class Action:
+class Action(actions.Action):
     """Moves a file to another volume; it rests in quarantine for the grace time."""
 
     NAME = "archive"
+    REPORT = "dormant-copies"
     NEEDS_TARGET = True
     REMOVES = True
     TOUCHES = True
-    REREADS = False
-    QUIET = True
-    REPORT = "dormant-copies"
     STAGES = ("open", "copy", "verify", "publish", "guard", "check", "retire")
 
     def intend(self, draft: "Draft") -> None:

@@ -2,20 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+from lifecycle import actions
+
 if TYPE_CHECKING:
     from lifecycle.draft import Draft
 
 
-class Action:
+class Action(actions.Action):
     """Adds a verified copy on another volume."""
 
     NAME = "copy"
     NEEDS_TARGET = True
-    REMOVES = False
-    TOUCHES = False
-    REREADS = False
-    QUIET = True
-    REPORT = None
     STAGES = ("open", "copy", "verify", "publish")
 
     def intend(self, draft: "Draft") -> None:

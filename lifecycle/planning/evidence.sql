@@ -1,4 +1,6 @@
 /* What stands, with the other copies of its content: what earlier jobs made, then what the catalog knows. Names of the file itself are no copies. */
+-- It takes the variables of a lambda for tables.
+-- noqa: disable=RF01,CP01
 SELECT
     s.*,
     list_concat(

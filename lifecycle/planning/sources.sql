@@ -63,7 +63,7 @@ SELECT
     coalesce(i.expected.inode, s.inode) AS inode,
     coalesce(i.expected.created_ns, s.created_ns) AS created_ns,
     coalesce(i.expected.changed_ns, s.changed_ns) AS changed_ns,
-    coalesce(i.expected.link_count, s.link_count, 1) AS link_count,
+    coalesce(i.expected.link_count, s.link_count) AS link_count,
     coalesce(s.allocated_bytes, i.expected.size_bytes) AS allocated_bytes,
     s.owner,
     coalesce(i.sha256, r.digest) AS sha256

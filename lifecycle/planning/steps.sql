@@ -1,6 +1,6 @@
 /* The steps in the order of the acts: by volume and directory; all names of a file together, files that share a keeper together. */
 SELECT
-    $action AS action,
+    CAST($action AS VARCHAR) AS action,
     volume,
     path,
     type,
