@@ -20,7 +20,7 @@ from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
 from lifecycle.records import Approval, Counted, Job, JobRow, Move, PreparedVolume, Record, Retirement
-from lifecycle.states import GUARDING, LIVE, TAKEN, State
+from lifecycle.states import GUARDING, TAKEN, State
 from lifecycle.stores import Capabilities
 
 __all__ = ["Approval", "Counted", "Job", "JobRow", "Journal", "Move", "PreparedVolume", "Record", "Retirement"]
@@ -154,24 +154,24 @@ class Journal:
 
     def chunks(self, job_id: str) -> list[int]:
         """The chunks that have a step which is neither ended nor resting."""
-        states = ", ".join(f"'{state}'" for state in sorted(LIVE))
+        live = "state IN ('PLANNED', 'CLAIMED', 'COPYING', 'VERIFIED', 'PUBLISHED', 'RETIRING', 'GUARDED', 'PURGING')"
         with self._database.reading() as connection:
-            rows = connection.execute(
-                f"SELECT DISTINCT chunk FROM progress WHERE job = ? AND state IN ({states}) ORDER BY chunk", (self._number(job_id),)
-            ).fetchall()
+            query = f"SELECT DISTINCT chunk FROM progress INDEXED BY progress_that_lives WHERE job = ? AND {live} ORDER BY chunk"
+            rows = connection.execute(query, (self._number(job_id),)).fetchall()
         return [chunk for (chunk,) in rows]
 
     def steps(self, job_id: str, chunk: int) -> list[Record]:
         """The steps of a chunk, in the order of the acts."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                f"{_rows.RECORD} WHERE progress.job = ? AND progress.chunk = ? ORDER BY progress.step", (self._number(job_id), chunk)
-            ).fetchall()
+            query = _rows.RECORD.replace("FROM progress", "FROM progress INDEXED BY progress_of_chunk")
+            rows = connection.execute(f"{query} WHERE progress.job = ? AND progress.chunk = ? ORDER BY progress.step", (self._number(job_id), chunk)).fetchall()
         return [_rows.record(row) for row in rows]
 
     def records(self, job_id: str, states: Collection[State] | None = None) -> Iterator[Record]:
         """The steps of a job, all or those in some states, by number; read in batches, each of one instant."""
         number, after = self._number(job_id), 0
+        if states is not None and not any(self.job(job_id).counts.get(state) for state in states):
+            return
         wanted = "" if states is None else f"AND progress.state IN ({', '.join('?' * len(states))})"
         while True:
             with self._database.reading() as connection:
@@ -233,7 +233,7 @@ class Journal:
         with self._database.writing() as connection:
             before = moving.states_of(connection, number, [request.step for request in requests])
             answers = ledger.retire(connection, self._config, number, {step: state for step, (state, _, _) in before.items()}, requests, at_us)
-            moves = [Move(step, "RETIRING") for step, answer in answers.items() if answer.moves]
+            moves = [Move(step, "RETIRING") for step, answer in answers.items() if answer.end is None and before[step][0] not in TAKEN]
             moving.write(connection, number, moves, at_us)
             moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
             self._append(connection, at_us, actor, "guard_asked", job_id, moving.told_answers(answers))
@@ -250,7 +250,7 @@ class Journal:
             taken = [step for step in steps if step not in before or before[step][0] in TAKEN | {"DONE"}]
             if taken:
                 raise RefusedError(f"job {job_id}: step {taken[0]} is {before[taken[0]][0] if taken[0] in before else 'not there'}: its source may be gone")
-            ledger.release(connection, [ledger.origin(connection, number, step) for step in steps if ledger.origin(connection, number, step) == (number, step)])
+            ledger.release(connection, [(number, step) for step in steps])
             moves = [Move(step, moving.before_guard(connection, number, step)) for step in steps if before[step][0] in GUARDING]
             moving.write(connection, number, moves, at_us)
             moving.recount(connection, number, [(before[move.step], move.state) for move in moves])

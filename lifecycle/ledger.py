@@ -20,11 +20,10 @@ _MAY_RETIRE: frozenset[State] = frozenset[State]({"CLAIMED", "PUBLISHED"}) | GUA
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a wish: the end that it means (None = the copy may be taken), the proof, and whether the step is to be moved to RETIRING."""
+    """What became of a wish: the end that it means (None = the copy may be taken), and the proof where the floor was asked."""
 
     end: EndError | None
     proof: guard.Verdict | None
-    moves: bool
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,12 @@ def retire(connection: sqlite3.Connection, config: Config, job: int, states: dic
     if wrong:
         raise RefusedError(f"step {wrong[0]} is {states.get(wrong[0], 'not of this job')}: nothing can be taken away in that state")
     late, standing = clock(connection, at_us), holds.read(connection)
-    return {request.step: late or _ask(connection, config, standing, (job, request.step), states[request.step], request, at_us) for request in requests}
+    own = origins(connection, job, [request.step for request in requests])
+    answers = {}
+    for request in requests:
+        at = (job, request.step)
+        answers[request.step] = late or _ask(connection, config, standing, at, own.get(request.step, at), request, at_us)
+    return answers
 
 
 def clock(connection: sqlite3.Connection, at_us: int) -> Answer | None:
@@ -60,18 +64,42 @@ def release(connection: sqlite3.Connection, entries: Iterable[tuple[int, int]]) 
     connection.executemany("DELETE FROM ledger WHERE job = ? AND step = ?", entries)
 
 
-def release_published(connection: sqlite3.Connection, sha256: bytes, volume: str, path: bytes) -> None:
-    """Let a place count again that was removed for good, and to which a job has brought the content back. Writes."""
-    gone = [entry.origin for entry in _entries(connection, sha256) if entry.state == "DONE" and (entry.volume, entry.path) == (volume, path)]
-    release(connection, gone)
+def release_published(connection: sqlite3.Connection, job: int, first: int, last: int) -> None:
+    """Let places count again that were removed for good, and to which steps of a range have brought the content back. Writes."""
+    rows = connection.execute(
+        """
+        SELECT ledger.job, ledger.step
+        FROM steps
+        INNER JOIN progress ON progress.job = steps.job AND progress.step = steps.step
+        INNER JOIN ledger ON ledger.sha256 = coalesce(progress.sha256, steps.sha256)
+        INNER JOIN progress AS removed ON removed.job = ledger.job AND removed.step = ledger.step
+        WHERE
+            steps.job = ?
+            AND steps.step BETWEEN ? AND ?
+            AND progress.state = 'PUBLISHED'
+            AND ledger.volume = steps.target_volume
+            AND ledger.path = steps.target_path
+            AND removed.state = 'DONE'
+        """,
+        (job, first, last),
+    ).fetchall()
+    release(connection, rows)
 
 
-def origin(connection: sqlite3.Connection, job: int, step: int) -> tuple[int, int]:
-    """The (job, step) that a step purges or undoes; else itself."""
-    found = connection.execute(
-        "SELECT jobs.job, steps.of_step FROM steps INNER JOIN jobs ON jobs.job_id = steps.of_job WHERE steps.job = ? AND steps.step = ?", (job, step)
-    ).fetchone()
-    return (found[0], found[1]) if found else (job, step)
+def origins(connection: sqlite3.Connection, job: int, steps: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """The (job, step) that each of these steps purges or undoes; those that are about themselves are left out."""
+    if not steps:
+        return {}
+    wanted = set(steps)
+    rows = connection.execute(
+        """
+        SELECT steps.step, jobs.job, steps.of_step
+        FROM steps INNER JOIN jobs ON jobs.job_id = steps.of_job
+        WHERE steps.job = ? AND steps.step BETWEEN ? AND ? AND steps.of_job IS NOT NULL
+        """,
+        (job, min(wanted), max(wanted)),
+    )
+    return {step: (of_job, of_step) for step, of_job, of_step in rows if step in wanted}
 
 
 def rival(connection: sqlite3.Connection, job: int, of: tuple[int, int]) -> str | None:
@@ -96,25 +124,41 @@ def rival(connection: sqlite3.Connection, job: int, of: tuple[int, int]) -> str 
     return found[0] if found else None
 
 
-def _ask(connection: sqlite3.Connection, config: Config, standing: holds.Holds, at: tuple[int, int], state: State, request: Retirement, at_us: int) -> Answer:
-    own = origin(connection, *at)
+def _ask(
+    connection: sqlite3.Connection,
+    config: Config,
+    standing: holds.Holds,
+    at: tuple[int, int],
+    own: tuple[int, int],
+    request: Retirement,
+    at_us: int,
+) -> Answer:
+    """`own` is the step by which the copy is in the ledger: `at` itself, or the one whose quarantine `at` purges."""
     others = [entry for entry in _entries(connection, request.sha256) if entry.origin != own]
-    held = _held(standing, request, others, at_us)
-    if held:
-        return _refused(held)
-    if any((entry.volume, entry.path) == (request.volume, request.path) and entry.state in GUARDING for entry in others):
-        return _refused("another step is taking the same copy away")
-    if own != at and (job_id := rival(connection, at[0], own)):
-        return _refused(f"job {job_id} is at work on the same file")
+    refusal = _held(standing, request, others, at_us) or _rivalry(connection, at, own, request, others)
+    if refusal:
+        return _refused(refusal)
     if request.sha256 == guard.EMPTY:
         return _refused("it is empty: no copy can be told from any other empty file")
     proof = guard.allowed(request.floor, request.copies, _gone(config, request, others))
     if not proof.allowed:
-        return Answer(EndError("REFUSED", f"the floor: {proof.reason}", retry=True), proof, moves=False)
-    connection.execute(
-        "INSERT OR REPLACE INTO ledger (job, step, sha256, volume, path) VALUES (?, ?, ?, ?, ?)", (*own, request.sha256, request.volume, request.path)
-    )
-    return Answer(None, proof, moves=state not in TAKEN)
+        return Answer(EndError("REFUSED", f"the floor: {proof.reason}", retry=True), proof)
+    values = (*own, request.sha256, request.volume, request.path)
+    connection.execute("INSERT OR REPLACE INTO ledger (job, step, sha256, volume, path) VALUES (?, ?, ?, ?, ?)", values)
+    return Answer(None, proof)
+
+
+def _rivalry(connection: sqlite3.Connection, at: tuple[int, int], own: tuple[int, int], request: Retirement, others: list[_Entry]) -> str | None:
+    """Whether another step is at work on the same copy, or the quarantined file is not there to be purged."""
+    if any((entry.volume, entry.path) == (request.volume, request.path) and entry.state in GUARDING for entry in others):
+        return "another step is taking the same copy away"
+    if own == at:
+        return None
+    found = connection.execute("SELECT state FROM progress WHERE job = ? AND step = ?", own).fetchone()
+    if found is None or found[0] not in TAKEN:
+        return f"its file is not in quarantine: that step is {found[0] if found else 'not in the journal'}"
+    job_id = rival(connection, at[0], own)
+    return f"job {job_id} is at work on the same file" if job_id else None
 
 
 def _held(standing: holds.Holds, request: Retirement, others: list[_Entry], at_us: int) -> str | None:
@@ -142,4 +186,4 @@ def _entries(connection: sqlite3.Connection, sha256: bytes) -> list[_Entry]:
 
 
 def _refused(why: str) -> Answer:
-    return Answer(EndError("REFUSED", why, retry=True), None, moves=False)
+    return Answer(EndError("REFUSED", why, retry=True), None)

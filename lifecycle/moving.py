@@ -75,17 +75,6 @@ def before_guard(connection: sqlite3.Connection, number: int, step: int) -> Stat
     return "PUBLISHED" if published else "CLAIMED"
 
 
-def _release_published(connection: sqlite3.Connection, number: int, step: int) -> None:
-    """A place to which content came back counts again."""
-    volume, path, sha256 = connection.execute(
-        "SELECT steps.target_volume, steps.target_path, coalesce(progress.sha256, steps.sha256)"
-        " FROM steps INNER JOIN progress ON progress.job = steps.job AND progress.step = steps.step WHERE steps.job = ? AND steps.step = ?",
-        (number, step),
-    ).fetchone()
-    if volume is not None and path is not None and sha256 is not None:
-        ledger.release_published(connection, sha256, volume, path)
-
-
 def told(moves: Sequence[Move]) -> dict[str, object]:
     """Moves as the audit trail keeps them: the steps by state, and what was found of each."""
     by_state: dict[str, list[int]] = {}
@@ -108,14 +97,18 @@ def told_answers(answers: Mapping[int, ledger.Answer]) -> dict[str, object]:
 
 
 def carry_over(connection: sqlite3.Connection, number: int, job_id: str, moves: Sequence[Move], at_us: int) -> None:
-    """What a move means for other steps: the one that is undone or purged, and the ledger's entry of a place that has its content again."""
+    """What moves mean for other steps: the ones that are undone or purged, and the ledger's entries of places that have their content again. Writes."""
+    ledger.release(connection, [(number, move.step) for move in moves if move.values.get("undone_by")])
+    published = [move.step for move in moves if move.state == "PUBLISHED"]
+    if published:
+        ledger.release_published(connection, number, min(published), max(published))
+    origins = ledger.origins(connection, number, [move.step for move in moves if move.state in ("CLAIMED", "PURGING", "DONE")])
+    if not origins:
+        return
     (kind,) = connection.execute("SELECT kind FROM jobs WHERE job = ?", (number,)).fetchone()
     for move in moves:
-        if move.state == "PUBLISHED":
-            _release_published(connection, number, move.step)
-        if move.values.get("undone_by"):
-            ledger.release(connection, [(number, move.step)])
-        if move.state not in ("CLAIMED", "PURGING", "DONE") or (at := ledger.origin(connection, number, move.step)) == (number, move.step):
+        at = origins.get(move.step)
+        if at is None:
             continue
         if move.state == "CLAIMED":
             if kind == "undo" and (other := ledger.rival(connection, number, at)):
