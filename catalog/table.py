@@ -4,8 +4,9 @@ import functools
 import json
 import os
 import re
+import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,16 +83,17 @@ def append(root: Path, table: str, rows: pa.Table, app_id: str, partition: dict[
     return commit(root, table, [write(root, table, rows, partition)] if rows.num_rows else [], app_id)
 
 
-def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str) -> int:
+def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Sequence[str] = ()) -> int:
     """Put files into a table's log in one commit, after they and their folders are on disk; gives the table's new version.
 
+    `replaced` are absolute paths of files that leave the table with it.
     A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
     """
     known = _made(root, table)
     if app_id in known.app_ids:
         return known.version
     _sync_files(root / table, files)
-    _write_commit(root, table, files, app_id)
+    _write_commit(root, table, files, app_id, {path: known.files[path] for path in map(_within(root, table), replaced)})
     newest = log.newest(root / table)
     for number in range(known.version + 1, newest + 1):
         _sync(root / table / log.FOLDER / f"{number:020d}.json")
@@ -186,12 +188,18 @@ def _made(root: Path, table: str) -> log.State:
     return state(root, table)
 
 
-def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str) -> None:
+def _within(root: Path, table: str) -> Callable[[str], str]:
+    folder = f"{(root / table).absolute()}/"
+    return lambda path: path.removeprefix(folder)
+
+
+def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]]) -> None:
     from deltalake import CommitProperties, DeltaTable
     from deltalake.exceptions import DeltaError
     from deltalake.transaction import AddAction, RemoveAction, Transaction
 
     actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
+    actions += [RemoveAction(path, True, time.time_ns() // 1_000_000, None, dict(partition)) for path, partition in replaced.items()]
     properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
     try:
         delta = DeltaTable(str((root / table).absolute()))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MEMORY_A_FILE_BYTES = 600  # that is joined to be written
 _GREATEST_ID = 2**63 - 1
+_JOINED = ("verdicts", "files")  # by numbers of one derivation: where one is missing both are made
 # Dictionaries only for words: of sizes, times and names they are larger than what they replace, and take a quarter more time.
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000, WRITE_BLOOM_FILTER false"
 
@@ -33,6 +34,7 @@ class Export:
         self._app_id = f"{snapshot_id}-{secrets.token_hex(2)}"
         self._committing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commits: list[Future[int]] = []
+        self._joined_are_stored = all(table.files(root, name, snapshot_id=[snapshot_id]) for name in _JOINED)
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +48,7 @@ class Export:
     def write(self, name: str) -> list[str]:
         """Write a derived table; gives its files. One that an older snapshot still has stays as it is."""
         stored = table.files(self._root, name, snapshot_id=self._partition.values())
-        if stored:
+        if stored and (name not in _JOINED or self._joined_are_stored):
             return stored
         typed = ", ".join(f'CAST("{field.name}" AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
         written = []
@@ -57,7 +59,7 @@ class Export:
             query = f"SELECT {typed} FROM ({self._sql(name)}) AS derived WHERE {share}"
             rows = self._connection.execute(f"COPY ({query}) TO {quoted(str(file))} ({_PARQUET})").fetchall()[0][0]
             written.append(table.NewFile(path, file.stat().st_size, rows, self._partition))
-        self._commits.append(self._committing.submit(table.commit, self._root, name, written, self._app_id))
+        self._commits.append(self._committing.submit(table.commit, self._root, name, written, self._app_id, stored))
         return [str(self._root / name / file.path) for file in written]
 
     def _shares(self) -> list[str]:

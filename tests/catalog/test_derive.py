@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from catalog import config, connect, derive, schema, snapshot, table
@@ -59,6 +61,23 @@ def test_an_older_snapshot_is_derived_again_with_the_configuration_of_its_day(tm
     for name in DERIVED:
         shutil.rmtree(tmp_path / name)
     assert connect.connect(tmp_path, snapshot.find(tmp_path, first.snapshot_id)).sql(query).fetchall() == before
+
+
+@pytest.mark.parametrize("lost", ["files", "verdicts"])
+def test_files_and_verdicts_are_derived_again_together(tmp_path: Path, lost: str) -> None:
+    write_scan(tmp_path, "work", {"a/plan.txt": {}, "b/alone": {"size_bytes": 7}})
+    write_scan(tmp_path, "copy", {"a/plan.txt": {}})
+    made = derive.derive(tmp_path, config.parse(ESTATE), NOON)
+    query = "SELECT * EXCLUDE (entry_id) FROM files ORDER BY volume, path"
+    before = connect.connect(tmp_path, made).sql(query).fetchall()
+    kept = "verdicts" if lost == "files" else "files"
+    [old] = table.files(tmp_path, kept, snapshot_id=[made.snapshot_id])
+    rows = pq.read_table(old)  # as another version numbered them
+    number = rows.column_names.index("signature_no")
+    pq.write_table(rows.set_column(number, rows.schema.field(number), pc.add(rows["signature_no"], 1).cast(rows.schema.field(number).type)), old)
+    shutil.rmtree(tmp_path / lost)
+    assert connect.connect(tmp_path, snapshot.find(tmp_path)).sql(query).fetchall() == before
+    assert table.files(tmp_path, kept, snapshot_id=[made.snapshot_id]) != [old]
 
 
 def test_the_time_a_file_was_first_seen_is_carried_from_snapshot_to_snapshot(tmp_path: Path) -> None:
