@@ -198,8 +198,11 @@ def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | 
         there = target.store.look(path)
     except EndError as error:
         return ("target_exists_differs", error.reason), False
-    if there is None:
-        return None, False
+    return (None, False) if there is None else _occupied(source, there)
+
+
+def _occupied(source: Fingerprint, there: Fingerprint) -> tuple[Refusal | None, bool]:
+    """What a file at the target means. One of equal size may be adopted: the job reads it and compares."""
     if there.inode is not None and (there.fs_id, there.inode) == (source.fs_id, source.inode):
         return ("already_there", "the file at the target is this very file"), False
     if (there.type, there.size_bytes) != (source.type, source.size_bytes):
