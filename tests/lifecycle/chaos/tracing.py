@@ -72,7 +72,8 @@ class Fault:
 def calls(begin: Callable[[], Run], log: Path) -> tuple[list[Call], int]:
     """Run a held child to its end under strace. Gives its calls and how it ended."""
     run = begin()
-    code = _traced(run, log, [f"trace={','.join(f'?{name}' for name in sorted(FILES))}"])  # "?": if this strace knows it
+    expression = f"trace={','.join(f'?{name}' for name in sorted(FILES))}"  # "?": if this strace knows it
+    code = _traced(run, log, [expression], "-y")
     return _parsed(log), code
 
 
@@ -99,15 +100,20 @@ def halt(begin: Callable[[], Run], call: Call, log: Path, act: Callable[[], None
     return stands, code
 
 
-def first_naming(found: Sequence[Call], path: Path) -> int:
-    """The place in the list of the first call that names something below a path: where the program's own work begins."""
+def naming(found: Sequence[Call], path: Path) -> list[Call]:
+    """The calls that are about something below a path, by name or by descriptor.
+
+    Of those in further threads only the first of each name: strace counts for each thread, and which of them acts is chance.
+    """
     text = str(path)
-    return next((place for place, call in enumerate(found) if text in call.told), len(found))
+    own = [call for call in found if text in call.told]
+    others = {call.name: call for call in reversed(own) if call.thread and call.number == 1}
+    return [call for call in own if not call.thread or others.get(call.name) is call]
 
 
-def attach(pid: int, log: Path, expressions: Sequence[str]) -> "subprocess.Popen[bytes]":
+def attach(pid: int, log: Path, expressions: Sequence[str], *options: str) -> "subprocess.Popen[bytes]":
     """Put strace on a child that is held; gives the tracer once it has hold."""
-    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", log, *_each(expressions), "-p", str(pid)], stderr=subprocess.PIPE)
+    tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-o", log, *_each(expressions), "-p", str(pid)], stderr=subprocess.PIPE)
     until = time.monotonic() + _PATIENCE_SECONDS
     while not _is_traced(pid):
         if tracer.poll() is not None or time.monotonic() > until:
@@ -117,8 +123,8 @@ def attach(pid: int, log: Path, expressions: Sequence[str]) -> "subprocess.Popen
     return tracer
 
 
-def _traced(run: Run, log: Path, expressions: Sequence[str]) -> int:
-    tracer = attach(run.pid, log, expressions)
+def _traced(run: Run, log: Path, expressions: Sequence[str], *options: str) -> int:
+    tracer = attach(run.pid, log, expressions, *options)
     code = run.wait()
     tracer.communicate(timeout=_PATIENCE_SECONDS)
     return code

@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+_HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own, which knows of forks
 
 
 @dataclass
@@ -108,24 +109,23 @@ def load(modules: Iterable[str]) -> None:
             continue
 
 
-def loaded_by(body: Callable[[], int | None], place: Place) -> list[str]:
-    """The modules that a run of `body` loads, in order; the run must succeed."""
-    with TemporaryDirectory() as folder:
-        listed = Path(folder) / "modules.json"
+def learning(body: Callable[[], int | None], listed: Path) -> Callable[[], int | None]:
+    """The same body, which leaves behind which modules it has loaded, for `learn`."""
 
-        def listing() -> int:
-            try:
-                return body() or 0
-            except SystemExit as ended:
-                return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
-            finally:
-                listed.write_text(json.dumps([name for name in sys.modules if name != "__main__"]))
+    def listing() -> int | None:
+        try:
+            return body()
+        finally:
+            listed.write_text(json.dumps([name for name in sys.modules if name != "__main__"]))
 
-        code = start(listing, place).wait()
-        if code:
-            raise AssertionError(f"exit {code}: {place.err.read_text(errors='replace')[-2000:]}")
-        found: list[str] = json.loads(listed.read_text())
-        return found
+    return listing
+
+
+def learn(listed: Path) -> None:
+    """Load here what a learning body has loaded, so that no later child must. Must not start threads: a fork would leave them behind."""
+    load(json.loads(listed.read_text()))
+    threads = {Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task") if int(thread) != os.getpid()}
+    assert threads <= _HARMLESS, f"{threads} run here: children forked from here may hang"
 
 
 def _settle(place: Place) -> None:

@@ -23,10 +23,10 @@ def power(program: Program, rack: Rack, choice: Choice, committed: Iterable[str]
 
 
 def own_calls(program: Program, rack: Rack) -> list[Call]:
-    """The calls of an undisturbed run, from the first that names one of the disks on: the points of a sweep. The run must succeed."""
+    """The calls of an undisturbed run, that are about its disks: the points of a sweep. The run must succeed."""
     found, code = tracing.calls(lambda: program.begin(rack, held=True), rack.folder / "strace")
     assert code == 0, f"{program.name}: the undisturbed run ends with {code}: {(rack.folder / 'err').read_text(errors='replace')[-2000:]}"
-    return found[tracing.first_naming(found, rack.folder) :]
+    return tracing.naming(found, rack.folder)
 
 
 def _sweep(row: Row, program: Program, rack: Rack, choice: Choice, committed: tuple[str, ...] | None) -> Row:
@@ -41,9 +41,8 @@ def _sweep(row: Row, program: Program, rack: Rack, choice: Choice, committed: tu
         if committed is not None:
             rack.cut(committed)
         verdict = program.judge(rack, truth, settled=False)
-        code = program.again(rack)
-        verdict.add(program.judge(rack, truth, settled=True))
-        if code:
+        if code := program.again(rack):
             verdict.stuck.append(f"exit {code} afterwards")
+        verdict.add(program.judge(rack, truth, settled=True))
         row.note(call, verdict, fired=fired)
     return row
