@@ -187,6 +187,16 @@ class Run:
             for work in here:
                 self._rests(work)
 
+    @staticmethod
+    def settle(store: Store, paths: Iterable[bytes]) -> None:
+        """Make names durable. A directory that somebody took away meanwhile is let go: who looks at its names next finds out what that means."""
+        for path in {os.path.dirname(path): path for path in paths}.values():
+            try:
+                store.settle([path])
+            except EndError as end:
+                if end.state not in {"STALE", "REFUSED"}:
+                    raise
+
     def block(self, volume: str, reason: str) -> None:
         """Try nothing more on a volume in this run."""
         self.blocked.setdefault(volume, reason)

@@ -59,7 +59,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     first = [work for work in works if work.live and work not in followers]
     run.each(first, lambda work: _name(run, work), "target")
     run.each(followers, lambda work: _link(run, work), "target")
-    run.at_once(works, "target", lambda store, here: store.settle([work.target_path for work in here]))
+    run.at_once(works, "target", lambda store, here: run.settle(store, [work.target_path for work in here]))
     run.each(works, lambda work: _stands(run, work), "target")
     last = not any(stage in {"guard", "check", "retire"} for work in works for stage in work.stages)
     states: list[State] = ["PUBLISHED", "DONE"] if last else ["PUBLISHED"]

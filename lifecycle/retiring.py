@@ -188,14 +188,16 @@ def _unheard(run: Run, work: Work) -> None:
 def _half_moved(store: Store, work: Work, error: Exception) -> str | None:
     """Why a step whose move went wrong is left as it is, for the next run to look at: its file lies in quarantine, or nobody can tell."""
     try:
-        found = store.quarantined(work.key)
+        if store.quarantined(work.key) is not None:
+            return f"{work.shown}: {error}; it was moved, and the next run makes that durable"
+        _settle(store, [work])  # it may have been moved, and put back
     except (EndError, OSError) as unknown:
         return f"{work.shown}: {error}; whether it was moved cannot be told: {unknown}"
-    return f"{work.shown}: {error}; it was moved, and the next run makes that durable" if found is not None else None
+    return None
 
 
 def _settle(store: Store, works: Sequence[Work]) -> None:
-    store.settle([work.step.path for work in works])
+    Run.settle(store, [work.step.path for work in works])
     store.settle_quarantine()
 
 

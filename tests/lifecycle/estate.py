@@ -16,7 +16,7 @@ from lifecycle import crew, stores
 from lifecycle.crew import Came, Errand
 from lifecycle.journal import Journal
 from lifecycle.manifest import Copy, Step
-from lifecycle.records import Job, PreparedVolume, Record
+from lifecycle.records import Job, Kind, PreparedVolume, Record
 from lifecycle.stores import Fingerprint
 
 _numbers = itertools.count(1)
@@ -90,7 +90,7 @@ class Estate:
         """A copy as the catalog's evidence would know it, verified now."""
         return Copy(volume, path if isinstance(path, bytes) else path.encode(), self.look(volume, path), self.clock())
 
-    def step(self, number: int, path: str | bytes, action: str = "archive", *, digest: bool = True, evidence: Iterable[Copy] = (), **more: Any) -> Step:
+    def step(self, number: int, path: str | bytes, action: str = "archive", *, digest: bool = True, evidence: Iterable[Copy] = (), **more: Any) -> Step:  # noqa: ANN401  any field of a step
         raw = path if isinstance(path, bytes) else path.encode()
         found = self.look("prod", raw)
         known = hashlib.sha256(self.read("prod", raw)).digest() if digest and found.type == "file" else None
@@ -101,7 +101,7 @@ class Estate:
         )  # fmt: skip
         return replace(made, **more)
 
-    def job(self, steps: Iterable[Step], action: str = "archive", kind: Any = "plan", **policy: Any) -> str:
+    def job(self, steps: Iterable[Step], action: str = "archive", kind: Kind = "plan", **policy: object) -> str:
         """A job of steps; the policy asks for one copy besides, unless it says otherwise."""
         number = next(_numbers)
         text = json.dumps({"action": action, "data_class": "default", **policy})
@@ -134,7 +134,7 @@ class Estate:
         return sorted(name for name in found if name not in (".lastcopy/volume.json", ".lastcopy/clock"))
 
 
-def made(folder: Path, **lifecycle: Any) -> Estate:
+def made(folder: Path, **lifecycle: object) -> Estate:
     """An estate of four volumes on four systems, prepared; the floor is one copy unless it is said otherwise."""
     volumes = {
         "prod": {"role": "primary", "system": "s-prod", "device": "d-prod"},
