@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sys
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,7 +79,7 @@ def declarations(config: Config) -> list[Remark]:
         found.append(
             Remark("configuration", "volumes", "warning", "no volume is primary: there is nothing to protect", 'set role = "primary" on a production volume')
         )
-    return [*found, *predicates(config)]
+    return [*found, *_alike(config), *predicates(config)]
 
 
 def escaped(path: Path | str) -> str:
@@ -192,6 +193,27 @@ def _missing(name: str, volume: Volume) -> list[Remark]:
         needs["immutable_until"] = (volume.immutable_until, "how long it stays immutable", "immutable_until = 2027-12-31")
     missing = [(key, text, example) for key, (value, text, example) in needs.items() if value is None]
     return [Remark(name, key, "unknown", f"{key} is not declared: {text} is unknown", f"add {example} to [volumes.{name}]") for key, text, example in missing]
+
+
+def _alike(config: Config) -> list[Remark]:
+    """A warning for each name of a domain that is written in several ways: each counts as a domain of its own, and so as a better protection."""
+    found = []
+    for key in ("system", "site", "admin", "device"):
+        written: dict[str, dict[str, list[str]]] = {}
+        for name, volume in config.volumes.items():
+            if (value := getattr(volume, key)) is not None:
+                written.setdefault(_folded(value), {}).setdefault(value, []).append(name)
+        for forms in written.values():
+            if len(forms) > 1:
+                said = " and ".join(f"{form!a} ({', '.join(volumes)})" for form, volumes in forms.items())
+                text = f"{said} differ only in case, spaces or the form of their letters, and count as {len(forms)} {key}s"
+                found.append(Remark("configuration", f"{key} names", "warning", text, f"write the name of one {key} in one way"))
+    return found
+
+
+def _folded(value: str) -> str:
+    """What people would take for the same name."""
+    return "".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).split())
 
 
 def predicates(config: Config) -> list[Remark]:

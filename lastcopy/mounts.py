@@ -14,6 +14,7 @@ class Mount:
     """One line of /proc/self/mountinfo."""
 
     point: str
+    root: str  # what of its file system it shows; not '/' for a bind mount of a directory
     device: str  # major:minor
     filesystem: str
     source: str
@@ -35,6 +36,18 @@ def of(path: Path, mounts: list[Mount]) -> Mount | None:
     return max(enumerate(holding), key=lambda pair: (len(pair[1].point), pair[0]))[1] if holding else None
 
 
+def within(path: Path, mounts: list[Mount]) -> list[Mount]:
+    """The mounts below a path."""
+    resolved = os.path.realpath(path).rstrip("/")
+    return [mount for mount in mounts if mount.point.startswith(f"{resolved}/") and mount.point != "/"]
+
+
+def position(path: Path, mount: Mount) -> tuple[str, str]:
+    """The device and the path on it, with a trailing slash, that a path below a mount shows: equal through every mount of it."""
+    below = os.path.relpath(os.path.realpath(path), mount.point)
+    return mount.device, os.path.normpath(os.path.join(mount.root, below)).rstrip("/") + "/"
+
+
 def access_times(mount: Mount) -> tuple[str, str]:
     """How the mount keeps access times, and what that means for dormancy, see mount(8)."""
     if mount.filesystem.startswith(_REMOTE):
@@ -52,7 +65,7 @@ def _mount(line: str) -> Mount:
     left, _, right = line.partition(" - ")
     fields, rest = left.split(" "), right.split(" ")
     options = {*fields[5].split(","), *(o for o in rest[2].split(",") if o == "ro")} if len(rest) > 2 else {*fields[5].split(",")}
-    return Mount(_plain(fields[4]), fields[2], rest[0], _plain(rest[1]), frozenset(options))
+    return Mount(_plain(fields[4]), _plain(fields[3]), fields[2], rest[0], _plain(rest[1]), frozenset(options))
 
 
 def _plain(text: str) -> str:

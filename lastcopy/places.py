@@ -4,12 +4,13 @@ import contextlib
 import datetime
 import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import scanners
-from catalog import domains
+from catalog import domains, glob
 from catalog.config import Config, Volume
 from catalog.errors import LastcopyError
 from catalog.snapshot import ScanRow
@@ -35,7 +36,7 @@ def look(config: Config, names: Sequence[str], newest: Mapping[str, ScanRow], no
     known = mounts.table()
     seen = {name: _volume(name, config, newest.get(name), known, now) for name in names}
     facts = {name: found for name, (_, found) in seen.items() if found}
-    return Look([*(remark for found, _ in seen.values() for remark in found), *_contradictions(config, facts)], facts)
+    return Look([*(remark for found, _ in seen.values() for remark in found), *_contradictions(config, facts, known)], facts)
 
 
 def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.Mount], now: datetime.datetime) -> tuple[list[Remark], Facts | None]:
@@ -51,7 +52,7 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     found = [reach or Remark(name, "reachable", "ok", "can be reached"), _same(name, scan, facts)]
     mount = mounts.of(place, known) if place else None
     if place and mount:
-        found += [_times(name, mount, facts), _own_reads(name, mount), _clock(name, place, now)]
+        found += [_times(name, mount, facts), _own_reads(name, mount), _clock(name, place, now), *_mounted_over(name, declared, place, mount, known)]
     return [*found, _scanned(name, scan, now)], facts
 
 
@@ -60,21 +61,78 @@ def _probe(config: Config, name: str) -> Facts:
         return scanner.probe()
 
 
-def _contradictions(config: Config, facts: Mapping[str, Facts]) -> list[Remark]:
+def _contradictions(config: Config, facts: Mapping[str, Facts], known: list[mounts.Mount]) -> list[Remark]:
     """Remarks on volumes that are declared apart and lie together: on one device, or inside one another."""
     found: list[Remark] = []
     believed: dict[str, list[str]] = {}
+    apart: dict[tuple[str, str], list[str]] = {}
     for one, two in itertools.combinations(facts, 2):
         inner, outer = _nested(config, one, two)
+        inner_shown, outer_shown = _shown_again(config, one, two, known)
         if inner:
             text = f"its root lies inside volume {outer}: neither can protect the other, and files are counted in both"
             found.append(Remark(inner, "nested root", "warning", text, f"exclude it from [volumes.{outer}], or scan only one of them"))
+        elif inner_shown:
+            found.append(_bind_mount(inner_shown, outer_shown, facts))
         elif _devices(facts[one]) & _devices(facts[two]):
             if _declare_other_devices(config, one, two):
                 believed.setdefault(facts[one].device or "", []).extend([one, two])
             else:
-                found += _apart(config, one, two)
+                for subject, kind, other in _apart(config, one, two):
+                    apart.setdefault((subject, kind), []).append(other)
+    found += [_together(config, *key, others) for key, others in _first_of(apart).items()]
     return [*found, *(_believed(list(dict.fromkeys(names))) for names in believed.values())]
+
+
+def _first_of(apart: Mapping[tuple[str, str], list[str]]) -> dict[tuple[str, str], list[str]]:
+    """Of volumes that contradict each other pair by pair, the pairs of the first: what they say of one device is said once."""
+    first: dict[tuple[str, str], list[str]] = {}
+    for (subject, kind), others in apart.items():
+        known = next((named for (_, other_kind), named in first.items() if kind == other_kind != "device" and subject in named), None)
+        if known is None:
+            first[subject, kind] = list(others)
+        else:
+            known += [other for other in others if other not in known]
+    return first
+
+
+def _shown_again(config: Config, one: str, two: str, known: list[mounts.Mount]) -> tuple[str, str]:
+    """The names of the volumes where one shows files of the other through another mount, the inner one first; else two empty texts."""
+    places = [place for name in (one, two) if (place := folder(config, config.volumes[name])) is not None]
+    on = [mount for place in places if (mount := mounts.of(place, known)) is not None]
+    if len(on) < 2 or on[0].point == on[1].point:
+        return "", ""
+    (device, here), (other_device, there) = (mounts.position(place, mount) for place, mount in zip(places, on, strict=True))
+    if device != other_device:
+        return "", ""
+    if here.startswith(there):
+        return one, two
+    return (two, one) if there.startswith(here) else ("", "")
+
+
+def _bind_mount(inner: str, outer: str, facts: Mapping[str, Facts]) -> Remark:
+    text = f"shows files of volume {outer} through another mount"
+    if facts[inner].fs_id is None or facts[outer].fs_id is None:
+        text += ", and its file system has no identity: each file would be taken for a copy of itself"
+    else:
+        text += ": they are no copies, and files are counted in both"
+    return Remark(inner, "bind mount", "warning", text, f"scan only one of them, or exclude it from [volumes.{outer}]")
+
+
+def _mounted_over(name: str, declared: Volume, place: Path, mount: mounts.Mount, known: list[mounts.Mount]) -> list[Remark]:
+    """A warning for directories of a volume over which its own file system is mounted again: it hides what lies there, and looks like the rest."""
+    root = os.path.realpath(place)
+    left_out = re.compile(glob.regex(list(declared.exclude))) if declared.exclude else None
+    over = [escaped(m.point) for m in mounts.within(place, known) if m.device == mount.device and not _is_excluded(left_out, os.path.relpath(m.point, root))]
+    if not over:
+        return []
+    seen = "its files are seen there a second time" if declared.cross_mounts else "a scan leaves it out"
+    text = f"the same file system is mounted again over {', '.join(over)}: {seen}, and what it hides is never seen"
+    return [Remark(name, "bind mount", "warning", text, f"unmount it, or exclude it from [volumes.{name}]")]
+
+
+def _is_excluded(left_out: re.Pattern[str] | None, path: str) -> bool:
+    return left_out is not None and left_out.fullmatch(escaped(f"{path}/any")) is not None
 
 
 def _declare_other_devices(config: Config, one: str, two: str) -> bool:
@@ -190,27 +248,34 @@ def _nested(config: Config, one: str, two: str) -> tuple[str, str]:
     return (two, one) if second.is_relative_to(first) else ("", "")
 
 
-def _apart(config: Config, one: str, two: str) -> list[Remark]:
-    """A warning for each attribute that two volumes of one device declare differently."""
+def _apart(config: Config, one: str, two: str) -> list[tuple[str, str, str]]:
+    """What is wrong with two volumes of one device: the volume it is said of, the attribute, and the other volume.
+
+    They declare another system or site; or one is a copy on the device of its primary volume, unless both declare their system: then it is known.
+    """
     declared = domains.effective(config, {})
     found = []
     for attribute in ("systems", "sites"):
         mine, other = getattr(declared[one], attribute), getattr(declared[two], attribute)
         if mine and other and not mine & other:
-            text = f"lies on one device with volume {two}, which declares another {attribute[:-1]} ({', '.join(sorted(other))})"
-            found.append(Remark(one, attribute[:-1], "warning", text, "declare the same, or move one of them: one device is in one place"))
-    return found or _shared(config, one, two)
-
-
-def _shared(config: Config, one: str, two: str) -> list[Remark]:
-    """A warning for a copy on the device of its primary volume, unless both declare their system: then it is known, or told apart already."""
-    declared = domains.effective(config, {})
+            found.append((one, attribute[:-1], two))
     for copy, asset in ((one, two), (two, one)):
         told = declared[copy].systems and declared[asset].systems
-        if not told and config.volumes[asset].role == "primary" and _protects(config, copy, asset):
-            text = f"lies on one device with volume {asset}, which it protects: its copies do not survive the loss of that system or its site"
-            return [Remark(copy, "device", "warning", text, f"move it to another disk, or declare the same system for {asset} and {copy}")]
-    return []
+        if not found and not told and config.volumes[asset].role == "primary" and _protects(config, copy, asset):
+            found.append((copy, "device", asset))
+    return found
+
+
+def _together(config: Config, name: str, attribute: str, others: Sequence[str]) -> Remark:
+    """A warning that a volume lies on one device with others, from which it should be apart."""
+    if attribute == "device":
+        named = f"volume{'s' if len(others) > 1 else ''} {', '.join(others)}"
+        text = f"lies on one device with {named}, which it protects: its copies do not survive the loss of that system or its site"
+        return Remark(name, "device", "warning", text, f"move it to another disk, or declare the same system for {', '.join(others)} and {name}")
+    declared = domains.effective(config, {})
+    said = [f"{volume} ({', '.join(sorted(getattr(declared[volume], f'{attribute}s')))})" for volume in (name, *others)]
+    text = f"volumes {', '.join(said)} lie on one device, and are declared in different {attribute}s"
+    return Remark(name, attribute, "warning", text, "declare the same, or move some: one device is in one place")
 
 
 def _protects(config: Config, copy: str, asset: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from catalog import config, table
 from catalog.schema import SCANS
 from catalog.snapshot import ScanRow
-from lastcopy import diagnosis, places
+from lastcopy import diagnosis, mounts, places
 from lastcopy.diagnosis import Remark
 from tests.lastcopy.program import run
 
@@ -97,7 +97,71 @@ def test_two_systems_on_one_file_system_are_a_contradiction(tmp_path: Path) -> N
     )
     (remark,) = contradictions(settings)
     assert (remark.subject, remark.check, remark.state) == ("one", "system", "warning")
-    assert "volume two" in remark.text
+    assert "volumes one (nas-1), two (nas-2) lie on one device" in remark.text
+
+
+def test_what_is_said_of_many_volumes_on_one_device_is_said_once(tmp_path: Path) -> None:
+    grow(tmp_path, *"abcd", "data", "home")
+    apart: dict[str, dict[str, object]] = {name: {"url": name, "role": "backup", "of": ["elsewhere"], "system": f"nas-{name}"} for name in "abcd"}
+    elsewhere: dict[str, dict[str, object]] = {"elsewhere": {"url": "gone"}}
+    (remark,) = contradictions(configured(tmp_path, **apart, **elsewhere))
+    assert "volumes a (nas-a), b (nas-b), c (nas-c), d (nas-d) lie on one device, and are declared in different systems" in remark.text
+    (remark,) = contradictions(configured(tmp_path, data={"url": "data"}, home={"url": "home"}, nightly={"url": "a", "role": "backup"}))
+    assert (remark.subject, remark.check) == ("nightly", "device")
+    assert "lies on one device with volumes data, home, which it protects" in remark.text
+
+
+def test_names_of_domains_that_only_look_different_are_told(tmp_path: Path) -> None:
+    settings = configured(
+        tmp_path,
+        one={"url": "one", "system": "nas-1", "site": "Caf\u00e9", "admin": "it paris"},
+        two={"url": "two", "system": "nas-2", "site": "cafe\u0301", "admin": "it-paris"},
+        three={"url": "three", "system": "NAS-1 ", "site": "Caf\u00e9", "admin": "itparis"},
+    )
+    remarks = [remark for remark in diagnosis.declarations(settings) if remark.state == "warning"]
+    assert {remark.check for remark in remarks} == {"system names", "site names", "admin names"}
+    assert "'nas-1' (one) and 'NAS-1 ' (three)" in found(remarks, "configuration", "system names").text
+    assert "'Caf\\xe9' (one, three) and 'cafe\\u0301' (two)" in found(remarks, "configuration", "site names").text
+    assert "two" not in found(remarks, "configuration", "admin names").text
+
+
+MOUNTED = """\
+21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+22 21 8:2 / {0}/disk rw,relatime - ext4 /dev/sdb1 rw
+23 21 8:2 /data {0}/shown rw,relatime - ext4 /dev/sdb1 rw
+24 21 8:2 /other {0}/disk/data/over rw,relatime - ext4 /dev/sdb1 rw
+25 21 8:3 / {0}/disk/data/foreign rw,relatime - ext4 /dev/sdc1 rw
+"""
+
+
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fs_id: str | None, **volumes: dict[str, object]) -> list[Remark]:
+    """The remarks on bind mounts, as on a machine with the mounts above whose file systems have that identity."""
+    grow(tmp_path, "disk/data/over", "disk/data/foreign", "disk/other", "shown/sub")
+    table, probe = mounts.table(MOUNTED.format(tmp_path)), places._probe
+    monkeypatch.setattr(mounts, "table", lambda: table)
+    monkeypatch.setattr(places, "_probe", lambda config, name: dataclasses.replace(probe(config, name), fs_id=fs_id))
+    settings = configured(tmp_path, **volumes)
+    return [remark for remark in places.look(settings, list(settings.volumes), {}, NOW).remarks if remark.check == "bind mount"]
+
+
+@pytest.mark.parametrize(("fs_id", "said"), [(None, "taken for a copy of itself"), ("one", "they are no copies")])
+def test_a_volume_that_shows_files_of_another_through_a_bind_mount_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fs_id: str | None, said: str
+) -> None:
+    other: dict[str, object] = {"url": "disk/other"}
+    (remark,) = mounted(
+        tmp_path, monkeypatch, fs_id, data={"url": "disk/data", "exclude": ["over/"]}, shown={"url": "shown/sub", "role": "backup"}, other=other
+    )
+    assert (remark.subject, remark.state) == ("shown", "warning")
+    assert "files of volume data" in remark.text
+    assert said in remark.text
+
+
+def test_a_file_system_that_is_mounted_over_a_directory_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (remark,) = mounted(tmp_path, monkeypatch, "one", data={"url": "disk/data"})
+    assert (remark.subject, remark.state) == ("data", "warning")
+    assert f"{tmp_path}/disk/data/over: a scan leaves it out" in remark.text
+    assert "foreign" not in remark.text
 
 
 def test_devices_that_are_declared_to_differ_are_believed_and_told(tmp_path: Path) -> None:
