@@ -147,7 +147,9 @@ class Staged(Protocol):
 class Store(Protocol):
     """One volume as jobs use it. A module of a kind has such a class named `Store`, made from the configuration and the volume's name."""
 
-    capabilities: Capabilities | None  # None = never prepared
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What the canaries found; None = never prepared, or not here as this volume."""
 
     def identify(self) -> Identity:
         """Look at the root, its marker and its file system. Raises UnreachableError."""

@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.lifecycle.stores.contract import Contract
-from tests.lifecycle.stores.places import PosixPlace, tmpfs, xfs
+from tests.lifecycle.stores.places import PosixPlace, tmpfs
 
 
 class TestHere(Contract):
     """On the file system of the tests."""
-
-    @pytest.fixture
-    def place(self, tmp_path: Path) -> Iterator[PosixPlace]:
-        place = PosixPlace(tmp_path)
-        yield place
-        place.close()
 
 
 class TestTmpfs(Contract):
@@ -30,19 +24,9 @@ class TestTmpfs(Contract):
             place.close()
 
 
-@pytest.fixture(scope="module")
-def xfs_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with xfs(tmp_path_factory.mktemp("xfs")) as mount:
-        yield mount
-
-
 class TestXfs(Contract):
     """Where blocks can be shared."""
 
     @pytest.fixture
-    def place(self, xfs_mount: Path) -> Iterator[PosixPlace]:
-        folder = xfs_mount / f"t{len(list(xfs_mount.iterdir()))}"
-        folder.mkdir()
-        place = PosixPlace(folder)
-        yield place
-        place.close()
+    def place(self, xfs_place: PosixPlace) -> PosixPlace:
+        return xfs_place
