@@ -27,6 +27,7 @@ _COMMANDS = (
     "hold",
     "audit",
     "catalog",
+    "policy",
     "plan",
     "job",
     "version",

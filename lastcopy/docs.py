@@ -21,6 +21,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "[classes.NAME]": config.DataClass,
     "[[labels]]": config.Label,
     "[[exceptions]]": config.AcceptedFinding,
+    "[policies.NAME]": config.Policy,
+    "[lifecycle]": config.Lifecycle,
 }
 _COMMON = {"config", "catalog", "snapshot", "format", "output", "quiet", "verbose", "no_input"}
 _SHOWN_ELSEWHERE = {"help", "install_completion", "show_completion"}
@@ -120,6 +122,10 @@ def _default(field: FieldInfo) -> str:
         return ""
     if field.default in ((), {}):
         return "none"
+    if field.default == "":
+        return ""
+    if any(isinstance(m, BeforeValidator) and m.func is config.duration for m in field.metadata):
+        return f'`"{field.default / 86400:g}d"`'
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 

@@ -8,7 +8,9 @@ What is not given and has no default is *unknown*, and the unknown never counts 
 Names of volumes and classes have lower-case letters, digits and `-`. Durations are a number and one of `s`, `m`, `h`, `d`, `w`, `y` (365 days).
 Predicates are one boolean expression over columns, as in `path LIKE 'contracts/%'`; they may not contain queries or read files.
 
-`[policies.NAME]`, `[schedule]`, `[notify]` and `[dashboard]` are accepted as they are and have no effect on scans and reports."""
+A policy takes the rows of one report, or the assets of one class, and says what is to be done with them; `lastcopy plan create NAME` turns it
+into a plan. `purge` and `recall` need neither: they take what the journal knows, and their `where` asks for `volume`, `path`, `size_bytes`,
+`archive_volume`, `archive_path`, `action`, `job` and `taken_at`. `[schedule]`, `[notify]` and `[dashboard]` have no effect on scans, reports and jobs."""
 
 _DOMAIN = "what is the same on two volumes fails together"
 
@@ -65,4 +67,31 @@ MEANINGS: dict[str, str] = {
     "[[exceptions]] until": "the last day on which it holds",
     "[[exceptions]] approver": "who approved it",
     "[[exceptions]] controls": "the controls that it covers; absent: all",
+    "[policies.NAME] action": "what is done: `copy`, `archive`, `recall`, `restore`, `dedupe`, `delete` or `purge`",
+    "[policies.NAME] report": "the report whose rows are taken, in its order; absent: `dormant-copies` for archive and delete, "
+    "`duplicates` for dedupe, `assets` for restore",
+    "[policies.NAME] data_class": "in place of a report: the class whose assets are taken",
+    "[policies.NAME] params": "parameters of the report",
+    "[policies.NAME] where": "which rows are taken: a predicate over the report's columns",
+    "[policies.NAME] to": "the volume that files go to; needed by copy, archive and restore",
+    "[policies.NAME] to_dir": "the folder of it that they go to; below it, each keeps its path",
+    "[policies.NAME] max_steps": "the most files of one plan; what comes after, in the order of the report, is left out",
+    "[policies.NAME] max_bytes": "the most bytes of one plan",
+    "[policies.NAME] max_share_pct": "the most of a volume that one plan may take from, in per cent of its files and of its bytes",
+    "[policies.NAME] quiet": "files that were modified or changed within it are left alone",
+    "[policies.NAME] needs_approval": "whether somebody must approve a plan before it runs",
+    "[policies.NAME] two_persons": "whether that must be another person than the one who created it",
+    "[policies.NAME] expires": "how long after it was made a plan may be approved and begun",
+    "[policies.NAME] min_copies": "how many verified, independent copies must stay of what is taken away; never less than `[lifecycle] min_copies`",
+    "[policies.NAME] grace": "how long what was taken away stays in quarantine before a purge may take it",
+    "[policies.NAME] leave": "what archive leaves at the file's name",
+    "[policies.NAME] hard_links": "whether dedupe may make hard links where blocks cannot be shared",
+    "[policies.NAME] steps_per_second": "the most files that a job touches a second",
+    "[policies.NAME] bytes_per_second": "the most that a job copies a second",
+    "[policies.NAME] hours": 'the hours of the day in which a job works, by the clock of its host, as `"22:00-06:00"`',
+    "[lifecycle] journal": "the folder of the journal, on a disk of this host; absent: `journal` in the catalog's folder",
+    "[lifecycle] min_copies": "how many verified, independent copies must stay of whatever is taken away, the taken one not counted",
+    "[lifecycle] max_evidence_age": "how old the reading of a copy may be that a removal rests on",
+    "[lifecycle] max_failures_pct": "a job with a greater share of changed or failed steps is suspended",
+    "[lifecycle] kill_switch": "while this file exists no step is begun; absent: `STOP` beside the journal",
 }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"size_bytes": "bytes", "cost_per_month": "money", "sha256": "SHA-256"}
 _IN_REFUSALS = ("volume", "path", "size_bytes", "reason", "detail")
+_STATUSES = ("protected", "excepted", "partly", "unknown", "unprotected")
+_NONE = {"assets": 0, "bytes": 0}
 _FIRST = 10  # steps that a summary shows
 _SHOWN = ("step", "volume", "path", "size_bytes", "target_volume", "target_path", "kept_path", "reason")
 
@@ -68,6 +70,7 @@ def text(plan: "Plan", journal: "Journal | None", now_us: int) -> str:
         f"leaves out {totals['refused']:,} files, {human(totals['refused_bytes'], 'bytes')}",
         *(f"  approved by {one['actor']} at {one['at']}: {one['steps']}" for one in data(plan, journal, now_us)["approvals"]),
         *_refusals(plan),
+        *_effect(plan),
         *_steps(plan),
     ]
     return "\n".join(cells.clean(line) for line in lines)
@@ -109,6 +112,27 @@ def _refusals(plan: "Plan") -> Iterator[str]:
     for reason, one in plan.header.totals["refusals"].items():
         yield f"    {one['files']:>10,} {human(one['bytes'], 'bytes'):>10}  {reason.replace('_', ' ')}: {REFUSAL_REASONS[reason]}"
         yield f"{'':27}{one['first']}: {one['detail']}"
+
+
+def _effect(plan: "Plan") -> Iterator[str]:
+    effect = plan.header.effect
+    if effect is None:
+        return
+    if effect["coverage"] is None:
+        yield f"  what it changes of the coverage is not known: {effect['unknown_because']}"
+    else:
+        before, after = (effect["coverage"][when]["status"] for when in ("before", "after"))
+        yield "  assets by protection, before -> after:"
+        for status in sorted({*before, *after}, key=_STATUSES.index):
+            one, two = before.get(status, _NONE), after.get(status, _NONE)
+            sizes = f"{human(one['bytes'], 'bytes')} -> {human(two['bytes'], 'bytes')}"
+            yield f"    {status:<12} {one['assets']:>10,} -> {two['assets']:<10,} {sizes}"
+    cost = effect["cost"]
+    for word, key in (("saves", "saved"), ("adds", "added")):
+        unpriced = cost[f"unpriced_{key}_bytes"]
+        without = f", and the price of {human(unpriced, 'bytes')} is not declared" if unpriced else ""
+        if cost[f"{key}_per_month"] or unpriced:
+            yield f"  {word} {cost[f'{key}_per_month']:,.2f} {cost['currency']} a month{without}"
 
 
 def _steps(plan: "Plan") -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 import datetime
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from catalog import connect
 from catalog.config import Config, Policy
 from catalog.errors import ConfigError
 from catalog.snapshot import Snapshot
-from lifecycle import manifest, planning, policies
+from lifecycle import actions, manifest, planning, policies
 from lifecycle.actions import Action
 
 if TYPE_CHECKING:
@@ -132,19 +130,27 @@ class Draft:
         self.connection.execute(f"INSERT INTO refused SELECT id, '{reason}', detail FROM ({text}) AS found WHERE id NOT IN (SELECT id FROM refused)", params)
 
 
-@contextmanager
-def started(
-    root: Path, config: Config, snapshot: Snapshot, name: str, policy: Policy, action: Action, journal: "Journal | None", now_us: int, actor: str
-) -> Iterator[Draft]:
-    """A draft on a connection of its own, with an empty table of refusals."""
+def begun(
+    connection: "DuckDBPyConnection",
+    root: Path,
+    config: Config,
+    of: Snapshot,
+    wanted: tuple[str, Policy],
+    journal: "Journal | None",
+    now_us: int,
+    actor: str,
+) -> Draft:
+    """A draft of a policy (its name, itself) on a connection that no other one uses, with an empty table of refusals. Raises NotFoundError."""
+    connection.execute("CREATE TEMP TABLE refused (id BIGINT, reason VARCHAR, detail VARCHAR)")
+    name, policy = wanted
+    return Draft(connection, root, config, of, name, policy, actions.load(policy.action), journal, now_us, actor)
+
+
+def connected(root: Path, config: Config, of: Snapshot) -> "DuckDBPyConnection":
+    """A connection to a snapshot within the limits of the configuration."""
     limits = config.catalog
     memory = f"{limits.memory_limit}B" if limits.memory_limit else None
-    connection = connect.connect(root, snapshot, memory_limit=memory, threads=limits.threads)
-    try:
-        connection.execute("CREATE TEMP TABLE refused (id BIGINT, reason VARCHAR, detail VARCHAR)")
-        yield Draft(connection, root, config, snapshot, name, policy, action, journal, now_us, actor)
-    finally:
-        connection.close()
+    return connect.connect(root, of, memory_limit=memory, threads=limits.threads)
 
 
 def sources(draft: Draft) -> None:

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from catalog import snapshot
 from catalog.config import Config, Policy
 from catalog.errors import NotFoundError, RefusedError
-from lifecycle import actions, looking, manifest, numbering, policies, refusing
 from lifecycle import draft as drafts
+from lifecycle import effect, looking, manifest, numbering, policies, refusing
 from lifecycle.draft import Draft
 from lifecycle.manifest import Step
 
@@ -126,20 +126,26 @@ def create(
     actor: str,
     of: "Snapshot | None" = None,
     journal: "Journal | None" = None,
+    with_effect: bool = True,
 ) -> Plan:
     """A new plan of a policy (its name, or one that is in no file) over a snapshot, the newest by default. Writes to the catalog only.
 
+    The effect takes as long as the derivation after a scan.
     Raises ConfigError where the policy cannot be planned, NotFoundError where there is no snapshot or policy of that name.
     """
     name, policy = (wanted, policies.named(config, wanted)) if isinstance(wanted, str) else ("", wanted)
-    action = actions.load(policy.action)
     wanted_snapshot = of or snapshot.find(root)
-    with drafts.started(root, config, wanted_snapshot, name, policy, action, journal, now_us, actor) as draft, looking.Places(draft) as places:
-        action.intend(draft)
-        drafts.sources(draft)
-        looking.look(draft, places)
-        refusing.refuse(draft, places)
-        return _freeze(draft, places)
+    connection = drafts.connected(root, config, wanted_snapshot)
+    try:
+        draft = drafts.begun(connection, root, config, wanted_snapshot, (name, policy), journal, now_us, actor)
+        with looking.Places(draft) as places:
+            draft.action.intend(draft)
+            drafts.sources(draft)
+            looking.look(draft, places)
+            refusing.refuse(draft, places)
+            return _freeze(draft, places, with_effect=with_effect)
+    finally:
+        connection.close()
 
 
 def load(root: Path, plan_id: str) -> Plan:
@@ -223,7 +229,7 @@ def merged(spans: Iterable[tuple[int, int]]) -> Ranges:
     return tuple(found)
 
 
-def _freeze(draft: Draft, places: looking.Places) -> Plan:
+def _freeze(draft: Draft, places: looking.Places, *, with_effect: bool) -> Plan:
     folder = draft.root / FOLDER
     folder.mkdir(exist_ok=True)
     _remove_abandoned(folder, draft.now_us)
@@ -232,6 +238,7 @@ def _freeze(draft: Draft, places: looking.Places) -> Plan:
     try:
         numbering.write(draft, made)
         said = _said(draft, places, made)
+        said["effect"] = _effect(draft, made) if with_effect and said["totals"]["steps"] else None
         said["plan_id"] = _id(said)
         content = _canonical(said)
         (made / HEADER_FILE).write_bytes(content)
@@ -261,9 +268,21 @@ def _said(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
         "floor": refusing.floor_of(draft),
         "volumes": places.identities(),
         "totals": _totals(draft),
-        "effect": None,
         "sha256s": {file: _sha256(made / file) for file in (numbering.STEPS_FILE, numbering.REFUSALS_FILE)},
     }
+
+
+def _effect(draft: Draft, made: Path) -> dict[str, Any]:
+    action = draft.action
+    return effect.of(
+        draft.root,
+        draft.snapshot,
+        draft.config,
+        made / numbering.STEPS_FILE,
+        draft.connection,
+        removes=action.REMOVES,
+        frees=action.REMOVES or action.FREES,
+    )
 
 
 def _totals(draft: Draft) -> dict[str, Any]:

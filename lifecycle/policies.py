@@ -1,18 +1,96 @@
-"""What a policy selects from a snapshot."""
+"""What a policy selects from a snapshot, and what no policy covers."""
 
 import secrets
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import reports
 from catalog.config import Config, Policy
-from catalog.errors import ConfigError, NotFoundError
+from catalog.errors import ConfigError, LastcopyError, NotFoundError
 from lifecycle import planning
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from catalog.snapshot import Snapshot
+    from lifecycle.journal import Journal
+
 _OF_A_CLASS = "assets"  # the report that a policy of a data class reads
 _SAID_APART = ("volume", "path", "size_bytes")
+
+
+_SELECTED = """
+SELECT count(*), coalesce(sum(coalesce(i.expected.size_bytes, e.size_bytes)), 0)
+FROM intended AS i
+LEFT JOIN entries AS e ON i.volume = e.volume AND i.path = e.path
+WHERE i.choice = 0 AND i.id NOT IN (SELECT id FROM refused)
+"""
+
+_UNCOVERED = """
+SELECT f.data_class, f.volume, count(*), coalesce(sum(f.counted_bytes), 0)
+FROM files AS f
+WHERE NOT EXISTS (SELECT 1 FROM covered AS c WHERE c.volume = f.volume AND c.path = f.path)
+GROUP BY 1, 2 ORDER BY 4 DESC, 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a policy selects, before any file is looked at; `problem` says why nothing can be selected."""
+
+    policy: str
+    action: str
+    files: int
+    bytes: int
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Uncovered:
+    """Files of a class on a volume that no policy selects."""
+
+    data_class: str
+    volume: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """All policies of a configuration over one snapshot."""
+
+    selected: tuple[Selected, ...]
+    uncovered: tuple[Uncovered, ...]
+
+
+def check(root: Path, config: Config, of: "Snapshot", journal: "Journal | None", now_us: int) -> Checked:
+    """What each policy would select from a snapshot, and what none does. Reads the catalog and the journal only."""
+    from lifecycle import draft
+
+    connection = draft.connected(root, config, of)
+    try:
+        connection.execute("CREATE TABLE covered (volume VARCHAR, path VARCHAR)")
+        selected = tuple(_selected(connection, root, config, of, name, journal, now_us) for name in config.policies)
+        left = connection.execute(_UNCOVERED).fetchall()
+        return Checked(selected, tuple(Uncovered(data_class, volume, int(files), int(size)) for data_class, volume, files, size in left))
+    finally:
+        connection.close()
+
+
+def _selected(connection: "DuckDBPyConnection", root: Path, config: Config, of: "Snapshot", name: str, journal: "Journal | None", now_us: int) -> Selected:
+    from lifecycle import draft
+
+    policy = config.policies[name]
+    with connection.cursor() as own:  # temporary tables are those of a cursor
+        try:
+            begun = draft.begun(own, root, config, of, (name, policy), journal, now_us, "")
+            begun.action.intend(begun)
+        except LastcopyError as error:
+            return Selected(name, policy.action, 0, 0, str(error))
+        [(files, size_bytes)] = begun.run(_SELECTED)
+        begun.run("INSERT INTO covered SELECT volume, path FROM intended WHERE choice = 0 AND id NOT IN (SELECT id FROM refused)")
+    return Selected(name, policy.action, int(files), int(size_bytes), None)
 
 
 def named(config: Config, name: str) -> Policy:

@@ -33,6 +33,7 @@ def create(
     min_copies: Annotated[int | None, typer.Option(help="Copies that must stay of what is taken away.")] = None,
     leave: Annotated[Literal["nothing", "stub", "symlink"] | None, typer.Option(help="What archive leaves at the file's name.")] = None,
     hard_links: Annotated[bool | None, typer.Option("--hard-links", help="Let dedupe make hard links where blocks cannot be shared.")] = None,
+    effect: Annotated[bool, typer.Option(help="Say what it changes of coverage and cost; takes as long as the derivation after a scan.")] = True,
 ) -> None:
     """Plan what a policy, or an action with the options here, would do. Files are only looked at.
 
@@ -50,7 +51,8 @@ def create(
     wanted = _wanted(config.volumes, policy, {key: value for key, value in given.items() if value is not None})
     root, now_us = settings.root_of(config), _now_us()
     with journals.existing(config) as journal:
-        made = plan.create(root, config, wanted, now_us=now_us, actor=people.actor(), of=snapshot.find(root, chosen.snapshot), journal=journal)
+        of = snapshot.find(root, chosen.snapshot)
+        made = plan.create(root, config, wanted, now_us=now_us, actor=people.actor(), of=of, journal=journal, with_effect=effect)
         if chosen.chosen_format == "json":
             output.made(chosen, "plan-create", planned.data(made, journal, now_us), complete=True, snapshot=made.header.snapshot_id)
         elif chosen.chosen_format == "table":

@@ -20,6 +20,7 @@ class Action(Protocol):
     NEEDS_DIGEST: ClassVar[bool] = False  # whether the content must be known when it is planned
     REMOVES: ClassVar[bool] = False  # the source is taken away: the floor holds for it
     TOUCHES: ClassVar[bool] = False  # the source's volume is written to: it must be prepared, and holds count
+    FREES: ClassVar[bool] = False  # the source's space is given back, though the file stays
     REREADS: ClassVar[bool] = False  # all copies that a removal rests on are read before it
     QUIET: ClassVar[bool] = True  # files that changed within the quiet time are left alone
 

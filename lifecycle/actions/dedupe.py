@@ -25,6 +25,7 @@ class Action(actions.Action):
     REPORT = "duplicates"
     NEEDS_DIGEST = True
     TOUCHES = True
+    FREES = True
     STAGES = ("open", "share")
 
     def intend(self, draft: "Draft") -> None:

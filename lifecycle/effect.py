@@ -1,0 +1,169 @@
+"""What a plan changes: the protection of every asset and the cost of a month, before and after.
+
+After is what the derivation says of the snapshot's own scans with the plan's steps applied to them, as of the snapshot: as if every step
+succeeded, every volume were scanned again, and nothing else changed. What a job reads counts as read on that day. A target that was never
+scanned stays unknown but for what the plan puts there. Costs are those of the space on the source once its quarantine is purged, and of the
+sizes on the target; bytes on a volume without a price are counted apart.
+"""
+
+import dataclasses
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from catalog import derive, snapshot, table
+from catalog.config import Config
+from catalog.derive import earlier
+from catalog.derive.expressions import parquet, quoted
+from catalog.schema import ENTRIES, TABLES, THREATS
+from catalog.snapshot import ScanRow, Snapshot
+from lifecycle import planning
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_NOT_OPTIMIZED = "statistics_propagation,join_order,build_side_probe_side"  # as the derivation itself is run
+_SUMS = f"SELECT status, {', '.join(THREATS)}, count(*), coalesce(sum(counted_bytes), 0) FROM {{}} GROUP BY ALL"
+_JUDGED = f"""(
+    SELECT w.status, {", ".join(f"w.{threat}" for threat in THREATS)}, CASE WHEN o.counted THEN i.size_bytes ELSE 0 END AS counted_bytes
+    FROM outcomes AS o
+    INNER JOIN verdicts AS w ON o.signature_no = w.signature_no
+    INNER JOIN items AS i ON o.v = i.v AND o.entry_id = i.entry_id
+) AS judged"""
+_COSTS = """
+SELECT
+    coalesce(sum(s.cost_per_month), 0) AS saved,
+    coalesce(sum(s.size_bytes) FILTER (WHERE s.cost_per_month IS NULL), 0) AS unpriced_saved_bytes,
+    coalesce(sum(s.added_bytes * t.cost_per_tib_month / 1099511627776.0), 0) AS added,
+    coalesce(sum(s.added_bytes) FILTER (WHERE s.target_volume IS NOT NULL AND t.cost_per_tib_month IS NULL), 0) AS unpriced_added_bytes
+FROM (
+    SELECT *, CASE WHEN step = min(step) OVER (PARTITION BY coalesce(link_group, -step)) THEN size_bytes ELSE 0 END AS added_bytes FROM steps
+) AS s
+LEFT JOIN prices AS t ON s.target_volume = t.volume
+"""
+
+
+def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckDBPyConnection", *, removes: bool, frees: bool) -> dict[str, Any]:
+    """The effect of the steps in a Parquet file, in plain JSON values. `before` reads the snapshot.
+
+    `removes`: the sources are gone afterwards; `frees`: their space is. Where a target is not in the snapshot's configuration, coverage is None.
+    """
+    with _opened(root, wanted) as connection:
+        connection.execute(f"CREATE TEMP VIEW steps AS SELECT * FROM read_parquet({quoted(str(steps))})")
+        targets = [volume for (volume,) in connection.execute("SELECT DISTINCT target_volume FROM steps WHERE target_volume IS NOT NULL").fetchall()]
+        strange = [volume for volume in targets if volume not in wanted.config.volumes]
+        coverage = None
+        if not strange:
+            _apply(connection, root, wanted, removes=removes)
+            coverage = {"before": _summed(before, "assets"), "after": _after(connection, root, wanted, targets)}
+        why = f"volume {strange[0]} is not in the snapshot's configuration; scan first" if strange else None
+        return {"coverage": coverage, "unknown_because": why, "cost": _cost(connection, config, frees=frees)}
+
+
+def _after(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, targets: list[str]) -> dict[str, Any]:
+    imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in wanted.label_tables.items()}
+    inputs = derive.inputs_of(root, wanted, imported)
+    new = {volume: _scan_to_come(volume, wanted) for volume in targets if volume not in inputs.scans}
+    for volume in new:  # the rest of it was not seen: unknown, as it was
+        connection.execute("INSERT INTO unseen_volumes VALUES ($volume)", {"volume": volume})
+    derive.judge(connection, dataclasses.replace(inputs, scans={**inputs.scans, **new}), imported)
+    return _summed(connection, _JUDGED)
+
+
+def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, removes: bool) -> None:
+    files = [path for paths in snapshot.snapshot_files(root, wanted).values() for path in paths]
+    schema = ENTRIES.append(pa.field("volume", pa.string()))
+    connection.execute(f"CREATE TEMP VIEW entries_now AS SELECT {', '.join(map(_named, schema.names))} FROM {parquet(files, schema, 'scan_id', 'volume')}")
+    read = table.files(root, "digests", wanted.versions.get("digests"))
+    connection.execute(f"CREATE TEMP VIEW digests_now AS SELECT * FROM {parquet(read, TABLES['digests'])}")
+    connection.execute(f"CREATE TEMP TABLE planned AS {planning.sql('planned')}")
+    gone = "SELECT target_volume AS volume, target_dir AS dir, target_name AS name FROM planned WHERE target_volume IS NOT NULL"
+    if removes:
+        gone += " UNION SELECT volume, dir, name FROM planned WHERE of_job IS NULL"
+    connection.execute(f"CREATE TEMP TABLE gone AS {gone}")
+    connection.execute(f"CREATE TEMP VIEW entries AS {planning.sql('entries_after')}")
+    as_of = quoted(wanted.as_of.isoformat(" "))
+    connection.execute(f"CREATE TEMP VIEW digests AS {planning.sql('digests_after').replace('$as_of', as_of)}")
+    problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
+    told = TABLES["problems"].append(pa.field("volume", pa.string()))
+    connection.execute("CREATE TEMP TABLE unseen_volumes (volume VARCHAR)")
+    seen = f"SELECT volume, path FROM {parquet(problems, told, 'scan_id', 'volume')}"
+    connection.execute(f"CREATE TEMP VIEW problem_rows AS {seen} UNION ALL SELECT volume, '' AS path FROM unseen_volumes")
+    connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, wanted)}")
+
+
+def _named(column: str) -> str:
+    return f'"{column}"'
+
+
+def _summed(connection: "DuckDBPyConnection", source: str) -> dict[str, Any]:
+    """Assets and bytes by status, and by threat and answer."""
+    statuses: dict[str, dict[str, int]] = {}
+    threats: dict[str, dict[str, dict[str, int]]] = {threat: {} for threat in THREATS}
+    for status, *answers, assets, size_bytes in connection.execute(_SUMS.format(source)).fetchall():
+        _add(statuses, status, assets, size_bytes)
+        for threat, answer in zip(THREATS, answers, strict=True):
+            _add(threats[threat], answer, assets, size_bytes)
+    return {"status": statuses, "threats": threats}
+
+
+def _add(sums: dict[str, dict[str, int]], key: str, assets: int, size_bytes: int) -> None:
+    found = sums.setdefault(key, {"assets": 0, "bytes": 0})
+    found["assets"] += int(assets)
+    found["bytes"] += int(size_bytes)
+
+
+def _cost(connection: "DuckDBPyConnection", config: Config, *, frees: bool) -> dict[str, Any]:
+    prices = pa.table(
+        {"volume": list(config.volumes), "cost_per_tib_month": [volume.cost_per_tib_month for volume in config.volumes.values()]},
+        schema=pa.schema([("volume", pa.string()), ("cost_per_tib_month", pa.float64())]),
+    )
+    connection.register("prices", prices)
+    [(saved, unpriced_saved, added, unpriced_added)] = connection.execute(_COSTS).fetchall()
+    return {
+        "currency": config.catalog.currency,
+        "saved_per_month": float(saved) if frees else 0.0,
+        "added_per_month": float(added),
+        "unpriced_saved_bytes": int(unpriced_saved) if frees else 0,
+        "unpriced_added_bytes": int(unpriced_added),
+    }
+
+
+def _scan_to_come(volume: str, wanted: Snapshot) -> ScanRow:
+    """The scan of a volume that was never scanned: it saw nothing but what the plan puts there."""
+    known: Mapping[str, Any] = {
+        "scan_id": "planned",
+        "volume": volume,
+        "kind": wanted.config.volumes[volume].kind,
+        "state": "incomplete",
+        "started_at": wanted.as_of,
+        "finished_at": wanted.as_of,
+    }
+    counts = dict.fromkeys(("entries", "files", "bytes", "carried_entries", "problems", "excluded"), 0)
+    return ScanRow(**{field.name: known.get(field.name, counts.get(field.name)) for field in dataclasses.fields(ScanRow)})
+
+
+@contextmanager
+def _opened(root: Path, wanted: Snapshot) -> "Iterator[DuckDBPyConnection]":
+    import duckdb
+
+    spill = root / ".tmp" / f"effect-{secrets.token_hex(4)}"
+    spill.mkdir(parents=True)
+    limits = wanted.config.catalog
+    settings: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill), "preserve_insertion_order": "false"}
+    if limits.memory_limit is not None:
+        settings["memory_limit"] = f"{limits.memory_limit}B"
+    if limits.threads is not None:
+        settings["threads"] = limits.threads
+    connection = duckdb.connect(config=settings)
+    try:
+        connection.execute(f"SET disabled_optimizers = '{_NOT_OPTIMIZED}'")
+        yield connection
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)
