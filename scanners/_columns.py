@@ -248,13 +248,14 @@ def _extensions(naming: _Naming) -> pa.Array:
     plain = (last > starts) & (length > 0) & (length <= 32)
     plain[naming.strange] = False
     rows = np.flatnonzero(plain)
-    ends = np.cumsum(length[rows])
-    text = naming.data[np.repeat(last[rows] + 1 - (ends - length[rows]), length[rows]) + np.arange(ends[-1] if len(ends) else 0)]
-    text = np.where((text >= 0x41) & (text <= 0x5A), text + 32, text).astype(np.uint8)
-    found = _strings(text.tobytes(), ends).dictionary_encode()
-    known = {ending: place for place, ending in enumerate(found.dictionary.to_pylist())}
+    taken = length[rows] + 1  # with the NUL
+    ends = np.cumsum(taken)
+    text = naming.data[np.repeat(last[rows] + 1 - (ends - taken), taken) + np.arange(ends[-1] if len(ends) else 0)]
+    endings = text.tobytes().lower().split(b"\0")[:-1]
+    places = {ending: place for place, ending in enumerate(dict.fromkeys(endings))}
+    known = {ending.decode(): place for ending, place in places.items()}
     index = np.full(total, -1, np.int32)
-    index[rows] = found.indices.to_numpy()
+    index[rows] = np.fromiter(map(places.__getitem__, endings), np.int32, len(endings))
     for row in naming.strange.tolist():
         ending = names.extension(naming.names[row].as_py())
         index[row] = -1 if ending is None else known.setdefault(ending, len(known))

@@ -61,7 +61,7 @@ class Budget:
     """How much of a tree is read at a time. Small trees are done within the first budget and start no process."""
 
     first_entries: int = 100_000
-    first_seconds: float = 0.4
+    first_seconds: float = 0.25  # about what it costs to start a process
     entries: int = 250_000
     seconds: float = 1.0  # in a worker
     own_seconds: float = 0.4  # in this process, that also has to hear the workers
@@ -188,9 +188,11 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
         talk.say(record)
 
     try:
-        if not journal.records:
-            run_here(scanner.root_shard(), [], budget.first_entries, budget.first_seconds)
         with Pool(module.__name__, settings, journal.target, workers - 1, budget.entries) as pool:
+            if run.previous and run.previous.entries > budget.first_entries:
+                pool.start()  # they need a quarter of a second until they can take a shard
+            if not journal.records:
+                run_here(scanner.root_shard(), [], budget.first_entries, budget.first_seconds)
             while journal.waiting or pool.busy:
                 share = max(1, journal.places // (2 * workers))
                 longer = 1.0 if share < _FEW_PLACES else 4.0  # near the end, short shards keep all processes busy

@@ -31,7 +31,8 @@ class _Worker:
         """Starts it."""
         # -P: the folder we stand in may be the very tree that is scanned, and must not be a place for modules.
         command = [sys.executable, "-P", "-m", "scanners._worker"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 - our own interpreter and module
+        alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # numpy's threads for matrices would only wait
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, env=alone)  # noqa: S603 - our own interpreter and module
         self.given: deque[Sequence[Segment]] = deque()
         self._torn = b""
         self.tell(
@@ -94,6 +95,11 @@ class Pool:
             worker.process.communicate()
         self._selector.close()
 
+    def start(self) -> None:
+        """Start all workers at once: there will be much to do."""
+        while len(self._workers) < self._size:
+            self._add()
+
     @property
     def busy(self) -> bool:
         """Whether a worker has a shard."""
@@ -103,9 +109,7 @@ class Pool:
     def hungry(self) -> "_Worker | None":
         """The worker with the least to do, if it can take a shard; a new one as long as there may be more."""
         if len(self._workers) < self._size:
-            self._workers.append(_Worker(*self._start))
-            self._selector.register(self._workers[-1].output, selectors.EVENT_READ, self._workers[-1])
-            return self._workers[-1]
+            return self._add()
         least = min(self._workers, key=lambda worker: len(worker.given), default=None)
         return least if least and len(least.given) < _QUEUE else None
 
@@ -113,6 +117,12 @@ class Pool:
         """Have a worker run the shard of some segments, for about that long."""
         worker.given.append(taken)
         worker.tell({"number": number, "segments": [dataclasses.astuple(segment) for segment in taken], "seconds": seconds})
+
+    def _add(self) -> _Worker:
+        worker = _Worker(*self._start)
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        return worker
 
     def results(self, timeout_seconds: float) -> list[Result]:
         """What has come back by then. Raises CatalogError if a worker failed or died."""
