@@ -65,9 +65,10 @@ class Home:
         return True
 
     def make(self) -> None:
-        """Make what is not there of our directories, durable. Writes. Raises EndError, OSError."""
+        """Make what is not there of our directories, durable. Writes. Raises OSError, EndError REFUSED for one that is not ours."""
         self._make(self._tree.root, HOME)
         self._make(self.directory(), QUARANTINE)
+        self.quarantine()
 
     def marker(self) -> Marker | None:
         """The marker that is there; None where there is none that can be read. Only reads."""
