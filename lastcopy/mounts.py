@@ -1,32 +1,11 @@
-"""What the kernel says of mounts: which one a path lies on, and how it keeps access times."""
+"""Which mount a path lies on, and how it keeps access times."""
 
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
-# Access times of these come from a server and a client's cache: what they mean cannot be known here.
-_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
+from scanners.mounts import Mount, table
 
-
-@dataclass(frozen=True)
-class Mount:
-    """One line of /proc/self/mountinfo."""
-
-    point: str
-    root: str  # what of its file system it shows; not '/' for a bind mount of a directory
-    device: str  # major:minor
-    filesystem: str
-    source: str
-    options: frozenset[str]
-
-
-def table(text: str | None = None) -> list[Mount]:
-    """Every mount of this process, of the text of a mountinfo file (proc(5)); empty where the system has none."""
-    if text is None:
-        file = Path("/proc/self/mountinfo")
-        text = file.read_text("utf-8", "surrogateescape") if file.exists() else ""
-    return [_mount(line) for line in text.splitlines() if " - " in line]
+__all__ = ["Mount", "access_times", "of", "position", "table", "within"]
 
 
 def of(path: Path, mounts: list[Mount]) -> Mount | None:
@@ -50,7 +29,7 @@ def position(path: Path, mount: Mount) -> tuple[str, str]:
 
 def access_times(mount: Mount) -> tuple[str, str]:
     """How the mount keeps access times, and what that means for dormancy, see mount(8)."""
-    if mount.filesystem.startswith(_REMOTE):
+    if mount.is_remote:
         return "remote", "the server decides on access times"
     if "noatime" in mount.options:
         return "noatime", "reading leaves no trace"
@@ -59,15 +38,3 @@ def access_times(mount: Mount) -> tuple[str, str]:
     if "relatime" in mount.options:
         return "relatime", "a read is recorded at most once in 24 hours, enough for dormancy in days"
     return "strictatime", "every read is recorded"
-
-
-def _mount(line: str) -> Mount:
-    left, _, right = line.partition(" - ")
-    fields, rest = left.split(" "), right.split(" ")
-    options = {*fields[5].split(","), *(o for o in rest[2].split(",") if o == "ro")} if len(rest) > 2 else {*fields[5].split(",")}
-    return Mount(_plain(fields[4]), _plain(fields[3]), fields[2], rest[0], _plain(rest[1]), frozenset(options))
-
-
-def _plain(text: str) -> str:
-    """The text with the octal escapes of mountinfo undone."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

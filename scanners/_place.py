@@ -4,46 +4,30 @@ import os
 import re
 import socket
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import xxhash
 
 from catalog import names
-from scanners import _kernel
+from scanners import _kernel, mounts
+from scanners.mounts import Mount
 
-# Access times of these are a server's or a program's affair: not a clock that we can judge.
-_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
 _TOP_SUBVOLUME = 5  # BTRFS_FS_TREE_OBJECTID
 
 
-@dataclass(frozen=True)
-class Mount:
-    """The mount that a descriptor lies on; empty texts where /proc is not there."""
-
-    filesystem: str
-    source: str
-    options: frozenset[str]
-
-
 def mount(descriptor: int) -> Mount:
-    """The mount of an open file or directory, by /proc/self/fdinfo and mountinfo (proc(5))."""
+    """The mount that an open file or directory lies on, by /proc/self/fdinfo; one with empty texts where /proc is not there."""
     try:
         found = re.search(r"^mnt_id:\s*(\d+)", Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii"), re.MULTILINE)
-        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
-        return Mount("", "", frozenset())
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        if found and left.split(" ", 1)[0] == found[1]:
-            filesystem, source, own = [*right.split(" "), "", ""][:3]
-            return Mount(filesystem, _plain(source), frozenset([*left.split(" ")[5].split(","), *own.split(",")]))
-    return Mount("", "", frozenset())
+        found = None
+    number = int(found[1]) if found else None
+    return next((on for on in mounts.table() if on.number == number), Mount(0, "", "", "", "", "", frozenset()))
 
 
 def clock(on: Mount) -> str:
     """Which time tells the last use: `accessed` only where the kernel here records every day's reads."""
-    if on.filesystem.startswith(_REMOTE) or not on.filesystem or on.options & {"noatime", "ro"}:
+    if on.is_remote or not on.filesystem or on.options & {"noatime", "ro"}:
         return "modified"
     return "accessed"
 
@@ -139,8 +123,3 @@ def _text(file: Path) -> str:
         return names.escape(b" ".join(file.read_bytes().split()))
     except OSError:
         return ""  # not every disk has every file
-
-
-def _plain(text: str) -> str:
-    """The text with the octal escapes of mountinfo undone."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
