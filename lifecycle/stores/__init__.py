@@ -170,8 +170,8 @@ class Store(Protocol):
     def digest(self, path: bytes, expected: Fingerprint) -> bytes:
         """SHA-256 of a file that is what was expected before and after, read from the storage."""
 
-    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None) -> Staged:
-        """Create the temporary name beside a target, which must not exist; missing directories are made. Writes.
+    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None, over: Fingerprint | None = None) -> Staged:
+        """Create the temporary name beside a target, which must not exist, or be `over`; missing directories are made. Writes.
 
         `link_target` makes a symbolic link, which needs no `write`.
         """
@@ -179,8 +179,11 @@ class Store(Protocol):
     def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
         """A temporary name that an earlier run left, if it is that inode."""
 
-    def publish(self, path: bytes, key: str, inode: int | None) -> Fingerprint:
-        """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes."""
+    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None) -> Fingerprint:
+        """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes.
+
+        `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that.
+        """
 
     def discard(self, path: bytes, key: str) -> None:
         """Remove this step's temporary name, and what was announced of a file that never came into quarantine, where they are there. Writes."""

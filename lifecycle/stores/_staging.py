@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from lifecycle.ends import EndError
-from lifecycle.stores import Metadata, _calls, _metadata, _reading
+from lifecycle.stores import Fingerprint, Metadata, _calls, _metadata, _reading
 from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -118,10 +118,13 @@ class StagedLink:
         """Nothing is held open."""
 
 
-def create(tree: Tree, path: bytes, key: str, link_target: bytes | None, losses: Iterable[str], *, stable: bool) -> StagedFile | StagedLink:
-    """Create the temporary name beside a path whose directory is there. Writes. Raises EndError CONFLICT if the path is taken."""
+def create(
+    tree: Tree, path: bytes, key: str, link_target: bytes | None, losses: Iterable[str], over: Fingerprint | None, *, stable: bool
+) -> StagedFile | StagedLink:
+    """Create the temporary name beside a path whose directory is there. Writes. Raises EndError CONFLICT if the path is taken, but by `over`."""
     with tree.directory(path, "stage") as (directory, name):
-        if tree.fingerprint_in(directory, name, path) is not None:
+        there = tree.fingerprint_in(directory, name, path)
+        if there is not None and (over is None or over.differs(there, moved=True)):
             raise EndError("CONFLICT", f"{tree.shown(path)}: something is there already")
         if link_target is not None:
             os.symlink(link_target, temporary(key), dir_fd=directory)
@@ -133,6 +136,23 @@ def create_beside(tree: Tree, directory: int, path: bytes, key: str, losses: Ite
     """Create an empty temporary file in an open directory. Writes. Raises OSError."""
     descriptor = os.open(temporary(key), _CREATE, 0o600, dir_fd=directory)
     return StagedFile(tree, path, key, descriptor, _inode(tree, directory, key, stable=stable), losses)
+
+
+def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerprint, *, able: bool) -> Fingerprint:
+    """Let the temporary name and what is at the path change places; what comes out is looked at, and goes if it is `over`. Writes. Raises EndError."""
+    if not able:
+        raise EndError("REFUSED", f"{tree.shown(path)}: this volume cannot let two names change places, so nothing can take the place of what is there")
+    name = path.rsplit(b"/", 1)[-1]
+    _calls.exchange(directory, temporary(key), directory, name)
+    out = tree.fingerprint_in(directory, temporary(key), path)
+    if out is None or over.differs(out, moved=True):
+        _calls.exchange(directory, temporary(key), directory, name)
+        raise EndError("CONFLICT", f"{tree.shown(path)}: something else took this name just now")
+    os.unlink(temporary(key), dir_fd=directory)
+    found = tree.fingerprint_in(directory, name, path)
+    if found is None:
+        raise EndError("CONFLICT", f"{tree.shown(path)}: was taken away by somebody as soon as it had its name")
+    return found
 
 
 def left(tree: Tree, path: bytes, key: str, inode: int | None) -> StagedFile | StagedLink | None:

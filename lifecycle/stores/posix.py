@@ -91,13 +91,15 @@ class Store:
         finally:
             source.close()
 
-    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None) -> StagedFile | StagedLink:
-        """Create the temporary name beside a target that is not there; missing directories are made. Writes. Raises EndError CONFLICT, REFUSED."""
+    def stage(
+        self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None, over: Fingerprint | None = None
+    ) -> StagedFile | StagedLink:
+        """Create the temporary name beside a target that is not there, or is `over`, with its directories. Writes. Raises EndError CONFLICT, REFUSED."""
         able = self._able(path)
         losses: list[str] = []
         for attempt in range(2):
             try:
-                return _staging.create(self._tree, path, key, link_target, losses, stable=able.stable_inodes)
+                return _staging.create(self._tree, path, key, link_target, losses, over, stable=able.stable_inodes)
             except EndError as error:
                 if error.state != "STALE" or attempt:
                     raise
@@ -108,17 +110,19 @@ class Store:
         """A temporary name that an earlier run left, if it is that inode. Raises EndError."""
         return _staging.left(self._tree, path, key, inode)
 
-    def publish(self, path: bytes, key: str, inode: int | None) -> Fingerprint:
-        """Give the temporary name its final one, never over another. Writes. Raises EndError CONFLICT.
+    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None) -> Fingerprint:
+        """Give the temporary name its final one, never over another but `over`, which goes. Writes. Raises EndError CONFLICT.
 
         What a killed run has published already is found, by its inode.
         """
-        self._able(path)
+        able = self._able(path)
         with self._tree.directory(path, "publish") as (directory, name):
             staged = self._tree.fingerprint_in(directory, temporary(key), path)
             there = self._tree.fingerprint_in(directory, name, path)
             if staged is not None and inode is not None and staged.inode != inode:
                 raise EndError("FAILED", f"{self._tree.shown(path)}: its temporary name leads to another file now", retry=True)
+            if there is not None and staged is not None and over is not None and not over.differs(there, moved=True):
+                return _staging.supersede(self._tree, directory, path, key, over, able=able.exchange)
             if there is not None:
                 return self._published_already(directory, path, key, inode, staged, there)
             if staged is None:
