@@ -46,6 +46,7 @@ class Work:
     sha256: bytes | None = None
     temp_inode: int | None = None
     target: Fingerprint | None = None  # of the published file
+    over: Fingerprint | None = None  # of a pointer at the target that leads to the source: the copy takes its place
     moved: Fingerprint | None = None  # of the source in quarantine
     losses: list[str] = field(default_factory=list)
     tries: int = 0  # copies made in this run
@@ -221,18 +222,18 @@ class Run:
                 return True
         return False
 
-    def advance(self, works: Iterable[Work], states: Sequence[State], values: Callable[[Work], Mapping[str, Any]] = lambda _: {}) -> None:
-        """Write that the live steps have come to a state (through others, where several are named), and what ended, in one transaction."""
+    def advance(self, works: Iterable[Work], state: State | None, values: Callable[[Work], Mapping[str, Any]] = lambda _: {}) -> None:
+        """Write that the live steps have come to a state (None: to no other), and what ended, in one transaction."""
         works = list(works)
         ended = [work for work in works if work.end is not None and work.state != work.end.state]
         self.tidy(ended)
-        live = [work for work in works if work.live and states and work.state != states[-1]]
-        moves = [Move(work.step.step, state, None, values(work) if at == 0 else {}) for at, state in enumerate(states) for work in live]
+        live = [work for work in works if state is not None and work.live and work.state != state]
+        moves = [Move(work.step.step, state, None, values(work)) for work in live] if state is not None else []
         moves += [Move(work.step.step, work.end.state, work.end.reason, {"retry": work.end.retry}) for work in ended if work.end]
         if moves:
             self.journal.advance(moves, self.job_id, self.clock(), self.actor)
         for work in live:
-            work.state = states[-1]
+            work.state = state or work.state
         self._release([work for work in ended if work.state in GUARDING and "purge" not in work.stages])
         for work in ended:
             self._count_end(work)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from catalog import names
+from lifecycle import pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError
-from lifecycle.states import State
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source
 
 _CHECK_EVERY_BYTES = 32 << 20
@@ -22,8 +22,8 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
         work.source = run.store(work.step.volume).open(work.step.path, expected(work))
 
     run.each(works, act)
-    run.advance([work for work in works if "copy" in work.stages], ["COPYING"], _intent)
-    run.advance([work for work in works if not work.live], [])
+    run.advance([work for work in works if "copy" in work.stages], "COPYING", _intent)
+    run.advance([work for work in works if not work.live], None)
 
 
 def expected(work: Work) -> Fingerprint:
@@ -39,7 +39,7 @@ def copy(run: Run, works: Sequence[Work]) -> None:
     _settle_content(run, leaders)
     _once_more(run, [work for work in leaders if _tainted(work)])
     run.each(leaders, _unchanged)
-    run.advance([work for work in works if not work.live], [])
+    run.advance([work for work in works if not work.live], None)
 
 
 def verify(run: Run, works: Sequence[Work]) -> None:
@@ -50,7 +50,7 @@ def verify(run: Run, works: Sequence[Work]) -> None:
     _once_more(run, again)
     run.each(again, _reads_back, "target")
     run.each(leaders, _unchanged)
-    run.advance(works, ["VERIFIED"], lambda work: {"temp_inode": work.temp_inode, "sha256": work.sha256, "losses": work.losses})
+    run.advance(works, "VERIFIED", lambda work: {"temp_inode": work.temp_inode, "sha256": work.sha256, "losses": work.losses})
 
 
 def publish(run: Run, works: Sequence[Work]) -> None:
@@ -61,9 +61,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     run.each(followers, lambda work: _link(run, work), "target")
     run.at_once(works, "target", lambda store, here: run.settle(store, [work.target_path for work in here]))
     run.each(works, lambda work: _stands(run, work), "target")
-    last = not any(stage in {"guard", "check", "retire"} for work in works for stage in work.stages)
-    states: list[State] = ["PUBLISHED", "DONE"] if last else ["PUBLISHED"]
-    run.advance(works, states, lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": work.losses})
+    run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": work.losses})
 
 
 def leader(run: Run, work: Work) -> Work | None:
@@ -122,7 +120,7 @@ def _make(run: Run, work: Work) -> None:
     if work.tries == 1 and _adopted(run, work):
         return
     metadata = work.source.metadata()
-    work.staged = target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target)
+    work.staged = target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target, over=work.over)
     work.temp_inode = work.staged.inode
     _fill(run, work, metadata)
 
@@ -144,19 +142,29 @@ def _as_planned(work: Work, found: bytes) -> None:
 
 
 def _adopted(run: Run, work: Work) -> bool:
-    """Whether the target holds the content already, read now. Raises EndError CONFLICT if it holds anything else."""
+    """Whether the target holds the content already, read now. Raises EndError CONFLICT if it holds anything else, but a pointer to the source."""
     target = run.store(work.volume("target"))
     found = target.look(work.target_path)
     if found is None:
         return False
-    if (found.type, found.size_bytes) != (work.step.fingerprint.type, work.step.fingerprint.size_bytes):
+    alike = _alike(work, found)
+    if not alike and found.size_bytes > pointers.MOST_BYTES:
         raise _conflict(work)
     assert work.source is not None  # noqa: S101  # opened by the stage before
     if work.sha256 is None:
         work.sha256 = content(run, work, work.source, work.step.fingerprint.size_bytes)
         _as_planned(work, work.sha256)
         work.reread = not work.source.leased
+    if pointers.found_at(run, work, target, work.target_path, found):
+        work.over = found
+        return False
+    if not alike:
+        raise _conflict(work)
     return _adopt(run, work, found)
+
+
+def _alike(work: Work, found: Fingerprint) -> bool:
+    return (found.type, found.size_bytes) == (work.step.fingerprint.type, work.step.fingerprint.size_bytes)
 
 
 def _adopt(run: Run, work: Work, found: Fingerprint) -> bool:
@@ -193,7 +201,7 @@ def _once_more(run: Run, works: Sequence[Work]) -> None:
         work.attempt += 1
         work.key = f"{run.job_id}-{work.step.step}-{work.attempt}"
         work.state = "CLAIMED"  # on disk it is so again: the key of the new one is written first
-    run.advance(works, ["COPYING"], _intent)
+    run.advance(works, "COPYING", _intent)
     run.each(works, lambda work: _make(run, work), "target")
     _settle_content(run, works)
 
@@ -220,10 +228,10 @@ def _name(run: Run, work: Work) -> None:
         return
     store = run.store(work.volume("target"))
     try:
-        work.target = store.publish(work.target_path, work.key, work.temp_inode)
+        work.target = store.publish(work.target_path, work.key, work.temp_inode, over=work.over)
     except EndError as end:
         found = store.look(work.target_path) if end.state == "CONFLICT" else None
-        if found is None or (found.type, found.size_bytes) != (work.step.fingerprint.type, work.step.fingerprint.size_bytes):
+        if found is None or not _alike(work, found):
             raise
         _adopt(run, work, found)
         store.discard(work.target_path, work.key)

@@ -75,8 +75,8 @@ def carry_out(run: Run, records: Sequence[Record]) -> None:
                     _no_anomaly(run, len(members))
                 run.pace.check()
                 stage(run, members)
-        run.advance([work for work in works if work.live and work.state == "PUBLISHED" and "retire" not in work.stages], ["DONE"])
-        run.advance([work for work in works if not work.live and not work.rests], [])
+        run.advance([work for work in works if not work.stages or (work.state == "PUBLISHED" and "retire" not in work.stages)], "DONE")
+        run.advance([work for work in works if not work.live and not work.rests], None)
         _count(run, works)
     finally:
         run.tidy([work for work in works if work.state == "COPYING"])
@@ -99,7 +99,7 @@ def abandon(run: Run) -> None:
             for work in works:
                 if work.live and work not in half_moved:
                     work.end = EndError("REFUSED", "the job was undone before this step was carried out")
-            run.advance([work for work in works if not work.rests], [])
+            run.advance([work for work in works if not work.rests], None)
     left = run.journal.chunks(run.job_id)
     if left:
         raise UnreachableError(f"job {run.job_id}: steps of {len(left)} chunks are under way on a volume that cannot be reached; mount it first")
@@ -114,7 +114,7 @@ def _claim(run: Run, works: Sequence[Work]) -> None:
             work.end = EndError("STALE", f"{work.shown}: the plan expired before this step was begun")
     recovery.resume_at(run, live)
     begun = [work for work in live if work.state == "PLANNED"]
-    run.advance(begun, ["CLAIMED"], lambda work: {"key": work.key, "attempt": work.attempt})
+    run.advance(begun, "CLAIMED", lambda work: {"key": work.key, "attempt": work.attempt})
 
 
 def _identify(run: Run, works: Sequence[Work]) -> None:

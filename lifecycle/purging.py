@@ -22,10 +22,11 @@ def purge(run: Run, works: Sequence[Work]) -> None:
     asked = [work for work in works if work.live and work.state != "PURGING"]
     run.each(asked, lambda work: _weigh(run, work, before[id(work)]))
     _ask(run, [work for work in asked if work.live and not work.gone])
-    run.advance([work for work in works if not work.gone], ["PURGING"])  # and so is the step of the earlier job, in the same transaction
-    run.each([work for work in works if not work.gone], lambda work: _remove(run, work, before[id(work)]))
+    run.advance([work for work in works if not work.gone], "PURGING")  # and so is the step of the earlier job, in the same transaction
+    removed: set[int | None] = set()
+    run.each([work for work in works if not work.gone], lambda work: _remove(run, work, before[id(work)], removed))
     run.at_once(works, "source", lambda store, here: store.settle_quarantine())
-    run.advance(works, ["DONE"])
+    run.advance(works, "DONE")
 
 
 def _weigh(run: Run, work: Work, before: Record) -> None:
@@ -105,11 +106,18 @@ def _retirement(run: Run, work: Work) -> Retirement:
     return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
 
 
-def _remove(run: Run, work: Work, before: Record) -> None:
+def _remove(run: Run, work: Work, before: Record, removed: set[int | None]) -> None:
+    """Remove one file; `removed` are the inodes of which another name went just now, and whose changed time is ours."""
     assert before.key is not None  # noqa: S101  # nothing comes to PURGING without
     assert before.quarantine_fingerprint is not None  # noqa: S101  # likewise
+    inode = before.quarantine_fingerprint.inode
     if work.source is not None:
-        work.source.check()
+        try:
+            work.source.check()
+        except EndError as end:
+            if end.state == "SOURCE_BUSY" or inode not in removed:
+                raise
     store = run.store(work.step.volume)
     if store.quarantined(before.key) is not None:
         store.remove(before.key, before.quarantine_fingerprint)
+    removed.add(inode)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from catalog import names
 from catalog.errors import UnreachableError
+from lifecycle import pointers, sharing
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError, failed
 from lifecycle.records import Record
@@ -63,6 +64,8 @@ def _resume(run: Run, work: Work) -> None:
     if work.state in ("PLANNED", "CLAIMED", "COPYING"):
         if work.record.key is not None:
             _begin_again(run, work)
+        if "share" in work.stages and work.record.key is not None and run.policy.hard_links and sharing.is_one_file(run, work):
+            work.stages = ()
     elif work.state == "VERIFIED":
         _verified(run, work)
     elif work.state == "PUBLISHED":
@@ -74,6 +77,9 @@ def _resume(run: Run, work: Work) -> None:
 def _begin_again(run: Run, work: Work) -> None:
     """Away with the temporary name of the earlier try; the next one has a key of its own."""
     work.target, work.temp_inode, work.sha256 = None, None, work.step.sha256
+    if "share" in work.stages:
+        run.store(work.step.volume).discard(work.step.path, work.key)
+        return
     if "copy" not in work.stages:
         return
     run.store(work.volume("target")).discard(work.target_path, work.key)
@@ -98,13 +104,15 @@ def _verified(run: Run, work: Work) -> None:
     if found is not None and found.inode is not None and found.inode == work.temp_inode and store.digest(work.target_path, found) == work.sha256:
         work.target = found
         work.stages = _without(work.stages, ("copy", "verify"))
+        if pointers.lies_under_temporary_name(run, work, store):
+            store.discard(work.target_path, work.key)
     else:
         _begin_again(run, work)
 
 
 def _published(run: Run, work: Work) -> None:
     work.target = _stands(run, work)
-    work.stages = _without(work.stages, _COPY)
+    work.stages = _without(work.stages, _COPY) if "retire" in work.stages else ()
 
 
 def _guarded(run: Run, work: Work) -> None:

@@ -1,20 +1,20 @@
 """The stages that take a source away, and the one that brings it back: the guard, the last look, the move into quarantine, the move back."""
 
 import functools
-import json
 import pwd
 from collections.abc import Callable, Sequence
 
 from catalog import names
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import guard as floor
+from lifecycle import pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.copying import expected
 from lifecycle.ends import EndError
 from lifecycle.manifest import Copy
 from lifecycle.records import Counted, Record, Retirement
-from lifecycle.stores import STUB_MAGIC, Pointer, Store
 from lifecycle.stores import Move as Taking
+from lifecycle.stores import Store
 
 Judge = Callable[[Run, Copy, bytes], tuple[floor.Look, bytes | None]]
 
@@ -24,7 +24,7 @@ def guard(run: Run, works: Sequence[Work]) -> None:
     run.each(works, lambda work: _weigh(run, work))
     requests = [_retirement(run, work) for work in works if work.live]
     if not requests:
-        run.advance(works, [])
+        run.advance(works, None)
         return
     refused = run.journal.retire(requests, run.job_id, run.clock(), run.actor)
     for work in works:
@@ -32,7 +32,7 @@ def guard(run: Run, works: Sequence[Work]) -> None:
             work.end = _told(work, refused.get(work.step.step))
             work.state = "RETIRING" if work.end is None else work.state
     run.each(works, lambda work: _still_stands(run, work))
-    run.advance([work for work in works if not work.live], [])
+    run.advance([work for work in works if not work.live], None)
 
 
 def check(run: Run, works: Sequence[Work]) -> None:
@@ -52,7 +52,7 @@ def check(run: Run, works: Sequence[Work]) -> None:
             raise EndError("SOURCE_CHANGED", f"{work.shown}: {wrong}; it stays where it is", retry=False)
 
     run.each(works, act)
-    run.advance(works, ["GUARDED"])
+    run.advance(works, "GUARDED")
 
 
 def retire(run: Run, works: Sequence[Work]) -> None:
@@ -62,7 +62,7 @@ def retire(run: Run, works: Sequence[Work]) -> None:
     run.each(going, lambda work: _take(run, work))
     run.each(going, lambda work: _unheard(run, work))
     run.at_once(works, "source", _settle)
-    run.advance(works, ["QUARANTINED"], lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256})
+    run.advance(works, "QUARANTINED", lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256})
     for work in works:
         work.let_go()
 
@@ -79,7 +79,7 @@ def put_back(run: Run, works: Sequence[Work]) -> None:
 
     run.each(works, act)
     run.at_once(works, "source", _settle)
-    run.advance(works, ["DONE"])  # and the step of the job that is undone counts again, in the same transaction
+    run.advance(works, "DONE")  # and the step of the job that is undone counts again, in the same transaction
 
 
 def original(run: Run, work: Work) -> Record:
@@ -157,13 +157,13 @@ def _still_stands(run: Run, work: Work) -> None:
 
 
 def _taking(run: Run, work: Work) -> Taking:
-    return Taking(work.step.path, work.key, expected(work), pointer(run, work))
+    return Taking(work.step.path, work.key, expected(work), pointers.left_by(run, work))
 
 
 def _take(run: Run, work: Work) -> None:
     store = run.store(work.step.volume)
     try:
-        work.moved = store.quarantine(work.step.path, work.key, expected(work), leave=pointer(run, work))
+        work.moved = store.quarantine(work.step.path, work.key, expected(work), leave=pointers.left_by(run, work))
     except (EndError, OSError) as error:
         work.paused = _half_moved(store, work, error)
         if work.paused is None:
@@ -199,19 +199,3 @@ def _half_moved(store: Store, work: Work, error: Exception) -> str | None:
 def _settle(store: Store, works: Sequence[Work]) -> None:
     Run.settle(store, [work.step.path for work in works])
     store.settle_quarantine()
-
-
-def pointer(run: Run, work: Work) -> Pointer | None:
-    """What is left at the old name, as the policy says; of a file with further names, and where there is no target, nothing."""
-    if run.policy.leave == "nothing" or work.step.target_volume is None or work.step.target_path is None or work.step.fingerprint.type != "file":
-        return None
-    if run.policy.leave == "symlink":
-        return Pointer("symlink", run.folder(work.step.target_volume) + b"/" + work.step.target_path)
-    assert work.sha256 is not None  # noqa: S101  # guarded
-    said = {
-        "volume": work.step.target_volume,
-        "path": names.escape(work.step.target_path),
-        "sha256": work.sha256.hex(),
-        "size_bytes": work.step.fingerprint.size_bytes,
-    }
-    return Pointer("stub", STUB_MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n")
