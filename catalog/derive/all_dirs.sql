@@ -1,7 +1,7 @@
 /* Every directory that holds a file, and every one above it, with a number and the one right above. */
 WITH RECURSIVE above AS (
-    SELECT DISTINCT dir
-    FROM file_dirs
+    SELECT dir
+    FROM dirs
     UNION
     SELECT regexp_replace(dir, '[^/]*/$', '') AS dir
     FROM above

@@ -1,3 +1,0 @@
-/* Every directory that holds a file. */
-SELECT DISTINCT dir
-FROM files
