@@ -267,6 +267,25 @@ def test_a_directory_that_changes_while_it_is_read_is_read_again(factory: Factor
     assert (meddler.times, result.state) == (3, "complete")
 
 
+def test_a_directory_that_changed_since_its_entry_was_read_is_listed_as_it_is_now(
+    factory: Factory, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = factory.make([Item(b"d/a"), Item(b"e/a")])
+    before, opened = posix.Scanner._open, []
+
+    def add(scanner: posix.Scanner, walk: Any, directory: str) -> Any:  # noqa: ANN401 - those of _open
+        opened.append(directory)
+        if opened.count("d/") == 1:
+            (tmp_path / "tree" / "d" / "b").write_bytes(b"")
+        return before(scanner, walk, directory)
+
+    monkeypatch.setattr(posix.Scanner, "_open", add)
+    result = scan(root, declared, workers=1)
+    assert paths(root, result) == [b"d", b"d/a", b"d/b", b"e", b"e/a"]
+    assert result.state == "complete"
+    assert (opened.count("d/"), opened.count("e/")) == (2, 1)
+
+
 def test_a_directory_that_vanishes_before_it_is_read_is_a_problem(factory: Factory, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = factory.make([Item(b"d/a"), Item(b"e/b")])
     before = posix.Scanner._open
