@@ -135,6 +135,7 @@ def reads_everything() -> bool:
 def _tables(root: Path) -> list[Remark]:
     from catalog import snapshot, table
     from catalog.schema import TABLES
+    from reports.state import counted
 
     found = []
     for name in TABLES:
@@ -149,7 +150,7 @@ def _tables(root: Path) -> list[Remark]:
                 text = f"version {number}"
                 if lost:
                     mend = "restore the files from a backup of the catalog; a new scan replaces what is missing"
-                    found.append(Remark("catalog", f"table {name}", "error", f"{len(lost)} files are missing, {escaped(lost[0])} among them", mend))
+                    found.append(Remark("catalog", f"table {name}", "error", f"{counted(len(lost), 'file')} missing, {escaped(lost[0])} among them", mend))
                 else:
                     found.append(Remark("catalog", f"table {name}", "ok", text))
     if not any(remark.state == "error" for remark in found):

@@ -24,13 +24,14 @@ _TABLE_ROWS = 1000
 def answer(chosen: Settings, found: "Answer", limit: int | None = None) -> None:
     """Print an answer about a snapshot. `limit` is the most rows that a table shows: None = a thousand, 0 = all."""
     from reports import render
+    from reports.state import counted
 
     look, form = _look(chosen, limit), chosen.chosen_format
     if _is_file(chosen):
         assert chosen.output is not None  # noqa: S101  # _is_file says so
         rows = render.save(found, form, chosen.output, look)
         if not chosen.quiet:
-            talk.say(f"wrote {rows} rows to {chosen.output}")
+            talk.say(f"wrote {counted(rows, 'row')} to {chosen.output}")
         return
     with _stream(chosen) as out:
         render.write(found, form, out, io.StringIO() if chosen.quiet else sys.stderr, look)
@@ -125,7 +126,7 @@ def _look(chosen: Settings, limit: int | None) -> "Look":
 def _drawn(found: Sequence[Mapping[str, Any]], look: "Look", *, markdown: bool) -> str:
     """Rows as a table, for people or in Markdown."""
     names = list(found[0]) if found else []
-    cells = [["" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row.values()] for row in found]
+    cells = [[_word(name, value, markdown) for name, value in row.items()] for row in found]
     if markdown:
         lines = [names, ["---"] * len(names), *cells]
         return "".join("| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in line) + " |\n" for line in lines)
@@ -142,6 +143,18 @@ def _drawn(found: Sequence[Mapping[str, Any]], look: "Look", *, markdown: bool) 
     console = Console(file=paper, width=look.width, force_terminal=look.color, no_color=not look.color, highlight=False, markup=False, emoji=False)
     console.print(drawn)
     return "".join(line.rstrip() + "\n" for line in paper.getvalue().splitlines())
+
+
+def _word(name: str, value: object, markdown: bool) -> str:
+    if value is None:
+        return ""
+    if type(value) is not int:
+        return str(value)
+    if name == "bytes" and not markdown:
+        from reports.terminal import size
+
+        return size(value)
+    return f"{value:,}"
 
 
 _STYLES = {"error": "red", "failed": "red", "warning": "yellow", "incomplete": "yellow", "unknown": "yellow", "never_scanned": "yellow", "ok": "green"}

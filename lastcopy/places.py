@@ -16,6 +16,7 @@ from catalog.errors import LastcopyError
 from catalog.snapshot import ScanRow
 from lastcopy import mounts
 from lastcopy.diagnosis import Remark, escaped, folder
+from reports.state import counted
 from scanners import Facts
 
 _LOOKED_AT = 2000  # entries below the root whose times are compared with the host's clock
@@ -229,7 +230,7 @@ def _scanned(name: str, scan: ScanRow | None, now: datetime.datetime) -> Remark:
     if scan is None:
         return Remark(name, "last scan", "unknown", "never scanned", f"lastcopy scan {name}")
     started = scan.started_at.replace(tzinfo=datetime.UTC)
-    text = f"{scan.state}, {started:%Y-%m-%dT%H:%M:%SZ}, {scan.entries} entries, {scan.problems} problems"
+    text = f"{scan.state}, {started:%Y-%m-%dT%H:%M:%SZ}, {counted(scan.entries, 'entry')}, {counted(scan.problems, 'problem')}"
     if started - now > _SKEW:
         return Remark(name, "last scan", "warning", f"{text}: in the future of this host's clock", "set the clock")
     if scan.state != "complete":

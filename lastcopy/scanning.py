@@ -172,14 +172,15 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 
 def _line(found: "ScanResult", before: int | None) -> str:
+    from reports.state import counted
     from reports.terminal import size
 
     seconds = (found.finished_at - found.started_at).total_seconds()
-    said = f"{found.volume}: {found.state}, {found.entries:,} entries, {size(found.bytes)}, in {seconds:.1f} s"
+    said = f"{found.volume}: {found.state}, {counted(found.entries, 'entry')}, {size(found.bytes)}, in {seconds:.1f} s"
     if before is not None and found.entries != before:
         said += f", {abs(found.entries - before):,} {'more' if found.entries > before else 'fewer'} than before"
     if found.problems:
-        said += f"; {found.problems:,} problems: lastcopy report problems"
+        said += f"; {counted(found.problems, 'problem')}: lastcopy report problems"
     return said + (f"; {found.carried_entries:,} entries that could not be seen again are unknown" if found.carried_entries else "")
 
 

@@ -20,12 +20,13 @@ _COMMENT = re.compile(r"\A/\*(.*?)\*/\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that a report asks for; its type is that of the default. `choices` is empty where any value will do."""
+    """A value that a report asks for; its type is that of the default. `choices` is empty where any value will do, `least` None where any number will."""
 
     name: str
     default: Value
     help: str
     choices: tuple[Value, ...] = ()
+    least: int | None = None
 
     def parse(self, given: object) -> Value:
         """A value as the report needs it, from text or from Python. Raises ConfigError that says what is accepted."""
@@ -33,6 +34,8 @@ class Parameter:
             value = self._converted(given)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"parameter {self.name}: {given!r} is not {_ARTICLES[type(self.default)]}; {self.help}") from error
+        if self.least is not None and not isinstance(value, str) and value < self.least:
+            raise ConfigError(f"parameter {self.name}: {given!r} is less than {self.least}; {self.help}")
         if self.choices and value not in self.choices:
             raise ConfigError(f"parameter {self.name}: {given!r} is not one of {', '.join(map(str, self.choices))}")
         return value
@@ -67,6 +70,11 @@ class Report:
     table: tuple[str, ...]
     sql: str
     path: Path
+
+    @property
+    def compares(self) -> bool:
+        """Whether the answer depends on an earlier snapshot, too."""
+        return "files_before" in self.sql
 
     def values(self, given: Mapping[str, object]) -> dict[str, Value]:
         """A value for every parameter: given, else its default; '-' and '_' in names are one. Raises ConfigError for an unknown one."""
@@ -141,7 +149,7 @@ def read(file: Path) -> Report:
 
 
 def _parameter(name: str, fields: Mapping[str, Any]) -> Parameter:
-    return Parameter(name, fields["default"], fields["help"], tuple(fields.get("choices", ())))
+    return Parameter(name, fields["default"], fields["help"], tuple(fields.get("choices", ())), fields.get("least"))
 
 
 def _column(name: str, fields: str | Mapping[str, str]) -> Column:

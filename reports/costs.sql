@@ -10,6 +10,7 @@ help = "one line for each volume, data class or owner"
 
 [params.days]
 default = 365
+least = 0
 help = "days without use before the volume's scan after which a file is dormant"
 
 [columns]

@@ -26,8 +26,11 @@ def _section(report: reports.Report) -> str:
     lines = [f"## {report.name}", "", f"**{report.title}.** {report.question}", ""]
     for parameter in report.params:
         choices = f"; one of {', '.join(f'`{choice}`' for choice in parameter.choices)}" if parameter.choices else ""
-        lines.append(f"* `--{parameter.name.replace('_', '-')}` (default `{parameter.default}`): {parameter.help}{choices}")
-    lines += [""] if report.params else []
+        least = "" if parameter.least is None else f"; at least {parameter.least}"
+        lines.append(f"* `--{parameter.name.replace('_', '-')}` (default `{parameter.default}`): {parameter.help}{choices}{least}")
+    if report.compares:
+        lines.append("* `--against ID`: the earlier snapshot that it compares with; else the one before")
+    lines += [""] if report.params or report.compares else []
     lines += ["| column | unit | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{column.name}` | {column.unit} | {column.meaning.replace('|', chr(92) + '|')} |" for column in report.columns]
     return "\n".join(lines) + "\n"

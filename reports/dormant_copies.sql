@@ -5,6 +5,7 @@ table = ["volume", "path", "size_bytes", "dormant_days", "other_copies", "is_las
 
 [params.days]
 default = 365
+least = 0
 help = "days without use before the volume's scan; a file with no trustworthy time is never listed"
 
 [columns]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import duckdb
 
 LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "read and digested", "equal to the source", "restored and compared")
+MATCHES = {"path_only": "same path, size and time, but a time that proves nothing"}
 MEND = {
     "volume_not_scanned": "scan the volumes that should hold it: they were not scanned since it changed, or never",
     "scan_incomplete": "mend what the scan could not read ('lastcopy report problems'), and scan again",
@@ -117,21 +118,30 @@ class Explanation:
         """For people."""
         lines = [f"{self.volume}:{self.path}", f"  {terminal.size(self.size_bytes)}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
         if self.is_asset:
-            lines.append(f"  class {self.data_class}, owner {self.owner or 'unknown'}: {self.status}, {self.freshness}")
+            lines.append(f"  class {self.data_class}, owner {self.owner or 'unknown'}")
+            lines.append(f"  status {self.status}; freshness of its copies: {self.freshness}")
         else:
             lines.append(f"  not an asset; a copy of {', '.join(self.copy_of)}" if self.copy_of else "  not an asset, and a copy of none that is known")
         if self.carried:
             lines.append("  its folder could not be read by the newest scan: what is said of it is older")
-        lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
-        if not self.copies:
-            lines.append("  none is known")
+        if self.copies:
+            lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
+        elif self.is_asset:
+            lines += ["", "Copies: none is known"]
         if self.controls:
             lines += ["", "Requirement", *(f"  {_control_line(control)}" for control in self.controls)]
         if self.mend:
             lines += ["", "What would mend it", *(f"  * {sentence}" for sentence in self.mend)]
-        older = "" if next((copy.is_current for copy in self.copies if copy.match != "conflict"), True) else " (not its current content)"
-        lines += ["", f"Restore with{older}", f"  {self.restore}"] if self.restore else []
+        lines += ["", f"Restore with{self._doubt}", f"  {self.restore}"] if self.restore else []
         return "\n".join(cells.clean(line) for line in lines) + "\n"
+
+    @property
+    def _doubt(self) -> str:
+        """What is to be said of the copy that the restore command reads, the first that is not in conflict."""
+        source = next((copy for copy in self.copies if copy.match != "conflict"), None)
+        if source is None or source.is_current:
+            return ""
+        return " (perhaps not its current content)" if source.match in MATCHES else " (not its current content)"
 
 
 def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str, folder: Path | None = None) -> list[Explanation]:
@@ -246,7 +256,7 @@ def _controls(row: Mapping[str, Any], data_class: Mapping[str, Any]) -> tuple[Co
         result = "not_met" if name in missed else "unknown" if name in unknown else "met"
         # Every class has a retention; whether it is a control of its own is only known where it is missed.
         if asked is not None and not (name == "retention" and result == "met"):
-            others.append(Control(name, result, f"{asked:g} days" if name in _CLASS_COLUMNS else f"{asked:g}"))
+            others.append(Control(name, result, f"{asked:g} day{'' if asked == 1 else 's'}" if name in _CLASS_COLUMNS else f"{asked:g}"))
     return (*threats, *others)
 
 
@@ -304,10 +314,11 @@ def _quoted(raw: bytes) -> str:
 def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
     known = f"level {copy.verification_level}: {LEVELS[copy.verification_level]}" if copy.verification_level is not None else "not verified"
     counts = {"yes": "counts", "no": "does not count", "unknown": "not known to count"}[copy.usable] + (f" ({copy.reason})" if copy.reason else "")
+    match = MATCHES.get(copy.match, copy.match if copy.is_current else f"{copy.match}, not current")
     place = f"system {'/'.join(copy.systems) or 'unknown'}, site {'/'.join(copy.sites) or 'unknown'}, {copy.access or 'access unknown'}"
     return [
         f"{copy.volume}:{copy.path}",
-        f"  {copy.match}{'' if copy.is_current else ', not current'}; {known}, {_when(copy.verified_at, as_of)}; {counts}",
+        f"  {match}; {known}, {_when(copy.verified_at, as_of)}; {counts}",
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
     ]
 

@@ -5,6 +5,7 @@ table = ["volume", "verification_level", "copies", "bytes", "current_copies", "u
 
 [params.days]
 default = 90
+least = 0
 help = "days after which a verification counts as old"
 
 [columns]

@@ -5,6 +5,7 @@ table = ["volume", "folder", "files", "bytes", "assets", "unprotected_assets", "
 
 [params.depth]
 default = 1
+least = 0
 help = "levels below the volume's root; 0 is the root itself"
 
 [columns]

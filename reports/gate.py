@@ -9,7 +9,7 @@ import reports
 from catalog.errors import ConfigError
 from catalog.snapshot import ScanRow, Snapshot
 from reports import cells, terminal
-from reports.state import age, day
+from reports.state import age, counted, day
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,7 +61,7 @@ class Gate:
         """For people."""
         lines = [f"{finding.kind:<18}{finding.name}: {finding.reason}" for finding in self.findings]
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        lines.append(f"Not met: {len(self.findings)} findings." if self.findings else "Met.")
+        lines.append(f"Not met: {counted(len(self.findings), 'finding')}." if self.findings else "Met.")
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
 
@@ -99,7 +99,7 @@ def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: dat
             found.append(Finding("never_scanned", volume, f"no scan of it ever succeeded{f': {last_error}' if last_error else ''}"))
             continue
         if state != "complete":
-            found.append(Finding("incomplete", volume, f"its scan of {day(scanned_at)} is {state}, {problems} problems"))
+            found.append(Finding("incomplete", volume, f"its scan of {day(scanned_at)} is {state}, {counted(problems, 'problem')}"))
         if last_failed_at is not None and last_failed_at > scanned_at:
             found.append(Finding("failed", volume, f"a newer scan failed at {day(last_failed_at)}: {last_error}"))
         if scanned_at > as_of + _CLOCKS_DIFFER:

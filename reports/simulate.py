@@ -39,6 +39,13 @@ class Loss:
         named = [f"{kind} {value}" for kind, value in self.lose]
         return cells.clean(" and ".join([*named, *([self.threat.replace("_", " ")] if self.threat else [])]))
 
+    @property
+    def title(self) -> str:
+        """The loss as a headline: 'Loss of site paris', 'Loss by ransomware'."""
+        named = " and ".join(f"{kind} {value}" for kind, value in self.lose)
+        by = f"by {self.threat.replace('_', ' ')}" if self.threat else ""
+        return cells.clean(" ".join(["Loss", *([f"of {named}"] if named else []), *([by] if by else [])]))
+
 
 @dataclass(frozen=True)
 class Sum:
@@ -68,6 +75,7 @@ class Simulation:
     """The result of a loss: sums by outcome (lost, unknown, survives), by class, by volume, where survivors lie, the worst hit."""
 
     loss: str
+    title: str
     snapshot: str
     as_of: datetime.datetime
     totals: tuple[Sum, ...]
@@ -82,10 +90,14 @@ class Simulation:
 
     def text(self) -> str:
         """For people."""
-        lines = [f"Loss of {self.loss}, as of {day(self.as_of)} UTC (snapshot {self.snapshot})", ""]
-        lines += [f"  {s.outcome:<9}{s.assets:>14,} assets  {terminal.size(s.bytes):>12}" for s in self.totals]
+        lines = [f"{self.title}, as of {day(self.as_of)} UTC (snapshot {self.snapshot})", ""]
+        lines += [f"  {s.outcome:<9}{s.assets:>14,} {'asset ' if s.assets == 1 else 'assets'}  {terminal.size(s.bytes):>12}" for s in self.totals]
         for title, sums in (("By class", self.by_class), ("By volume", self.by_volume), ("Survivors lie on", self.survivors)):
-            lines += ["", title, *(f"  {s.name:<24} {s.outcome:<9}{s.assets:>14,} assets  {terminal.size(s.bytes):>12}" for s in sums)]
+            lines += [
+                "",
+                title,
+                *(f"  {s.name:<24} {s.outcome:<9}{s.assets:>14,} {'asset ' if s.assets == 1 else 'assets'}  {terminal.size(s.bytes):>12}" for s in sums),
+            ]
         if self.worst:
             lines += ["", "Worst hit"]
         lines += [
@@ -115,6 +127,7 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
     with _outcomes(connection, config, loss):
         return Simulation(
             loss=str(loss),
+            title=loss.title,
             snapshot=snapshot_id,
             as_of=as_of,
             totals=_totals(connection),

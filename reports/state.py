@@ -46,9 +46,8 @@ class State:
             if volume.scanned_at is None:
                 found.append(f"volume {volume.volume} was never scanned: what it holds is unknown")
             elif volume.state != "complete":
-                found.append(
-                    f"volume {volume.volume}: the scan of {day(volume.scanned_at)} is {volume.state}, {volume.problems} problems: a part of it is unknown"
-                )
+                known = f"the scan of {day(volume.scanned_at)} is {volume.state}, {counted(volume.problems, 'problem')}"
+                found.append(f"volume {volume.volume}: {known}: a part of it is unknown")
             if volume.last_error:
                 found.append(f"volume {volume.volume}: a newer scan failed: {volume.last_error}")
         return found
@@ -104,6 +103,13 @@ def age(earlier: datetime.datetime, later: datetime.datetime) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many things: '1 problem', '7 problems', '1,000 copies', '2 entries'."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
 
 
 def percent(part: int, whole: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports import Column, cells
-from reports.state import State, age, day, percent
+from reports.state import State, age, counted, day, percent
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _STYLES = {
@@ -148,8 +148,8 @@ def _below(drawing: Drawing, hidden: int, state: State, warnings: Sequence[str])
     lines = [""]
     if not drawing.rows:
         lines.append("No rows.")
-    omitted = [f"rows after the first {len(drawing.rows):,}"] if drawing.more else []
-    omitted += [f"{hidden} columns"] if hidden else []
+    omitted = [f"rows after the first {len(drawing.rows):,}" if len(drawing.rows) != 1 else "rows after the first"] if drawing.more else []
+    omitted += [counted(hidden, "column")] if hidden else []
     if omitted:
         lines.append(f"Left out: {' and '.join(omitted)}; csv, json, jsonl, md and parquet have all.")
     return [*lines, *footer(state), *(f"Warning: {cells.clean(warning)}" for warning in warnings)]

@@ -1,5 +1,7 @@
 """The sample estate in a folder, with the configuration that describes it."""
 
+import hashlib
+import itertools
 import shutil
 import stat
 import time
@@ -15,14 +17,25 @@ MARKER = ".lastcopy-demo"
 def build(folder: Path, built_at: float | None = None) -> Path:
     """Build the estate in `folder` and write its lastcopy.toml, whose path is given. Ages count from `built_at` (seconds since 1970; None = now).
 
-    A demo that was built there before is removed with its catalog. Raises RefusedError if the folder holds anything else.
+    A demo that was built there before is removed with its catalog, but a configuration that was edited since is kept under another name.
+    Raises RefusedError if the folder holds anything else.
     """
     folder = folder.absolute()
     _clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text("lastcopy demo built this folder, and may remove what it built\n")
+    written = hashlib.sha256(CONFIGURATION.read_bytes()).hexdigest()
+    (folder / MARKER).write_text(f"lastcopy demo built this folder, and may remove what it built\nlastcopy.toml {written}\n")
     estate.build(folder / "estate", estate.rows(), time.time() if built_at is None else built_at)
     return Path(shutil.copyfile(CONFIGURATION, folder / "lastcopy.toml"))
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename a demo's lastcopy.toml that somebody edited, so that it is not replaced; gives its new path, None where there was none."""
+    path, marker = folder / "lastcopy.toml", folder / MARKER
+    if not path.is_file() or not marker.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() in marker.read_text("utf-8", "replace"):
+        return None
+    number = next(number for number in itertools.count(1) if not (folder / f"lastcopy.toml.edited-{number}").exists())
+    return path.rename(folder / f"lastcopy.toml.edited-{number}")
 
 
 def remove(folder: Path) -> None:
@@ -43,6 +56,7 @@ def _clear(folder: Path) -> None:
         return
     if not (folder / MARKER).is_file():
         raise RefusedError(f"{folder}: is not empty and was not built by 'lastcopy demo'; name a new folder")
+    set_aside(folder)
     remove(folder)
 
 

@@ -24,6 +24,8 @@ def demo(
     from sample_data import demo, permissions
 
     chosen = settings.of(context)
+    if (aside := demo.set_aside(folder)) is not None:
+        talk.say(f"{folder / 'lastcopy.toml'} was edited: it is kept as {aside}, and a new one is written")
     path = demo.build(folder)
     its = dataclasses.replace(chosen, config=str(path), catalog=None, snapshot=None)
     with permissions.obeyed(path.parent):

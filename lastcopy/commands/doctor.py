@@ -47,6 +47,10 @@ def show(chosen: settings.Settings, name: str, found: "Sequence[Remark]") -> "li
     if shown:
         output.rows(chosen, name, [vars(remark) for remark in shown], complete=not wrong)
     if not chosen.quiet:
+        from reports.state import counted
+
         counts = Counter(remark.state for remark in found)
-        talk.say(f"{len(found)} checks: " + ", ".join(f"{counts[state]} {state}" for state in ("ok", "unknown", "warning", "error") if counts[state]))
+        talk.say(
+            f"{counted(len(found), 'check')}: " + ", ".join(f"{counts[state]} {state}" for state in ("ok", "unknown", "warning", "error") if counts[state])
+        )
     return wrong

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COMMON: dict[str, tuple[Any, Any]] = {
     "where": (str | None, typer.Option("--where", metavar="CONDITION", help="Only rows for which a condition over the columns holds.")),
     "limit": (int | None, typer.Option("--limit", min=0, metavar="ROWS", help="The most rows to give; 0 = all.")),
-    "against": (str | None, typer.Option("--against", metavar="ID", help="The earlier snapshot that 'changes' compares with; else the one before.")),
+    "against": (str | None, typer.Option("--against", metavar="ID", help="The earlier snapshot that it compares with; else the one before.")),
     "sql": (bool, typer.Option("--sql", help="Print the query in place of the answer.")),
 }
 
@@ -66,7 +66,7 @@ def _function(found: "reports.Report") -> Callable[..., None]:
     """A function whose parameters are the report's, and the common ones, for typer to read."""
 
     def answer(context: typer.Context, **given: Any) -> None:  # noqa: ANN401  each report has its own
-        common = {key: given.pop(key) for key in _COMMON}
+        common = {key: given.pop(key, None) for key in _COMMON}
         if common["sql"]:
             typer.echo(found.sql.rstrip())
             return
@@ -74,7 +74,8 @@ def _function(found: "reports.Report") -> Callable[..., None]:
 
     options = {parameter.name: _option(parameter) for parameter in found.params}
     parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-    for key, (kind, option, default) in {**options, **{key: (*two, False if key == "sql" else None) for key, two in _COMMON.items()}}.items():
+    common = {key: (*two, False if key == "sql" else None) for key, two in _COMMON.items() if found.compares or key != "against"}
+    for key, (kind, option, default) in {**options, **common}.items():
         parameters.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]))
     answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take any attribute
     answer.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

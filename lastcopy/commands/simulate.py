@@ -35,4 +35,4 @@ def simulate(
         else:
             rows = simulation.outcomes(connection, config, loss)
             columns = tuple(Column(name, name) for name in rows.column_names)
-            output.answer(chosen, render.Answer("simulate", f"Loss of {loss}", "", columns, rows.to_reader(render.BATCH_ROWS), known))
+            output.answer(chosen, render.Answer("simulate", loss.title, "", columns, rows.to_reader(render.BATCH_ROWS), known))

@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from lastcopy import cli
+from reports import terminal
 from tests.lastcopy.conftest import Estate
 from tests.lastcopy.program import ask, run
 
@@ -86,6 +87,13 @@ def test_an_error_of_the_configuration_names_file_table_and_key(tmp_path: Path) 
     ended = run("scan", folder=tmp_path, code=2)
     assert "lastcopy.toml: volumes.a.role" in ended.err
     assert "backup" in ended.err
+
+
+def test_a_list_for_people_has_sizes_for_people(estate: Estate) -> None:
+    row = next(row for row in ask("volume", "list", "--format", "json", folder=estate.folder).data if row["volume"] == "data")
+    printed = ask("volume", "list", folder=estate.folder).out.decode()
+    assert type(row["bytes"]) is int
+    assert f"  {terminal.size(row['bytes'])}  " in printed
 
 
 def test_volumes_are_listed_with_their_last_scan(estate: Estate) -> None:

@@ -29,9 +29,16 @@ def test_without_a_name_the_reports_are_listed(estate: Estate) -> None:
 def test_every_report_has_help_with_its_parameters_and_answers(name: str, estate: Estate) -> None:
     help_text = ask("report", name, "--help", folder=estate.folder).out.decode()
     assert all(f"--{parameter.name.replace('_', '-')}" in help_text for parameter in reports.load(name).params)
+    assert ("--against" in help_text) == (name == "changes")
     ended = ask("report", name, "--format", "json", folder=estate.folder)
     assert ended.envelope["schema"] == f"{name}/1"
     assert set(ended.envelope) == {"schema", "snapshot", "as_of", "complete", "data", "warnings"}
+
+
+@pytest.mark.parametrize(("report", "option"), [("dormant-copies", "--days=-1"), ("costs", "--days=-1"), ("fixity", "--days=-1"), ("folders", "--depth=-1")])
+def test_a_number_below_the_least_is_refused_as_usage(report: str, option: str, estate: Estate) -> None:
+    ended = run("report", report, option, folder=estate.folder, code=2)
+    assert f"parameter {option[2:-3]}: -1 is less than 0" in ended.err
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl", "md"])

@@ -116,6 +116,21 @@ def test_what_would_restore_an_older_version_says_so(estate: Estate) -> None:
     assert "Restore with (not its current content)\n" in older.text()
 
 
+def test_what_is_known_only_by_its_path_is_not_said_to_be_old(estate: Estate) -> None:
+    found = one(estate)
+    listed = dataclasses.replace(found, copies=tuple(dataclasses.replace(copy, match="path_only", is_current=False) for copy in found.copies)).text()
+    assert "Restore with (perhaps not its current content)\n" in listed
+    assert "same path, size and time, but a time that proves nothing; " in listed
+    assert "not current" not in listed
+
+
+def test_status_and_freshness_are_named_and_without_a_copy_that_is_said_once(estate: Estate) -> None:
+    found = one(estate)
+    assert f"\n  status {found.status}; freshness of its copies: {found.freshness}\n" in found.text()
+    assert "\n\nCopies: none is known\n" in dataclasses.replace(found, copies=()).text()
+    assert "Copies" not in dataclasses.replace(found, copies=(), is_asset=False, copy_of=("work:a",)).text()
+
+
 @pytest.mark.parametrize("url", ["file:/a", "file:///a", "/a", "/a/"])
 def test_a_volume_is_restored_to_where_a_scan_finds_it(url: str) -> None:
     tree = {"kind": "posix", "url": url}

@@ -15,7 +15,7 @@ import pytest
 import reports
 from catalog.errors import ConfigError
 from reports import Column, cells, render, state, terminal
-from reports.state import State, VolumeState, age, percent
+from reports.state import State, VolumeState, age, counted, percent
 from tests.reports.conftest import AS_OF, Estate
 
 STATE = State(
@@ -196,7 +196,7 @@ def test_a_table_says_what_is_unknown_above_and_what_it_rests_on_below() -> None
 def test_a_table_says_what_it_leaves_out() -> None:
     wide = [{"n": n, "path": "p" * 200, "status": "unprotected"} for n in range(3)]
     shown = written(answer(wide), "table", terminal.Look(width=30, rows=2))
-    assert "Left out: rows after the first 2 and 1 columns" in " ".join(shown.split())
+    assert "Left out: rows after the first 2 and 1 column;" in " ".join(shown.split())
     assert all(len(line) <= 30 for line in shown.splitlines())
     assert "No rows." in written(answer([], schema=pa.schema([("a", pa.int64())])), "table")
 
@@ -235,3 +235,8 @@ def test_both_regular_expressions_know_the_same_unsafe_characters() -> None:
     assert cells.safe(batch).column("c").to_pylist() == [cells.clean(character) for character in characters]
     alone = [cells.safe(pa.RecordBatch.from_pydict({"c": [c]})).column("c")[0].as_py() for c in "\x1b\x85\u202e\u200b\ufeff\u2028éÜ語"]
     assert alone == ["\\x1b", "\\xc2\\x85", "\\xe2\\x80\\xae", "\\xe2\\x80\\x8b", "\\xef\\xbb\\xbf", "\\xe2\\x80\\xa8", "é", "Ü", "語"]
+
+
+@pytest.mark.parametrize(("number", "noun", "said"), [(1, "problem", "1 problem"), (0, "problem", "0 problems"), (2000, "entry", "2,000 entries")])
+def test_one_thing_is_not_said_in_the_plural(number: int, noun: str, said: str) -> None:
+    assert counted(number, noun) == said

@@ -140,6 +140,18 @@ def test_the_result_reads_as_text_and_as_data(paris: tuple[Any, config.Config]) 
     assert found.data()["totals"][0] == {"name": "all", "outcome": "lost", "assets": 3, "bytes": 11100}
 
 
+@pytest.mark.parametrize(
+    ("lose", "threat", "title"),
+    [
+        (["site=paris"], None, "Loss of site paris"),
+        ([], "ransomware", "Loss by ransomware"),
+        (["site=paris", "system=nas"], "user_error", "Loss of site paris and system nas by user error"),
+    ],
+)
+def test_a_loss_is_of_something_or_by_something(lose: list[str], threat: str | None, title: str) -> None:
+    assert simulate.parse(lose, threat).title == title
+
+
 def test_what_cannot_be_lost_is_refused(paris: tuple[Any, config.Config]) -> None:
     with pytest.raises(NotFoundError, match="there is no site 'pari'; known are lyon, paris, rome"):
         simulate.simulate(*paris, simulate.parse(["site=pari"]))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from catalog.schema import THREATS
+from sample_data import demo as demo_estate
 from sample_data import estate
 from tests.lastcopy.program import run
 from tests.sample_data.conftest import Demo
@@ -161,3 +162,15 @@ def test_the_readme_shows_what_is_really_printed(demo: Demo) -> None:
     for command, *lines in (part.splitlines() for part in shown):
         printed = run(*command.split(), folder=demo.folder, COLUMNS="130").out.decode().splitlines()
         assert [line for line in lines if line not in ("", "…") and line not in [text.rstrip() for text in printed]] == [], command
+
+
+def test_a_configuration_that_was_edited_is_kept_and_that_is_said(tmp_path: Path) -> None:
+    settings = demo_estate.build(tmp_path / "demo", built_at=1.7e9)
+    assert demo_estate.set_aside(settings.parent) is None
+    settings.write_text("# mine\n")
+    said = run("demo", "demo", "--quiet", folder=tmp_path).err
+    assert "demo/lastcopy.toml was edited: it is kept as demo/lastcopy.toml.edited-1" in said
+    assert settings.with_name("lastcopy.toml.edited-1").read_text() == "# mine\n"
+    assert "# mine" not in settings.read_text()
+    settings.write_text("# again\n")
+    assert demo_estate.set_aside(settings.parent) == settings.with_name("lastcopy.toml.edited-2")
