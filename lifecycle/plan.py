@@ -246,6 +246,9 @@ def _freeze(draft: Draft, places: looking.Places, *, with_effect: bool) -> Plan:
             _sync(made / file)
         _sync(made)
         final = folder / said["plan_id"]
+        if final.exists():  # the very same plan: its name is of its content
+            shutil.rmtree(made)
+            return load(draft.root, said["plan_id"])
         made.rename(final)
         _sync(folder)
     except BaseException:
