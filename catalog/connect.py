@@ -13,11 +13,48 @@ import pyarrow as pa
 
 from catalog import derive, domains, snapshot, table
 from catalog.derive.expressions import parquet
-from catalog.schema import DERIVED, ENTRIES, TABLES, VOLUMES
+from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
 from catalog.snapshot import ScanRow, Snapshot
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+# The view `volumes`, one row a volume of the snapshot's configuration: what is declared, detected or inherited, and its newest good scan.
+VOLUMES = pa.schema(
+    [
+        ("position", SMALL),  # order of the configuration, from 0
+        ("volume", TEXT),
+        ("kind", TEXT),
+        ("url", TEXT),
+        ("role", TEXT),
+        ("systems", pa.list_(TEXT)),  # effective failure domains, sorted; empty = unknown
+        ("sites", pa.list_(TEXT)),
+        ("admins", pa.list_(TEXT)),
+        ("devices", pa.list_(TEXT)),
+        ("domain_sources", TEXT),  # JSON: attribute -> declared | detected | inherited | unknown
+        ("media", TEXT),
+        ("access", TEXT),
+        ("immutability", TEXT),
+        ("immutable_until", TIMESTAMP),
+        ("keeps_versions_days", pa.float64()),
+        ("cost_per_tib_month", pa.float64()),
+        ("currency", TEXT),
+        ("state", TEXT),  # complete | incomplete | failed | never_scanned
+        ("scan_id", TEXT),
+        ("scanned_at", TIMESTAMP),  # start of the newest good scan
+        ("finished_at", TIMESTAMP),
+        ("entries", INT),
+        ("files", INT),
+        ("bytes", INT),
+        ("problems", INT),
+        ("carried_entries", INT),
+        ("clock", TEXT),
+        ("capacity_bytes", INT),
+        ("free_bytes", INT),
+        ("last_error", TEXT),  # of a newer scan that failed
+        ("last_failed_at", TIMESTAMP),
+    ]
+)
 
 _WITH_PATH = {"duplicate_groups", "copies"}
 _JOINED = ("files", "verdicts")  # the view `files` joins them
@@ -41,7 +78,7 @@ def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memor
 
 
 def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
-    """One row a volume of the snapshot's configuration, see `schema.VOLUMES`."""
+    """One row a volume of the snapshot's configuration, see VOLUMES."""
     known = snapshot.scans(root, wanted.versions.get("scans"))
     good = {scan.volume: scan for scan in known if wanted.scans.get(scan.volume) == scan.scan_id}
     effective = domains.effective(wanted.config, {name: scan.device for name, scan in good.items()})

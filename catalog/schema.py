@@ -141,44 +141,6 @@ SNAPSHOTS = pa.schema(
     ]
 )
 
-# One row a volume of the snapshot's configuration: what is declared, detected or inherited, and its newest good scan.
-# Not stored: made from the snapshot's row and the scans when a connection is opened.
-VOLUMES = pa.schema(
-    [
-        ("position", SMALL),  # order of the configuration, from 0
-        ("volume", TEXT),
-        ("kind", TEXT),
-        ("url", TEXT),
-        ("role", TEXT),
-        ("systems", pa.list_(TEXT)),  # effective failure domains, sorted; empty = unknown
-        ("sites", pa.list_(TEXT)),
-        ("admins", pa.list_(TEXT)),
-        ("devices", pa.list_(TEXT)),
-        ("domain_sources", TEXT),  # JSON: attribute -> declared | detected | inherited | unknown
-        ("media", TEXT),
-        ("access", TEXT),
-        ("immutability", TEXT),
-        ("immutable_until", TIMESTAMP),
-        ("keeps_versions_days", pa.float64()),
-        ("cost_per_tib_month", pa.float64()),
-        ("currency", TEXT),
-        ("state", TEXT),  # complete | incomplete | failed | never_scanned
-        ("scan_id", TEXT),
-        ("scanned_at", TIMESTAMP),  # start of the newest good scan
-        ("finished_at", TIMESTAMP),
-        ("entries", INT),
-        ("files", INT),
-        ("bytes", INT),
-        ("problems", INT),
-        ("carried_entries", INT),
-        ("clock", TEXT),
-        ("capacity_bytes", INT),
-        ("free_bytes", INT),
-        ("last_error", TEXT),  # of a newer scan that failed
-        ("last_failed_at", TIMESTAMP),
-    ]
-)
-
 PARTITIONS = {
     "entries": ["scan_id", "volume"],
     "problems": ["scan_id", "volume"],

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from catalog import schema
+from catalog import connect, schema
 
 Rows = Sequence[Mapping[str, Any]]
 Estate = Callable[..., duckdb.DuckDBPyConnection]
@@ -57,7 +57,7 @@ def estate() -> Iterator[Estate]:
 def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str, Rows]) -> duckdb.DuckDBPyConnection:
     """Make every view of a reader's connection out of rows."""
     volumes = views.get("volumes", [{"volume": "projects"}])
-    _table(connection, "volumes", schema.VOLUMES, [VOLUME | {"position": n, "url": f"/srv/{v['volume']}"} | dict(v) for n, v in enumerate(volumes)])
+    _table(connection, "volumes", connect.VOLUMES, [VOLUME | {"position": n, "url": f"/srv/{v['volume']}"} | dict(v) for n, v in enumerate(volumes)])
     _table(connection, "files", _with_path(schema.FILES), [_file(row) for row in views.get("files", [])])
     _table(connection, "files_before", _with_path(schema.FILES), [_file(row) for row in before])
     connection.execute("CREATE VIEW assets AS SELECT * FROM files WHERE is_asset")
