@@ -3,11 +3,11 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lifecycle.chaos import estate, mutants, warm
+from tests.lifecycle.chaos import estate, mutants, records, warm
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.estate import Truth
 from tests.lifecycle.chaos.programs import place
@@ -21,7 +21,7 @@ path = "catalog"
 threads = 1
 
 [lifecycle]
-min_copies = 1
+min_copies = {floor}
 
 [volumes.data]
 url = "{source}"
@@ -40,6 +40,17 @@ system = "nas-2"
 site = "lyon"
 admin = "archive-team"
 device = "disk-2"
+media = "disk"
+access = "online"
+
+[volumes.third]
+url = "{third}"
+role = "backup"
+of = ["data"]
+system = "nas-3"
+site = "nice"
+admin = "backup-team"
+device = "disk-3"
 media = "disk"
 access = "online"
 
@@ -72,9 +83,27 @@ where = "volume = 'data'"
 quiet = "0s"
 hard_links = true
 
+[policies.copy-again]
+action = "copy"
+report = "assets"
+where = "volume = 'data'"
+to = "third"
+quiet = "0s"
+
+[policies.drop]
+action = "delete"
+report = "dormant-copies"
+where = "volume = 'vault'"
+quiet = "0s"
+
+[policies.drop-third]
+action = "delete"
+report = "dormant-copies"
+where = "volume = 'third'"
+quiet = "0s"
+
 [policies.purge]
 action = "purge"
-report = "assets"
 quiet = "0s"
 grace = "0s"
 """
@@ -98,7 +127,8 @@ class Ours:
     then: "Callable[[Ours, Rack], None]" = lambda _ours, _rack: None  # what an operator does after the job, to its end
     disks: Sequence[str] = ("S", "D", "J")
     command: Sequence[str] = ()
-    said: dict[str, str] = field(default_factory=dict)
+    second: Sequence[str] = ()  # a job of somebody else's that runs meanwhile
+    floor: int = 1
 
     @property
     def name(self) -> str:
@@ -108,13 +138,22 @@ class Ours:
     def roots(self, rack: Rack) -> tuple[Path, Path]:
         return rack["S"] / "data", rack["D"] / "vault"
 
+    def holders(self, rack: Rack) -> tuple[Path, Path, Path]:
+        """The roots of all volumes; the third lies on a disk of its own only where it matters."""
+        third = rack["B"] if "B" in rack.disks else rack["J"]
+        return *self.roots(rack), third / "third"
+
+    def rival(self, rack: Rack) -> None:
+        """Run the other job to its end."""
+        self._run(rack, *self.second)
+
     def prepare(self, rack: Rack) -> Truth:
-        for root in self.roots(rack):
+        source, target, third = self.holders(rack)
+        for root in (source, target, third):
             root.mkdir()
-        truth = estate.grow(self.roots(rack)[0], self.files)
-        source, target = self.roots(rack)
-        (rack["J"] / "lastcopy.toml").write_text(_DECLARED.format(source=source, target=target))
-        for volume in ("data", "vault"):
+        truth = estate.grow(source, self.files)
+        (rack["J"] / "lastcopy.toml").write_text(_DECLARED.format(source=source, target=target, third=third, floor=self.floor))
+        for volume in ("data", "vault", "third"):
             self.do(rack, "volume", "prepare", volume)
         self.do(rack, "scan", "--accept-losses")
         self.command = self.ready(self, rack)
@@ -142,6 +181,13 @@ class Ours:
         """Names of the estate that are not where the action puts them; for runs that met no fault."""
         source, target = map(estate.seen, self.roots(rack))
         return missing(truth, target if self.moves or self.action == "copy" else source)
+
+    def claims(self, rack: Rack) -> list[str]:
+        """Every file that the journal says was published or put into quarantine must be there, with its content."""
+        spot, told = self._place(rack), rack.folder / "records.json"
+        if warm.start(lambda: records.write(rack["J"], told), spot).wait():
+            return [f"the journal cannot be read: {self._said(rack)}"]
+        return records.untrue(json.loads(told.read_text()), *map(estate.seen, self.roots(rack)))
 
     def do(self, rack: Rack, *arguments: str) -> Any:  # noqa: ANN401  JSON: each caller knows its shape
         """Run a command that must succeed; gives the `data` of its envelope."""
@@ -245,3 +291,17 @@ def ours(action: str, *, files: Truth | None = None, mutant: str | None = None) 
 def moved_for_good(*, files: Truth | None = None, mutant: str | None = None) -> Ours:
     """Archive, then purge: the hardest, for nothing can be brought back afterwards."""
     return Ours("archive, then purge", _planned("archive"), moves=True, files=files, mutant=mutant, then=purge_after)
+
+
+def droppers(*, mutant: str | None = None) -> Ours:
+    """Two jobs that each take away a copy of the same content, of three, where two must stay."""
+
+    def ready(ours: Ours, rack: Rack) -> Sequence[str]:
+        for policy in ("copy", "copy-again"):
+            ours.do(rack, "job", "run", ours.plan(rack, policy), "--workers", "1")
+        ours.do(rack, "scan", "--accept-losses", "--digest", "all")
+        ours.second = ("job", "run", ours.plan(rack, "drop-third"), "--workers", "1")
+        return ("job", "run", ours.plan(rack, "drop"), "--workers", "1")
+
+    few: Truth = {b"one": b"the first of two\n" * 100, b"dir/two": b"the second\n" * 100}
+    return Ours("delete", ready, moves=False, files=few, mutant=mutant, disks=("S", "D", "J", "B"), floor=2)

@@ -17,8 +17,13 @@ from tests.lifecycle.chaos.warm import Place, Run
 class Program(Protocol):
     """One program with one task. It is told where the disks are; it keeps nothing of a run in itself but what `prepare` found."""
 
-    name: str
-    disks: Sequence[str]  # the disks it works on; S and D are the source and the target
+    @property
+    def name(self) -> str:
+        """As the scorecard has it."""
+
+    @property
+    def disks(self) -> Sequence[str]:
+        """The disks it works on; S and D are the source and the target."""
 
     def prepare(self, rack: Rack) -> Truth:
         """Make the estate and whatever must be there before the faulted run. Gives what is true."""
@@ -34,6 +39,9 @@ class Program(Protocol):
 
     def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
         """Look at the disks; `settled`: after `again`, when nothing may be left lying about."""
+
+    def claims(self, rack: Rack) -> list[str]:
+        """What the program's own records say that is not so on the disks, right after a fault."""
 
 
 def place(rack: Rack, **more: str) -> Place:
@@ -79,6 +87,9 @@ class Mover:
     def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
         source, target = map(estate.seen, self.roots(rack))
         return look(truth, source, target)
+
+    def claims(self, rack: Rack) -> list[str]:  # it keeps no records
+        return []
 
 
 def _shutil_move(source: Path, target: Path) -> Callable[[], int]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from tests.lifecycle.chaos.verdict import Verdict
 
-FINDINGS = ("lost", "wrong", "touched", "left", "stuck")
+FINDINGS = ("lost", "wrong", "touched", "left", "untrue", "stuck")
 _EXAMPLES = 5
 
 
@@ -22,6 +22,7 @@ class Row:
     wrong: int = 0  # … a final name showed something else
     touched: int = 0  # … something that is none of its business was changed
     left: int = 0  # … a temporary name stayed
+    untrue: int = 0  # … the journal said what was not so
     stuck: int = 0  # … the job did not come to an end, or its journal did not verify
     seconds: float = 0.0
     examples: list[str] = field(default_factory=list)
@@ -52,15 +53,26 @@ class Row:
         return {name: value for name, value in asdict(self).items() if name != "began"}
 
 
+_COLUMNS = {
+    "sweep": "sweep",
+    "program": "program",
+    "existing": "points existing",
+    "fired": "fired of tried",
+    "lost": "a file lost",
+    "wrong": "wrong at a final name",
+    "touched": "not its own touched",
+    "left": "left over",
+    "untrue": "journal untrue",
+    "stuck": "stuck",
+    "seconds": "seconds",
+}
+
+
 def markdown(rows: list[Row]) -> str:
     """The table, and below it what was found where anything was."""
-    lines = [
-        "| sweep | program | points existing | fired of tried | a file lost | wrong at a final name | not its own touched | left over | stuck | seconds |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {r.sweep} | {r.program} | {r.existing} | {r.fired} of {r.chosen} | {r.lost} | {r.wrong} | {r.touched} | {r.left} | {r.stuck} | {r.seconds:.0f} |"
-        for r in rows
-    ]
+    lines = [f"| {' | '.join(_COLUMNS.values())} |", f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}"]
+    for row in rows:
+        told = row.plain() | {"fired": f"{row.fired} of {row.chosen}", "seconds": f"{row.seconds:.0f}"}
+        lines.append(f"| {' | '.join(str(told[name]) for name in _COLUMNS)} |")
     found = [f"* {row.sweep}, {row.program}: {example}" for row in rows for example in row.examples]
     return "\n".join([*lines, "", *found])

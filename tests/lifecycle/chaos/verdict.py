@@ -18,6 +18,7 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)  # a final name that shows something else than its content
     left: list[str] = field(default_factory=list)  # temporary names, and quarantined files that nobody knows
     touched: list[str] = field(default_factory=list)  # something that is none of the program's business: a foreign file, a tree outside
+    untrue: list[str] = field(default_factory=list)  # the journal says what is not so
     stuck: list[str] = field(default_factory=list)  # a job that does not end, a journal that does not verify
 
     def __bool__(self) -> bool:

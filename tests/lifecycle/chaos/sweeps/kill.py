@@ -41,6 +41,7 @@ def _sweep(row: Row, program: Program, rack: Rack, choice: Choice, committed: tu
         if committed is not None:
             rack.cut(committed)
         verdict = program.judge(rack, truth, settled=False)
+        verdict.untrue += program.claims(rack)
         if code := program.again(rack):
             verdict.stuck.append(f"exit {code} afterwards")
         verdict.add(program.judge(rack, truth, settled=True))

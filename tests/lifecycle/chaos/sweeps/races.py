@@ -64,6 +64,7 @@ def _one(program: Program, rack: Rack, truth: Truth, call: Call, kind: str, path
         verdict.stuck.append(f"it died of signal {-code}")
     program.again(rack)  # an exit code that is not 0 is right here: a step was given up
     verdict.add(program.judge(rack, wanted, settled=True))
+    verdict.left = [name for name in verdict.left if "~moved/" not in name]  # it went with the directory that somebody moved away
     if writers.victim_now(outside) != victim:
         verdict.touched.append("the tree outside of the volume")
     return fired, verdict
