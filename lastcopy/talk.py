@@ -1,19 +1,16 @@
 """What is said on stderr: notices and errors. Data never passes here."""
 
 import json
-import re
 import sys
 import traceback
 
+from catalog.printable import clean
 from lastcopy import exits
-
-# Controls and what hides or turns text around: a message may quote a file's name that was not escaped on its way here.
-_UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
 
 
 def printable(text: str) -> str:
     """The text without anything that could steer a terminal or forge a line; text that is already escaped stays as it is."""
-    return _UNSAFE.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogateescape")), text)
+    return "\n".join(map(clean, text.split("\n")))
 
 
 def say(text: str) -> None:

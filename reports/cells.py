@@ -1,23 +1,17 @@
 """Columns of an answer made safe and plain: no control character, no formula, times and digests as text."""
 
 import json
-import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Controls, bidi marks, separators of lines and paragraphs, zero-width and other format characters: what may hide or forge text.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
-_UNSAFE_RE2 = re.sub(r"\\[uU]0*([0-9a-f]+)", r"\\x{\1}", _UNSAFE.pattern)  # the same for Arrow, which has its own syntax
+from catalog import printable
+
+clean = printable.clean
 _FORMULA = r"^[=+\-@\t\r＝＋－＠]"  # noqa: RUF001  # the wide forms start a formula too, in some spreadsheets
 _SPACE, _DELETE = 0x20, 0x7F
-
-
-def clean(text: str) -> str:
-    r"""A text without a control or format character: each of their bytes as ``\xHH``, as in the escaped form of names."""
-    return _UNSAFE.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogatepass")), text)
 
 
 def safe(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -78,7 +72,7 @@ def _cleaned(column: pa.Array) -> pa.Array:
         column = column.cast(pa.string())
     if not pa.types.is_string(column.type) or _is_printable_ascii(column):
         return column
-    unsafe = pc.match_substring_regex(column, _UNSAFE_RE2)
+    unsafe = pc.match_substring_regex(column, printable.RE2)
     if not pc.any(unsafe).as_py():
         return column
     return pa.array([None if text is None else clean(text) for text in column.to_pylist()], pa.string())
