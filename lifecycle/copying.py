@@ -244,13 +244,16 @@ def _link(run: Run, work: Work) -> None:
     store = run.store(work.volume("target"))
     work.sha256, work.temp_inode = first.sha256, first.target.inode
     found = store.look(work.target_path)
-    if found is not None:
-        if found.inode != first.target.inode or found.fs_id != first.target.fs_id:
-            _adopt(run, work, found)
+    if found is not None and (found.fs_id, found.inode) == (first.target.fs_id, first.target.inode):
         work.target = found
         return
+    if found is not None and pointers.found_at(run, work, store, work.target_path, found):
+        work.over = found
+    elif found is not None:
+        _adopt(run, work, found)
+        return
     store.link(work.target_path, work.key, first.target_path, replace(first.target, changed_ns=None, link_count=found_links(run, first)))
-    work.target = store.publish(work.target_path, work.key, first.target.inode)
+    work.target = store.publish(work.target_path, work.key, first.target.inode, over=work.over)
 
 
 def found_links(run: Run, work: Work) -> int:

@@ -96,11 +96,12 @@ def _verified(run: Run, work: Work) -> None:
         work.stages = _without(work.stages, ("copy", "verify"))
         return
     work.staged = store.staged(work.target_path, work.key, work.temp_inode)
+    found = store.look(work.target_path)
     if work.staged is not None:
         work.stages = _without(work.stages, ("copy",))
         work.tries = 1
+        work.over = found if found is not None and pointers.found_at(run, work, store, work.target_path, found) else None
         return
-    found = store.look(work.target_path)
     if found is not None and found.inode is not None and found.inode == work.temp_inode and store.digest(work.target_path, found) == work.sha256:
         work.target = found
         work.stages = _without(work.stages, ("copy", "verify"))
