@@ -3,14 +3,16 @@
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import pyarrow.parquet as pq
+
 from catalog.config import Config
 from catalog.errors import NotFoundError, RefusedError
-from lifecycle import actions, crew, engine, plan
+from lifecycle import actions, crew, numbering, plan
 from lifecycle.chunk import Clock
 from lifecycle.crew import Came, Errand
 from lifecycle.journal import Journal
@@ -19,7 +21,7 @@ from lifecycle.plan import Plan, Ranges
 from lifecycle.records import Job, JobRow, Kind, Move, Record
 from lifecycle.states import BAD_ENDS, LIVE, State
 
-State_ = Literal["done", "waiting", "suspended", "stopped", "interrupted", "outside_hours", "running"]
+Ending = Literal["done", "waiting", "suspended", "stopped", "interrupted", "outside_hours", "running"]
 UNDO_CHUNK_STEPS = 128
 _RETRIED_AT_ONCE = 500
 
@@ -40,7 +42,7 @@ class Outcome:
     """What came of a run: `done` means that no step is left to do, of whatever kind its end is."""
 
     job_id: str
-    state: State_
+    state: Ending
     counts: Mapping[State, int]
     bytes: Mapping[State, int]
     reasons: tuple[str, ...]  # why it went no further
@@ -61,10 +63,10 @@ def run(root: Path, config: Config, plan_id: str, *, clock: Clock, actor: str, w
     journal's host; NotFoundError where there is no such plan.
     """
     wanted = plan.load(root, plan_id)
-    with Journal.open(config, root, create=False) as journal:
+    with _opened(root, config, wanted) as journal:
         wanted.refuse_if_ended(journal, clock())
-        job_id = journal.create_job(_job_of(wanted, clock(), actor), _approved(wanted, journal))
         _refuse_unprepared(journal, wanted, config)
+        job_id = journal.create_job(_job_of(wanted, clock(), actor), _approved(wanted, journal))
     return resume(root, config, job_id, clock=clock, actor=actor, workers=workers, progress=progress)
 
 
@@ -99,6 +101,14 @@ def undo(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, w
     return resume(root, config, undo_id, clock=clock, actor=actor, workers=workers, progress=progress)
 
 
+def _opened(root: Path, config: Config, wanted: Plan) -> Journal:
+    """The journal. Raises RefusedError where there is none: then nothing was prepared or approved."""
+    try:
+        return Journal.open(config, root, create=False)
+    except NotFoundError as error:
+        raise RefusedError(f"plan {wanted.id} cannot be carried out: no volume was ever prepared ('lastcopy volume prepare')") from error
+
+
 def _job_of(wanted: Plan, at_us: int, actor: str) -> Job:
     stages = actions.load(wanted.header.action).STAGES
     kind: Kind = "purge" if "purge" in stages else "plan"
@@ -124,20 +134,14 @@ def _within(spans: Ranges, step: int) -> bool:
 
 def _refuse_unprepared(journal: Journal, wanted: Plan, config: Config) -> None:
     """Raises RefusedError where a volume that is written to was never prepared, or is declared no more."""
-    action = actions.load(wanted.header.action)
-    needed = dict.fromkeys(volume for batch in wanted.steps() for step in batch for volume in _written(step, touches=action.TOUCHES))
-    for volume in needed:
+    columns = ["volume", "target_volume"] if actions.load(wanted.header.action).TOUCHES else ["target_volume"]
+    steps = pq.read_table(wanted.folder / numbering.STEPS_FILE, columns=columns)
+    needed = {volume for column in columns for volume in steps[column].unique().to_pylist() if volume is not None}
+    for volume in sorted(needed):
         if volume not in config.volumes:
             raise RefusedError(f"plan {wanted.id}: there is no volume {volume!r} any more")
         if journal.prepared(volume) is None:
             raise RefusedError(f"volume {volume} was never prepared; 'lastcopy volume prepare {volume}' does that")
-
-
-def _written(step: Step, *, touches: bool) -> Iterable[str]:
-    if touches:
-        yield step.volume
-    if step.target_volume is not None:
-        yield step.target_volume
 
 
 def _try_again(journal: Journal, job_id: str, at_us: int, actor: str) -> None:
@@ -210,7 +214,7 @@ def _finish(journal: Journal, job_id: str, came: Came, at_us: int, actor: str) -
     reasons = [came.halt.reason] if came.halt else []
     reasons += [f"{volume}: {why}" for volume, why in came.blocked.items()]
     left = any(row.counts.get(state) for state in LIVE)
-    state: State_ = "done"
+    state: Ending = "done"
     if came.halt is not None:
         state = came.halt.state
     elif left:
@@ -222,6 +226,3 @@ def _finish(journal: Journal, job_id: str, came: Came, at_us: int, actor: str) -
 
 def _resting(journal: Journal, job_id: str, left: bool) -> Sequence[str]:
     return [f"job {job_id}: steps are left; another engine has them, or their volume is not there"] if left else []
-
-
-__all__ = ["Outcome", "Progress", "engine", "resume", "run", "undo"]

@@ -1,5 +1,6 @@
 """`lastcopy job`: plans that are carried out, gone on with, undone."""
 
+import datetime
 import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,7 +101,8 @@ def show(
         job = journal.job(job_id)
         records = [_step(record) for record in journal.records(job_id) if steps or record.losses or record.state not in _GOOD]
     if chosen.chosen_format == "json":
-        output.made(chosen, "job-show", {**_row(job), "counts": dict(job.counts), "bytes_by_state": dict(job.bytes), "steps": records}, complete=True)
+        told = {key: f"{value.isoformat()}Z" if isinstance(value, datetime.datetime) else value for key, value in _row(job).items()}
+        output.made(chosen, "job-show", {**told, "counts": dict(job.counts), "bytes_by_state": dict(job.bytes), "steps": records}, complete=True)
         return
     if not chosen.quiet:
         talk.say(f"job {job_id}: {job.state}; {_counted(job.counts)}")
