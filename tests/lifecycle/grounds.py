@@ -66,7 +66,7 @@ class Grounds:
         return os.path.join(os.fsencode(self.folder / volume), os.fsencode(path))
 
     def scanned(self) -> "Grounds":
-        ask("scan", folder=self.folder)
+        ask("scan", "--accept-losses", folder=self.folder)  # a job may have taken most of a volume away
         return self
 
     def prepared(self, *volumes: str) -> "Grounds":
