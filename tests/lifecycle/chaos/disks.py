@@ -116,6 +116,7 @@ class Rack:
         self.folder = folder
         self.disks = {name: Disk(folder, name, kind) for name in names}
         self.through: dict[str, Path] = {}
+        self.truth: dict[bytes, bytes] | None = None  # of the estate that was kept
 
     def __getitem__(self, name: str) -> Path:
         return self.through.get(name) or self.disks[name].mount

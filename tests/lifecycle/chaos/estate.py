@@ -25,6 +25,8 @@ SMALL: Truth = {
     b"large.bin": _LARGE,
     b"empty": b"",
 }
+# Whole pages: the kernel keeps what was written of them, where it forgets the end of a page that was written in part.
+PAGES: Truth = {b"page/%d" % number: _RANDOM.randbytes(8192 * (number + 1)) for number in range(4)}
 LINKED = {b"deep/two": b"deep/er/one"}  # one more name of the same inode
 POINTERS = {b"pointer": b"plain.bin"}  # a symbolic link
 

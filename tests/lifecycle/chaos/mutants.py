@@ -80,14 +80,19 @@ def _clobbering_moves() -> None:
     _put(_calls, "rename_new", over)
 
 
-def _quarantine_before_publish() -> None:
-    """The source goes before its copy has its name; and it goes for good."""
-    from lifecycle import engine, moving
+def _source_gone_before_publish() -> None:
+    """The source is removed as soon as its copy is written, under whatever name."""
+    from lifecycle import copying
 
-    order = ["open", "copy", "verify", "guard", "check", "retire", "publish"]
-    _put(engine, "STAGES", {name: engine.STAGES[name] for name in order})
-    _put(moving, "check", lambda _job, _move, _before: None)
-    _unlink_in_place_of_quarantine()
+    real = copying.publish
+
+    def greedy(run: Any, works: Sequence[Any]) -> None:  # noqa: ANN401  as the stage that it replaces
+        for work in works:
+            if work.live:
+                os.unlink(os.path.join(run.folder(work.step.volume), work.step.path))
+        real(run, works)
+
+    _replace_stage("publish", greedy)
 
 
 def _says_before_it_acts() -> None:
@@ -217,7 +222,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "reading back from memory": _reading_back_from_memory,
     "unlink in place of quarantine": _unlink_in_place_of_quarantine,
     "clobbering publish": _clobbering_moves,
-    "source gone before publish": _quarantine_before_publish,
+    "source gone before publish": _source_gone_before_publish,
     "the journal says before the act": _says_before_it_acts,
     "no lease, no last look": _no_last_look,
     "discard takes the target": _discard_takes_the_target,

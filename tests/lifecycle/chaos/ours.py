@@ -133,7 +133,7 @@ class Ours:
     @property
     def name(self) -> str:
         """As the scorecard has it."""
-        return f"lastcopy {self.action}" + (f" without a safety: {self.mutant}" if self.mutant else "")
+        return f"lastcopy {self.action}" + (f", mutant: {self.mutant}" if self.mutant else "")
 
     def roots(self, rack: Rack) -> tuple[Path, Path]:
         return rack["S"] / "data", rack["D"] / "vault"
@@ -161,7 +161,14 @@ class Ours:
         return truth
 
     def begin(self, rack: Rack, *, held: bool = False) -> Run:
-        return warm.start(mutants.applied(self.mutant, warm.lastcopy(*self.command)), self._place(rack), held=held)
+        kind, listed = tuple(self.command[:2]), rack.folder / "begun.json"
+        body: warm.Body = warm.lastcopy(*self.command)
+        if kind not in _LEARNED and listed.exists():
+            warm.learn(listed)
+            _LEARNED.add(kind)
+        if kind not in _LEARNED:
+            body = warm.learning(body, listed)
+        return warm.start(mutants.applied(self.mutant, body), self._place(rack), held=held)
 
     def again(self, rack: Rack) -> int:
         code = self._run(rack, *self.command)[0]
@@ -181,6 +188,9 @@ class Ours:
         """Names of the estate that are not where the action puts them; for runs that met no fault."""
         source, target = map(estate.seen, self.roots(rack))
         return missing(truth, target if self.moves or self.action == "copy" else source)
+
+    def landing(self, rack: Rack) -> Path:
+        return self.roots(rack)[0 if self.action in ("undo", "recall") else 1]
 
     def claims(self, rack: Rack) -> list[str]:
         """Every file that the journal says was published or put into quarantine must be there, with its content."""

@@ -22,6 +22,10 @@ class Program(Protocol):
         """As the scorecard has it."""
 
     @property
+    def mutant(self) -> str | None:
+        """The safety that is taken out; its undisturbed run may well fail."""
+
+    @property
     def disks(self) -> Sequence[str]:
         """The disks it works on; S and D are the source and the target."""
 
@@ -37,11 +41,24 @@ class Program(Protocol):
     def roots(self, rack: Rack) -> tuple[Path, Path]:
         """Where files are taken from, and where they go."""
 
+    def landing(self, rack: Rack) -> Path:
+        """Where the run gives files their names: the other end, for one that brings back."""
+
     def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
         """Look at the disks; `settled`: after `again`, when nothing may be left lying about."""
 
     def claims(self, rack: Rack) -> list[str]:
         """What the program's own records say that is not so on the disks, right after a fault."""
+
+
+def ready(program: Program, rack: Rack) -> Truth:
+    """Have a program's estate on the disks as it was prepared, once for all sweeps of a rack. Gives what is true."""
+    if rack.truth is None:
+        rack.truth = program.prepare(rack)
+        rack.keep()
+    else:
+        rack.restore()
+    return rack.truth
 
 
 def place(rack: Rack, **more: str) -> Place:
@@ -67,6 +84,7 @@ class Mover:
     body: Callable[[Path, Path], Callable[[], int | None]]
     files: Truth | None = None
     disks: Sequence[str] = ("S", "D")
+    mutant: str | None = None
 
     def prepare(self, rack: Rack) -> Truth:
         (rack["S"] / "s").mkdir()
@@ -83,6 +101,9 @@ class Mover:
 
     def roots(self, rack: Rack) -> tuple[Path, Path]:
         return rack["S"] / "s", rack["D"] / "t"
+
+    def landing(self, rack: Rack) -> Path:
+        return self.roots(rack)[1]
 
     def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
         source, target = map(estate.seen, self.roots(rack))

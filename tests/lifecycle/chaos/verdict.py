@@ -42,6 +42,7 @@ class Wanted:
     somewhere: set[bytes]
     shown: set[bytes]
     anywhere: bool = False  # a directory above was moved: any name of the source will do
+    kept: bool = False  # it must be where its user finds it: what is only in quarantine will be deleted
 
 
 def look(truth: Mapping[bytes, bytes | Wanted], source: Truth, target: Truth, final: Mapping[bytes, bytes] | None = None) -> Verdict:
@@ -52,7 +53,7 @@ def look(truth: Mapping[bytes, bytes | Wanted], source: Truth, target: Truth, fi
     for path, given in truth.items():
         wanted = given if isinstance(given, Wanted) else Wanted({given}, {given})
         name = final.get(path, path) if final else path
-        there = everything if wanted.anywhere else {source.get(path), target.get(name)} | hidden
+        there = everything if wanted.anywhere else {source.get(path), target.get(name)} | (set() if wanted.kept else hidden)
         if wanted.somewhere and not wanted.somewhere & there:
             verdict.lost.append(repr(path))
         if name in target and target[name] not in wanted.shown:

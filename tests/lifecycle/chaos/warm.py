@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+Body = Callable[[], int | None]  # gives an exit code; None is 0
 _HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own, which knows of forks
 
 
@@ -58,7 +59,7 @@ class Place:
     environment: Mapping[str, str]
 
 
-def start(body: Callable[[], int | None], place: Place, *, held: bool = False) -> Run:
+def start(body: Body, place: Place, *, held: bool = False) -> Run:
     """Fork a child that runs `body` and ends with the number it gives. `held`: it waits in poll(2), so that a tracer can be put on it."""
     gate_out, gate_in = os.pipe() if held else (None, None)
     sys.stdout.flush()
@@ -109,7 +110,7 @@ def load(modules: Iterable[str]) -> None:
             continue
 
 
-def learning(body: Callable[[], int | None], listed: Path) -> Callable[[], int | None]:
+def learning(body: Body, listed: Path) -> Body:
     """The same body, which leaves behind which modules it has loaded, for `learn`."""
 
     def listing() -> int | None:

@@ -1,7 +1,7 @@
 """The power of the target is cut after the program has said that all is well, and the source's disk has committed."""
 
 from tests.lifecycle.chaos.disks import Rack
-from tests.lifecycle.chaos.programs import Program
+from tests.lifecycle.chaos.programs import Program, ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.verdict import Verdict
 
@@ -9,7 +9,7 @@ from tests.lifecycle.chaos.verdict import Verdict
 def after(program: Program, rack: Rack, cut: tuple[str, ...] = ("D",)) -> Row:
     """One run; every original is a point, so that the row counts files."""
     row = Row("power of the target cut after success", program.name)
-    truth = program.prepare(rack)
+    truth = ready(program, rack)
     row.existing = len(truth)
     code = program.begin(rack).wait()
     for name, disk in rack.disks.items():

@@ -5,6 +5,7 @@ import time
 
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.ours import Ours
+from tests.lifecycle.chaos.programs import ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.verdict import Verdict
 from tests.lifecycle.chaos.warm import Run
@@ -21,8 +22,7 @@ def crowd(program: Ours, rack: Rack, kills: int, seed: int = 1) -> Row:
     """
     row = Row(f"{ENGINES} engines on one journal, random SIGKILLs", program.name, existing=kills)
     chance = random.Random(seed)
-    truth = program.prepare(rack)
-    rack.keep()
+    truth = ready(program, rack)
     while row.chosen < kills:
         rack.restore()
         hits, verdict = _round(program, rack, chance, kills - row.chosen)

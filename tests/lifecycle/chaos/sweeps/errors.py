@@ -1,11 +1,10 @@
 """Each system call failing once, and a target that runs full."""
 
-from tests.lifecycle.chaos import tracing
 from tests.lifecycle.chaos.choice import Choice
 from tests.lifecycle.chaos.disks import Rack
-from tests.lifecycle.chaos.programs import Program
+from tests.lifecycle.chaos.programs import Program, ready
 from tests.lifecycle.chaos.scorecard import Row
-from tests.lifecycle.chaos.sweeps.kill import own_calls
+from tests.lifecycle.chaos.sweeps.kill import own_calls, strike
 from tests.lifecycle.chaos.tracing import Fault
 
 ERRNOS = ("EIO", "ENOSPC", "EACCES", "EINTR", "EDQUOT")
@@ -14,14 +13,12 @@ ERRNOS = ("EIO", "ENOSPC", "EACCES", "EINTR", "EDQUOT")
 def fail(program: Program, rack: Rack, choice: Choice, errno: str) -> Row:
     """Have each chosen call fail once, whatever the program makes of that; look; run again; look again."""
     row = Row(f"every call fails once with {errno}", program.name)
-    truth = program.prepare(rack)
-    rack.keep()
+    truth = ready(program, rack)
     own = own_calls(program, rack)
     row.existing = len(own)
     log = rack.folder / "strace"
     for call in choice.of(own):
-        rack.restore()
-        fired, code = tracing.inject(lambda: program.begin(rack, held=True), Fault(f"error={errno}", call.name, call.number), log)
+        fired, code = strike(program, rack, Fault(f"error={errno}", call.name, call.number), log)
         verdict = program.judge(rack, truth, settled=False)
         if code < 0:
             verdict.stuck.append(f"it died of signal {-code}")
@@ -35,8 +32,7 @@ def fail(program: Program, rack: Rack, choice: Choice, errno: str) -> Row:
 def full(program: Program, rack: Rack, rooms: tuple[int, ...]) -> Row:
     """Leave only so many bytes on the target; look; make room; run again; look again."""
     row = Row("no space left on the target", program.name, existing=len(rooms))
-    truth = program.prepare(rack)
-    rack.keep()
+    truth = ready(program, rack)
     for room in rooms:
         rack.restore()
         ballast = rack.disks["D"].fill(room)

@@ -9,6 +9,7 @@ from tests.lifecycle.chaos.choice import Choice
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.estate import OWN, Truth
 from tests.lifecycle.chaos.ours import Ours
+from tests.lifecycle.chaos.programs import ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.sweeps.kill import own_calls
 from tests.lifecycle.chaos.verdict import Verdict
@@ -34,12 +35,13 @@ KINDS = tuple(_HARM)
 def harm(program: Ours, rack: Rack, kind: str) -> Row:
     """Before a purge do harm to what justifies it, or to what it purges. Every original is a point: it must still be somewhere, changed or not."""
     row = Row(f"before a purge: {kind}", program.name)
-    truth = program.prepare(rack)
+    truth = ready(program, rack)
     source, target = program.roots(rack)
     act, quarantined = _HARM[kind]
-    for place in _files(source / os.fsdecode(OWN) / "quarantine") if quarantined else _files(target):
+    harmed = _files(source / os.fsdecode(OWN) / "quarantine") if quarantined else _files(target)
+    for place in harmed if act is os.unlink else {os.stat(place).st_ino: place for place in harmed}.values():
         act(place)
-    kept = {content for path, content in estate.seen(source).items() if path.startswith(OWN)}
+    kept = {Path(os.fsdecode(place)).read_bytes() for place in harmed} if quarantined else set()
     program.begin(rack).wait()
     program.again(rack)
     left = {content for path, content in (*estate.seen(source).items(), *estate.seen(target).items())}
@@ -61,8 +63,7 @@ def harm(program: Ours, rack: Rack, kind: str) -> Row:
 def droppers(program: Ours, rack: Rack, choice: Choice) -> Row:
     """Two jobs that each remove the other's copy: at each chosen call of the first the second runs to its end. At least the floor must stay."""
     row = Row("two removals at once", program.name)
-    truth = program.prepare(rack)
-    rack.keep()
+    truth = ready(program, rack)
     own = own_calls(program, rack)[:-1]
     row.existing = len(own)
     for call in choice.of(own):

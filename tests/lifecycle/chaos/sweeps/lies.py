@@ -1,6 +1,9 @@
 """A target that does not keep what it is given."""
 
+from pathlib import Path
+
 from tests.lifecycle.chaos.disks import Rack
+from tests.lifecycle.chaos.estate import Truth
 from tests.lifecycle.chaos.liar import MODES, Liar, lying
 from tests.lifecycle.chaos.programs import Program
 from tests.lifecycle.chaos.scorecard import Row
@@ -13,13 +16,12 @@ HARMLESS = frozenset({"honest", "short-write", "no-flags"})
 def lie(program: Program, rack: Rack, mode: str) -> Row:
     """One run on a target that lies in this way; for `no-fsync` its power is cut afterwards. Every original is a point, so that the row counts files."""
     row = Row(f"a target that lies: {mode}", program.name)
-    backing, mount, switch = rack["D"] / "lies", rack.folder / "L", rack.folder / "mode"
-    backing.mkdir()
+    backing, mount, switch = rack.folder / "D" / "lies", rack.folder / "L", rack.folder / "mode"
+    truth = _ready(program, rack, backing, mount, switch)
+    row.existing = len(truth)
     rack.through["D"] = mount
     try:
         with lying(backing, mount, switch) as liar:
-            truth = program.prepare(rack)
-            row.existing = len(truth)
             _lie_once(program, rack, liar, mode)
             found = program.judge(rack, truth, settled=False)
         if mode == "no-fsync":
@@ -41,6 +43,22 @@ def lie(program: Program, rack: Rack, mode: str) -> Row:
     row.stuck += bool(found.stuck)
     row.examples += found.stuck[:1]
     return row
+
+
+def _ready(program: Program, rack: Rack, backing: Path, mount: Path, switch: Path) -> Truth:
+    """As `programs.ready`, with the target reached through the file system while it is honest."""
+    if rack.truth is None:
+        backing.mkdir()
+        rack.through["D"] = mount
+        try:
+            with lying(backing, mount, switch):
+                rack.truth = program.prepare(rack)
+        finally:
+            del rack.through["D"]
+        rack.keep()
+    else:
+        rack.restore()
+    return rack.truth
 
 
 def _lie_once(program: Program, rack: Rack, liar: Liar, mode: str) -> None:

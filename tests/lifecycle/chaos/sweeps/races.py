@@ -8,7 +8,7 @@ from tests.lifecycle.chaos import estate, tracing, writers
 from tests.lifecycle.chaos.choice import Choice
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.estate import Truth
-from tests.lifecycle.chaos.programs import Program
+from tests.lifecycle.chaos.programs import Program, ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.sweeps.kill import own_calls
 from tests.lifecycle.chaos.tracing import Call
@@ -30,8 +30,7 @@ _SWAPPED = b"deep"
 def race(program: Program, rack: Rack, choice: Choice, kind: str) -> Row:
     """At each chosen call have the writer of that kind act on one of the files; look; run again; look again."""
     row = Row(f"writer at every call: {kind}", program.name)
-    truth = program.prepare(rack)
-    rack.keep()
+    truth = ready(program, rack)
     own = own_calls(program, rack)[:-1]
     row.existing = len(own)
     for place, call in enumerate(choice.of(own)):
@@ -54,7 +53,7 @@ def _one(program: Program, rack: Rack, truth: Truth, call: Call, kind: str, path
     outside = rack.folder / "outside"
     victim = writers.victim(outside, estate.SMALL)
     mapping = writers.Mapping(os.path.join(os.fsencode(roots[0]), path)) if kind == MAPPING else None
-    scene = _scene(kind, (os.fsencode(roots[0]), os.fsencode(roots[1])), path, truth, os.fsencode(outside), mapping)
+    scene = _scene(kind, (os.fsencode(roots[0]), os.fsencode(program.landing(rack))), path, truth, os.fsencode(outside), mapping)
     fired, code = tracing.halt(lambda: program.begin(rack, held=True), call, rack.folder / "strace", scene.act)
     wanted = scene.after()
     if mapping:
@@ -97,7 +96,7 @@ def _wanted(old: bytes, new: bytes | None, acknowledged: bool) -> Wanted:
     """A change that was acknowledged must be there; one that was not may. What the target shows may be the version before."""
     if new is None:
         return Wanted(set() if acknowledged else {old}, {old})
-    return Wanted({new} if acknowledged else {old, new}, {old, new})
+    return Wanted({new} if acknowledged else {old, new}, {old, new}, kept=acknowledged)
 
 
 def _foreign(old: bytes, acknowledged: bool) -> Wanted:
