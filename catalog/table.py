@@ -183,6 +183,7 @@ def _made(root: Path, table: str) -> log.State:
         (root / table).mkdir(parents=True, exist_ok=True)
         schema: Any = Schema.from_arrow(stored_schema(table))
         create_table_with_add_actions(str((root / table).absolute()), schema, [], mode="ignore", partition_by=PARTITIONS[table])
+        _sync(root / table / log.FOLDER / f"{0:020d}.json")
         _sync(root / table)
         _sync(root)
     return state(root, table)
