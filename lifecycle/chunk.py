@@ -29,7 +29,7 @@ from lifecycle.stores import Fingerprint, Source, Staged, Store
 Side = Literal["source", "target"]
 Clock = Callable[[], int]  # microseconds since 1970 UTC
 BEFORE_PUBLISHED = frozenset({"PLANNED", "CLAIMED", "COPYING", "VERIFIED"})
-_SYNCS_AT_ONCE = 8
+_AT_ONCE = 8
 _UNKNOWN = Domain(frozenset(), frozenset(), frozenset(), frozenset(), {})
 
 
@@ -49,6 +49,7 @@ class Work:
     over: Fingerprint | None = None  # of a pointer at the target that leads to the source: the copy takes its place
     moved: Fingerprint | None = None  # of the source in quarantine
     losses: list[str] = field(default_factory=list)
+    told_key: str | None = None  # the key that the journal knows
     tries: int = 0  # copies made in this run
     reread: bool = True  # whether the source must be read again before it is taken away: it was not read under the lease held now
     source: Source | None = None
@@ -60,10 +61,8 @@ class Work:
     gone: bool = False  # of a purge: there is nothing left to remove
     rests: bool = False  # had ended, or come to rest, before this run
 
-    @property
-    def step(self) -> Step:
-        """The step as it was planned."""
-        return self.record.step
+    def __post_init__(self) -> None:
+        self.step: Step = self.record.step
 
     @property
     def live(self) -> bool:
@@ -138,7 +137,7 @@ class Run:
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
         """Where calls wait for a disk: they overlap."""
-        return ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="lastcopy")
+        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lastcopy")
 
     @cached_property
     def _domains(self) -> dict[str, Domain]:
@@ -171,10 +170,15 @@ class Run:
         live = [work for work in works if work.live and not self._rests(work)]
         if len(live) == 1:
             self._tried(live[0], act, side)
-        else:
-            list(self.threads.map(lambda work: self._tried(work, act, side), live))
+            return
 
-    def at_once(self, works: Sequence[Work], side: Side, act: Callable[[Store, list[Work]], None]) -> None:
+        def share(place: int) -> None:
+            for work in live[place::_AT_ONCE]:
+                self._tried(work, act, side)
+
+        list(self.threads.map(share, range(min(_AT_ONCE, len(live)))))
+
+    def at_once(self, works: Sequence[Work], side: Side, act: Callable[[Store, list[Work]], object]) -> None:
         """Do something once a volume; what goes wrong rests all of its steps, for nobody knows which it concerns."""
         volumes = dict.fromkeys(work.volume(side) for work in works if work.live)
         for volume in volumes:
@@ -189,14 +193,17 @@ class Run:
                 self._rests(work)
 
     @staticmethod
-    def settle(store: Store, paths: Iterable[bytes]) -> None:
-        """Make names durable. A directory that somebody took away meanwhile is let go: who looks at its names next finds out what that means."""
-        for path in {os.path.dirname(path): path for path in paths}.values():
+    def settle(store: Store, paths: Iterable[bytes]) -> set[bytes]:
+        """Make names durable; gives the directories that somebody took away meanwhile: what became of their names must be looked at."""
+        gone = set()
+        for directory, path in {os.path.dirname(path): path for path in paths}.items():
             try:
                 store.settle([path])
             except EndError as end:
                 if end.state not in {"STALE", "REFUSED"}:
                     raise
+                gone.add(directory)
+        return gone
 
     def block(self, volume: str, reason: str) -> None:
         """Try nothing more on a volume in this run."""
@@ -216,6 +223,8 @@ class Run:
             work.end = failed(error, work.shown)
 
     def _rests(self, work: Work) -> bool:
+        if not self.blocked:
+            return False
         for volume in {work.step.volume, work.volume("target")}:
             if volume in self.blocked:
                 work.paused = f"{volume}: {self.blocked[volume]}"

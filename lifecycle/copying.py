@@ -1,6 +1,7 @@
 """The stages that make a copy: open the source, copy it to a temporary name, read it back, give it its name."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from lifecycle.ends import EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source
 
 _CHECK_EVERY_BYTES = 32 << 20
+_HASHED_BESIDE_BYTES = 256 << 10  # a block of this size is digested while it is written
 _MOST_TRIES = 2
 _ZEROS = bytes(BLOCK_BYTES)
 
@@ -38,7 +40,6 @@ def copy(run: Run, works: Sequence[Work]) -> None:
     run.each(leaders, lambda work: _make(run, work), "target")
     _settle_content(run, leaders)
     _once_more(run, [work for work in leaders if _tainted(work)])
-    run.each(leaders, _unchanged)
     run.advance([work for work in works if not work.live], None)
 
 
@@ -59,8 +60,9 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     first = [work for work in works if work.live and work not in followers]
     run.each(first, lambda work: _name(run, work), "target")
     run.each(followers, lambda work: _link(run, work), "target")
-    run.at_once(works, "target", lambda store, here: run.settle(store, [work.target_path for work in here]))
-    run.each(works, lambda work: _stands(run, work), "target")
+    gone: set[bytes] = set()
+    run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
+    run.each([work for work in works if work.group or os.path.dirname(work.target_path) in gone], lambda work: _stands(run, work), "target")
     run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": work.losses})
 
 
@@ -83,14 +85,18 @@ def content(run: Run, work: Work, source: Source, size_bytes: int | None) -> byt
     """SHA-256 of an open source, written to the step's temporary name on the way if there is one; its length must be what is given."""
     digest, done, checked = hashlib.sha256(), 0, 0
     for block in source.blocks():
-        if work.staged is not None:
-            work.staged.write(block)
+        beside = None
         if isinstance(block, int):
             _zeros(digest, block)
-            done += block
+        elif len(block) >= _HASHED_BESIDE_BYTES:
+            beside = run.threads.submit(digest.update, block)
         else:
             digest.update(block)
-            done += len(block)
+        if work.staged is not None:
+            work.staged.write(block)
+        if beside is not None:
+            beside.result()
+        done += block if isinstance(block, int) else len(block)
         if done - checked >= _CHECK_EVERY_BYTES:
             source.check()
             run.pace.check()
@@ -109,6 +115,10 @@ def _zeros(digest: "hashlib._Hash", run: int) -> None:
 
 
 def _intent(work: Work) -> dict[str, object]:
+    """The key, unless the journal knows it since the claim."""
+    if work.told_key == work.key:
+        return {}
+    work.told_key = work.key
     return {"key": work.key, "attempt": work.attempt}
 
 

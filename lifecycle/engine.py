@@ -115,6 +115,8 @@ def _claim(run: Run, works: Sequence[Work]) -> None:
     recovery.resume_at(run, live)
     begun = [work for work in live if work.state == "PLANNED"]
     run.advance(begun, "CLAIMED", lambda work: {"key": work.key, "attempt": work.attempt})
+    for work in begun:
+        work.told_key = work.key if work.state == "CLAIMED" else None
 
 
 def _identify(run: Run, works: Sequence[Work]) -> None:

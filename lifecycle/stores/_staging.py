@@ -8,6 +8,7 @@ from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Metadata, _calls, _metadata, _reading
 from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
 
+_BEGIN_EVERY_BYTES = 16 << 20  # a large file is on its way to the disk while it is still copied
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -25,6 +26,7 @@ class StagedFile:
         self._losses = list(losses)
         self._shares_inode = shares_inode
         self._at = 0
+        self._begun = 0  # up to where the kernel was asked to begin to write
 
     def write(self, block: memoryview | int) -> None:
         """Append a block, or a run of zeros as a hole. Raises EndError."""
@@ -38,6 +40,9 @@ class StagedFile:
                     raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage took no more bytes", retry=True)
                 self._at += written
                 block = block[written:]
+            if self._at - self._begun >= _BEGIN_EVERY_BYTES:
+                _calls.begin_to_write(self.descriptor)
+                self._begun = self._at
 
     def finish(self, metadata: Metadata) -> list[str]:
         """Give it its length and its metadata, times last; gives what could not be kept. Raises EndError."""
