@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import stat
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice, repeat
 from operator import attrgetter
@@ -29,6 +30,7 @@ _AGAIN = 3  # times that a directory is listed again which changed meanwhile
 _WAITING = 20_000  # directories kept in memory; the others wait in the journal
 _LARGE = 4 * _GROUP
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+_TEMPORARY = ".lastcopy~"
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 Slots = np.ndarray[Any, Any]
@@ -191,8 +193,7 @@ class Scanner:
             return None
         if len(found) > _LARGE or (known_ns is None and status.st_size > _LISTED_AT_ONCE_BYTES):
             return _Listing(directory, descriptor, changed_ns, [], whole=False)
-        found.sort()
-        return _Listing(directory, descriptor, changed_ns, found, again=known_ns is None)
+        return _Listing(directory, descriptor, changed_ns, _without_temporary(walk, sorted(found)), again=known_ns is None)
 
     def _visit_large(self, walk: _Walk, listing: _Listing) -> None:
         """List and stat a very large directory piece by piece, in bounded memory."""
@@ -200,7 +201,7 @@ class Scanner:
         try:
             with os.scandir(descriptor) as entries:
                 while found := sorted(map(attrgetter("name"), islice(entries, _GROUP))):
-                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, found, whole=False)])
+                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, _without_temporary(walk, found), whole=False)])
             changed = _kernel.wrapped(os.fstat(descriptor).st_ctime_ns) != listing.changed_ns
         except OSError as error:
             _problem(walk, directory, "list", error.errno, hides_below=True)
@@ -363,6 +364,16 @@ class Scanner:
 
                 columns["media_type"] = media.types(columns, self.open_file, self._settings.known_media)
             walk.sink.write(columns)
+
+
+def _without_temporary(walk: _Walk, found: list[str]) -> list[str]:
+    """Sorted names without those under which jobs make copies: they are left out, as `.lastcopy/` is."""
+    at = bisect_left(found, _TEMPORARY)
+    if at == len(found) or not found[at].startswith(_TEMPORARY):
+        return found
+    kept = [name for name in found if not (name.startswith(_TEMPORARY) and name.endswith(("~.part", "~.bad")))]
+    walk.sink.exclude(len(found) - len(kept))
+    return kept
 
 
 def _problem(walk: _Walk, directory: str, stage: str, number: int | None, hides_below: bool) -> None:

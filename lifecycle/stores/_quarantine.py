@@ -154,19 +154,23 @@ class Quarantine:
 
     def _leave_pointer(self, home: int, directory: int, name: bytes, move: Move, pointer: Pointer) -> None:
         """Make the pointer in quarantine, whole and durable, and let it change places with the file: its name is never missing."""
-        key = _name(move.key)
+        key, new = _name(move.key), _new(move.key)
         owner = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        with suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=home)  # of a killed run, perhaps not whole
         if pointer.how == "symlink":
-            os.symlink(pointer.text, key, dir_fd=home)
+            os.symlink(pointer.text, new, dir_fd=home)
             with suppress(PermissionError):
-                os.chown(key, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
+                os.chown(new, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
         else:
-            _write_stub(home, key, pointer.text, owner)
+            _write_stub(home, new, pointer.text, move.key, owner)
+        _calls.rename_new(home, new, home, key)
         self._tree.sync(home, may_not=True)
         try:
             _calls.exchange(home, key, directory, name)
         except OSError:
-            os.unlink(key, dir_fd=home)  # nothing has changed places: it is still the pointer
+            if self._is_pointer(home, key, _read_sidecar(home, move.key)):  # an error may come after the act
+                os.unlink(key, dir_fd=home)
             raise
 
     def _move_back(self, home: int, directory: int, name: bytes, move: Move) -> None:
@@ -214,8 +218,9 @@ class Quarantine:
             os.unlink(_name(key), dir_fd=directory)
 
     def _drop_sidecar(self, directory: int, key: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(_sidecar(key), dir_fd=directory)
+        for name in (_new(key), _sidecar(key)):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
 
     def _ending(self, doing: str) -> AbstractContextManager[None]:
         return self._tree.ending(doing, b".lastcopy/quarantine")
@@ -272,12 +277,12 @@ def _read_sidecar(directory: int, key: str) -> dict[str, Any] | None:
     return found
 
 
-def _write_stub(directory: int, name: bytes, text: bytes, owner: os.stat_result) -> None:
+def _write_stub(directory: int, name: bytes, text: bytes, key: str, owner: os.stat_result) -> None:
     """Make a stub, durable: readable by all who could enter, marked as ours, as old as the file that it stands for. Raises OSError."""
     descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
     try:
         with suppress(OSError):  # a storage without attributes: the first line of its text tells too
-            os.setxattr(descriptor, f"{_metadata.OWN}stub", name)
+            os.setxattr(descriptor, f"{_metadata.OWN}stub", key.encode())
         with suppress(PermissionError):
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.fchmod(descriptor, 0o444)
@@ -313,6 +318,11 @@ def _name(key: str) -> bytes:
 
 def _sidecar(key: str) -> bytes:
     return b"%s.json" % _name(key)
+
+
+def _new(key: str) -> bytes:
+    """Where a pointer is made, so that there is none under the key before it is whole."""
+    return b"%s.new" % _name(key)
 
 
 def _is_key(key: str) -> bool:
