@@ -148,6 +148,8 @@ def _drawn(found: Sequence[Mapping[str, Any]], look: "Look", *, markdown: bool) 
 def _word(name: str, value: object, markdown: bool) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if type(value) is not int:
         return str(value)
     if name == "bytes" and not markdown:

@@ -1,12 +1,13 @@
 """A plan for people and for programs: its summary as text, as rows, as data."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.manifest import REFUSAL_REASONS
 from reports import cells
-from reports.state import iso
+from reports.state import counted, iso
 from reports.terminal import human
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def text(plan: "Plan", journal: "Journal | None", now_us: int) -> str:
     lines = [
         f"plan {plan.id}: {header.action} by {f'policy {header.policy_name}' if header.policy_name else 'the options given'}, {plan.state(journal, now_us)}",
         f"  created {_minute(moment(header.created_us))} by {header.actor}, expires {_minute(moment(header.expires_us))}, over snapshot {header.snapshot_id}",
-        f"  takes {totals['steps']:,} files, {human(totals['bytes'], 'bytes')}; "
-        f"leaves out {totals['refused']:,} files, {human(totals['refused_bytes'], 'bytes')}",
+        f"  takes {counted(totals['steps'], 'file')}, {human(totals['bytes'], 'bytes')}{_left_out(totals)}",
         *(f"  approved by {one['actor']} at {one['at']}: {one['steps']}" for one in data(plan, journal, now_us)["approvals"]),
         *_refusals(plan),
         *_effect(plan),
@@ -123,16 +123,35 @@ def _effect(plan: "Plan") -> Iterator[str]:
     else:
         before, after = (effect["coverage"][when]["status"] for when in ("before", "after"))
         yield "  assets by protection, before -> after:"
+        rows = []
         for status in sorted({*before, *after}, key=_STATUSES.index):
             one, two = before.get(status, _NONE), after.get(status, _NONE)
-            sizes = f"{human(one['bytes'], 'bytes')} -> {human(two['bytes'], 'bytes')}"
-            yield f"    {status:<12} {one['assets']:>10,} -> {two['assets']:<10,} {sizes}"
+            sizes = human(one["bytes"], "bytes"), human(two["bytes"], "bytes")
+            rows.append((status, f"{one['assets']:,}", "->", f"{two['assets']:,}", sizes[0], "->", sizes[1]))
+        yield from _aligned(rows)
     cost = effect["cost"]
     for word, key in (("saves", "saved"), ("adds", "added")):
         unpriced = cost[f"unpriced_{key}_bytes"]
         without = f", and the price of {human(unpriced, 'bytes')} is not declared" if unpriced else ""
         if cost[f"{key}_per_month"] or unpriced:
-            yield f"  {word} {cost[f'{key}_per_month']:,.2f} {cost['currency']} a month{without}"
+            yield f"  {word} {money(cost[f'{key}_per_month'])} {cost['currency']} a month{without}"
+
+
+def money(amount: float) -> str:
+    """An amount with two decimals, or with two digits that are not zero where it is less: a small estate costs something too."""
+    decimals = 2 if not amount or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
+    return f"{amount:,.{decimals}f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows of words as lines: the first to the left, the rest to the right of their column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        yield "    " + "  ".join([first.ljust(widths[0]), *(word.rjust(width) for word, width in zip(rest, widths[1:], strict=True))])
+
+
+def _left_out(totals: Mapping[str, Any]) -> str:
+    return f"; leaves out {counted(totals['refused'], 'file')}, {human(totals['refused_bytes'], 'bytes')}" if totals["refused"] else ""
 
 
 def _steps(plan: "Plan") -> Iterator[str]:

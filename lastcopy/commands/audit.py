@@ -2,7 +2,8 @@
 
 import datetime
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,8 @@ from lastcopy import output, settings, talk
 from lastcopy.commands import hold
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="The audit trail of plans, jobs and holds.")
+
+_WIDEST = 80  # characters of a detail in a table
 
 
 @app.command("log", cls=settings.Command)
@@ -21,7 +24,10 @@ def log(
     since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only what was done at this time or later.")] = None,
     last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N of these.")] = None,
 ) -> None:
-    """List the events of the audit trail: plans, approvals, each move of a job's steps, holds."""
+    """List the events of the audit trail: plans, approvals, each move of a job's steps, holds.
+
+    Tables shorten the details and the hashes; csv, json and jsonl have all.
+    """
     from catalog import names
     from lifecycle import audit
     from lifecycle.journal import Journal
@@ -44,6 +50,8 @@ def log(
         }
         for event in found
     ]
+    if chosen.chosen_format in ("table", "md"):
+        rows = [row | {"detail": _short(event.detail), "hash": f"{event.hash.hex()[:12]}…"} for row, event in zip(rows, found, strict=True)]
     output.rows(chosen, "audit-log", rows)
 
 
@@ -90,6 +98,20 @@ def clock(
         journal.trust_clock(time.time_ns() // 1000, people.actor(), reason)
     if not chosen.quiet:
         talk.say("removals go by this clock from now on")
+
+
+def _short(detail: Mapping[str, Any]) -> str:
+    """What an event says, in a few words: of lists and tables only how much they hold, of steps the states."""
+    said = []
+    for key, value in detail.items():
+        if isinstance(value, Mapping) and key in ("states", "counts"):
+            said += [f"{state} {steps}" for state, steps in value.items()]
+        elif isinstance(value, Mapping | list):
+            said.append(f"{key} of {len(value)}")
+        elif value is not None:
+            said.append(f"{key} {value}")
+    text = ", ".join(said)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 def _head(text: str | None) -> bytes | None:

@@ -168,7 +168,7 @@ def _made(chosen: settings.Settings, name: str, hold: "Hold") -> None:
     from reports import cells
 
     (row,) = cells.plain(pa.RecordBatch.from_pylist([_row(hold, hold.at_us)])).to_pylist()
-    output.made(chosen, name, {"id": hold.number, **row}, complete=True)
+    output.made(chosen, name, row, complete=True)
 
 
 def _until(text: str | None) -> int | None:
@@ -211,5 +211,5 @@ def _row(hold: "Hold", now_us: int) -> dict[str, object]:
 
     state = "released" if hold.released_by else "over" if not hold.holds_at(now_us) else "held"
     scope = str(hold.scope) if hold.scope else "everything: what it is for cannot be read"
-    told = {"hold": hold.number, "state": state, "scope": scope, "until": time_of(hold.until_us), "placed_by": hold.actor, "placed_at": time_of(hold.at_us)}
+    told = {"id": hold.number, "state": state, "scope": scope, "until": time_of(hold.until_us), "placed_by": hold.actor, "placed_at": time_of(hold.at_us)}
     return {**told, "reason": names.escape(hold.reason.encode("utf-8", "surrogateescape")), "released_by": hold.released_by}

@@ -149,6 +149,10 @@ def _tell(chosen: settings.Settings, schema: str, outcome: "Outcome") -> None:
             talk.say(f"  {reason}")
         if outcome.state == "done" and not outcome.complete:
             talk.say(f"  'lastcopy job show {outcome.job_id}' says why steps ended otherwise than was meant")
+        if outcome.counts.get("QUARANTINED"):
+            talk.say(f"  what was taken away rests in quarantine: 'lastcopy job undo {outcome.job_id}' brings it back; a plan of action purge lets it go")
+        if any(steps and state in _GOOD for state, steps in outcome.counts.items()):
+            talk.say("  'lastcopy scan' brings the change into the reports")
     code = exits.Exit.DONE if outcome.complete else Exit.INTERRUPTED if outcome.state == "interrupted" else Exit.PARTLY
     if code is not Exit.DONE:
         raise typer.Exit(code)

@@ -9,6 +9,7 @@ from lastcopy import exits, output, settings
 
 if TYPE_CHECKING:
     from catalog.config import Policy
+    from lifecycle.plan import Plan
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="What a policy would do, frozen and approved before it is done.")
 
@@ -59,6 +60,7 @@ def create(
             output.text(chosen, planned.text(made, journal, now_us))
         else:
             output.rows(chosen, "plan-create", planned.rows(made))
+    _say_next(chosen, made)
     if not made.steps_count and made.header.totals["refused"]:
         raise typer.Exit(exits.Exit.REFUSED)
 
@@ -75,7 +77,7 @@ def list_plans(context: typer.Context) -> None:
     with journals.existing(config) as journal:
         rows = [
             {
-                "plan": one.id,
+                "id": one.id,
                 "state": one.state(journal, _now_us()),
                 "policy": one.header.policy_name or None,
                 "action": one.header.action,
@@ -204,6 +206,23 @@ def _say(chosen: settings.Settings, name: str, data: dict[str, object], words: s
     output.made(chosen, name, data, complete=True)
     if not chosen.quiet:
         talk.say(words)
+
+
+def _say_next(chosen: settings.Settings, made: "Plan") -> None:
+    """What to do with a new plan."""
+    from lastcopy import talk
+
+    if chosen.quiet:
+        return
+    totals = made.header.totals
+    if made.steps_count:
+        first = f"'lastcopy plan approve {made.id}', then " if made.header.policy.needs_approval else ""
+        who = ", by another person" if first and made.header.policy.two_persons else ""
+        talk.say(f"next{who}: {first}'lastcopy job run {made.id}'; nothing was changed yet")
+    elif totals["refused"]:
+        talk.say(f"there is nothing to run: every file was left out; 'lastcopy plan show {made.id} --refusals' says why for each")
+    else:
+        talk.say("there is nothing to run: the policy selects no file; 'lastcopy policy check' says what policies select")
 
 
 def _now_us() -> int:

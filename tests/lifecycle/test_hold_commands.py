@@ -44,7 +44,7 @@ def test_a_hold_is_placed_listed_and_released_by_another(estate: Path, monkeypat
     assert "warning" not in placed.err
     number = str(placed.data["id"])
     (row,) = ask("hold", "list", "--format", "json", folder=estate).data
-    assert (row["hold"], row["reason"]) == (int(number), "case 12")
+    assert (row["id"], row["reason"]) == (int(number), "case 12")
     assert "another person" in ask("hold", "release", number, "--reason", "done", folder=estate, code=5).err
     monkeypatch.setattr("lifecycle.people.actor", lambda: "bob")
     released = ask("hold", "release", number, "--reason", "done", "--format", "json", folder=estate)

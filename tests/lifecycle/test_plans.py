@@ -190,7 +190,7 @@ def test_the_command_line_plans_shows_approves_and_cancels(grounds: Grounds) -> 
     made = grounds.ask("plan", "create", "keep", "--format", "json").data
     assert (made["state"], made["totals"]["steps"], made["policy_name"]) == ("waiting", 3, "keep")
     plan_id = made["id"]
-    assert [row["plan"] for row in grounds.ask("plan", "list", "--format", "json").data] == [plan_id]
+    assert [row["id"] for row in grounds.ask("plan", "list", "--format", "json").data] == [plan_id]
     assert b"takes 3 files" in grounds.ask("plan", "show", plan_id).out
     assert grounds.ask("plan", "show", plan_id, "--format", "csv").out.splitlines()[0] == b'"what","files","bytes","meaning"'
     assert grounds.ask("plan", "approve", plan_id, "--steps", "1,3", "--format", "json").data["approved_steps"] == "1,3"
