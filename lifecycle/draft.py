@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from lifecycle.journal import Journal
 
+_MEMORY_BYTES = 512 << 20  # where the configuration sets no limit; what does not fit goes to disk
+
 # What an earlier job knows of a file that it put somewhere; the catalog may not have seen it yet.
 EXPECTED = pa.struct(
     [
@@ -115,6 +117,7 @@ class Draft:
         self.insert("intended_rows", INTENDED.empty_table())
         self.connection.execute(f"INSERT INTO intended_rows BY NAME {text}", params)
         self.make("intended", "SELECT row_number() OVER (ORDER BY rank, choice) AS id, * REPLACE (coalesce(choice, 0) AS choice) FROM intended_rows")
+        self.run("DROP TABLE intended_rows")
 
     def without_condition(self) -> "Draft":
         """The same draft, its policy's condition left out: it was for the rows of the report."""
@@ -149,11 +152,12 @@ def begun(
 def connected(root: Path, config: Config, of: Snapshot) -> "DuckDBPyConnection":
     """A connection to a snapshot within the limits of the configuration."""
     limits = config.catalog
-    memory = f"{limits.memory_limit}B" if limits.memory_limit else None
-    return connect.connect(root, of, memory_limit=memory, threads=limits.threads)
+    memory = limits.memory_limit or _MEMORY_BYTES
+    return connect.connect(root, of, memory_limit=f"{memory}B", threads=limits.threads)
 
 
 def sources(draft: Draft) -> None:
     """Make the tables `sources` and `holders`: what the newest scans know of every intended act, and who else has its content."""
     draft.make("sources", f"{planning.sql('sources')} ORDER BY volume, path, id")
+    draft.run("DROP TABLE intended; DROP TABLE IF EXISTS chosen; DROP TABLE IF EXISTS chosen_rows; DROP TABLE IF EXISTS taken")
     draft.make("holders", planning.sql("holders"))

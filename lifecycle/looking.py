@@ -1,9 +1,10 @@
 """Looks at every intended act where it would happen, a chunk at a time: is the source still what the scan saw, may it go, what is at the target. Only reads."""
 
+import datetime
 import errno
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,11 @@ from lifecycle import stores
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
 from lifecycle.holds import Holds
-from lifecycle.stores import Capabilities, Fingerprint, Store
+from lifecycle.stores import STUB_MAGIC, Capabilities, Fingerprint, Store
+from reports.state import age
 
 _AT_ONCE = 20_000
+_POINTER_BYTES = 64 << 10
 _LOOKED = pa.schema(
     [
         ("id", pa.int64()),
@@ -136,20 +139,22 @@ def look(draft: Draft, places: Places) -> None:
 def _pages(draft: Draft) -> Iterator[list[dict[str, Any]]]:
     [(count,)] = draft.run("SELECT count(*) FROM sources")
     for first in range(0, count, _AT_ONCE):
-        found = draft.connection.sql(f"SELECT * FROM sources WHERE rowid >= {first} AND rowid < {first + _AT_ONCE} ORDER BY rowid")
+        found = draft.connection.sql(f"SELECT * EXCLUDE (also, reason) FROM sources WHERE rowid >= {first} AND rowid < {first + _AT_ONCE} ORDER BY rowid")
         yield found.to_arrow_table().to_pylist()
 
 
 def _looked(draft: Draft, places: Places, row: dict[str, Any]) -> dict[str, Any]:
     place = places.of(row["volume"], written=draft.action.TOUCHES)
     found, refusal = _source(draft, places, place, row)
-    answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (asdict(found) if found else {})
+    answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (vars(found) if found else {})
     if row["target_volume"] is not None:
         target = places.of(row["target_volume"], written=True)
         raw = names.unescape(row["target_path"])
         answer["target_name"] = _told_apart(raw, target.capabilities)
         if refusal is None and found is not None:
             refusal, answer["adopts"] = _target(target, raw, found)
+            if refusal and draft.action.RETURNS and target.store is not None and _is_pointer(target.store, raw):
+                refusal = None
     answer["reason"], answer["detail"] = refusal or (None, None)
     return answer
 
@@ -178,15 +183,18 @@ def _source(draft: Draft, places: Places, place: Place, row: Mapping[str, Any]) 
     if draft.action.TOUCHES and (held := places.holds.blocking(row["sha256"], row["volume"], names.unescape(row["path"]), row["owner"], draft.now_us)):
         return found, ("on_hold", held)
     if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
-        return found, ("too_young", f"modified or changed within {draft.policy.quiet:.0f} s")
+        return found, ("too_young", f"modified or changed within {_span(draft.policy.quiet)}")
     return found, None
+
+
+def _span(seconds: float) -> str:
+    return age(datetime.datetime.min, datetime.datetime.min + datetime.timedelta(seconds=min(seconds, 1e10)))
 
 
 def _differs(row: Mapping[str, Any], found: Fingerprint) -> str:
     """Which fields are not as the scan saw them; what it could not tell is let go. A rename into quarantine touches the changed time."""
     let_go = ("changed_ns", "link_count") if row["key"] else ()
-    live = asdict(found)
-    return ", ".join(name for name in live if name not in let_go and row[name] is not None and live[name] != row[name])
+    return ", ".join(name for name, live in vars(found).items() if row[name] is not None and live != row[name] and name not in let_go)
 
 
 def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | None, bool]:
@@ -208,6 +216,23 @@ def _occupied(source: Fingerprint, there: Fingerprint) -> tuple[Refusal | None, 
     if (there.type, there.size_bytes) != (source.type, source.size_bytes):
         return ("target_exists_differs", f"a {there.type} of {there.size_bytes} bytes is there"), False
     return None, True
+
+
+def _is_pointer(store: Store, path: bytes) -> bool:
+    """Whether a path seems to hold what an archive left there; the job compares it with what it would have left."""
+    try:
+        found = store.look(path)
+        if found is None or found.type not in ("file", "symlink") or found.size_bytes > _POINTER_BYTES:
+            return False
+        source = store.open(path, found)
+    except EndError:
+        return False
+    try:
+        return found.type == "symlink" or b"".join(bytes(block) for block in source.blocks()).startswith(STUB_MAGIC)
+    except EndError:
+        return False
+    finally:
+        source.close()
 
 
 def _name(path: bytes, capabilities: Capabilities) -> Refusal | None:

@@ -65,6 +65,7 @@ REFUSALS = pa.schema(
 REFUSAL_REASONS = {
     "special_file": "it is not a regular file: nothing but files is moved, and symbolic links are only copied",
     "unreadable": "its volume did not let us look at it",
+    "empty": "it is empty, so that no copy can be told from any other empty file: such a file is never taken away",
     "other_file_system": "it lies on another file system that is mounted below the volume's root",
     "changed_since_scan": "it is not what the scan saw, or is gone; scan again",
     "too_young": "it was modified or changed within the policy's quiet time",

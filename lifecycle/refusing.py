@@ -9,11 +9,14 @@ from catalog import domains, names
 from lifecycle import guard, manifest, planning
 from lifecycle.draft import Draft
 from lifecycle.looking import Places
+from lifecycle.records import Counted
 from lifecycle.stores import Fingerprint
 
 _AT_ONCE = 20_000
 _REFUSED = pa.schema([("id", pa.int64()), ("detail", pa.string())])
 _NOT_READ_YET = b"\1" * 32  # stands for a content that the step will read
+
+_EMPTY = "SELECT id, 'it stays where it is; copy it, if it is wanted elsewhere' AS detail FROM standing WHERE size_bytes = 0"
 
 _COLLISIONS = """
 SELECT id, detail FROM (
@@ -34,9 +37,11 @@ FROM standing WHERE link_count > names AND key IS NULL
 
 
 def refuse(draft: Draft, places: Places) -> None:
-    """Refuse, in this order, what collides, what the floor forbids, what leaves hard links behind, what has no space, what is over the limits."""
+    """Refuse, in this order, what is empty, collides, is below the floor, leaves hard links behind, has no space, is over the limits."""
     draft.run(f"CREATE OR REPLACE TEMP VIEW standing AS {planning.sql('standing')}")
     draft.run(f"CREATE OR REPLACE TEMP VIEW evidence AS {planning.sql('evidence')}")
+    if draft.action.REMOVES:
+        draft.refuse("empty", _EMPTY)
     if draft.action.NEEDS_DIGEST:
         draft.refuse("unknown_digest", "SELECT id, 'its content was never read' AS detail FROM standing WHERE sha256 IS NULL")
     draft.refuse("name_collides", _COLLISIONS)
@@ -69,6 +74,7 @@ def _refuse_below_the_floor(draft: Draft) -> None:
         below = [{"id": row["id"], "detail": why} for row in rows if (why := floor.forbids(row)) is not None]
         draft.insert("below_floor", pa.Table.from_pylist(below, _REFUSED))
     draft.refuse("floor_not_reachable", "SELECT * FROM below_floor")
+    draft.run("DROP TABLE removals")
 
 
 def _by_content(draft: Draft) -> Iterator[list[dict[str, Any]]]:
@@ -109,7 +115,7 @@ class _Floor:
         for found in row["evidence"]:
             yield manifest.copy(found)
 
-    def _weighed(self, row: Mapping[str, Any], copy: manifest.Copy) -> guard.Counted:
+    def _weighed(self, row: Mapping[str, Any], copy: manifest.Copy) -> Counted:
         config, wanted = self._draft.config, row["sha256"] or _NOT_READ_YET
         offline = config.volumes[copy.volume].access == "offline" if copy.volume in config.volumes else True
         made = copy.volume == row["target_volume"] and copy.path == names.unescape(row["target_path"])

@@ -21,6 +21,7 @@ class Action(Protocol):
     REMOVES: ClassVar[bool] = False  # the source is taken away: the floor holds for it
     TOUCHES: ClassVar[bool] = False  # the source's volume is written to: it must be prepared, and holds count
     FREES: ClassVar[bool] = False  # the source's space is given back, though the file stays
+    RETURNS: ClassVar[bool] = False  # a pointer that an archive left at the target gives way to it
     REREADS: ClassVar[bool] = False  # all copies that a removal rests on are read before it
     QUIET: ClassVar[bool] = True  # files that changed within the quiet time are left alone
 

@@ -37,6 +37,7 @@ class Action(actions.Action):
     NAME = "recall"
     NEEDS_DIGEST = True
     QUIET = False
+    RETURNS = True
     STAGES = ("open", "copy", "verify", "publish")
 
     def intend(self, draft: "Draft") -> None:

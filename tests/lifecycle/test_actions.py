@@ -108,6 +108,18 @@ def test_what_was_archived_is_recalled_to_its_old_path(grounds: Grounds) -> None
     assert os.path.exists(grounds.at("vault", "closed/closed/one"))
 
 
+@pytest.mark.parametrize("leave", ["stub", "symlink"])
+def test_a_recall_takes_the_place_of_the_pointer_that_was_left(grounds: Grounds, leave: str) -> None:
+    grounds.write("data", "file", b"precious" * 20_000)
+    grounds.scanned().prepared("data", "vault")
+    archived(grounds, leave=leave)
+    made = grounds.plan("recall", needs_approval=False)
+    assert paths(made) == [b"file"]
+    assert carried_out(grounds, made).counts == {"DONE": 1}
+    assert Path(os.fsdecode(grounds.at("data", "file"))).read_bytes() == b"precious" * 20_000
+    assert not os.path.islink(grounds.at("data", "file"))
+
+
 def test_a_recall_may_be_asked_for_by_a_report_over_the_archive(grounds: Grounds) -> None:
     for name in ("one", "two"):
         grounds.write("data", name, name.encode())

@@ -229,7 +229,7 @@ def test_evidence_that_is_too_old_does_not_count(grounds: Grounds) -> None:
 
 def test_an_empty_file_has_no_content_that_a_copy_could_prove(grounds: Grounds) -> None:
     grounds.write("data", "empty", b"")
-    assert refusals(archived(ready(grounds))) == {"empty": "floor_not_reachable"}
+    assert refusals(archived(ready(grounds))) == {"empty": "empty"}
 
 
 def test_copies_that_are_deleted_by_the_plan_itself_count_for_no_other(grounds: Grounds) -> None:
