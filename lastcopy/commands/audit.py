@@ -107,9 +107,9 @@ def _short(detail: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping) and key in ("states", "counts"):
             said += [f"{state} {steps}" for state, steps in value.items()]
         elif isinstance(value, Mapping | list):
-            said.append(f"{key} of {len(value)}")
+            said += [f"{key} of {len(value)}"] if value else []
         elif value is not None:
-            said.append(f"{key} {value}")
+            said.append(f"{key} {value[:12] + '…' if key.endswith('hash') else value}")
     text = ", ".join(said)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 

@@ -96,6 +96,39 @@ _TAIL = """
 # until = 2027-06-30
 """
 
+_POLICIES = """
+# What may be done, and never without you: 'lastcopy policy check' says what each policy takes, 'plan create NAME' what would come of it,
+# 'plan approve', then 'job run' do it, 'job undo' brings it back. Volumes that are written to are marked once: 'lastcopy volume prepare NAME'.
+# [lifecycle]
+# min_copies = 2           # verified copies, apart from each other, that must stay of whatever is taken away; copies that follow
+#                          # the volume it is taken from (replicas and backups `of` it) never count
+# journal = "/var/lib/lastcopy/journal"   # on a disk of this host; absent: in the catalog's folder
+
+# [policies.archive-dormant]              # what nobody used for a year moves to the archive, verified
+# report = "dormant-copies"
+# where = "role = 'primary' AND dormant_days > 365 AND size_bytes > 1000000"
+# action = "archive"
+# to = "{archive}"
+# leave = "symlink"                       # or "nothing", or "stub": a small text that says where the file went
+# grace = "30d"                           # so long it rests in quarantine, and can be put back at once
+# max_bytes = "2 TiB"                     # of one plan
+# hours = "22:00-06:00"
+
+# [policies.protect]                      # what nothing protects gets one more copy
+# report = "unprotected"
+# where = "status = 'unprotected'"
+# action = "copy"
+# to = "{backup}"
+
+# [policies.dedupe]                       # equal files of one volume share their blocks, where its file system can
+# report = "duplicates"
+# where = "volume = 'projects'"
+# action = "dedupe"
+
+# [policies.purge]                        # what is in quarantine past its grace time goes for ever
+# action = "purge"
+"""
+
 _GIVEN = "NAME=FOLDER"
 
 
@@ -127,7 +160,17 @@ def init(
 def compose(volumes: list[tuple[str, str, str]]) -> str:
     """The text of a configuration for volumes given as (role, name, folder)."""
     tables = [_VOLUME.format(name=name, url=_quote(url), role=role, meaning=_MEANINGS[role]) + _EXTRA[role] for role, name, url in volumes]
-    return _HEAD + ("".join(tables) or _EXAMPLE) + _TAIL
+    return (
+        _HEAD
+        + ("".join(tables) or _EXAMPLE)
+        + _TAIL
+        + _POLICIES.format(archive=_first("archive", volumes, "vault"), backup=_first("backup", volumes, "nightly"))
+    )
+
+
+def _first(role: str, volumes: list[tuple[str, str, str]], otherwise: str) -> str:
+    """The name of the first volume of a role."""
+    return next((name for its, name, _ in volumes if its == role), otherwise)
 
 
 def _split(entry: str) -> tuple[str, str]:

@@ -41,6 +41,13 @@ def test_what_the_comments_propose_loads_when_it_is_uncommented() -> None:
     assert loaded.classes["core"].copies == 3
     assert loaded.labels[0].owner == "legal"
     assert loaded.exceptions[0].reason == "can be recomputed"
+    assert {name: (policy.action, policy.to) for name, policy in loaded.policies.items()} == {
+        "archive-dormant": ("archive", "vault"),
+        "protect": ("copy", "nightly"),
+        "dedupe": ("dedupe", None),
+        "purge": ("purge", None),
+    }
+    assert loaded.lifecycle.min_copies == 2
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
