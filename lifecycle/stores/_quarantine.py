@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
 from typing import Any
 
 from lifecycle.ends import EndError
@@ -241,7 +240,7 @@ def move_new(old_directory: int, old: bytes, new_directory: int, new: bytes) -> 
 
 
 def _write_sidecar(directory: int, move: Move) -> None:
-    told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": asdict(move.expected)}
+    told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": vars(move.expected)}
     if move.leave:
         told["leave"] = {"how": move.leave.how, "text": base64.b64encode(move.leave.text).decode()}
     if _read_sidecar(directory, move.key) == told:

@@ -95,7 +95,7 @@ def open_expected(tree: Tree, at: tuple[int, bytes], path: bytes, expected: Fing
 
 def blocks(descriptor: int) -> Iterator[memoryview | int]:
     """The content of an open file by plain reads, never by its map of holes: runs of zeros of 64 KiB at least become their length."""
-    buffer = bytearray(BLOCK_BYTES)
+    buffer = bytearray(min(BLOCK_BYTES, os.fstat(descriptor).st_size) or 1)
     view, at = memoryview(buffer), 0
     while count := os.preadv(descriptor, [view], at):
         at += count

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,8 @@ _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "b
 _LOST = (errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOTCONN, errno.ESHUTDOWN)
 _FIELD = {name: at for at, name in enumerate(_kernel.STATX.names or ())}
 _TYPES: dict[int, Literal["file", "symlink", "dir"]] = {stat.S_IFREG: "file", stat.S_IFLNK: "symlink", stat.S_IFDIR: "dir"}
-_KEY_BYTES = 48  # so that a temporary name stays within 64
+_TEMPORARY = b".lastcopy~"
+_KEY = re.compile(r"[A-Za-z0-9-]{1,48}")  # so that a temporary name stays within 64 bytes
 
 
 class Tree:
@@ -73,7 +75,7 @@ class Tree:
         parts = path.split(b"/")
         if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:
             raise EndError("REFUSED", f"{self.shown(path)}: is no path inside a volume")
-        if parts[0] == HOME or any(is_temporary(part) for part in parts):
+        if parts[0] == HOME or (_TEMPORARY in path and any(is_temporary(part) for part in parts)):
             raise EndError("REFUSED", f"{self.shown(path)}: this name is Lastcopy's own")
         return path[: -len(parts[-1]) - 1], parts[-1]
 
@@ -192,16 +194,16 @@ def end(error: OSError, what: str) -> EndError:
 
 def temporary(key: str, ending: str = "part") -> bytes:
     """The temporary name of a step, at most 64 bytes. Raises ValueError for what is no key."""
-    if not 0 < len(key) <= _KEY_BYTES or not all(c.isascii() and (c.isalnum() or c == "-") for c in key):
+    if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is no key of a step")
-    return b".lastcopy~%s~.%s" % (key.encode(), ending.encode())
+    return b"%s%s~.%s" % (_TEMPORARY, key.encode(), ending.encode())
 
 
 def key_of(name: bytes) -> str | None:
     """The key in a temporary name; None where it is none."""
-    if not (name.startswith(b".lastcopy~") and name.endswith((b"~.part", b"~.bad"))):
+    if not (name.startswith(_TEMPORARY) and name.endswith((b"~.part", b"~.bad"))):
         return None
-    key = name[len(b".lastcopy~") : name.rindex(b"~")].decode("ascii", "replace")
+    key = name[len(_TEMPORARY) : name.rindex(b"~")].decode("ascii", "replace")
     try:
         return key if name in (temporary(key), temporary(key, "bad")) else None
     except ValueError:
