@@ -7,14 +7,14 @@ import functools
 import json
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FOLDER = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json")
-_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.[0-9]+\.[0-9]+)?\.parquet")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
 _READER_VERSIONS = {1: (), 2: ("columnMapping",), 3: ()}  # what a reader must know, besides the features that are named
 
 
@@ -31,7 +31,14 @@ class State:
 
 def newest(table: Path) -> int:
     """The newest version of the table in a folder; -1 if none was ever made."""
-    return max(_numbers(table, _COMMIT), default=-1)
+    return max(_commits(table), default=-1)
+
+
+def written_after(table: Path, version: int) -> list[Path]:
+    """The commits of later versions and the checkpoints of them."""
+    return [
+        table / FOLDER / name for name in _names(table) for pattern in (_COMMIT, _CHECKPOINT) if (found := pattern.fullmatch(name)) and int(found[1]) > version
+    ]
 
 
 def replay(table: Path, version: int | None = None) -> State:
@@ -45,12 +52,11 @@ def replay(table: Path, version: int | None = None) -> State:
 def _replayed(table: Path, version: int, _identity: tuple[int, ...]) -> State:
     """A version whose last commit is that very file: a commit never changes, but a folder may be made anew."""
     state = State(version)
-    start = max((number for number in _numbers(table, _CHECKPOINT) if number <= version), default=-1)
-    if start >= 0:
-        _take(state, _checkpointed(table, start))
+    start, parts = _newest_checkpoint(table, version)
+    _take(state, _checkpointed(table, parts))
     for number in range(start + 1, version + 1):
         text = (table / FOLDER / _commit_name(number)).read_text("utf-8")
-        _take(state, (json.loads(line) for line in text.splitlines() if line.strip()))
+        _take(state, (json.loads(line) for line in text.split("\n") if line.strip()))
     if state.columns is None or state.reader_features is None:
         raise ValueError(f"version {version} names no {'columns' if state.columns is None else 'protocol'}")
     return state
@@ -71,17 +77,23 @@ def _take(state: State, actions: Iterable[Mapping[str, Any]]) -> None:
             state.reader_features = frozenset(protocol.get("readerFeatures") or ()).union(_READER_VERSIONS.get(least, (f"reader version {least}",)))
 
 
-def _checkpointed(table: Path, version: int) -> list[dict[str, Any]]:
+def _newest_checkpoint(table: Path, version: int) -> tuple[int, list[str]]:
+    """The newest checkpoint up to a version, and its files; -1 without one. Of one in several parts some may be missing: then it does not count."""
+    parts: dict[tuple[int, str], list[str]] = {}
+    for name in _names(table):
+        if (found := _CHECKPOINT.fullmatch(name)) and int(found[1]) <= version:
+            parts.setdefault((int(found[1]), found[2] or ""), []).append(name)
+    return max(((number, names) for (number, count), names in parts.items() if len(names) == int(count or 1)), default=(-1, []))
+
+
+def _checkpointed(table: Path, parts: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet as pq
 
-    parts = sorted(path for path in (table / FOLDER).iterdir() if path.name.startswith(f"{version:020d}.checkpoint"))
     wanted = ("add", "txn", "metaData", "protocol")
-    rows: list[dict[str, Any]] = []
     for part in parts:
-        file = pq.ParquetFile(part)
+        file = pq.ParquetFile(table / FOLDER / part)
         names = [name for name in wanted if name in file.schema_arrow.names]
-        rows += file.read(columns=names).to_pylist(maps_as_pydicts="strict")
-    return rows
+        yield from file.read(columns=names).to_pylist(maps_as_pydicts="strict")
 
 
 def _relative(path: str) -> str:
@@ -91,12 +103,15 @@ def _relative(path: str) -> str:
     return plain
 
 
-def _numbers(table: Path, pattern: re.Pattern[str]) -> list[int]:
+def _commits(table: Path) -> list[int]:
+    return [int(found[1]) for name in _names(table) if (found := _COMMIT.fullmatch(name))]
+
+
+def _names(table: Path) -> list[str]:
     try:
-        names = [path.name for path in (table / FOLDER).iterdir()]
+        return [path.name for path in (table / FOLDER).iterdir()]
     except FileNotFoundError:
         return []
-    return [int(found[1]) for name in names if (found := pattern.fullmatch(name))]
 
 
 def _commit_name(version: int) -> str:

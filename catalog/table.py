@@ -94,11 +94,10 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
         return known.version
     _sync_files(root / table, files)
     _write_commit(root, table, files, app_id, {path: known.files[path] for path in map(_within(root, table), replaced)})
-    newest = log.newest(root / table)
-    for number in range(known.version + 1, newest + 1):
-        _sync(root / table / log.FOLDER / f"{number:020d}.json")
+    for written in log.written_after(root / table, known.version):
+        _sync(written)
     _sync(root / table / log.FOLDER)
-    return newest
+    return log.newest(root / table)
 
 
 def files(root: Path, table: str, version: int | None = None, **partition: Iterable[str]) -> list[str]:
@@ -107,7 +106,7 @@ def files(root: Path, table: str, version: int | None = None, **partition: Itera
     A table that does not exist has no files. Raises CatalogError as `state` does.
     """
     check_place(root)
-    if version == -1 or not exists(root, table):
+    if version == -1 or (version is None and not exists(root, table)):
         return []
     wanted = {key: frozenset(values) for key, values in partition.items()}
     folder = str((root / table).absolute())
@@ -155,7 +154,7 @@ def state(root: Path, table: str, version: int | None = None) -> log.State:
     """What a version of a table consists of. Raises CatalogError if it is damaged or was written by a tool whose files we would misread."""
     try:
         found = log.replay(root / table, version)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CatalogError(f"{root / table}: not readable as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
     strange = (found.reader_features or frozenset()) - _SAFE_FEATURES
     if strange:
@@ -195,16 +194,19 @@ def _within(root: Path, table: str) -> Callable[[str], str]:
 
 
 def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]]) -> None:
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
     from deltalake.exceptions import DeltaError
     from deltalake.transaction import AddAction, RemoveAction, Transaction
 
     actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
     actions += [RemoveAction(path, True, time.time_ns() // 1_000_000, None, dict(partition)) for path, partition in replaced.items()]
     properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
+    afterwards = PostCommitHookProperties(cleanup_expired_logs=False)  # old snapshots are read at the versions of their day
     try:
         delta = DeltaTable(str((root / table).absolute()))
-        delta.create_write_transaction(actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties)
+        delta.create_write_transaction(
+            actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties, post_commithook_properties=afterwards
+        )
     except (DeltaError, OSError) as error:
         raise CatalogError(f"{root / table}: could not be written as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+_TABLE = Path("/proc/self/mountinfo")
 # Access times of these come from a server and a client's cache: what they mean cannot be known here.
 _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
 
@@ -30,10 +31,10 @@ def table(text: str | None = None) -> list[Mount]:
     """Every mount of this process, of the text of a mountinfo file (proc(5)); empty where the system has none."""
     if text is None:
         try:
-            text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+            text = _TABLE.read_bytes().decode("utf-8", "surrogateescape")
         except OSError:
             text = ""
-    return [_mount(line) for line in text.splitlines() if " - " in line]
+    return [_mount(line) for line in text.split("\n") if " - " in line]  # other separators of lines may be part of a name
 
 
 def _mount(line: str) -> Mount:

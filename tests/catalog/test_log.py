@@ -1,12 +1,14 @@
 """The log as it is replayed here says what the engine of Delta tables says."""
 
 import json
+import os
 import urllib.parse
 import warnings
 from pathlib import Path
 
 import deltalake
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from catalog import log, table
@@ -64,6 +66,73 @@ def test_a_hundred_commits_and_the_checkpoint_that_the_engine_makes_by_itself_ar
     assert list((tmp_path / "problems" / log.FOLDER).glob("*.checkpoint.parquet"))
     assert _agrees(tmp_path)
     assert _agrees(tmp_path, 50)
+
+
+def test_commits_that_old_snapshots_are_read_at_are_kept_for_ever(tmp_path: Path) -> None:
+    _append(tmp_path, 0)
+    folder = tmp_path / "problems" / log.FOLDER
+    [found] = [json.loads(line) for line in (folder / f"{0:020d}.json").read_text("utf-8").split("\n") if "metaData" in line]
+    found["metaData"]["configuration"]["delta.checkpointInterval"] = "2"
+    (folder / f"{2:020d}.json").write_text(json.dumps(found), "utf-8")
+    for number in range(1, 8):
+        for file in folder.iterdir():
+            os.utime(file, (0, 0))
+        _append(tmp_path, number)
+    assert len(list(folder.glob("*.checkpoint.parquet"))) > 1
+    assert all(_agrees(tmp_path, version) for version in range(10))
+
+
+def _split_checkpoint(folder: Path, number: int) -> list[Path]:
+    """The one file of a checkpoint made into two."""
+    whole = folder / f"{number:020d}.checkpoint.parquet"
+    rows = pq.read_table(whole)
+    parts = [folder / f"{number:020d}.checkpoint.{part:010d}.{2:010d}.parquet" for part in (1, 2)]
+    for file, part in zip(parts, (rows.slice(0, 3), rows.slice(3)), strict=True):
+        pq.write_table(part, file)
+    whole.unlink()
+    return parts
+
+
+def test_a_checkpoint_in_two_parts_counts_only_with_both(tmp_path: Path) -> None:
+    for number in range(4):
+        _append(tmp_path, number)
+    wanted = table.files(tmp_path, "problems")
+    deltalake.DeltaTable(str(tmp_path / "problems")).create_checkpoint()
+    folder = tmp_path / "problems" / log.FOLDER
+    parts = _split_checkpoint(folder, 4)
+    commits = {number: (folder / f"{number:020d}.json").read_bytes() for number in range(4)}
+    for number in commits:
+        (folder / f"{number:020d}.json").unlink()
+    assert log.replay(tmp_path / "problems").files.keys() == {str(Path(path).relative_to(tmp_path / "problems")) for path in wanted}
+    parts[1].unlink()
+    log._replayed.cache_clear()
+    with pytest.raises(CatalogError, match="not readable"):
+        table.files(tmp_path, "problems")
+    for number, text in commits.items():
+        (folder / f"{number:020d}.json").write_bytes(text)
+    assert table.files(tmp_path, "problems") == wanted
+
+
+def test_a_checkpoint_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    for number in range(2):
+        _append(tmp_path, number)
+    deltalake.DeltaTable(str(tmp_path / "problems")).create_checkpoint()
+    (tmp_path / "problems" / log.FOLDER / f"{2:020d}.checkpoint.parquet#1").write_bytes(b"PAR1")
+    assert _agrees(tmp_path)
+
+
+def test_a_separator_of_lines_inside_a_commit_is_text(tmp_path: Path) -> None:
+    _append(tmp_path, 0)
+    said = {"commitInfo": {"operation": "WRITE", "userMetadata": "one\u2028two\x85three"}}
+    (tmp_path / "problems" / log.FOLDER / f"{2:020d}.json").write_text(json.dumps(said, ensure_ascii=False), "utf-8")
+    assert _agrees(tmp_path)
+
+
+def test_a_table_that_is_gone_is_not_an_empty_one_for_who_knows_its_version(tmp_path: Path) -> None:
+    _append(tmp_path, 0)
+    (tmp_path / "problems").rename(tmp_path / "elsewhere")
+    with pytest.raises(CatalogError, match="not readable"):
+        table.files(tmp_path, "problems", 1)
 
 
 def test_a_log_with_a_gap_is_damaged(tmp_path: Path) -> None:

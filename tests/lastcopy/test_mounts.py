@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import scanners.mounts
 from lastcopy import mounts
 
 MOUNTINFO = """\
@@ -45,3 +46,11 @@ def test_this_machine_has_a_mount_for_every_path(tmp_path: Path) -> None:
 
 def test_a_system_without_mountinfo_has_no_mount(tmp_path: Path) -> None:
     assert mounts.of(tmp_path, mounts.table("")) is None
+
+
+@pytest.mark.parametrize("separator", ["\r", "\x0b", "\x1c", "\x85", "\u2028"])
+def test_a_mount_point_that_holds_a_separator_of_lines_is_one_mount(separator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mountinfo"
+    file.write_bytes(f"{MOUNTINFO}30 22 0:50 / /home/mallory/a{separator}b rw - fuse.x y{separator}z rw\n".encode())
+    monkeypatch.setattr(scanners.mounts, "_TABLE", file)
+    assert [(mount.point, mount.source) for mount in mounts.table()][-1] == (f"/home/mallory/a{separator}b", f"y{separator}z")
