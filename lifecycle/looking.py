@@ -20,6 +20,7 @@ from reports.state import age
 
 _AT_ONCE = 20_000
 _POINTER_BYTES = 64 << 10
+_MOST_NS = (1 << 63) - 1
 _LOOKED = pa.schema(
     [
         ("id", pa.int64()),
@@ -70,6 +71,10 @@ class Places:
     def identities(self) -> dict[str, dict[str, str | None]]:
         """Of each volume that was looked at: its marker and its file system."""
         return {volume: {"marker": place.marker, "fs_id": place.fs_id} for (volume, _), place in sorted(self._known.items()) if place.store is not None}
+
+    def without_shared_blocks(self) -> frozenset[str]:
+        """Those of the volumes that were looked at whose file system cannot share blocks."""
+        return frozenset(volume for (volume, _), place in self._known.items() if place.capabilities is not None and not place.capabilities.dedupe)
 
     def close(self) -> None:
         """Let go of all stores."""
@@ -175,6 +180,8 @@ def _source(draft: Draft, places: Places, place: Place, row: Mapping[str, Any]) 
         return None, ("other_file_system" if mounted else "unreadable", error.reason)
     if found is None:
         return None, ("changed_since_scan", "it is gone")
+    if max(abs(at or 0) for at in (found.modified_ns, found.changed_ns, found.created_ns)) > _MOST_NS:
+        return None, ("not_supported", "one of its times lies beyond the years 1677 to 2262, which a fingerprint can hold")
     if place.fs_id is not None and found.fs_id is not None and found.fs_id != place.fs_id:
         return found, ("other_file_system", f"the volume's root is on {place.fs_id}, the file on {found.fs_id}")
     differs = _differs(row, found)

@@ -51,11 +51,11 @@ held AS (
         e.volume,
         e.path,
         e.size_bytes,
-        epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0) AS modified_ns,
+        try(epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0)) AS modified_ns,
         e.fs_id,
         e.inode,
-        epoch_us(e.created_at) * 1000 AS created_ns,
-        epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0) AS changed_ns,
+        try(epoch_us(e.created_at) * 1000) AS created_ns,
+        try(epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0)) AS changed_ns,
         e.link_count,
         r.digested_at AS verified_at,
         row_number() OVER (PARTITION BY r.digest, e.volume ORDER BY r.digested_at DESC, e.path ASC) AS place
@@ -95,5 +95,5 @@ SELECT
         ORDER BY volume ASC, verified_at DESC, path ASC
     ) AS holders
 FROM held
-WHERE place <= 8
+WHERE place <= 8 AND modified_ns IS NOT NULL -- what 64 bits cannot hold is no fingerprint
 GROUP BY sha256

@@ -8,11 +8,11 @@ WITH members AS (
         e.type,
         e.size_bytes,
         e.modified_at,
-        epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0) AS modified_ns,
+        try(epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0)) AS modified_ns,
         e.fs_id,
         e.inode,
-        epoch_us(e.created_at) * 1000 AS created_ns,
-        epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0) AS changed_ns,
+        try(epoch_us(e.created_at) * 1000) AS created_ns,
+        try(epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0)) AS changed_ns,
         coalesce(e.link_count, 1) AS link_count,
         g.digest
     FROM chosen AS c

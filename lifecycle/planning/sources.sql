@@ -7,9 +7,9 @@ WITH seen AS (
         i.id,
         e.type,
         e.size_bytes,
-        epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0) AS modified_ns,
-        epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0) AS changed_ns,
-        epoch_us(e.created_at) * 1000 AS created_ns,
+        try(epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0)) AS modified_ns,
+        try(epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0)) AS changed_ns,
+        try(epoch_us(e.created_at) * 1000) AS created_ns,
         e.fs_id,
         e.inode,
         e.link_count,
@@ -33,9 +33,9 @@ read_rows AS (
         ON
             i.volume = d.volume
             AND s.size_bytes = d.size_bytes
-            AND s.modified_ns = epoch_us(d.modified_at) * 1000 + coalesce(d.modified_ns, 0)
-            AND s.changed_ns IS NOT DISTINCT FROM epoch_us(d.changed_at) * 1000 + coalesce(d.changed_ns, 0)
-            AND s.created_ns IS NOT DISTINCT FROM epoch_us(d.created_at) * 1000
+            AND s.modified_ns = try(epoch_us(d.modified_at) * 1000 + coalesce(d.modified_ns, 0))
+            AND s.changed_ns IS NOT DISTINCT FROM try(epoch_us(d.changed_at) * 1000 + coalesce(d.changed_ns, 0))
+            AND s.created_ns IS NOT DISTINCT FROM try(epoch_us(d.created_at) * 1000)
             AND s.fs_id IS NOT DISTINCT FROM d.fs_id
             AND s.inode IS NOT DISTINCT FROM d.inode
     WHERE d.digest IS NOT NULL AND (s.inode IS NOT NULL OR (s.dir = d.dir AND s.name = d.name))

@@ -61,6 +61,24 @@ def test_files_within_the_quiet_time_are_left_alone(grounds: Grounds) -> None:
     assert len(steps(archived(grounds, quiet="1d"))) == 2
 
 
+def test_a_time_beyond_what_a_fingerprint_holds_blinds_no_plan(grounds: Grounds) -> None:
+    ready(grounds, "far ahead", "ordinary")
+    for volume in ("data", "far"):
+        os.utime(grounds.write(volume, "far ahead", b"far ahead"), (10_000_000_000, 10_000_000_000))  # the year 2286
+    grounds.scanned()
+    if os.stat(grounds.at("data", "far ahead")).st_mtime < 10_000_000_000:
+        pytest.skip("the file system of the temporary folder keeps no such time")
+    made = archived(grounds, where="volume = 'data'")
+    assert (paths(made), refusals(made)) == ([b"ordinary"], {"far ahead": "not_supported"})
+
+
+def test_times_before_1970_are_kept(grounds: Grounds) -> None:
+    where = grounds.write("data", "old", b"old")
+    os.utime(where, ns=(-1_500, -1_500))
+    [step] = steps(archived(ready(grounds)))
+    assert step.fingerprint.modified_ns == os.stat(where).st_mtime_ns == -1_500
+
+
 def test_only_some_names_of_a_file_are_not_archived_but_may_be_copied(grounds: Grounds) -> None:
     where = grounds.write("data", "a/one", b"linked")
     os.link(where, grounds.at("data", "a/two"))
