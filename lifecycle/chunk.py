@@ -86,9 +86,10 @@ class Work:
 
     def copies(self, now_us: int) -> list[Copy]:
         """The other copies that are known: those of the plan's evidence, of the step that it is about, and the one that this step made, read now."""
-        made = [] if self.target is None or self.step.target_volume is None else [Copy(self.step.target_volume, self.target_path, self.target, now_us)]
-        places = {(copy.volume, copy.path) for copy in made}
-        return made + [copy for copy in (*self.step.evidence, *self.known) if (copy.volume, copy.path) not in places]
+        places = {(copy.volume, copy.path): copy for copy in (*self.known, *self.step.evidence)}
+        if self.target is not None and self.step.target_volume is not None:
+            places[self.step.target_volume, self.target_path] = Copy(self.step.target_volume, self.target_path, self.target, now_us)
+        return list(places.values())
 
     def let_go(self) -> None:
         """Close what is open: the lease is given back."""
@@ -124,9 +125,11 @@ class Run:
     tally: Tally = field(default_factory=Tally)
     blocked: dict[str, str] = field(default_factory=dict)  # volume -> why nothing more is tried on it
     waits: dict[str, str] = field(default_factory=dict)  # volume -> what single steps wait for
+    fs_ids: Mapping[str, str | None] = field(default_factory=dict)  # volume -> file system, as the plan found it
     expires_us: int | None = None  # when steps may not be begun any more
     heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
     _stores: dict[str, Store] = field(default_factory=dict)
+    _policies: dict[str, Policy] = field(default_factory=dict)
 
     def store(self, volume: str) -> Store:
         """The store of a volume, connected once."""
@@ -138,6 +141,12 @@ class Run:
     def threads(self) -> ThreadPoolExecutor:
         """Where calls wait for a disk: they overlap."""
         return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lastcopy")
+
+    def policy_of(self, job_id: str) -> Policy:
+        """The policy of another job, read once."""
+        if job_id not in self._policies:
+            self._policies[job_id] = Policy.model_validate_json(self.journal.job(job_id).policy)
+        return self._policies[job_id]
 
     @cached_property
     def _domains(self) -> dict[str, Domain]:

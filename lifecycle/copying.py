@@ -203,14 +203,19 @@ def _tainted(work: Work) -> bool:
 
 def _once_more(run: Run, works: Sequence[Work]) -> None:
     """Copy again under a new key: what failed to become durable, or read back as something else, is never trusted again."""
-    for work in works:
-        run.store(work.volume("target")).discard(work.target_path, work.key)
+
+    def clear(work: Work) -> None:
         if work.staged is not None:
             work.staged.close()
-        work.end, work.staged, work.temp_inode = None, None, None
+        work.staged, work.temp_inode = None, None
+        run.store(work.volume("target")).discard(work.target_path, work.key)
         work.attempt += 1
         work.key = f"{run.job_id}-{work.step.step}-{work.attempt}"
         work.state = "CLAIMED"  # on disk it is so again: the key of the new one is written first
+
+    for work in works:
+        work.end = None
+    run.each(works, clear, "target")
     run.advance(works, "COPYING", _intent)
     run.each(works, lambda work: _make(run, work), "target")
     _settle_content(run, works)

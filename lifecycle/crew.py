@@ -4,9 +4,9 @@ import ctypes
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class Errand:
     clock: Clock
     expires_us: int | None
     engines: int = 1
+    fs_ids: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _run(errand: Errand, journal: Journal, heard: Callable[[int, int], None]) ->
         actor=errand.actor,
         pace=Pace(policy, kill_switch(errand.config, errand.root)),
         expires_us=errand.expires_us,
+        fs_ids=errand.fs_ids,
         heard=heard,
     )
 

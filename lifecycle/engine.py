@@ -134,8 +134,9 @@ def wrong_identity(run: Run, volume: str) -> str | None:
         found = run.store(volume).identify()
     except UnreachableError as error:
         return f"is not there ({error}); mount it" + (f", the medium with marker {prepared.marker}" if prepared else "") + ", then resume the job"
-    if prepared is None:
-        return None  # only read: its files are told by the fingerprints of the plan
+    if prepared is None:  # it is only read
+        known = run.fs_ids.get(volume)
+        return f"the file system is {found.fs_id}, the plan found {known}; mount that one, then resume the job" if known not in (None, found.fs_id) else None
     if found.marker != prepared.marker:
         return f"another medium is there: its marker is {found.marker or 'missing'}; mount the one with marker {prepared.marker}, then resume the job"
     if prepared.fs_id is not None and found.fs_id != prepared.fs_id:

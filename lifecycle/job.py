@@ -17,7 +17,7 @@ from lifecycle.chunk import Clock
 from lifecycle.crew import Came, Errand
 from lifecycle.journal import Journal
 from lifecycle.manifest import Step
-from lifecycle.plan import Plan, Ranges
+from lifecycle.plan import Header, Plan, Ranges
 from lifecycle.records import Job, JobRow, Kind, Move, Record
 from lifecycle.states import BAD_ENDS, LIVE, State
 
@@ -79,7 +79,9 @@ def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str,
             journal.finish(job_id, "open", clock(), actor)
         left = journal.job(job_id)
         chunks = len(journal.chunks(job_id))
-        errand = Errand(root, config, job_id, actor, clock, _expiry(root, left), max(1, min(workers, chunks)))
+        header = _header(root, left)
+        fs_ids = {volume: found.get("fs_id") for volume, found in header.volumes.items()} if header else {}
+        errand = Errand(root, config, job_id, actor, clock, header.expires_us if header else None, max(1, min(workers, chunks)), fs_ids)
         came = crew.work(errand, _listening(left, progress))
         return _finish(journal, job_id, came, clock(), actor)
 
@@ -150,8 +152,8 @@ def _try_again(journal: Journal, job_id: str, at_us: int, actor: str) -> None:
         journal.advance(again[at : at + _RETRIED_AT_ONCE], job_id, at_us, actor)
 
 
-def _expiry(root: Path, row: JobRow) -> int | None:
-    """When the steps of a job that were not begun may not be begun any more. Raises RefusedError where its plan was altered."""
+def _header(root: Path, row: JobRow) -> Header | None:
+    """What the plan of a job says; None for an undo. Raises RefusedError where the plan was altered, or is gone."""
     if row.kind == "undo":
         return None
     try:
@@ -160,7 +162,7 @@ def _expiry(root: Path, row: JobRow) -> int | None:
         raise RefusedError(f"job {row.job_id}: {error}") from error
     if wanted.hash != row.plan_hash:
         raise RefusedError(f"plan {row.plan_id} is not the one that job {row.job_id} was made of")
-    return wanted.header.expires_us
+    return wanted.header
 
 
 def _inverse(journal: Journal, job_id: str) -> Iterator[Step]:

@@ -1,6 +1,5 @@
 """The stage that lets content go for ever: a quarantined file past its grace, if it and the copies that stay are read once more and are what they were."""
 
-import json
 from collections.abc import Sequence
 
 from catalog.config import Policy
@@ -58,7 +57,7 @@ def _due(run: Run, work: Work, before: Record) -> None:
 
 def _policy_of(run: Run, work: Work) -> Policy:
     assert work.step.of_job is not None  # noqa: S101  # purge steps name it
-    return Policy.model_validate(json.loads(run.journal.job(work.step.of_job).policy))
+    return run.policy_of(work.step.of_job)
 
 
 def _known(before: Record) -> tuple[Copy, ...]:
