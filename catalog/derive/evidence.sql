@@ -1,6 +1,6 @@
 /*
 What each volume that has a match says of each asset, as a state:
-1 usable · 2 current, carried over · 3 current, metadata only below the level · 4 current, below the level · 5 current, verified too long ago
+1 usable · 2 current, carried over · 3 current, metadata only below the level · 4 current, below the level · 5 current, verified too long ago or in the future
 6 older, volume not scanned since · 7 older, scan incomplete there · 8 conflict · 9 changed since the copy
 14 only at the path
 */
@@ -21,7 +21,7 @@ SELECT
     CASE
         WHEN j.is_current AND j.carried THEN 2
         WHEN j.is_current AND j.level < j.min_level THEN CASE WHEN j.found = 3 THEN 3 ELSE 4 END
-        WHEN j.is_current AND j.verified_at < j.verified_since THEN 5
+        WHEN j.is_current AND (j.verified_at < j.verified_since OR j.verified_at > j.verified_until) THEN 5
         WHEN j.is_current THEN 1
         WHEN j.found = 2 THEN 8
         WHEN j.found = 0 THEN 14
@@ -46,6 +46,7 @@ FROM (
         i.changed_for_absence,
         c.min_level,
         c.verified_since,
+        c.verified_until,
         CASE WHEN m.found IN (0, 3) AND k.a IS NOT NULL THEN 2 ELSE m.found END AS found,
         m.found >= 4
         OR (m.found = 3 AND k.a IS NULL)

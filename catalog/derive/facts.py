@@ -47,6 +47,7 @@ _STATES = {
     14: (domains.UNKNOWN, "metadata_match_only"),
 }
 _NEVER_SCANNED = 10
+_CLOCKS_DIFFER = datetime.timedelta(hours=1)  # between the machine that read and the one that asks
 _PER_WORD = 15  # states of four bits in a signed 64-bit word
 _CONDITIONS = {"ransomware": "not_immutable_or_offline", "system_failure": "same_system_only", "facility_outage": "same_site_only"}
 
@@ -146,12 +147,13 @@ def _classes(inputs: Inputs) -> pa.Table:
                 "data_class": name,
                 "min_level": DEFAULT_LEVEL if data_class.min_verification_level is None else data_class.min_verification_level,
                 "verified_since": _before(inputs.as_of, data_class.max_verification_age),
+                "verified_until": None if data_class.max_verification_age is None else inputs.as_of + _CLOCKS_DIFFER,
                 "current_since": _before(inputs.as_of, data_class.max_copy_age),
                 "fresh_since": _before(inputs.as_of, data_class.max_copy_age) or inputs.as_of,
             }
         )
     stamp = pa.timestamp("us")
-    return _rows(rows, {"class_no": pa.int32(), "verified_since": stamp, "current_since": stamp, "fresh_since": stamp})
+    return _rows(rows, {"class_no": pa.int32(), "verified_since": stamp, "verified_until": stamp, "current_since": stamp, "fresh_since": stamp})
 
 
 def _before(as_of: datetime.datetime, seconds: float | None) -> datetime.datetime | None:

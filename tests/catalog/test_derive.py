@@ -236,6 +236,21 @@ def test_what_was_made_while_the_clock_was_ahead_hides_nothing_after_it(tmp_path
     assert snapshot.find(tmp_path) == made
 
 
+def test_a_file_that_was_first_seen_while_the_clock_was_ahead_is_no_newer_than_it_is(tmp_path: Path) -> None:
+    data = config.parse(ESTATE | {"classes": {"default": {"max_copy_age": "24h"}}})
+    first = write_scan(tmp_path, "work", {"other": {}}, NOON - 2 * DAY)
+    wrong = write_scan(tmp_path, "work", {"plan": {}}, NOON + 4000 * DAY, previous_scan_id=first)
+    derive.derive(tmp_path, data, NOON + 4000 * DAY)
+    right = write_scan(tmp_path, "work", {"plan": {}}, NOON, previous_scan_id=wrong)
+    derive.derive(tmp_path, data, NOON)
+    later = NOON + 3 * DAY
+    write_scan(tmp_path, "work", {"plan": {}}, later, previous_scan_id=right)
+    write_scan(tmp_path, "copy", {"plan": {"size_bytes": 9}}, later)
+    made = derive.derive(tmp_path, data, later)
+    rows = connect.connect(tmp_path, made).sql("SELECT path, first_seen_at, status, reasons FROM assets").fetchall()
+    assert rows == [("plan", NOON, "unprotected", "changed_since_copy")]
+
+
 def test_a_class_that_nobody_wrote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,data_class\na/,vitall\n")
     data = ESTATE | {"classes": {"vital": {"copies": 2}}, "labels": [{"table": "labels.csv"}]}

@@ -11,6 +11,7 @@ from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, Fi
 from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, three_and, three_or
 
 MONTH_SECONDS = 30 * 86400.0
+CLOCKS_DIFFER_SECONDS = 3600.0
 CURRENT_KINDS = ("content", "metadata")
 REASONS = (
     "volume_not_scanned", "scan_incomplete", "path_not_mapped", "never_copied", "excluded_by_backup", "conflict",
@@ -137,7 +138,7 @@ class _Court:
         good = self.estate.good(volume)
         for number, scan in enumerate(good):
             if any(entry.path == file.path for entry in scan.files):
-                return scan.started_at, number == 0
+                return min(scan.started_at, good[-1].started_at), number == 0
         raise AssertionError("a file is in the scan that shows it")
 
     def changed_for_absence(self, volume: str, file: File) -> datetime.datetime:
@@ -178,7 +179,7 @@ class _Court:
         if match.level < wanted:
             return "unknown", "metadata_match_only" if match.kind == "metadata" else "never_verified"
         age = (self.as_of - (match.verified_at or datetime.datetime.min)).total_seconds()
-        if rule.max_verification_age is not None and age > rule.max_verification_age:
+        if rule.max_verification_age is not None and not -CLOCKS_DIFFER_SECONDS <= age <= rule.max_verification_age:
             return "unknown", "verification_too_old"
         return "yes", None
 
