@@ -269,16 +269,16 @@ class Run:
                         work.end.reason += f"; its temporary name could not be removed ({error})"
 
     def _release(self, works: Sequence[Work]) -> None:
-        """Let copies count again whose removal ended: those that are seen to be where they were."""
+        """Let copies count again whose removal ended, where we see that we have not taken them: what is at their names is looked at by who counts them."""
         there = []
         for work in works:
             with suppress(EndError, OSError, UnreachableError):
-                found = self.store(work.step.volume).look(work.step.path)
-                if found is not None and not work.step.fingerprint.differs(found, moved=True):
+                store = self.store(work.step.volume)
+                if store.quarantined(work.key) is None:
+                    store.discard(work.step.path, work.key)  # the sidecar of a move that was not made
                     there.append(work.step.step)
-                    self.store(work.step.volume).discard(work.step.path, work.key)  # the sidecar of a move that was not made
         if there:
-            self.journal.unretire(self.job_id, there, self.clock(), self.actor, "the removal ended; the source is where it was")
+            self.journal.unretire(self.job_id, there, self.clock(), self.actor, "the removal ended before anything was taken")
 
     def _count_end(self, work: Work) -> None:
         assert work.end is not None  # noqa: S101  # the caller has looked
