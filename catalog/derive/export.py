@@ -59,8 +59,14 @@ class Export:
             query = f"SELECT {typed} FROM ({self._sql(name)}) AS derived WHERE {share}"
             rows = self._connection.execute(f"COPY ({query}) TO {quoted(str(file))} ({_PARQUET})").fetchall()[0][0]
             written.append(table.NewFile(path, file.stat().st_size, rows, self._partition))
-        self._commits.append(self._committing.submit(table.commit, self._root, name, written, self._app_id, stored))
+        self._commits.append(self._committing.submit(self._commit, self._commits[-1:], name, written, stored))
         return [str(self._root / name / file.path) for file in written]
+
+    def _commit(self, before: list[Future[int]], name: str, written: list[table.NewFile], stored: list[str]) -> int:
+        """Commit a table, if the one before it was: `files` never stand without their `verdicts`."""
+        for commit in before:
+            commit.result()
+        return table.commit(self._root, name, written, self._app_id, stored)
 
     def _shares(self) -> list[str]:
         """Conditions that part all files by their entry id into shares whose joins fit into memory: joins over disk take three times as long."""

@@ -1,7 +1,9 @@
 """Snapshots: published once, found by day, derived again with the configuration of their day."""
 
 import datetime
+import errno
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +251,22 @@ def test_a_file_that_was_first_seen_while_the_clock_was_ahead_is_no_newer_than_i
     made = derive.derive(tmp_path, data, later)
     rows = connect.connect(tmp_path, made).sql("SELECT path, first_seen_at, status, reasons FROM assets").fetchall()
     assert rows == [("plan", NOON, "unprotected", "changed_since_copy")]
+
+
+def test_where_a_table_cannot_be_committed_no_later_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scan(tmp_path, "work", {"plan": {}})
+    made = table.commit
+
+    def full(root: Path, name: str, files: list[table.NewFile], app_id: str, replaced: Sequence[str] = ()) -> int:
+        if name == "verdicts":
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return made(root, name, files, app_id, replaced)
+
+    monkeypatch.setattr(table, "commit", full)
+    with pytest.raises(OSError, match="no space"):
+        derive.derive(tmp_path, config.parse(ESTATE), NOON)
+    assert [name for name in DERIVED if table.files(tmp_path, name)] == ["copies", "duplicate_groups"]
+    assert not snapshot.snapshots(tmp_path)
 
 
 def test_a_class_that_nobody_wrote_is_refused(tmp_path: Path) -> None:
