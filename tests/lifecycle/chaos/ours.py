@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,7 @@ quiet = "0s"
 grace = "0s"
 """
 
+_A_MOMENT_SECONDS = 1.0
 _LEARNED: set[tuple[str, ...]] = set()  # commands whose modules are loaded here
 
 
@@ -143,9 +145,13 @@ class Ours:
         third = rack["B"] if "B" in rack.disks else rack["J"]
         return *self.roots(rack), third / "third"
 
-    def rival(self, rack: Rack) -> None:
-        """Run the other job to its end."""
-        self._run(rack, *self.second)
+    def rival(self, rack: Rack) -> Run:
+        """Start the other job, and let it come as far as it can in a moment: a transaction that stands still keeps it waiting."""
+        run = warm.start(mutants.applied(self.mutant, warm.lastcopy(*self.second)), self._place(rack))
+        until = time.monotonic() + _A_MOMENT_SECONDS
+        while not run.ended() and time.monotonic() < until:
+            time.sleep(0.005)
+        return run
 
     def prepare(self, rack: Rack) -> Truth:
         source, target, third = self.holders(rack)
@@ -171,7 +177,7 @@ class Ours:
         return warm.start(mutants.applied(self.mutant, body), self._place(rack), held=held)
 
     def again(self, rack: Rack) -> int:
-        code = self._run(rack, *self.command)[0]
+        code = self._run(rack, *self.command, mutant=self.mutant)[0]
         self.then(self, rack)
         return code
 
@@ -221,14 +227,14 @@ class Ours:
                 wrong.append(f"job {job['id']} is {job['state']}")
         return wrong
 
-    def _run(self, rack: Rack, *arguments: str) -> tuple[int, Any]:
-        """Run a command with no fault and no mutation."""
+    def _run(self, rack: Rack, *arguments: str, mutant: str | None = None) -> tuple[int, Any]:
+        """Run a command with no fault. Gives its exit code and the `data` of its envelope."""
         spot = self._place(rack)
         for path in (spot.out, spot.err):
             path.unlink(missing_ok=True)
         body, listed = warm.lastcopy(*arguments, "--format", "json"), rack.folder / "modules.json"
         kind = tuple(arguments[:2])
-        code = warm.start(body if kind in _LEARNED else warm.learning(body, listed), spot).wait()
+        code = warm.start(mutants.applied(mutant, body if kind in _LEARNED else warm.learning(body, listed)), spot).wait()
         if kind not in _LEARNED:
             warm.learn(listed)
             _LEARNED.add(kind)

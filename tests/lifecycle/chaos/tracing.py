@@ -88,16 +88,18 @@ def halt(begin: Callable[[], Run], call: Call, log: Path, act: Callable[[], None
     run = begin()
     tracer = attach(run.pid, log, [f"trace={call.name}", "signal=SIGSTOP", Fault("signal=STOP", call.name, call.number).argument()])
     run.go()
-    stands = False
-    while not stands and not run.ended():
+    stood = 0
+    while not run.ended():
+        stops = log.read_bytes().count(_STANDS)
+        if stops > stood:  # a further thread that comes to its own call of that number stops the process too
+            if not stood:
+                act()
+            os.kill(run.pid, signal.SIGCONT)
+            stood = stops
         time.sleep(0.001)
-        stands = _STANDS in log.read_bytes()
-    if stands:
-        act()
-        os.kill(run.pid, signal.SIGCONT)
     code = run.wait()
     tracer.communicate(timeout=_PATIENCE_SECONDS)
-    return stands, code
+    return stood > 0, code
 
 
 def naming(found: Sequence[Call], path: Path) -> list[Call]:

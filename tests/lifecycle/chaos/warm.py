@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,12 @@ from pathlib import Path
 
 Body = Callable[[], int | None]  # gives an exit code; None is 0
 _HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own, which knows of forks
+
+_PATIENCE_SECONDS = 180.0
+
+
+class HangsError(AssertionError):
+    """A program that was expected to end does not."""
 
 
 @dataclass
@@ -31,8 +38,15 @@ class Run:
     def wait(self) -> int:
         """How it ended: an exit code, or minus the number of the signal that killed it."""
         self.go()
-        if self.status is None:
-            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        until, pause = time.monotonic() + _PATIENCE_SECONDS, 0.0005
+        while not self.ended():
+            if time.monotonic() > until:
+                self.kill()
+                os.waitpid(self.pid, 0)
+                raise HangsError(f"process {self.pid} did not end in {_PATIENCE_SECONDS:.0f} s")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.01)
+        assert self.status is not None
         return self.status
 
     def ended(self) -> bool:

@@ -3,10 +3,8 @@
 import mmap
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-from tests.lifecycle.chaos.estate import Truth
 
 VICTIM = b"secret, outside of every volume"
 _PATIENCE_SECONDS = 0.03
@@ -135,8 +133,8 @@ class Act:
         return bool(pid)
 
 
-def victim(folder: Path, names: Truth) -> dict[bytes, tuple[bytes, int]]:
-    """A tree outside of every volume with files of the same names; gives what `victim_now` must give ever after."""
+def victim(folder: Path, names: Iterable[bytes]) -> dict[bytes, tuple[bytes, int]]:
+    """A tree outside of every volume with files of these names; gives what `victim_now` must give ever after."""
     for name in names:
         place = os.path.join(os.fsencode(folder), name)
         os.makedirs(os.path.dirname(place), exist_ok=True)

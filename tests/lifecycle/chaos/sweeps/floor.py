@@ -13,6 +13,7 @@ from tests.lifecycle.chaos.programs import ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.sweeps.kill import own_calls
 from tests.lifecycle.chaos.verdict import Verdict
+from tests.lifecycle.chaos.warm import Run
 
 COPIES_GO_BAD, COPIES_GO, QUARANTINE_CHANGES = "every copy goes bad", "every copy goes", "what is in quarantine changes"
 
@@ -68,7 +69,10 @@ def droppers(program: Ours, rack: Rack, choice: Choice) -> Row:
     row.existing = len(own)
     for call in choice.of(own):
         rack.restore()
-        fired, _ = tracing.halt(lambda: program.begin(rack, held=True), call, rack.folder / "strace", lambda: program.rival(rack))
+        rivals: list[Run] = []
+        fired, _ = tracing.halt(lambda: program.begin(rack, held=True), call, rack.folder / "strace", lambda: rivals.append(program.rival(rack)))
+        for rival in rivals:
+            rival.wait()
         verdict = Verdict(lost=_below_floor(program, rack, truth))
         program.again(rack)
         verdict.add(Verdict(lost=_below_floor(program, rack, truth), stuck=program.judge(rack, {}, settled=True).stuck))

@@ -1,10 +1,12 @@
 """Files that other programs change while they are being moved: the program stands still after each call, and the world changes."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.lifecycle.chaos import estate, tracing, writers
+from tests.lifecycle.chaos import tracing, writers
 from tests.lifecycle.chaos.choice import Choice
 from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.estate import Truth
@@ -25,6 +27,9 @@ KINDS = (*writers.WRITERS, MAPPING, PARENT, TARGET_PARENT, TARGET)
 FOREIGN = b"somebody else's file, at the very name"
 _CHANGED = (b"plain.bin", b"odd \xff\n name", b"-rf", b"large.bin", b"deep/hole")
 _SWAPPED = b"deep"
+# Outside of every volume: the very names that would be read and taken away; and room for names that would be written.
+_IN_THE_WAY = (b"deep/er/one", b"deep/two", b"deep/hole")
+_ROOMY = (b"deep/er/other", b"deep/another")
 
 
 def race(program: Program, rack: Rack, choice: Choice, kind: str) -> Row:
@@ -51,7 +56,8 @@ class _Scene:
 def _one(program: Program, rack: Rack, truth: Truth, call: Call, kind: str, path: bytes) -> tuple[bool, Verdict]:
     roots = program.roots(rack)
     outside = rack.folder / "outside"
-    victim = writers.victim(outside, estate.SMALL)
+    shutil.rmtree(outside, ignore_errors=True)
+    victim = writers.victim(outside, _IN_THE_WAY if kind == PARENT else _ROOMY)
     mapping = writers.Mapping(os.path.join(os.fsencode(roots[0]), path)) if kind == MAPPING else None
     scene = _scene(kind, (os.fsencode(roots[0]), os.fsencode(program.landing(rack))), path, truth, os.fsencode(outside), mapping)
     fired, code = tracing.halt(lambda: program.begin(rack, held=True), call, rack.folder / "strace", scene.act)
@@ -66,7 +72,16 @@ def _one(program: Program, rack: Rack, truth: Truth, call: Call, kind: str, path
     verdict.left = [name for name in verdict.left if "~moved/" not in name]  # it went with the directory that somebody moved away
     if writers.victim_now(outside) != victim:
         verdict.touched.append("the tree outside of the volume")
+    if kind == TARGET and wanted[path] == _foreign(truth[path], acknowledged=True) and _content(program.landing(rack), path) != FOREIGN:
+        verdict.touched.append(f"the file of somebody else at {path!r}")
     return fired, verdict
+
+
+def _content(root: Path, path: bytes) -> bytes | None:
+    try:
+        return Path(os.fsdecode(os.path.join(os.fsencode(root), path))).read_bytes()
+    except OSError:
+        return None
 
 
 def _scene(kind: str, roots: tuple[bytes, bytes], path: bytes, truth: Truth, outside: bytes, mapping: writers.Mapping | None) -> _Scene:
