@@ -115,7 +115,7 @@ def removals(folder: Path, short: bool) -> Iterator[Row]:
     with _rack(folder, program) as rack:
         yield floor.droppers(program, rack, _some(6, short=short))
         for mutant in ("the floor ignores the ledger", "check, then drop"):
-            yield _caught(program, mutant, lambda bad: floor.droppers(bad, rack, Choice(changing=True, at_most=6)))
+            yield _caught(program, mutant, lambda bad: floor.droppers(bad, rack, replace(_NEAR_NAMING, at_most=8)))
 
 
 def purges(folder: Path, short: bool) -> Iterator[Row]:

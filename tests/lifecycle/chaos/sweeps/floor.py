@@ -12,6 +12,7 @@ from tests.lifecycle.chaos.ours import Ours
 from tests.lifecycle.chaos.programs import ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.sweeps.kill import own_calls
+from tests.lifecycle.chaos.tracing import Call
 from tests.lifecycle.chaos.verdict import Verdict
 from tests.lifecycle.chaos.warm import Run
 
@@ -69,15 +70,21 @@ def droppers(program: Ours, rack: Rack, choice: Choice) -> Row:
     row.existing = len(own)
     for call in choice.of(own):
         rack.restore()
-        rivals: list[Run] = []
-        fired, _ = tracing.halt(lambda: program.begin(rack, held=True), call, rack.folder / "strace", lambda: rivals.append(program.rival(rack)))
-        for rival in rivals:
-            rival.wait()
+        fired = _both(program, rack, call)
         verdict = Verdict(lost=_below_floor(program, rack, truth))
         program.again(rack)
         verdict.add(Verdict(lost=_below_floor(program, rack, truth), stuck=program.judge(rack, {}, settled=True).stuck))
         row.note(call, verdict, fired=fired)
     return row
+
+
+def _both(program: Ours, rack: Rack, call: Call) -> bool:
+    """Run the one job, and the other while it stands still at a call; gives whether it did."""
+    rivals: list[Run] = []
+    fired, _ = tracing.halt(lambda: program.begin(rack, held=True), call, rack.folder / "strace", lambda: rivals.append(program.rival(rack)))
+    for rival in rivals:
+        rival.wait()
+    return fired
 
 
 def _below_floor(program: Ours, rack: Rack, truth: Truth) -> list[str]:

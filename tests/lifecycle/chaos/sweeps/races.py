@@ -115,7 +115,7 @@ def _wanted(old: bytes, new: bytes | None, acknowledged: bool) -> Wanted:
 
 
 def _foreign(old: bytes, acknowledged: bool) -> Wanted:
-    return Wanted({old}, {FOREIGN} if acknowledged else {old})
+    return Wanted({old}, {old, FOREIGN} if acknowledged else {old})
 
 
 def _moved(truth: Truth, acknowledged: bool) -> dict[bytes, bytes | Wanted]:
