@@ -28,7 +28,6 @@ from lifecycle.stores import Fingerprint, Source, Staged, Store
 
 Side = Literal["source", "target"]
 Clock = Callable[[], int]  # microseconds since 1970 UTC
-BEFORE_PUBLISHED = frozenset({"PLANNED", "CLAIMED", "COPYING", "VERIFIED"})
 _AT_ONCE = 8
 _UNKNOWN = Domain(frozenset(), frozenset(), frozenset(), frozenset(), {})
 
@@ -102,10 +101,8 @@ class Work:
 
 @dataclass
 class Tally:
-    """What a run has come to so far, for progress and for the anomaly stop."""
+    """How the steps of a run ended so far, for the anomaly stop."""
 
-    steps: int = 0
-    bytes: int = 0
     ended: int = 0
     ended_badly: int = 0
 

@@ -267,11 +267,11 @@ def _link(run: Run, work: Work) -> None:
     elif found is not None:
         _adopt(run, work, found)
         return
-    store.link(work.target_path, work.key, first.target_path, replace(first.target, changed_ns=None, link_count=found_links(run, first)))
+    store.link(work.target_path, work.key, first.target_path, replace(first.target, changed_ns=None, link_count=_links(run, first)))
     work.target = store.publish(work.target_path, work.key, first.target.inode, over=work.over)
 
 
-def found_links(run: Run, work: Work) -> int:
+def _links(run: Run, work: Work) -> int:
     """How many names a published file has now: more than when it was published, once others were linked to it."""
     found = run.store(work.volume("target")).look(work.target_path)
     return 0 if found is None else found.link_count

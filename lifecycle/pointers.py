@@ -18,7 +18,7 @@ def left_by(run: Run, work: Work) -> Pointer | None:
     assert work.sha256 is not None  # noqa: S101  # guarded
     if run.policy.leave == "symlink":
         return Pointer("symlink", _link(run, step.target_volume, step.target_path))
-    return Pointer("stub", _stub(step.target_volume, step.target_path, work.sha256, step.fingerprint.size_bytes))
+    return Pointer("stub", stub(step.target_volume, step.target_path, work.sha256, step.fingerprint.size_bytes))
 
 
 def found_at(run: Run, work: Work, store: Store, path: bytes, found: Fingerprint) -> bool:
@@ -38,7 +38,7 @@ def lies_under_temporary_name(run: Run, work: Work, store: Store) -> bool:
     if left is None or work.sha256 is None:
         return False
     try:
-        wanted = [_stub(work.step.volume, work.step.path, work.sha256, work.step.fingerprint.size_bytes), _link(run, work.step.volume, work.step.path)]
+        wanted = [stub(work.step.volume, work.step.path, work.sha256, work.step.fingerprint.size_bytes), _link(run, work.step.volume, work.step.path)]
         return left.digest()[0] in {hashlib.sha256(text).digest() for text in wanted}
     finally:
         left.close()
@@ -48,7 +48,7 @@ def _wanted(run: Run, work: Work, found: Fingerprint) -> bytes:
     assert work.sha256 is not None  # noqa: S101  # the caller has looked
     if found.type == "symlink":
         return _link(run, work.step.volume, work.step.path)
-    return _stub(work.step.volume, work.step.path, work.sha256, work.step.fingerprint.size_bytes)
+    return stub(work.step.volume, work.step.path, work.sha256, work.step.fingerprint.size_bytes)
 
 
 def _text(source: Source) -> bytes:
@@ -59,6 +59,7 @@ def _link(run: Run, volume: str, path: bytes) -> bytes:
     return run.folder(volume) + b"/" + path
 
 
-def _stub(volume: str, path: bytes, sha256: bytes, size_bytes: int) -> bytes:
+def stub(volume: str, path: bytes, sha256: bytes, size_bytes: int) -> bytes:
+    """The text of a stub: where the content is, and what it is."""
     said = {"volume": volume, "path": names.escape(path), "sha256": sha256.hex(), "size_bytes": size_bytes}
     return STUB_MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n"
