@@ -8,7 +8,7 @@ SYSTEM := apt-get update && apt-get install -y make python3-venv libmagic1
 SELECTED := $(if $(filter true 1,$(CI) $(SLOW)),,-m "not slow")
 WORKERS ?= auto
 
-.PHONY: help setup demo check format lint types layers sql test golden docs bench clean
+.PHONY: help setup demo check format lint types layers sql test chaos golden docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,9 @@ sql: setup
 
 test: setup ## the tests, on every core; SLOW=1 for the slow ones too
 	$(RUN) -m pytest -n $(WORKERS) $(SELECTED)
+
+chaos: setup ## every fault at every point of every job, and the scorecard; as root, takes hours
+	$(RUN) -m tests.lifecycle.chaos
 
 golden: setup ## write the golden files anew; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(RUN) -m pytest -q -k golden
