@@ -130,11 +130,11 @@ def _effect(plan: "Plan") -> Iterator[str]:
             rows.append((status, f"{one['assets']:,}", "->", f"{two['assets']:,}", sizes[0], "->", sizes[1]))
         yield from _aligned(rows)
     cost = effect["cost"]
-    for word, key in (("saves", "saved"), ("adds", "added")):
+    for word, key, meaning in (("saves", "saved", "once the quarantine is purged"), ("adds", "added", "by the sizes of the files")):
         unpriced = cost[f"unpriced_{key}_bytes"]
         without = f", and the price of {human(unpriced, 'bytes')} is not declared" if unpriced else ""
         if cost[f"{key}_per_month"] or unpriced:
-            yield f"  {word} {money(cost[f'{key}_per_month'])} {cost['currency']} a month{without}"
+            yield f"  {word} {money(cost[f'{key}_per_month'])} {cost['currency']} a month, {meaning}{without}"
 
 
 def money(amount: float) -> str:

@@ -2,7 +2,8 @@
 
 After is what the derivation says of the snapshot's own scans with the plan's steps applied to them, as of the snapshot: as if every step
 succeeded, every volume were scanned again, and nothing else changed. What a job reads counts as read on that day. A target that was never
-scanned stays unknown but for what the plan puts there. Costs are those of the space on the source once its quarantine is purged, and of the
+scanned stays unknown but for what the plan puts there; what its volume excludes is not seen. A stub counts as the file that it is; files
+that become names of one have its times, and their bytes count once. Costs are those of the space on the source once its quarantine is purged, and of the
 sizes on the target; bytes on a volume without a price are counted apart.
 """
 
@@ -15,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from catalog import derive, snapshot, table
+from catalog import derive, glob, names, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier
 from catalog.derive.expressions import parquet, quoted
 from catalog.schema import ENTRIES, TABLES, THREATS
 from catalog.snapshot import ScanRow, Snapshot
-from lifecycle import planning
+from lifecycle import planning, pointers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,6 +37,7 @@ _JUDGED = f"""(
     INNER JOIN verdicts AS w ON o.signature_no = w.signature_no
     INNER JOIN items AS i ON o.v = i.v AND o.entry_id = i.entry_id
 ) AS judged"""
+_OF_STUBS = ("step", "target_volume", "target_path", "size_bytes")
 _COSTS = """
 SELECT
     coalesce(sum(s.cost_per_month), 0) AS saved,
@@ -48,10 +51,20 @@ LEFT JOIN prices AS t ON s.target_volume = t.volume
 """
 
 
-def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckDBPyConnection", *, removes: bool, frees: bool) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Doing:
+    """What the steps of a plan do to their sources."""
+
+    removes: bool  # they are gone afterwards
+    frees: bool  # their space is
+    stubs: bool  # a stub stays at their names
+    linking: frozenset[str]  # the volumes on which they become names of the file that is kept
+
+
+def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckDBPyConnection", doing: Doing) -> dict[str, Any]:
     """The effect of the steps in a Parquet file, in plain JSON values. `before` reads the snapshot.
 
-    `removes`: the sources are gone afterwards; `frees`: their space is. Where a target is not in the snapshot's configuration, coverage is None.
+    Where a target is not in the snapshot's configuration, coverage is None.
     """
     with _opened(root, wanted) as connection:
         connection.execute(f"CREATE TEMP VIEW steps AS SELECT * FROM read_parquet({quoted(str(steps))})")
@@ -59,10 +72,11 @@ def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckD
         strange = [volume for volume in targets if volume not in wanted.config.volumes]
         coverage = None
         if not strange:
-            _apply(connection, root, wanted, removes=removes)
+            _tell_names(connection, wanted, steps, doing)
+            _apply(connection, root, wanted, removes=doing.removes)
             coverage = {"before": _summed(before, "assets"), "after": _after(connection, root, wanted, targets)}
         why = f"volume {strange[0]} is not in the snapshot's configuration; scan first" if strange else None
-        return {"coverage": coverage, "unknown_because": why, "cost": _cost(connection, config, frees=frees)}
+        return {"coverage": coverage, "unknown_because": why, "cost": _cost(connection, config, frees=doing.frees)}
 
 
 def _after(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, targets: list[str]) -> dict[str, Any]:
@@ -85,6 +99,7 @@ def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, re
     gone = "SELECT target_volume AS volume, target_dir AS dir, target_name AS name FROM planned WHERE target_volume IS NOT NULL"
     if removes:
         gone += " UNION SELECT volume, dir, name FROM planned WHERE of_job IS NULL"
+    gone += " UNION SELECT volume, dir, name FROM planned WHERE volume IN (SELECT volume FROM linking_volumes)"
     connection.execute(f"CREATE TEMP TABLE gone AS {gone}")
     connection.execute(f"CREATE TEMP VIEW entries AS {planning.sql('entries_after')}")
     as_of = quoted(wanted.as_of.isoformat(" "))
@@ -95,6 +110,29 @@ def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, re
     seen = f"SELECT volume, path FROM {parquet(problems, told, 'scan_id', 'volume')}"
     connection.execute(f"CREATE TEMP VIEW problem_rows AS {seen} UNION ALL SELECT volume, '' AS path FROM unseen_volumes")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, wanted)}")
+
+
+def _tell_names(connection: "DuckDBPyConnection", wanted: Snapshot, steps: Path, doing: Doing) -> None:
+    """Make the tables of what a scan leaves out, of the stubs and their sizes, and of the volumes where files become names of others."""
+    patterns = {volume: glob.regex(list(declared.exclude)) for volume, declared in wanted.config.volumes.items() if declared.exclude}
+    connection.execute("CREATE TEMP TABLE excluded (volume VARCHAR, expression VARCHAR)")
+    connection.execute("CREATE TEMP TABLE linking_volumes (volume VARCHAR)")
+    connection.execute("CREATE TEMP TABLE stubs (step BIGINT, size_bytes BIGINT)")
+    for volume, expression in patterns.items():
+        connection.execute("INSERT INTO excluded VALUES ($volume, $expression)", {"volume": volume, "expression": expression})
+    for volume in doing.linking:
+        connection.execute("INSERT INTO linking_volumes VALUES ($volume)", {"volume": volume})
+    for batch in pq.ParquetFile(steps).iter_batches(columns=list(_OF_STUBS)) if doing.stubs else ():
+        rows = [
+            (row["step"], len(pointers.stub(row["target_volume"], names.unescape(row["target_path"]), bytes(32), row["size_bytes"])))
+            for row in batch.to_pylist()
+        ]
+        made = pa.table(
+            {"step": [step for step, _ in rows], "size_bytes": [size for _, size in rows]}, pa.schema([("step", pa.int64()), ("size_bytes", pa.int64())])
+        )
+        connection.register("stub_rows", made)
+        connection.execute("INSERT INTO stubs SELECT * FROM stub_rows")
+        connection.unregister("stub_rows")
 
 
 def _named(column: str) -> str:

@@ -238,7 +238,7 @@ def _freeze(draft: Draft, places: looking.Places, *, with_effect: bool) -> Plan:
     try:
         numbering.write(draft, made)
         said = _said(draft, places, made)
-        said["effect"] = _effect(draft, made) if with_effect and said["totals"]["steps"] else None
+        said["effect"] = _effect(draft, places, made) if with_effect and said["totals"]["steps"] else None
         said["plan_id"] = _id(said)
         content = _canonical(said)
         (made / HEADER_FILE).write_bytes(content)
@@ -275,17 +275,12 @@ def _said(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
     }
 
 
-def _effect(draft: Draft, made: Path) -> dict[str, Any]:
-    action = draft.action
-    return effect.of(
-        draft.root,
-        draft.snapshot,
-        draft.config,
-        made / numbering.STEPS_FILE,
-        draft.connection,
-        removes=action.REMOVES,
-        frees=action.REMOVES or action.FREES,
-    )
+def _effect(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
+    action, policy = draft.action, draft.policy
+    linking = places.without_shared_blocks() if action.FREES and policy.hard_links else frozenset[str]()
+    stubs = action.REMOVES and action.NEEDS_TARGET and policy.leave == "stub"
+    doing = effect.Doing(action.REMOVES, action.REMOVES or action.FREES, stubs, linking)
+    return effect.of(draft.root, draft.snapshot, draft.config, made / numbering.STEPS_FILE, draft.connection, doing)
 
 
 def _totals(draft: Draft) -> dict[str, Any]:

@@ -32,4 +32,35 @@ SELECT
     p.target_volume AS volume
 FROM planned AS p
 LEFT JOIN entries_now AS s ON p.volume = s.volume AND p.dir = s.dir AND p.name = s.name
-WHERE p.target_volume IS NOT NULL
+LEFT JOIN excluded AS x ON p.target_volume = x.volume
+WHERE p.target_volume IS NOT NULL AND NOT coalesce(regexp_full_match(p.target_dir || p.target_name, x.expression), FALSE)
+UNION ALL BY NAME
+-- A stub is a file like any other to a scan.
+SELECT
+    s.* REPLACE (
+        6917529027641081856 + p.step AS entry_id,
+        u.size_bytes AS size_bytes,
+        u.size_bytes AS allocated_bytes,
+        s.modified_at AS changed_at,
+        s.modified_at AS created_at,
+        'stub' AS fs_id,
+        p.step AS inode,
+        1 AS link_count
+    )
+FROM planned AS p
+INNER JOIN stubs AS u ON p.step = u.step
+INNER JOIN entries_now AS s ON p.volume = s.volume AND p.dir = s.dir AND p.name = s.name
+UNION ALL BY NAME
+-- Where blocks cannot be shared, an equal file becomes one more name of the file that is kept.
+SELECT
+    k.* REPLACE (
+        s.entry_id AS entry_id,
+        s.dir AS dir,
+        s.name AS name,
+        s.path_hash AS path_hash,
+        s.extension AS extension
+    )
+FROM planned AS p
+INNER JOIN linking_volumes AS v ON p.volume = v.volume
+INNER JOIN entries_now AS s ON p.volume = s.volume AND p.dir = s.dir AND p.name = s.name
+INNER JOIN entries_now AS k ON p.volume = k.volume AND p.kept_dir = k.dir AND p.kept_name = k.name

@@ -13,6 +13,8 @@ SELECT
     target_volume,
     regexp_extract(target_path, '^.*/') AS target_dir,
     substring(target_path, length(regexp_extract(target_path, '^.*/')) + 1) AS target_name,
+    regexp_extract(kept_path, '^.*/') AS kept_dir,
+    substring(kept_path, length(regexp_extract(kept_path, '^.*/')) + 1) AS kept_name,
     of_job,
     min(step) OVER (PARTITION BY coalesce(link_group, -step)) AS unit,
     coalesce(sha256, unhex(sha256('planned ' || CAST(min(step) OVER (PARTITION BY coalesce(link_group, -step)) AS VARCHAR)))) AS digest
