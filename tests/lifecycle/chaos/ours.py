@@ -200,10 +200,18 @@ class Ours:
 
     def claims(self, rack: Rack) -> list[str]:
         """Every file that the journal says was published or put into quarantine must be there, with its content."""
-        spot, told = self._place(rack), rack.folder / "records.json"
-        if warm.start(lambda: records.write(rack["J"], told), spot).wait():
-            return [f"the journal cannot be read: {self._said(rack)}"]
-        return records.untrue(json.loads(told.read_text()), *map(estate.seen, self.roots(rack)))
+        return records.untrue(self._records(rack), *map(estate.seen, self.roots(rack)))
+
+    def amiss(self, rack: Rack) -> list[str]:
+        """Steps that ended otherwise than was meant."""
+        return [f"step {one['step']} {one['state']}: {one['reason']}" for one in self._records(rack) if one["state"] not in ("QUARANTINED", "DONE")]
+
+    def _records(self, rack: Rack) -> list[dict[str, Any]]:
+        told = rack.folder / "records.json"
+        if warm.start(lambda: records.write(rack["J"], told), self._place(rack)).wait():
+            raise ScenarioError(f"the journal cannot be read: {self._said(rack)}")
+        found: list[dict[str, Any]] = json.loads(told.read_text())
+        return found
 
     def do(self, rack: Rack, *arguments: str) -> Any:  # noqa: ANN401  JSON: each caller knows its shape
         """Run a command that must succeed; gives the `data` of its envelope."""

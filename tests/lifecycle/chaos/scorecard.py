@@ -74,10 +74,10 @@ _COLUMNS = {
 
 
 def markdown(rows: list[Row]) -> str:
-    """The table, and below it what was found where anything was."""
+    """The table, and below it what was found where it is not as it must be."""
     lines = [f"| {' | '.join(_COLUMNS.values())} |", f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}"]
     for row in rows:
         told = row.plain() | {"fired": f"{row.fired} of {row.chosen}", "seconds": f"{row.seconds:.0f}", "well": "yes" if row.well else "**no**"}
         lines.append(f"| {' | '.join(str(told[name]) for name in _COLUMNS)} |")
-    found = [f"* {row.sweep}, {row.program}: {example}" for row in rows for example in row.examples]
+    found = [f"* {row.sweep}, {row.program}: {example}" for row in rows if not row.well for example in row.examples]
     return "\n".join([*lines, "", *found])

@@ -106,7 +106,8 @@ def engines(folder: Path, short: bool) -> Iterator[Row]:
     program = ours.ours("archive", files=estate.many(120 if short else 400))
     with _rack(folder, program) as rack:
         yield crowd.crowd(program, rack, 25 if short else 1000)
-        yield _caught(program, "no claims", lambda bad: crowd.crowd(bad, rack, 12))
+        yield crowd.calm(program, rack, 3 if short else 50)
+        yield _caught(program, "no claims", lambda bad: crowd.calm(bad, rack, 3))
 
 
 def removals(folder: Path, short: bool) -> Iterator[Row]:

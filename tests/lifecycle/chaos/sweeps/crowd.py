@@ -11,6 +11,7 @@ from tests.lifecycle.chaos.verdict import Verdict
 from tests.lifecycle.chaos.warm import Run
 
 ENGINES = 3
+_OTHERS_WORK = 4  # the exit code of an engine that leaves the rest to another
 _ROUND_SECONDS = 600.0  # a job that takes longer is stuck
 _MEAN_SECONDS = 0.25  # between a start and the kill
 
@@ -32,6 +33,25 @@ def crowd(program: Ours, rack: Rack, kills: int, seed: int = 1) -> Row:
         for _ in range(max(hits - 1, 0)):
             row.note("kill", Verdict())
         row.note(f"the round that ended with kill {row.chosen + 1}", verdict, fired=hits > 0)
+    return row
+
+
+def calm(program: Ours, rack: Rack, rounds: int) -> Row:
+    """The same without kills: engines that begin at once must share the work, and no step may end otherwise than was meant. A point is a round."""
+    row = Row(f"{ENGINES} engines on one journal at once", program.name, existing=rounds)
+    truth = ready(program, rack)
+    for number in range(rounds):
+        rack.restore()
+        engines = [program.begin(rack, held=True) for _ in range(ENGINES)]
+        for run in engines:
+            run.go()
+        codes = [run.wait() for run in engines]
+        verdict = program.judge(rack, truth, settled=True)
+        verdict.untrue += program.claims(rack)
+        verdict.stuck += program.amiss(rack)
+        if 0 not in codes or not set(codes) <= {0, _OTHERS_WORK}:
+            verdict.stuck.append(f"the engines ended with {codes}")
+        row.note(f"round {number + 1}", verdict)
     return row
 
 
