@@ -18,9 +18,8 @@ _IN_QUARANTINE = ("QUARANTINED", "PURGING")
 def purge(run: Run, works: Sequence[Work]) -> None:
     """Remove quarantined files, each after the guards, a full digest of it and of the copies that stay. A copy that is away makes the step wait."""
     before = {id(work): original(run, work) for work in works if work.live}
-    asked = [work for work in works if work.live and work.state != "PURGING"]
-    run.each(asked, lambda work: _weigh(run, work, before[id(work)]))
-    _ask(run, [work for work in asked if work.live and not work.gone])
+    run.each(works, lambda work: _weigh(run, work, before[id(work)]))  # also what a killed run was about to remove: that may be long ago
+    _ask(run, [work for work in works if work.live and not work.gone])
     run.advance([work for work in works if not work.gone], "PURGING")  # and so is the step of the earlier job, in the same transaction
     removed: set[int | None] = set()
     run.each([work for work in works if not work.gone], lambda work: _remove(run, work, before[id(work)], removed))
@@ -50,7 +49,7 @@ def _weigh(run: Run, work: Work, before: Record) -> None:
 def _due(run: Run, work: Work, before: Record) -> None:
     if before.state not in _IN_QUARANTINE or before.undone_by is not None or before.key is None or before.quarantine_fingerprint is None:
         raise EndError("STALE", f"{work.shown}: is not in quarantine any more; nothing was removed")
-    grace_us = int(_policy_of(run, work).grace * 1_000_000)
+    grace_us = 0 if before.state == "PURGING" else int(_policy_of(run, work).grace * 1_000_000)  # then it was over already
     if run.clock() < before.since_us + grace_us:
         raise EndError("REFUSED", f"{work.shown}: its grace time is not over", retry=True)
 
@@ -75,6 +74,8 @@ def _read_now(run: Run, copy: Copy, wanted: bytes) -> tuple[floor.Look, bytes | 
         found = store.look(copy.path)
         if found is None:
             return "gone", None
+        if copy.fingerprint.fs_id not in (None, found.fs_id):
+            return "changed", None  # what is mounted there is not the storage that was known, or nothing is
         return "read", store.digest(copy.path, found)
     except (UnreachableError, ConfigError, EndError, OSError):
         return "unreachable", None

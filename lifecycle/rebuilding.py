@@ -36,11 +36,10 @@ def rebuild(root: Path, config: Config, *, at_us: int, actor: str) -> list[Found
     """
     found: list[Found] = []
     with _journal(root, config, at_us, actor) as journal:
-        known = {job.job_id for job in journal.jobs()}
         for volume in config.volumes:
             try:
                 store = stores.connect(config, volume)
-                found += _volume(journal, store, volume, known, at_us, actor)
+                found += _volume(journal, store, volume, at_us, actor)
             except ConfigError:
                 continue  # no job can have worked on that kind
             except (UnreachableError, EndError, OSError) as error:
@@ -64,14 +63,16 @@ def _journal(root: Path, config: Config, at_us: int, actor: str) -> Journal:
     return Journal.renew(config, root, at_us=at_us, actor=actor, why=str(verdict.wrong))
 
 
-def _volume(journal: Journal, store: Store, volume: str, known: set[str], at_us: int, actor: str) -> Iterator[Found]:
+def _volume(journal: Journal, store: Store, volume: str, at_us: int, actor: str) -> Iterator[Found]:
     """Everything of ours on one volume that the journal does not know."""
     identity = store.identify()
     if identity.marker is None:
         return
     if journal.prepared(volume) is None and store.capabilities is not None:
         journal.remember_volume(PreparedVolume(volume, identity.marker, identity.fs_id, store.capabilities, at_us), actor)
-    strays = [stray for stray in store.strays() if stray.key.split("-")[0] not in known]
+    found = list(store.strays())
+    known = {job.job_id for job in journal.jobs()}  # asked last: a job that has begun meanwhile is in the journal before its files are in quarantine
+    strays = [stray for stray in found if stray.key.split("-")[0] not in known]
     for stray in strays:
         if stray.place == "temporary":
             yield Found(volume, names.escape(stray.path), "unfinished", "a copy that was never finished; its source is where it was")

@@ -124,8 +124,11 @@ def _guarded(run: Run, work: Work) -> None:
         work.target = _stands(run, work)
     if found is not None:
         wrong = work.step.fingerprint.differs(found, moved=True)
-        if wrong:
-            raise EndError("SOURCE_CHANGED", f"{work.shown}: what is in quarantine differs in {wrong}; 'job undo' puts it back")
+        if wrong:  # a run was killed before it could put back what it should not have moved
+            store.put_back(work.key, work.step.path, found)
+            Run.settle(store, [work.step.path])
+            store.settle_quarantine()
+            raise EndError("SOURCE_CHANGED", f"{work.shown}: what was moved was not what was expected ({wrong}); it was put back", retry=True)
         work.moved, work.stages = found, ("retire",)
     elif work.state == "GUARDED" and work.step.fingerprint.differs(store.look(work.step.path) or _NOTHING, moved=True):
         work.stages = ("retire",)  # its pointer has its place already: the store knows where the file is

@@ -3,8 +3,10 @@
 import functools
 import pwd
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from catalog import names
+from catalog.domains import Domain
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import guard as floor
 from lifecycle import pointers
@@ -61,7 +63,7 @@ def retire(run: Run, works: Sequence[Work]) -> None:
     run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
     run.each(going, lambda work: _take(run, work))
     run.each(going, lambda work: _unheard(run, work))
-    run.at_once(works, "source", _settle)
+    run.at_once(works, "source", _settle_taken)
     run.advance(works, "QUARANTINED", lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256})
     for work in works:
         work.let_go()
@@ -75,7 +77,11 @@ def put_back(run: Run, works: Sequence[Work]) -> None:
         before = originals[id(work)]
         if before.quarantine_fingerprint is None or before.key is None:
             raise EndError("FAILED", f"{work.shown}: the journal does not say what was put into quarantine")
-        run.store(work.step.volume).put_back(before.key, work.step.path, before.quarantine_fingerprint)
+        try:
+            run.store(work.step.volume).put_back(before.key, work.step.path, before.quarantine_fingerprint)
+        except EndError as end:  # a name that is taken, a folder that is gone: a person can mend it
+            end.reason, end.retry = f"{end.reason}; mend that, then undo again", True
+            raise
 
     run.each(works, act)
     run.at_once(works, "source", _settle)
@@ -110,10 +116,18 @@ def weighed(run: Run, work: Work, sha256: bytes, judge: Judge = looked_at, *, pu
         look, read = judge(run, copy, sha256)
         offline = copy.volume in run.config.volumes and run.config.volumes[copy.volume].access == "offline"
         limit_us = int(run.config.lifecycle.max_evidence_age * 1_000_000)
-        domain = run.domain(copy.volume)
+        domain = _with_itself(run.domain(copy.volume), copy)
         known = sha256 if read is None else read
         found.append(floor.weigh(sha256, copy, look, domain, sha256=known, offline=offline, now_us=run.clock(), max_age_us=limit_us, purging=purging))
     return tuple(found)
+
+
+def _with_itself(domain: Domain, copy: Copy) -> Domain:
+    """The domain of a copy with the very file as one more device: a file that two volumes show is one copy, whatever is declared of them."""
+    found = copy.fingerprint
+    if not domain.devices or found.fs_id is None or found.inode is None:
+        return domain
+    return replace(domain, devices=domain.devices | {f"{found.fs_id} inode {found.inode}"})
 
 
 def _weigh(run: Run, work: Work) -> None:
@@ -196,6 +210,13 @@ def _half_moved(store: Store, work: Work, error: Exception) -> str | None:
     return None
 
 
+def _settle_taken(store: Store, works: Sequence[Work]) -> None:
+    """Make moves into quarantine durable, where they went before where they came from: no power cut leaves a file in neither."""
+    store.settle_quarantine()
+    Run.settle(store, [work.step.path for work in works])
+
+
 def _settle(store: Store, works: Sequence[Work]) -> None:
+    """Make moves out of quarantine durable, in the same order."""
     Run.settle(store, [work.step.path for work in works])
     store.settle_quarantine()

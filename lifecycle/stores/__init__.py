@@ -268,6 +268,8 @@ def connect(config: "Config", volume: str) -> Store:
     from catalog import extensions
     from catalog.errors import ConfigError, NotFoundError
 
+    if volume not in config.volumes:
+        raise ConfigError(f"there is no volume {volume!r} in the configuration any more")
     kind = config.volumes[volume].kind
     try:
         module: Any = extensions.load("stores", kind, DEFINES)

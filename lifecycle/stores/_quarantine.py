@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from typing import Any
 
 from lifecycle.ends import EndError
@@ -53,7 +54,7 @@ class Quarantine:
                 return done
             self.announce([move])
             if move.leave is None:
-                move_new(directory, name, home, key)
+                _take(directory, name, home, key)
             else:
                 self._leave_pointer(home, directory, name, move, move.leave)
             found = self._tree.fingerprint_in(home, key, move.path)
@@ -87,11 +88,13 @@ class Quarantine:
             here = self._tree.fingerprint_in(directory, name, path)
             sidecar = _read_sidecar(home, key)
             kept = self.look(key)
-            if kept is None:
-                if here is None or expected.differs(here, moved=True):
+            if kept is not None and here is not None and (here.fs_id, here.inode) == (kept.fs_id, kept.inode):
+                os.unlink(_name(key), dir_fd=home)  # linked, and not yet unlinked
+            elif kept is None:
+                if here is None or _is_another(expected, here):
                     raise EndError("STALE", f"{self._tree.shown(path)}: its file is not in quarantine any more")
                 self._drop_pointer(home, key, sidecar)  # a killed run had put it back
-            elif wrong := expected.differs(kept, moved=True):
+            elif wrong := _is_another(expected, kept):
                 raise EndError("STALE", f"{self._tree.shown(path)}: what is in quarantine is not what was moved there ({wrong})")
             elif here is None:
                 move_new(home, _name(key), directory, name)
@@ -142,9 +145,9 @@ class Quarantine:
             here = self._tree.fingerprint_in(directory, name, move.path)
             if here is None or self._is_pointer(directory, name, _read_sidecar(home, move.key)):
                 return found
-            if (here.fs_id, here.inode) == (found.fs_id, found.inode):  # linked, and not yet unlinked
-                os.unlink(name, dir_fd=directory)
-                return self._tree.fingerprint_in(home, _name(move.key), move.path)
+            if (here.fs_id, here.inode) == (found.fs_id, found.inode):  # a move back by a link was cut off: its old name is the one to keep
+                os.unlink(_name(move.key), dir_fd=home)
+                return None
             raise EndError("CONFLICT", f"{self._tree.shown(move.path)}: is in quarantine, and its name was taken by something else")
         if not self._is_pointer(home, _name(move.key), _read_sidecar(home, move.key)):
             raise EndError("UNKNOWN", f"{self._shown(move.key)}: holds something that is not expected there; look at it")
@@ -239,6 +242,22 @@ def move_new(old_directory: int, old: bytes, new_directory: int, new: bytes) -> 
         os.unlink(old, dir_fd=old_directory)
 
 
+def _take(directory: int, name: bytes, home: int, key: bytes) -> None:
+    """Move a file into quarantine at once, where nothing has the key. Never by a link and an unlink: somebody may replace the name in between. Writes."""
+    try:
+        _calls.rename_new(directory, name, home, key)
+    except OSError as error:
+        if error.errno not in _calls.NO_FLAGS:
+            raise
+        os.rename(name, key, src_dir_fd=directory, dst_dir_fd=home)
+
+
+def _is_another(expected: Fingerprint, found: Fingerprint) -> str | None:
+    """How a file shows to be another one; None for the very file, also where somebody who had it open has written to it since."""
+    written = expected if expected.inode is None else replace(expected, size_bytes=found.size_bytes, modified_ns=found.modified_ns)
+    return written.differs(found, moved=True)
+
+
 def _write_sidecar(directory: int, move: Move) -> None:
     told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": vars(move.expected)}
     if move.leave:
@@ -271,7 +290,12 @@ def _read_sidecar(directory: int, key: str) -> dict[str, Any] | None:
             return None
     try:
         found: dict[str, Any] = json.loads(text)
-    except ValueError:
+        leave = found.get("leave") or {"how": "nothing", "text": ""}
+        if not isinstance(leave["how"], str):
+            return None
+        for encoded in (found["path"], leave["text"]):
+            base64.b64decode(encoded, validate=True)
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return found
 

@@ -52,8 +52,10 @@ class Reading:
             raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
 
     def forget_cache(self) -> None:
-        """Have what follows read from the storage, not from memory."""
+        """Have what follows read from the storage, not from memory; what somebody has just written is made durable first. Raises EndError."""
         if self.fingerprint.type == "file":
+            with self._tree.ending("make durable", self._path):
+                self._tree.sync(self.descriptor, may_not=True)  # memory that is not written yet is never dropped
             _calls.drop_cache(self.descriptor)
 
     def close(self) -> None:

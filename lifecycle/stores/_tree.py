@@ -75,7 +75,7 @@ class Tree:
         parts = path.split(b"/")
         if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:
             raise EndError("REFUSED", f"{self.shown(path)}: is no path inside a volume")
-        if parts[0] == HOME or (_TEMPORARY in path and any(is_temporary(part) for part in parts)):
+        if HOME in parts or (_TEMPORARY in path and any(is_temporary(part) for part in parts)):
             raise EndError("REFUSED", f"{self.shown(path)}: this name is Lastcopy's own")
         return path[: -len(parts[-1]) - 1], parts[-1]
 
@@ -149,7 +149,7 @@ class Tree:
             os.close(descriptor)
 
     def sync(self, directory: int, *, may_not: bool) -> None:
-        """Make the names in an open directory durable. `may_not`: the storage is known to have no such thing. Raises OSError."""
+        """Make the names in an open directory durable, or an open file. `may_not`: the storage is known to have no such thing. Raises OSError."""
         try:
             os.fsync(directory)
         except OSError as error:

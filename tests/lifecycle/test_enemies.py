@@ -1,0 +1,276 @@
+"""What an enemy, a crash at the worst moment, or a wrong mount could do to a file: it is lost in none of these, nor is a removal allowed that must not be."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lifecycle import engine, job, purging, rebuilding
+from lifecycle.holds import Scope
+from lifecycle.manifest import Copy
+from lifecycle.stores import _calls, _quarantine
+from lifecycle.stores.posix import Store
+from tests.lifecycle import estate
+from tests.lifecycle.estate import Estate
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Estate:
+    return estate.made(tmp_path)
+
+
+def archived(small: Estate, path: str = "f", content: bytes = b"content") -> str:
+    """A job of one file that rests in quarantine, past its grace time."""
+    small.write("prod", path, content)
+    made = small.job([small.step(1, path)], grace="0s")
+    small.carry_out(made)
+    assert small.states(made) == ["QUARANTINED"], small.reasons(made)
+    return made
+
+
+def purge_of(small: Estate, archive: str, *evidence: Copy) -> str:
+    [record] = small.records(archive)
+    step = replace(record.step, action="purge", target_volume=None, target_path=None, of_job=archive, of_step=1, evidence=evidence)
+    return small.job([step], "purge", "purge")
+
+
+def undone(small: Estate, archive: str) -> job.Outcome:
+    return job.undo(small.root, small.config, archive, clock=small.clock, actor="test")
+
+
+def in_quarantine(small: Estate, archive: str) -> bytes:
+    [record] = small.records(archive)
+    return small.at("prod", f".lastcopy/quarantine/{record.key}")
+
+
+def killed_at(small: Estate, wanted: str, patched: pytest.MonkeyPatch, where: object, name: str) -> None:
+    """Carry a job out until something is called, as if the engine died there."""
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with patched.context() as patch:
+        if isinstance(where, dict):
+            patch.setitem(where, name, die)
+        else:
+            patch.setattr(where, name, die)
+        with pytest.raises(KeyboardInterrupt):
+            small.carry_out(wanted)
+
+
+def contents(small: Estate, volume: str) -> Iterator[bytes]:
+    """What any file of a volume holds, our own folder included."""
+    for folder, _, names in os.walk(small.at(volume)):
+        for name in names:
+            if not os.path.islink(os.path.join(folder, name)):
+                yield Path(os.fsdecode(os.path.join(folder, name))).read_bytes()
+
+
+@pytest.mark.parametrize("since", ["a hold", "the copy is gone", "nothing"])
+def test_a_purge_that_was_killed_before_the_unlink_asks_again_before_it_removes(small: Estate, monkeypatch: pytest.MonkeyPatch, since: str) -> None:
+    archive = archived(small)
+    purge = purge_of(small, archive)
+    killed_at(small, purge, monkeypatch, purging, "_remove")
+    assert small.states(purge) == ["PURGING"]
+    if since == "a hold":
+        with small.journal() as journal:
+            journal.place_hold(Scope("path", volume="prod", path=b"f"), reason="a lawsuit", until_us=None, at_us=small.clock(), actor="lawyer")
+    elif since == "the copy is gone":
+        os.unlink(small.at("vault", "f"))
+    small.carry_out(purge)
+    assert small.states(purge) == ["DONE" if since == "nothing" else "REFUSED"]
+    assert os.path.exists(in_quarantine(small, archive)) == (since != "nothing")
+
+
+def test_a_copy_that_lies_on_another_file_system_than_it_was_known_on_does_not_count_at_a_purge(small: Estate) -> None:
+    """A backup that ran while its disk was not mounted wrote onto the disk of the source."""
+    small.write("prod", "f", b"content")
+    small.write("a", "f", b"content")
+    known = replace(small.copy("a", "f"), fingerprint=replace(small.look("a", "f"), fs_id="the disk that is not mounted"))
+    archive = archived(small)
+    os.unlink(small.at("vault", "f"))
+    purge = purge_of(small, archive, known)
+    small.carry_out(purge)
+    assert small.states(purge) == ["REFUSED"]
+    assert os.path.exists(in_quarantine(small, archive))
+
+
+def test_one_file_that_two_volumes_show_is_one_copy_whatever_is_declared(tmp_path: Path) -> None:
+    small = estate.made(tmp_path, min_copies=2)
+    small.write("prod", "f", b"content")
+    small.write("a", "f", b"content")
+    os.link(small.at("a", "f"), small.at("b", "f"))
+    delete = small.job([small.step(1, "f", "delete", evidence=[small.copy("a", "f"), small.copy("b", "f")])], "delete")
+    small.carry_out(delete)
+    assert small.states(delete) == ["REFUSED"]
+    assert "1 of at least 2" in small.reasons(delete)
+
+
+def test_a_copy_on_a_volume_that_is_not_declared_any_more_does_not_count_and_ends_no_engine(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    small.write("a", "f", b"content")
+    delete = small.job([small.step(1, "f", "delete", evidence=[small.copy("a", "f")])], "delete")
+    volumes = {name: declared for name, declared in small.config.volumes.items() if name != "a"}
+    small.config = small.config.model_copy(update={"volumes": volumes})
+    small.carry_out(delete)
+    assert small.states(delete) == ["REFUSED"]
+    assert small.read("prod", "f") == b"content"
+
+
+def test_a_file_that_replaces_the_source_while_it_is_taken_is_not_lost_where_there_are_no_rename_flags(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")])
+
+    def no_flags(*_: object) -> None:
+        raise OSError(22, "Invalid argument")
+
+    real, saved = os.unlink, []
+
+    def unlink(name: bytes, *, dir_fd: int | None = None) -> None:
+        if name == b"f":
+            small.write("prod", "f.new", b"saved just now")
+            os.rename(small.at("prod", "f.new"), small.at("prod", "f"))
+            saved.append(name)
+        real(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(_calls, "rename_new", no_flags)
+    monkeypatch.setattr(os, "unlink", unlink)
+    small.carry_out(archive)
+    assert small.states(archive) == ["QUARANTINED"], small.reasons(archive)
+    assert not saved or small.read("prod", "f") == b"saved just now"
+
+
+def test_what_a_killed_run_should_not_have_moved_goes_back(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")])
+    killed_at(small, archive, monkeypatch, engine.STAGES, "retire")
+    assert small.states(archive) == ["GUARDED"]
+    small.write("prod", "f", b"saved just now")
+    killed_at(small, archive, monkeypatch, _quarantine.Quarantine, "_move_back")
+    assert not small.there("prod", "f")
+    small.carry_out(archive)
+    assert small.states(archive) == ["SOURCE_CHANGED"]
+    assert small.read("prod", "f") == b"saved just now"
+    assert small.strays("prod") == []
+
+
+def test_an_undo_puts_back_what_somebody_wrote_to_after_it_was_moved(small: Estate) -> None:
+    archive = archived(small)
+    with open(in_quarantine(small, archive), "ab") as file:  # as by a descriptor that was open all the time
+        file.write(b" and more")
+    assert undone(small, archive).complete
+    assert small.read("prod", "f") == b"content and more"
+
+
+@pytest.mark.parametrize("obstacle", ["its name is taken", "its folder is gone"])
+def test_an_undo_that_something_was_in_the_way_of_succeeds_once_that_is_mended(small: Estate, obstacle: str) -> None:
+    archive = archived(small, "d/f")
+    if obstacle == "its name is taken":
+        small.write("prod", "d/f", b"another's")
+    else:
+        os.rmdir(small.at("prod", "d"))
+    assert not undone(small, archive).complete
+    if obstacle == "its name is taken":
+        assert small.read("prod", "d/f") == b"another's"
+        os.unlink(small.at("prod", "d/f"))
+    else:
+        os.mkdir(small.at("prod", "d"))
+    assert undone(small, archive).complete
+    assert small.read("prod", "d/f") == b"content"
+
+
+def test_an_undo_by_a_link_that_was_cut_off_is_finished(small: Estate) -> None:
+    archive = archived(small)
+    os.link(in_quarantine(small, archive), small.at("prod", "f"))
+    assert undone(small, archive).complete
+    assert small.read("prod", "f") == b"content"
+    assert os.stat(small.at("prod", "f")).st_nlink == 1
+    assert small.strays("prod") == []
+
+
+def test_a_file_is_durable_in_quarantine_before_its_old_name_is_durably_gone(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "d/f", b"content")
+    archive = small.job([small.step(1, "d/f")])
+    killed_at(small, archive, monkeypatch, engine.STAGES, "retire")
+    synced: list[bytes] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}").encode())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    small.carry_out(archive)
+    places = [place for place in synced if place in (small.at("prod", "d"), small.at("prod", ".lastcopy/quarantine"))]
+    assert places[-2:] == [small.at("prod", ".lastcopy/quarantine"), small.at("prod", "d")]
+
+
+def test_a_copy_is_durable_before_it_counts_as_read_from_its_storage(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("vault", "f", b"content")
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    found = small.look("vault", "f")
+    store = Store(small.config, "vault")
+    try:
+        store.digest(b"f", found)
+    finally:
+        store.close()
+    assert found.inode in synced
+
+
+def test_what_is_below_any_folder_of_our_own_is_no_ones_file(small: Estate) -> None:
+    """The quarantine of a volume that lies inside another one belongs to the inner one."""
+    inner = "inner/.lastcopy/quarantine/jx-1-1"
+    small.write("prod", inner, b"taken")
+    small.write("prod", "f", b"content")
+    archive = small.job([replace(small.step(1, "f"), path=inner.encode())])
+    small.carry_out(archive)
+    assert small.states(archive) == ["REFUSED"], small.reasons(archive)
+    assert small.read("prod", inner) == b"taken"
+
+
+HOSTILE = [
+    "[]",
+    "{",
+    '{"key": "x"}',
+    '{"path": 5}',
+    '{"path": "!!"}',
+    '{"path": "Zw==", "leave": 5}',
+    '{"path": "Li4vZQ=="}',
+    '{"path": "L2V0Yy9l"}',
+]
+
+
+def test_sidecars_that_lie_move_nothing_out_of_the_volume_and_keep_nothing_from_going_back(small: Estate) -> None:
+    quarantine = small.at("prod", ".lastcopy/quarantine")
+    for number, text in enumerate([*HOSTILE, '{"path": "Z29vZA=="}']):
+        small.write("prod", f".lastcopy/quarantine/jx-{number}-1", b"taken %d" % number)
+        os.symlink(text.encode(), os.path.join(quarantine, b"jx-%d-1.json" % number))
+    found = rebuilding.rebuild(small.root, small.config, at_us=small.clock(), actor="test")
+    assert [one.came for one in found] == ["left"] * len(HOSTILE) + ["put_back"]
+    assert small.read("prod", "good") == b"taken %d" % len(HOSTILE)
+    assert not os.path.exists(small.folder / "e")
+    assert len(list(contents(small, "prod"))) >= len(HOSTILE)
+
+
+def test_a_rebuild_leaves_the_files_of_a_job_that_begins_meanwhile(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    real = Store.strays
+
+    def strays(self: Store) -> Iterator[object]:
+        if not begun:
+            begun.append(archived(small))
+        yield from real(self)
+
+    monkeypatch.setattr(Store, "strays", strays)
+    assert rebuilding.rebuild(small.root, small.config, at_us=small.clock(), actor="test") == []
+    assert small.states(begun[0]) == ["QUARANTINED"]
+    assert not small.there("prod", "f")
