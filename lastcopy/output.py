@@ -125,6 +125,8 @@ def _look(chosen: Settings, limit: int | None) -> "Look":
 
 def _drawn(found: Sequence[Mapping[str, Any]], look: "Look", *, markdown: bool) -> str:
     """Rows as a table, for people or in Markdown."""
+    if not found and not markdown:
+        return "No rows.\n"
     names = list(found[0]) if found else []
     cells = [[_word(name, value, markdown) for name, value in row.items()] for row in found]
     if markdown:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import struct
 from collections import Counter
 from pathlib import Path
@@ -28,9 +29,10 @@ CLOSED = "volume = 'projects' AND path LIKE 'closed/%'"
 class Company:
     """The sample estate with some richer files among the closed work, scanned, its volumes prepared."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, richer: bool = True) -> None:
         self.folder = demo.build(folder).parent
-        _enrich(self.root("projects"))
+        if richer:
+            _enrich(self.root("projects"))
         self.scan()
         for volume in ("projects", "archive", "lyon"):
             self.run("volume", "prepare", volume)
@@ -225,3 +227,32 @@ def test_what_cannot_come_true_is_said_when_it_is_planned(company: Company) -> N
     company.job(unseen)
     company.scan()
     assert company.coverage() == unseen["effect"]["coverage"]["after"]
+
+
+def test_the_readme_shows_what_jobs_really_print(tmp_path: Path) -> None:
+    company = Company(tmp_path / "demo", richer=False)
+    section = (Path(demo.__file__).parent.parent / "README.md").read_text("utf-8").partition("## From report to action")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    real: dict[str, str] = {}  # the ids in the readme, and those of this run
+    for part in "".join(blocks).split("$ lastcopy ")[1:]:
+        command, *lines = part.splitlines()
+        for one in command.split(" && lastcopy "):
+            ended = run(*(real.get(word, word) for word in one.split()), folder=company.folder)
+        printed = (ended.out.decode() + ended.err).splitlines()
+        real |= dict(zip(_ids("\n".join(lines)), _ids("\n".join(printed)), strict=False))
+        told = {_without_ids(line) for line in printed}
+        assert [line for line in lines if line.strip() not in ("", "…") and _without_ids(line) not in told] == [], command
+
+
+_ID = re.compile(r"\b[pj][a-z2-7]{10}\b")
+
+
+def _ids(text: str) -> list[str]:
+    return list(dict.fromkeys(_ID.findall(text)))
+
+
+def _without_ids(line: str) -> str:
+    """A line without what differs from run to run: ids, times, who ran it."""
+    timeless = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d|\d{8}T\d+Z-\w+", "(when)", _ID.sub("(id)", line))
+    return re.sub(r"created \(when\) by \S+,", "created by somebody,", timeless)
