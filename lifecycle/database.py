@@ -285,7 +285,9 @@ def _write_place(root: Path, place: Place) -> None:
 
 def _refuse_a_foreign_host(place: Place, root: Path) -> None:
     if place.host != host():
-        raise RefusedError(f"{_shown(root)}: the journal of this catalog is on another host ({place.host}), in {place.folder}; run jobs there")
+        raise RefusedError(
+            f"{_shown(root)}: the journal of this catalog is on another host ({place.host}), in {place.folder}; run jobs there, or move it (docs/operating.md)"
+        )
 
 
 def _refuse_another_file(place: Place, folder: Path, root: Path) -> None:
