@@ -188,7 +188,24 @@ def approve(plan: Plan, journal: "Journal", *, actor: str, at_us: int, steps: Ra
     wanted = merged(steps) if steps is not None else None
     if wanted is not None and (not wanted or wanted[0][0] < 1 or wanted[-1][1] > plan.steps_count):
         raise RefusedError(f"plan {plan.id} has steps 1 to {plan.steps_count}; {'none' if not wanted else _spans(wanted)} cannot be approved")
+    if wanted is not None:
+        _refuse_part_of_a_file(plan, wanted)
     journal.approve(plan.id, plan.hash, actor, at_us, wanted)
+
+
+def _refuse_part_of_a_file(plan: Plan, wanted: Ranges) -> None:
+    """Raises RefusedError where only some names of a hard-linked file were chosen: the others would keep a file that a copy says was moved."""
+    import pyarrow.compute as pc
+
+    table = pq.read_table(plan.folder / numbering.STEPS_FILE, columns=["step", "link_group"])
+    names_of: dict[int, list[int]] = {}
+    for row in table.filter(pc.is_valid(table["link_group"])).to_pylist():
+        names_of.setdefault(row["link_group"], []).append(row["step"])
+    for steps in names_of.values():
+        chosen = [step for step in steps if any(first <= step <= last for first, last in wanted)]
+        if chosen and chosen != steps:
+            told = ", ".join(map(str, steps))
+            raise RefusedError(f"plan {plan.id}: steps {told} are the names of one file; approve all of them or none, not only {', '.join(map(str, chosen))}")
 
 
 def where(plan: Plan, condition: str) -> Ranges:

@@ -273,3 +273,19 @@ def test_chunks_are_full_at_128_steps_and_never_part_the_names_of_one_file(tmp_p
     assert len({(step.link_group, step.chunk) for step in linked}) == 1
     assert {step.chunk for step in made} == {1, 2}
     assert len([step for step in made if step.chunk == 1]) <= 128 + 8
+
+
+def test_only_some_names_of_one_file_are_not_approved(tmp_path: Path) -> None:
+    grounds = Grounds(tmp_path)
+    first = grounds.write("data", "a/first", b"linked")
+    os.link(first, grounds.at("data", "second"))
+    grounds.write("data", "b/alone", b"alone")
+    made = grounds.scanned().prepared("data", "vault").plan("copy", to="vault")
+    linked = [step.step for step in steps(made) if step.link_group is not None]
+    [alone] = [step.step for step in steps(made) if step.link_group is None]
+    with grounds.journal() as journal:
+        with pytest.raises(RefusedError, match="names of one file"):
+            plan.approve(made, journal, actor="eve", at_us=grounds.now_us, steps=((linked[0], linked[0]), (alone, alone)))
+        assert made.approved(journal) == ()
+        plan.approve(made, journal, actor="eve", at_us=grounds.now_us, steps=tuple((step, step) for step in linked))
+        assert sum(last - first + 1 for first, last in made.approved(journal)) == 2
