@@ -83,7 +83,7 @@ def writers(folder: Path, short: bool) -> Iterator[Row]:
 
 
 def mutants(folder: Path, short: bool) -> Iterator[Row]:
-    """Archives without one of their safeties."""
+    """Archives without one of their safeties, killed and cut off."""
     del short
     program = ours.ours("archive")
     late = Choice(changing=True, at_most=9, seed=3)
@@ -93,8 +93,17 @@ def mutants(folder: Path, short: bool) -> Iterator[Row]:
             yield _caught(program, mutant, lambda bad: kill.power(bad, rack, late, ()))
         for mutant in ("unlink in place of quarantine", "source gone before publish", "temporary names are kept"):
             yield _caught(program, mutant, lambda bad: kill.kill(bad, rack, late))
-        near = replace(_NEAR_NAMING, at_most=24)
-        yield _caught(program, "the journal says before the act", lambda bad: kill.kill(bad, rack, near))
+        yield _caught(program, "the journal says before the act", lambda bad: kill.kill(bad, rack, replace(_NEAR_NAMING, at_most=8)))
+
+
+def raced_mutants(folder: Path, short: bool) -> Iterator[Row]:
+    """Archives without one of their safeties, raced by writers."""
+    del short
+    program = ours.ours("archive")
+    late = Choice(changing=True, at_most=9, seed=3)
+    near = replace(_NEAR_NAMING, at_most=24)
+    with _rack(folder, program) as rack:
+        ready(program, rack)
         yield _caught(program, "clobbering publish", lambda bad: races.race(bad, rack, near, races.TARGET))
         yield _caught(program, "no lease, no last look", lambda bad: races.race(bad, rack, late, "overwrite, times put back"))
         yield _caught(program, "discard takes the target", lambda bad: races.race(bad, rack, late, races.TARGET))
@@ -174,6 +183,7 @@ GROUPS: dict[str, Group] = {
     **{action: kills(action) for action in ours.ACTIONS if action != "archive"},
     "writers": writers,
     "mutants": mutants,
+    "raced-mutants": raced_mutants,
     "engines": engines,
     "removals": removals,
     "purges": purges,

@@ -32,6 +32,7 @@ class Run:
     def go(self) -> None:
         """Let a held child begin."""
         if self.gate is not None:
+            os.write(self.gate, b"g")  # not by closing it: a child forked since then holds the other end too
             os.close(self.gate)
             self.gate = None
 
@@ -160,10 +161,10 @@ def _settle(place: Place) -> None:
 
 
 def _wait(gate: int) -> None:
-    """Until the other end is closed. By poll(2), which no sweep counts, so that the number of a point does not depend on the attaching."""
+    """Until something is written at the other end. By poll(2), which no sweep counts, so that the number of a point does not depend on the attaching."""
     import select
 
     poll = select.poll()
-    poll.register(gate, select.POLLHUP)
+    poll.register(gate, select.POLLIN | select.POLLHUP)
     poll.poll()
     os.close(gate)
