@@ -9,7 +9,9 @@ import json
 import sqlite3
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from catalog import names
@@ -104,6 +106,19 @@ def release(connection: sqlite3.Connection, number: int, *, reason: str, at_us: 
         raise RefusedError(f"hold {number} was placed by {actor}: another person must release it")
     audit.append(connection, at_us, actor, "hold_released", str(number), {"hold": number, "reason": reason})
     return Hold(hold.number, hold.scope, hold.actor, hold.at_us, hold.reason, hold.until_us, actor)
+
+
+def carry_over(file: Path, connection: sqlite3.Connection, at_us: int) -> int | None:
+    """Place the holds that are in force in an old journal's file anew, by those who placed them; gives how many, None where it cannot be read. Writes."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as old:
+            standing = {hold.number for hold in read(old).every if hold.holds_at(at_us)}
+            found = [event for event in _events(old) if event.kind == "hold_placed" and event.seq in standing]
+    except sqlite3.Error:
+        return None
+    for event in found:
+        audit.append(connection, at_us, event.actor, event.kind, event.subject, {**event.detail, "placed_us": event.at_us})
+    return len(found)
 
 
 def read(connection: sqlite3.Connection) -> Holds:

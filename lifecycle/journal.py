@@ -7,15 +7,15 @@ for the chain. All times are given by the caller, as microseconds since 1970 UTC
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from catalog.config import Config
-from catalog.errors import NotFoundError, RefusedError
-from lifecycle import _rows, audit, database, ledger, moving
+from catalog.errors import LastcopyError, NotFoundError, RefusedError
+from lifecycle import _rows, audit, database, ledger, moving, witness
 from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
@@ -32,11 +32,14 @@ _MOST_CHUNKS = 1 << 31  # of a job
 class Journal:
     """The open journal of a catalog. Safe for several processes, each with its own, and for several threads of one."""
 
-    def __init__(self, found: database.Database, config: Config, journal_id: str) -> None:
+    def __init__(self, found: database.Database, config: Config, journal_id: str, root: Path | None = None) -> None:
         self._database = found
         self._config = config
         self._numbers: dict[str, int] = {}
         self.id = journal_id
+        self._root = root
+        self._wrote = False
+        self._lacks: str | None = None  # why it may have forgotten something: then it is only read
         self.folder = found.folder
 
     @classmethod
@@ -49,18 +52,31 @@ class Journal:
         if create:
             database.make(config, root)
         journal_id, found = database.open_existing(config, root)
-        return cls(found, config, journal_id)
+        journal = cls(found, config, journal_id, root)
+        with found.reading() as connection:
+            journal._lacks = witness.lacking(connection, root, journal_id)
+        return journal
 
     @classmethod
     def renew(cls, config: Config, root: Path, *, at_us: int, actor: str, why: str) -> Self:
-        """A new, empty journal in the place of one that is lost or damaged; what is left of it is put aside. Raises LockedError while it is in use."""
+        """A new journal in the place of one that is lost or damaged: what is left of that is put aside, and of it only the holds are kept.
+
+        Raises LockedError while it is in use.
+        """
         aside = database.set_aside(config, root)
+        witness.forget(root)
         journal = cls.open(config, root, create=True)
-        journal._note(at_us, actor, "journal_renewed", journal.id, {"why": why, "aside": aside.name if aside else None})
+        with journal._database.writing() as connection:
+            kept = None if aside is None else holding.carry_over(aside / "journal.db", connection, at_us)
+            detail = {"why": why, "aside": aside.name if aside else None, "holds": kept}
+            journal._append(connection, at_us, actor, "journal_renewed", journal.id, detail)
         return journal
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal; what it last held is remembered as seen."""
+        if self._wrote and self._root is not None:
+            with suppress(LastcopyError), self._database.reading() as connection:  # a busy one is remembered by the next who writes
+                witness.remember(connection, self._root, self.id)
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -200,7 +216,12 @@ class Journal:
 
     @contextmanager
     def claim(self, job_id: str, chunk: int) -> Iterator[bool]:
-        """Hold a chunk until the block ends or the process dies; False where another engine holds it. Read its steps again under it."""
+        """Hold a chunk until the block ends or the process dies; False where another engine holds it. Read its steps again under it.
+
+        Raises RefusedError where the journal may have forgotten something.
+        """
+        if self._lacks:
+            raise RefusedError(self._lacks)
         descriptor = database.claim(self.folder, self._number(job_id) * _MOST_CHUNKS + chunk + 1)
         try:
             yield descriptor is not None
@@ -294,9 +315,10 @@ class Journal:
             return audit.head(connection)
 
     def verify(self, against: bytes | None = None) -> audit.Verdict:
-        """The whole chain computed anew. Only reads."""
+        """The whole chain computed anew, against a head that was written down, and against what was last seen. Only reads."""
         with self._database.reading() as connection:
-            return audit.verify(connection, against)
+            found = audit.verify(connection, against)
+        return replace(found, bad_seq=found.events + 1, wrong=self._lacks) if self._lacks and found.bad_seq is None else found
 
     def _note(self, at_us: int, actor: str, kind: str, subject: str, detail: Mapping[str, Any]) -> None:
         with self._database.writing() as connection:
@@ -307,7 +329,10 @@ class Journal:
         self._saw(connection, at_us)
 
     def _saw(self, connection: sqlite3.Connection, at_us: int) -> None:
-        """Keep the latest time that was ever seen: a clock before it refuses removals."""
+        """Keep the latest time that was ever seen: a clock before it refuses removals. Raises RefusedError where the journal may have forgotten something."""
+        if self._lacks:
+            raise RefusedError(self._lacks)
+        self._wrote = True
         connection.execute("UPDATE meta SET value = ? WHERE key = 'latest_us' AND CAST(value AS INTEGER) < ?", (str(at_us), at_us))
 
     def _number(self, job_id: str) -> int:

@@ -32,7 +32,9 @@ class Found:
 def rebuild(root: Path, config: Config, *, at_us: int, actor: str) -> list[Found]:
     """Open the journal, or make it anew where it is lost or damaged, then put back every quarantined file that it does not know. Writes to storages.
 
-    Approvals, holds and what was removed for good are not known to a new journal. Raises LockedError while jobs run, RefusedError on another host.
+    A new journal keeps the holds of the old one where that can be read (its first event says how many); approvals and what was removed for good
+    are not known to it.
+    Raises LockedError while jobs run, RefusedError on another host.
     """
     found: list[Found] = []
     with _journal(root, config, at_us, actor) as journal:

@@ -113,13 +113,24 @@ def show(
 def rebuild(context: typer.Context) -> None:
     """Make the journal anew where it is lost or damaged: every file that lies in quarantine goes back to its old name, nothing is deleted.
 
-    What was approved or held is not known any more: plans must be approved again, and holds placed again. Exit 4 where a file could not be put back.
+    Holds are kept where the old journal can be read, else they must be placed again; plans must be approved again. Exit 4 where a file could not be put back.
     """
     from lifecycle import people, rebuilding
+    from lifecycle.journal import Journal
 
     chosen = settings.of(context)
     config = chosen.configuration()
-    found = rebuilding.rebuild(settings.root_of(config), config, at_us=now_us(), actor=people.actor())
+    at_us = now_us()
+    found = rebuilding.rebuild(settings.root_of(config), config, at_us=at_us, actor=people.actor())
+    with Journal.open(config, settings.root_of(config), create=False) as journal:
+        renewed = journal.events(kinds=("journal_renewed",), since_us=at_us)
+    for event in renewed:
+        kept = event.detail["holds"]
+        talk.say(
+            "warning: the holds of the old journal could not be read: place them again before anything is removed"
+            if kept is None
+            else f"holds that were kept: {kept}; those that were placed after that journal was written must be placed again"
+        )
     rows = [{"volume": one.volume, "path": one.path, "came": one.came, "reason": one.reason} for one in found]
     if chosen.chosen_format == "json":
         output.made(chosen, "job-rebuild", {"id": None, "state": "rebuilt", "found": rows}, complete=all(one.came != "left" for one in found))

@@ -1,12 +1,14 @@
 """What an enemy, a crash at the worst moment, or a wrong mount could do to a file: it is lost in none of these, nor is a removal allowed that must not be."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from catalog.errors import RefusedError
 from lifecycle import engine, job, purging, rebuilding
 from lifecycle.holds import Scope
 from lifecycle.manifest import Copy
@@ -274,3 +276,56 @@ def test_a_rebuild_leaves_the_files_of_a_job_that_begins_meanwhile(small: Estate
     assert rebuilding.rebuild(small.root, small.config, at_us=small.clock(), actor="test") == []
     assert small.states(begun[0]) == ["QUARANTINED"]
     assert not small.there("prod", "f")
+
+
+def held(small: Estate) -> None:
+    with small.journal() as journal:
+        journal.place_hold(Scope("path", volume="prod", path=b"f"), reason="a lawsuit", until_us=None, at_us=small.clock(), actor="lawyer")
+
+
+def test_an_old_journal_that_is_written_into_the_same_file_is_read_and_nothing_more(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")])
+    file = small.root / "journal" / "journal.db"
+    old = file.read_bytes()
+    held(small)
+    file.write_bytes(old)  # as `cp backup journal.db` does: the inode stays
+    with small.journal() as journal:
+        assert journal.holds().every == ()
+        assert "restored from a backup" in (journal.verify().wrong or "")
+    for act in (lambda: held(small), lambda: small.carry_out(archive)):
+        with pytest.raises(RefusedError, match="job rebuild"):
+            act()
+    assert small.read("prod", "f") == b"content"
+    rebuilding.rebuild(small.root, small.config, at_us=small.clock(), actor="test")
+    held(small)
+
+
+def test_what_was_last_seen_of_a_journal_is_no_matter_of_the_order_in_which_engines_end(small: Estate) -> None:
+    first, second = small.journal(), small.journal()
+    for journal, path in ((first, b"f"), (second, b"g")):
+        journal.place_hold(Scope("path", volume="prod", path=path), reason="a lawsuit", until_us=None, at_us=small.clock(), actor="lawyer")
+    second.close()
+    first.close()
+    with small.journal() as journal:
+        assert len(journal.holds().every) == 2
+
+
+def test_a_rebuild_keeps_the_holds_of_a_journal_that_can_be_read(small: Estate) -> None:
+    held(small)
+    file = small.root / "journal" / "journal.db"
+    shutil.copy(file, small.folder / "restored.db")
+    os.rename(small.folder / "restored.db", file)
+    assert rebuilding.rebuild(small.root, small.config, at_us=small.clock(), actor="test") == []
+    with small.journal() as journal:
+        [hold] = journal.holds().every
+    assert (hold.actor, hold.reason, hold.scope) == ("lawyer", "a lawsuit", Scope("path", volume="prod", path=b"f"))
+
+
+def test_a_rebuild_says_that_holds_are_lost_where_the_journal_cannot_be_read(small: Estate) -> None:
+    held(small)
+    (small.root / "journal" / "journal.db").write_bytes(b"rubbish" * 4096)
+    assert rebuilding.rebuild(small.root, small.config, at_us=small.clock(), actor="test") == []
+    with small.journal() as journal:
+        [event] = journal.events(kinds=("journal_renewed",))
+    assert event.detail["holds"] is None

@@ -133,6 +133,8 @@ def test_a_trail_that_was_tampered_with_fails(estate: Path) -> None:
     with sqlite3.connect(estate / "catalog" / "journal" / "journal.db") as connection:
         connection.execute("DROP TRIGGER events_are_never_deleted")
         connection.execute("DELETE FROM events WHERE seq = 2")
+    assert "event 2, which was seen" in ask("audit", "verify", folder=estate, code=1).err
+    (estate / "catalog" / "journal.seen").unlink()
     ask("audit", "verify", folder=estate)
     cut = ask("audit", "verify", "--head", head, "--format", "json", folder=estate, code=1)
     assert (cut.data["state"], cut.data["bad_seq"]) == ("broken", 2)
