@@ -6,8 +6,11 @@ import fcntl
 import os
 import signal
 import struct
+import threading
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from scanners import _kernel
 
 _NOREPLACE, _EXCHANGE = 1, 2  # <linux/fs.h>
 _F_SETSIG = 10
@@ -22,6 +25,50 @@ NO_FLAGS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # what renameat2 give
 
 _library = ctypes.CDLL(None, use_errno=True)
 _library.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_STATX = struct.Struct("<I4xQI8xH2xQq8xQ16xqI4xqI4xqI12xQ16xQ88x")  # struct statx of <linux/stat.h>, the fields of `Status`
+_EMPTY_PATH, _NOT_THROUGH = 0x1000, 0x100 | 0x800  # AT_EMPTY_PATH; AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT
+
+
+class Status(NamedTuple):
+    """What statx(2) tells of a file. Times are seconds and the nanoseconds after them."""
+
+    mask: int
+    attributes: int
+    link_count: int
+    mode: int
+    inode: int
+    size_bytes: int
+    known_attributes: int
+    created_s: int
+    created_ns: int
+    changed_s: int
+    changed_ns: int
+    modified_s: int
+    modified_ns: int
+    device: int
+    subvolume: int
+
+
+class _Slot(threading.local):
+    """The memory that the kernel answers into, one a thread."""
+
+    def __init__(self) -> None:
+        self.memory = ctypes.create_string_buffer(_STATX.size)
+        self.place = ctypes.byref(self.memory)
+
+
+_slot = _Slot()
+_statx = ctypes.PyDLL(None, use_errno=True).statx  # as in scans: the interpreter's lock is kept
+
+
+def status(directory: int, name: bytes = b"") -> Status:
+    """The statx of one name in an open directory, no link followed; of what is open itself without a name. Raises OSError."""
+    slot = _slot
+    while _statx(directory, name, _NOT_THROUGH if name else _EMPTY_PATH, _kernel.STAT_MASK, slot.place):
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number), os.fsdecode(name))
+    return Status._make(_STATX.unpack(slot.memory))
 
 
 def rename_new(old_directory: int, old: bytes, new_directory: int, new: bytes) -> None:

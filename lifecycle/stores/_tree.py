@@ -1,18 +1,21 @@
 """A volume's tree by descriptors below its root: its paths, what is at them, and how an error of theirs ends a step."""
 
 import errno
+import functools
 import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
+from types import TracebackType
 from typing import Literal
 
 from catalog import names
 from catalog.errors import UnreachableError
 from lifecycle.ends import EndError, failed
-from lifecycle.stores import Fingerprint
+from lifecycle.stores import Fingerprint, _calls
+from lifecycle.stores._calls import Status
 from scanners import _kernel, _place
 
 HOME = b".lastcopy"
@@ -21,10 +24,10 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_
 NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
 _LOST = (errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOTCONN, errno.ESHUTDOWN)
-_FIELD = {name: at for at, name in enumerate(_kernel.STATX.names or ())}
 _TYPES: dict[int, Literal["file", "symlink", "dir"]] = {stat.S_IFREG: "file", stat.S_IFLNK: "symlink", stat.S_IFDIR: "dir"}
 _TEMPORARY = b".lastcopy~"
 _KEY = re.compile(r"[A-Za-z0-9-]{1,48}")  # so that a temporary name stays within 64 bytes
+_REMEMBERED = 1024  # names that a chunk of steps asks about again and again
 
 
 class Tree:
@@ -52,7 +55,7 @@ class Tree:
     @property
     def fs_id(self) -> str | None:
         """The identity of the root's file system, as scans give it."""
-        return self._fs_id(_values(self.root), b"")
+        return self._fs_id(_calls.status(self.root), b"")
 
     @property
     def remote(self) -> bool:
@@ -72,12 +75,10 @@ class Tree:
 
     def split(self, path: bytes) -> tuple[bytes, bytes]:
         """Directory and name of a path. Raises EndError REFUSED for one that is none, that leaves the volume, or that is ours."""
-        parts = path.split(b"/")
-        if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:
-            raise EndError("REFUSED", f"{self.shown(path)}: is no path inside a volume")
-        if HOME in parts or (_TEMPORARY in path and any(is_temporary(part) for part in parts)):
-            raise EndError("REFUSED", f"{self.shown(path)}: this name is Lastcopy's own")
-        return path[: -len(parts[-1]) - 1], parts[-1]
+        found = _split(path)
+        if isinstance(found, str):
+            raise EndError("REFUSED", f"{self.shown(path)}: {found}")
+        return found
 
     def open(self, path: bytes, flags: int) -> int:
         """Open a path below the root; no link is followed, and no mount is crossed unless the volume says so. Raises OSError."""
@@ -87,24 +88,13 @@ class Tree:
         """Open one name of an open directory, in the same way. Raises OSError."""
         return _kernel.open_beneath(directory, name, flags | os.O_CLOEXEC, self.cross_mounts)
 
-    @contextmanager
-    def directory(self, path: bytes, doing: str) -> Iterator[tuple[int, bytes]]:
-        """The open directory of a path and its name in it. Errors inside end the step; one that is gone has ended with STALE."""
-        directory, name = self.split(path)
-        with self.ending(doing, path):
-            descriptor = self.open(directory, DIRECTORY)
-            try:
-                yield descriptor, name
-            finally:
-                os.close(descriptor)
+    def directory(self, path: bytes, doing: str) -> "_Directory":
+        """The open directory of a path and its name in it, for a `with`. Errors inside end the step; one that is gone has ended with STALE."""
+        return _Directory(self, path, doing)
 
-    @contextmanager
-    def ending(self, doing: str, path: bytes) -> Iterator[None]:
-        """Every OSError inside ends the step. `doing` is a word such as 'publish'."""
-        try:
-            yield
-        except OSError as error:
-            raise end(error, f"{self.shown(path)}: {doing}") from error
+    def ending(self, doing: str, path: bytes) -> "_Ending":
+        """Every OSError inside the `with` ends the step. `doing` is a word such as 'publish'."""
+        return _Ending(self, path, doing)
 
     def look(self, path: bytes) -> Fingerprint | None:
         """What is at a path now; None = nothing, also where a link stands in place of a directory above it."""
@@ -123,30 +113,17 @@ class Tree:
 
     def fingerprint(self, descriptor: int, path: bytes) -> Fingerprint:
         """The fingerprint of what is open, by statx(2). `path` tells where it lies, for its file system. Raises OSError."""
-        values = _values(descriptor)
-        created = values[_FIELD["created_s"]] * 1_000_000_000 + values[_FIELD["created_ns"]] // 1000 * 1000
-        inode = values[_FIELD["inode"]]
-        return Fingerprint(
-            type=_TYPES.get(stat.S_IFMT(values[_FIELD["mode"]]), "special"),
-            size_bytes=values[_FIELD["size_bytes"]],
-            modified_ns=values[_FIELD["modified_s"]] * 1_000_000_000 + values[_FIELD["modified_ns"]],
-            fs_id=self._fs_id(values, path),
-            inode=inode - (1 << 64) if inode >> 63 else inode,  # as the catalog's signed column has it
-            created_ns=created if values[_FIELD["mask"]] & _kernel.BTIME else None,
-            changed_ns=values[_FIELD["changed_s"]] * 1_000_000_000 + values[_FIELD["changed_ns"]],
-            link_count=min(values[_FIELD["link_count"]], 2**31 - 1),
-        )
+        return self._fingerprint(_calls.status(descriptor), path)
 
     def fingerprint_in(self, directory: int, name: bytes, path: bytes) -> Fingerprint | None:
         """The fingerprint of a name in an open directory; None = nothing is there. Raises OSError."""
         try:
-            descriptor = self.open_in(directory, name, NAME_ONLY)
+            found = _calls.status(directory, name)
         except FileNotFoundError:
             return None
-        try:
-            return self.fingerprint(descriptor, path)
-        finally:
-            os.close(descriptor)
+        if not self.cross_mounts:
+            _refuse_a_mount(directory, name, found)
+        return self._fingerprint(found, path)
 
     def sync(self, directory: int, *, may_not: bool) -> None:
         """Make the names in an open directory durable, or an open file. `may_not`: the storage is known to have no such thing. Raises OSError."""
@@ -156,20 +133,33 @@ class Tree:
             if not (may_not and error.errno in (errno.EINVAL, errno.EOPNOTSUPP)):
                 raise
 
-    def _fs_id(self, values: tuple[int, ...], path: bytes) -> str | None:
+    def _fingerprint(self, found: Status, path: bytes) -> Fingerprint:
+        inode = found.inode
+        return Fingerprint(
+            type=_TYPES.get(stat.S_IFMT(found.mode), "special"),
+            size_bytes=found.size_bytes,
+            modified_ns=found.modified_s * 1_000_000_000 + found.modified_ns,
+            fs_id=self._fs_id(found, path),
+            inode=inode - (1 << 64) if inode >> 63 else inode,  # as the catalog's signed column has it
+            created_ns=found.created_s * 1_000_000_000 + found.created_ns // 1000 * 1000 if found.mask & _kernel.BTIME else None,
+            changed_ns=found.changed_s * 1_000_000_000 + found.changed_ns,
+            link_count=min(found.link_count, 2**31 - 1),
+        )
+
+    def _fs_id(self, seen: Status, path: bytes) -> str | None:
         """The file system of an entry, as scans tell it: its own, or a layer of the union mount that its directory shows."""
-        pair = values[_FIELD["device"]], values[_FIELD["subvolume"]]
+        pair = seen.device, seen.subvolume
         if pair in self._fs_ids:
             return self._fs_ids[pair]
         if not self._fs_ids:
             self._fs_ids[_pair(self.root)] = _place.fs_id(self.root, _pair(self.root)[1])
-            return self._fs_id(values, path)
+            return self._fs_id(seen, path)
         found: str | None = None
         with suppress(OSError), _opened(self, path.rpartition(b"/")[0], DIRECTORY) as parent:
             if _pair(parent) == pair:
                 found = _place.fs_id(parent, pair[1])
-            elif stat.S_ISDIR(values[_FIELD["mode"]]) or values[_FIELD["attributes"]] & _kernel.MOUNT_ROOT:
-                with _opened(self, path, DIRECTORY if stat.S_ISDIR(values[_FIELD["mode"]]) else NAME_ONLY) as own:
+            elif stat.S_ISDIR(seen.mode) or seen.attributes & _kernel.MOUNT_ROOT:
+                with _opened(self, path, DIRECTORY if stat.S_ISDIR(seen.mode) else NAME_ONLY) as own:
                     found = _place.fs_id(own, pair[1])
             else:
                 found = f"{_place.fs_id(parent)}-layer-{pair[0] & 0xFFFFFFFF}:{pair[0] >> 32}"
@@ -192,6 +182,7 @@ def end(error: OSError, what: str) -> EndError:
     return failed(error, what)
 
 
+@functools.lru_cache(_REMEMBERED)
 def temporary(key: str, ending: str = "part") -> bytes:
     """The temporary name of a step, at most 64 bytes. Raises ValueError for what is no key."""
     if not _KEY.fullmatch(key):
@@ -224,11 +215,70 @@ def _opened(tree: Tree, path: bytes, flags: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _values(descriptor: int) -> tuple[int, ...]:
-    found: tuple[int, ...] = _kernel.statx_here(descriptor)[0].item()
-    return found
-
-
 def _pair(descriptor: int) -> tuple[int, int]:
-    values = _values(descriptor)
-    return values[_FIELD["device"]], values[_FIELD["subvolume"]]
+    found = _calls.status(descriptor)
+    return found.device, found.subvolume
+
+
+@functools.lru_cache(_REMEMBERED)
+def _split(path: bytes) -> tuple[bytes, bytes] | str:
+    """Directory and name of a path; what is wrong with it where it is none."""
+    parts = path.split(b"/")
+    if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:
+        return "is no path inside a volume"
+    if HOME in parts or (_TEMPORARY in path and any(is_temporary(part) for part in parts)):
+        return "this name is Lastcopy's own"
+    return path[: -len(parts[-1]) - 1], parts[-1]
+
+
+def _refuse_a_mount(directory: int, name: bytes, found: Status) -> None:
+    """Raises OSError EXDEV for a name on which something is mounted, as opening it would."""
+    if found.known_attributes & _kernel.MOUNT_ROOT:
+        if found.attributes & _kernel.MOUNT_ROOT:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), os.fsdecode(name))
+    else:  # a kernel before 5.8
+        os.close(_kernel.open_beneath(directory, name, NAME_ONLY, cross_mounts=False))
+
+
+class _Ending:
+    """`Tree.ending`. A class: a step enters dozens of these."""
+
+    __slots__ = ("_doing", "_path", "_tree")
+
+    def __init__(self, tree: Tree, path: bytes, doing: str) -> None:
+        self._tree, self._path, self._doing = tree, path, doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise end(error, f"{self._tree.shown(self._path)}: {self._doing}") from error
+
+
+class _Directory:
+    """`Tree.directory`."""
+
+    __slots__ = ("_descriptor", "_doing", "_path", "_tree")
+
+    def __init__(self, tree: Tree, path: bytes, doing: str) -> None:
+        self._tree, self._path, self._doing = tree, path, doing
+
+    def __enter__(self) -> tuple[int, bytes]:
+        directory, name = self._tree.split(self._path)
+        try:
+            self._descriptor = self._tree.open(directory, DIRECTORY)
+        except OSError as error:
+            raise self._end(error) from error
+        return self._descriptor, name
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            os.close(self._descriptor)
+        except OSError as failing:
+            raise self._end(failing) from error
+        if isinstance(error, OSError):
+            raise self._end(error) from error
+
+    def _end(self, error: OSError) -> EndError:
+        return end(error, f"{self._tree.shown(self._path)}: {self._doing}")
