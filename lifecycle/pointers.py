@@ -1,13 +1,12 @@
 """What stays at the name of a file that was archived, and how it is known again when the file comes back."""
 
 import hashlib
-import json
 
-from catalog import names
+from catalog import names, stubs
 from lifecycle.chunk import Run, Work
-from lifecycle.stores import STUB_MAGIC, Fingerprint, Pointer, Source, Store
+from lifecycle.stores import Fingerprint, Pointer, Source, Store
 
-MOST_BYTES = 64 << 10
+MOST_BYTES = stubs.MOST_BYTES
 
 
 def left_by(run: Run, work: Work) -> Pointer | None:
@@ -61,5 +60,4 @@ def _link(run: Run, volume: str, path: bytes) -> bytes:
 
 def stub(volume: str, path: bytes, sha256: bytes, size_bytes: int) -> bytes:
     """The text of a stub: where the content is, and what it is."""
-    said = {"volume": volume, "path": names.escape(path), "sha256": sha256.hex(), "size_bytes": size_bytes}
-    return STUB_MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n"
+    return stubs.write(stubs.Stub(volume, names.escape(path), sha256, size_bytes))

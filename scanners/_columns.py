@@ -16,6 +16,7 @@ from xxhash import xxh3_64_intdigest
 
 from catalog import names
 from catalog.schema import TIME_FLAGS
+from catalog.stubs import STORAGE_CLASS, Stub
 from scanners import _kernel
 
 CAPACITY = 65_536  # slots; a batch becomes one row group
@@ -59,11 +60,16 @@ class Batch:
         self.used = 0
         self._parts: list[Part] = []
         self._links: dict[int, str] = {}
+        self._stubs: dict[int, Stub] = {}
         self._directory_bytes = 0
 
     def keep_links(self, targets: Mapping[int, str]) -> None:
         """Keep where links lead, by slot."""
         self._links.update(targets)
+
+    def keep_stubs(self, found: Mapping[int, Stub]) -> None:
+        """Keep what stubs stand for, by slot."""
+        self._stubs.update(found)
 
     def add(self, part: Part) -> None:
         """Keep the slots from `used` on as the entries of a directory."""
@@ -91,7 +97,7 @@ class Batch:
             **self._numbers(order),
             **self._times(order),
             "fs_id": self._fs_ids(order, fs_ids),
-            "link_target": self._link_targets(order),
+            **self._pointers(order),
         }
         self._clear()
         return columns
@@ -141,15 +147,15 @@ class Batch:
             pairs = [(int(d), int(s)) for d, s in found.T]
         return _dictionary(index.reshape(-1), [fs_ids[pair] for pair in pairs])
 
-    def _link_targets(self, order: np.ndarray[Any, Any]) -> pa.Array:
-        if not self._links:
-            return pa.nulls(len(order), pa.string())
-        row_of_slot = np.empty(CAPACITY, np.int64)
-        row_of_slot[order] = np.arange(len(order))
-        targets: list[str | None] = [None] * len(order)
-        for row, target in zip(row_of_slot[list(self._links)].tolist(), self._links.values(), strict=True):
-            targets[row] = names.escape(os.fsencode(target))
-        return pa.array(targets, pa.string())
+    def _pointers(self, order: np.ndarray[Any, Any]) -> dict[str, pa.Array]:
+        """Where links lead, and what stubs stand for."""
+        text = {slot: names.escape(os.fsencode(target)) for slot, target in self._links.items()}
+        text |= {slot: stub.link_target for slot, stub in self._stubs.items()}
+        columns = {"link_target": _sparse(order, text)}
+        if self._stubs:
+            columns["tags"] = _sparse(order, {slot: stub.tags for slot, stub in self._stubs.items()})
+            columns["storage_class"] = _sparse(order, dict.fromkeys(self._stubs, STORAGE_CLASS)).dictionary_encode()
+        return columns
 
 
 @dataclass
@@ -267,6 +273,18 @@ def _strings(data: bytes, ends: np.ndarray[Any, Any]) -> pa.Array:
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends
     return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def _sparse(order: np.ndarray[Any, Any], found: Mapping[int, str]) -> pa.Array:
+    """A column that is null but for a few slots."""
+    if not found:
+        return pa.nulls(len(order), pa.string())
+    row_of_slot = np.empty(CAPACITY, np.int64)
+    row_of_slot[order] = np.arange(len(order))
+    texts: list[str | None] = [None] * len(order)
+    for row, text in zip(row_of_slot[list(found)].tolist(), found.values(), strict=True):
+        texts[row] = text
+    return pa.array(texts, pa.string())
 
 
 def _array(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> pa.Array:

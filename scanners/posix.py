@@ -16,9 +16,10 @@ import numpy as np
 from catalog import names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _place
+from catalog.stubs import Stub
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _place, _stubs
 
-_OF_OBJECTS = {"version_id", "is_latest", "storage_class", "etag", "retain_until", "legal_hold", "restore_state", "tags", "digest"}
+_OF_OBJECTS = {"version_id", "is_latest", "etag", "retain_until", "legal_hold", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True, hard_links=True, symlinks=True)
 
@@ -220,7 +221,8 @@ class Scanner:
         counts = [len(listing.names) for listing in group]
         owners = list(chain.from_iterable(map(repeat, group, counts)))
         raw = os.fsencode("\0".join(flat)).split(b"\0") if flat else []
-        failed = self._stat(batch, raw, list(chain.from_iterable(map(repeat, [listing.descriptor for listing in group], counts))))
+        descriptors = list(chain.from_iterable(map(repeat, [listing.descriptor for listing in group], counts)))
+        failed = self._stat(batch, raw, descriptors)
         for row in failed:
             slots[row] = np.zeros(1, _kernel.STATX)[0]
 
@@ -237,7 +239,7 @@ class Scanner:
         links = self._links(walk, np.flatnonzero(keep & (kinds == stat.S_IFLNK)).tolist(), flat, owners, keep)
         below = self._directories_below(walk, np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
         self._learn_file_systems(slots, flat, owners, keep)
-        self._keep(batch, group, raw, slots, keep, links)
+        self._keep(batch, group, raw, slots, keep, links, _stubs.find(slots, raw, descriptors, keep))
         walk.waiting.extend(reversed(below))
 
     def _stat(self, batch: _columns.Batch, raw: list[bytes], descriptors: list[int]) -> dict[int, int]:
@@ -307,7 +309,9 @@ class Scanner:
         walk.changed_ns.update(compress(zip(found, _kernel.changed_ns(slots[rows]), strict=True), small))
         return found
 
-    def _keep(self, batch: _columns.Batch, group: list[_Listing], raw: list[bytes], slots: Slots, keep: Slots, links: dict[int, str]) -> None:
+    def _keep(
+        self, batch: _columns.Batch, group: list[_Listing], raw: list[bytes], slots: Slots, keep: Slots, links: dict[int, str], stubs: dict[int, Stub]
+    ) -> None:
         """Add the kept rows to the batch, closing the gaps between them."""
         at, first = 0, batch.used
         dropped = not keep.all()
@@ -315,7 +319,9 @@ class Scanner:
             place = np.cumsum(keep) - 1
             slots[: int(keep.sum())] = slots[keep]
             links = {int(place[row]): target for row, target in links.items()}
+            stubs = {int(place[row]): stub for row, stub in stubs.items()}
         batch.keep_links({first + row: target for row, target in links.items()})
+        batch.keep_stubs({first + row: stub for row, stub in stubs.items()})
         for listing in group:
             end = at + len(listing.names)
             here = list(compress(raw[at:end], keep[at:end].tolist())) if dropped else raw[at:end]

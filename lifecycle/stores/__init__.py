@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from catalog import stubs
+
 if TYPE_CHECKING:
     from catalog.config import Config
 
@@ -258,7 +260,7 @@ class Move:
     leave: Pointer | None = None
 
 
-STUB_MAGIC = b"#!lastcopy-stub "
+STUB_MAGIC = stubs.MAGIC
 
 Connect = Callable[["Config", str], Store]
 

@@ -8,13 +8,15 @@ import base64
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
 
+from catalog import stubs
 from lifecycle.ends import EndError
-from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _metadata
+from lifecycle.stores import Fingerprint, Move, Pointer, _calls
 from lifecycle.stores._home import Home
 from lifecycle.stores._tree import Tree, temporary
 
@@ -305,10 +307,10 @@ def _write_stub(directory: int, name: bytes, text: bytes, key: str, owner: os.st
     descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
     try:
         with suppress(OSError):  # a storage without attributes: the first line of its text tells too
-            os.setxattr(descriptor, f"{_metadata.OWN}stub", key.encode())
+            os.setxattr(descriptor, stubs.ATTRIBUTE, key.encode())
         with suppress(PermissionError):
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        os.fchmod(descriptor, 0o444)
+        os.fchmod(descriptor, stat.S_IMODE(stubs.MODE))
         _write_all(descriptor, text, times=(owner.st_atime_ns, owner.st_mtime_ns))
     except BaseException:
         os.unlink(name, dir_fd=directory)
