@@ -68,12 +68,12 @@ def nonblocking_writer(act: Callable[[bytes], None]) -> Callable[[bytes], bool]:
     return tried
 
 
-def blind_to(known: Fingerprint) -> Callable[[Tree, int, bytes], Fingerprint]:
+def blind_to(known: Fingerprint) -> Callable[[Tree, _calls.Status, bytes], Fingerprint]:
     """A fingerprint that sees no change of one file."""
-    real = Tree.fingerprint
+    real = Tree._fingerprint
 
-    def blind(self: Tree, descriptor: int, path: bytes) -> Fingerprint:
-        seen = real(self, descriptor, path)
+    def blind(self: Tree, found: _calls.Status, path: bytes) -> Fingerprint:
+        seen = real(self, found, path)
         return known if seen.inode == known.inode else seen
 
     return blind
@@ -168,7 +168,7 @@ def test_without_leases_the_source_is_read_again_before_it_is_taken(small: Estat
 
     def unseen() -> None:  # as a store through a map does: no time tells of it
         overwrite_keeping_times(where)
-        monkeypatch.setattr(Tree, "fingerprint", blind_to(small.records(job)[0].step.fingerprint))
+        monkeypatch.setattr(Tree, "_fingerprint", blind_to(small.records(job)[0].step.fingerprint))
 
     before(monkeypatch, "check", unseen)
     small.carry_out(job)
