@@ -8,9 +8,10 @@ from lifecycle import guard as floor
 from lifecycle.chunk import Run, Work
 from lifecycle.copying import content
 from lifecycle.ends import EndError
+from lifecycle.holds import Owners
 from lifecycle.manifest import Copy
 from lifecycle.records import Record, Retirement
-from lifecycle.retiring import original, owner_of, weighed
+from lifecycle.retiring import original, owners_of, weighed
 
 _IN_QUARANTINE = ("QUARANTINED", "PURGING")
 
@@ -83,7 +84,7 @@ def _read_now(run: Run, copy: Copy, wanted: bytes) -> tuple[floor.Look, bytes | 
 
 def _ask(run: Run, works: Sequence[Work]) -> None:
     """The guard's transaction. What is refused only because a medium is away waits for it."""
-    requests = [_retirement(run, work) for work in works]
+    requests = [_retirement(run, work, owner) for work, owner in zip(works, owners_of(run, works), strict=True)]
     refused = run.journal.retire(requests, run.job_id, run.clock(), run.actor) if requests else {}
     for work in works:
         end = refused.get(work.step.step)
@@ -98,10 +99,9 @@ def _ask(run: Run, works: Sequence[Work]) -> None:
             work.end = end
 
 
-def _retirement(run: Run, work: Work) -> Retirement:
+def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
     assert work.sha256 is not None  # noqa: S101  # weighed
     domain = run.domain(work.step.volume)
-    owner = owner_of(work.source.metadata().uid) if work.source is not None else None
     least = max(run.config.lifecycle.min_copies, run.policy.min_copies or 1, _policy_of(run, work).min_copies or 1)
     return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
 

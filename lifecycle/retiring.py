@@ -1,7 +1,5 @@
 """The stages that take a source away, and the one that brings it back: the guard, the last look, the move into quarantine, the move back."""
 
-import functools
-import pwd
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,10 +7,11 @@ from catalog import names
 from catalog.domains import Domain
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import guard as floor
-from lifecycle import pointers
+from lifecycle import owners, pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.copying import expected
 from lifecycle.ends import EndError
+from lifecycle.holds import Owners
 from lifecycle.manifest import Copy
 from lifecycle.records import Counted, Record, Retirement
 from lifecycle.stores import Move as Taking
@@ -24,7 +23,8 @@ Judge = Callable[[Run, Copy, bytes], tuple[floor.Look, bytes | None]]
 def guard(run: Run, works: Sequence[Work]) -> None:
     """Ask whether each source may go: copies are looked at, then one transaction marks it RETIRING, then they are looked at again."""
     run.each(works, lambda work: _weigh(run, work))
-    requests = [_retirement(run, work) for work in works if work.live]
+    live = [work for work in works if work.live]
+    requests = [_retirement(run, work, owner) for work, owner in zip(live, owners_of(run, live), strict=True)]
     if not requests:
         run.advance(works, None)
         return
@@ -142,21 +142,23 @@ def _told(work: Work, end: EndError | None) -> EndError | None:
     return end
 
 
-def _retirement(run: Run, work: Work) -> Retirement:
+def owners_of(run: Run, works: Sequence[Work]) -> list[Owners]:
+    """Whose the sources of steps are, as holds ask it."""
+    return owners.of(run.config, [owners.File(work.step.volume, work.step.path, work.step.fingerprint, _uid(work)) for work in works])
+
+
+def _uid(work: Work) -> int | None:
+    try:
+        return None if work.source is None else work.source.metadata().uid
+    except (EndError, OSError):
+        return None  # not known: every hold on an owner holds it
+
+
+def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
     assert work.sha256 is not None  # noqa: S101  # weighed
     domain = run.domain(work.step.volume)
-    owner = owner_of(work.source.metadata().uid) if work.source is not None else None
     least = max(run.config.lifecycle.min_copies, run.policy.min_copies or 1)
     return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
-
-
-@functools.cache
-def owner_of(uid: int) -> str | None:
-    """The owner of a file as the catalog and holds name it; None where nobody on this host has that number."""
-    try:
-        return names.escape(pwd.getpwuid(uid).pw_name.encode("utf-8", "surrogateescape"))
-    except (KeyError, OverflowError):
-        return None
 
 
 def _still_stands(run: Run, work: Work) -> None:

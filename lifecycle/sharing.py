@@ -7,7 +7,7 @@ from itertools import zip_longest
 from catalog import names
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError
-from lifecycle.retiring import owner_of
+from lifecycle.retiring import owners_of
 from lifecycle.stores import Fingerprint, Metadata, Source
 
 
@@ -51,7 +51,7 @@ def _link(run: Run, work: Work, kept_path: bytes, kept: Fingerprint) -> None:
     keeper = store.open(kept_path, kept)
     try:
         _refuse_unlike(work, work.source, keeper)
-        _refuse_held(run, work, work.source)
+        _refuse_held(run, work)
         staged = store.clone(work.step.path, work.key, kept_path, replace(kept, link_count=_links(run, work)), "hard_link")
         staged.close()
         work.source.check()
@@ -73,8 +73,8 @@ def _refuse_unlike(work: Work, other: Source, keeper: Source) -> None:
         raise EndError("REFUSED", f"{work.shown}: has another owner, mode or attribute than the file that is kept; both files stay")
 
 
-def _refuse_held(run: Run, work: Work, other: Source) -> None:
-    held = run.journal.holds().blocking(work.step.sha256, work.step.volume, work.step.path, owner_of(other.metadata().uid), run.clock())
+def _refuse_held(run: Run, work: Work) -> None:
+    held = run.journal.holds().blocking(work.step.sha256, work.step.volume, work.step.path, owners_of(run, [work])[0], run.clock())
     if held:
         raise EndError("REFUSED", f"{work.shown}: {held}", retry=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.config import Label
 from catalog.errors import RefusedError
 from lifecycle import engine, job, purging, rebuilding
 from lifecycle.holds import Scope
@@ -329,3 +330,38 @@ def test_a_rebuild_says_that_holds_are_lost_where_the_journal_cannot_be_read(sma
     with small.journal() as journal:
         [event] = journal.events(kinds=("journal_renewed",))
     assert event.detail["holds"] is None
+
+
+LABELS = {
+    "a path": {"where": "path LIKE 'contracts/%'", "owner": "legal"},
+    "a size and an ending": {"where": "extension = 'pdf' AND size_bytes = 7", "owner": "legal"},
+    "what is not known here": {"where": "media_type = 'application/pdf'", "owner": "legal"},
+    "a table": {"table": "labels.csv"},
+    "a table that is gone": {"table": "gone.csv"},
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_hold_on_the_owner_that_a_label_names_holds_at_the_move_and_at_the_purge(small: Estate, label: str) -> None:
+    (small.folder / "labels.csv").write_text("path,owner\ncontracts/,legal\n")
+    archive = archived(small, "contracts/f.pdf")
+    small.write("prod", "contracts/g.pdf", b"another")
+    small.config = small.config.model_copy(update={"labels": (Label.model_validate(LABELS[label]),)})
+    with small.journal() as journal:
+        journal.place_hold(Scope("owner", owner="legal"), reason="a lawsuit", until_us=None, at_us=small.clock(), actor="lawyer")
+    more, purge = small.job([small.step(1, "contracts/g.pdf")]), purge_of(small, archive)
+    for wanted in (more, purge):
+        small.carry_out(wanted)
+        assert small.states(wanted) == ["REFUSED"], small.reasons(wanted)
+        assert "owner" in small.reasons(wanted)
+
+
+def test_a_hold_on_an_owner_that_labels_give_to_other_files_holds_only_those(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    label = Label.model_validate(LABELS["a path"])
+    small.config = small.config.model_copy(update={"labels": (label,)})
+    with small.journal() as journal:
+        journal.place_hold(Scope("owner", owner="legal"), reason="a lawsuit", until_us=None, at_us=small.clock(), actor="lawyer")
+    archive = small.job([small.step(1, "f")])
+    small.carry_out(archive)
+    assert small.states(archive) == ["QUARANTINED"], small.reasons(archive)
