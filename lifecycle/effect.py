@@ -2,7 +2,7 @@
 
 After is what the derivation says of the snapshot's own scans with the plan's steps applied to them, as of the snapshot: as if every step
 succeeded, every volume were scanned again, and nothing else changed. What a job reads counts as read on that day. A target that was never
-scanned stays unknown but for what the plan puts there; what its volume excludes is not seen. A stub counts as the file that it is; files
+scanned stays unknown but for what the plan puts there; what its volume excludes is not seen. A stub is a pointer where its content is found; files
 that become names of one have its times, and their bytes count once. Costs are those of the space on the source once its quarantine is purged, and of the
 sizes on the target; bytes on a volume without a price are counted apart.
 """
@@ -117,7 +117,7 @@ def _tell_names(connection: "DuckDBPyConnection", wanted: Snapshot, steps: Path,
     patterns = {volume: glob.regex(list(declared.exclude)) for volume, declared in wanted.config.volumes.items() if declared.exclude}
     connection.execute("CREATE TEMP TABLE excluded (volume VARCHAR, expression VARCHAR)")
     connection.execute("CREATE TEMP TABLE linking_volumes (volume VARCHAR)")
-    connection.execute("CREATE TEMP TABLE stubs (step BIGINT, size_bytes BIGINT)")
+    connection.execute("CREATE TEMP TABLE stubs_left (step BIGINT, size_bytes BIGINT)")
     for volume, expression in patterns.items():
         connection.execute("INSERT INTO excluded VALUES ($volume, $expression)", {"volume": volume, "expression": expression})
     for volume in doing.linking:
@@ -131,7 +131,7 @@ def _tell_names(connection: "DuckDBPyConnection", wanted: Snapshot, steps: Path,
             {"step": [step for step, _ in rows], "size_bytes": [size for _, size in rows]}, pa.schema([("step", pa.int64()), ("size_bytes", pa.int64())])
         )
         connection.register("stub_rows", made)
-        connection.execute("INSERT INTO stubs SELECT * FROM stub_rows")
+        connection.execute("INSERT INTO stubs_left SELECT * FROM stub_rows")
         connection.unregister("stub_rows")
 
 

@@ -35,7 +35,7 @@ LEFT JOIN entries_now AS s ON p.volume = s.volume AND p.dir = s.dir AND p.name =
 LEFT JOIN excluded AS x ON p.target_volume = x.volume
 WHERE p.target_volume IS NOT NULL AND NOT coalesce(regexp_full_match(p.target_dir || p.target_name, x.expression), FALSE)
 UNION ALL BY NAME
--- A stub is a file like any other to a scan.
+-- The derivation says what a stub is: a pointer, where its content is found.
 SELECT
     s.* REPLACE (
         6917529027641081856 + p.step AS entry_id,
@@ -45,10 +45,13 @@ SELECT
         s.modified_at AS created_at,
         'stub' AS fs_id,
         p.step AS inode,
-        1 AS link_count
+        1 AS link_count,
+        'stub' AS storage_class,
+        p.target_volume || ':' || p.target_dir || p.target_name AS link_target,
+        '{"sha256": "' || lower(hex(p.digest)) || '", "size_bytes": ' || CAST(p.size_bytes AS VARCHAR) || '}' AS tags
     )
 FROM planned AS p
-INNER JOIN stubs AS u ON p.step = u.step
+INNER JOIN stubs_left AS u ON p.step = u.step
 INNER JOIN entries_now AS s ON p.volume = s.volume AND p.dir = s.dir AND p.name = s.name
 UNION ALL BY NAME
 -- Where blocks cannot be shared, an equal file becomes one more name of the file that is kept.

@@ -168,6 +168,9 @@ def test_dormant_files_are_archived_as_the_plan_said_and_undo_brings_every_bit_b
     assert company.coverage()["status"]["protected"]["assets"] >= covered["status"]["protected"]["assets"]
     assert company.run("audit", "verify").data["state"] == "whole"
     assert company.run("job", "run", made["id"]).data["id"] == outcome["id"], "a plan has one job"
+    shown = run("audit", "log", folder=company.folder).out.decode().splitlines()
+    assert max(map(len, shown)) <= 200
+    assert any("QUARANTINED 1-7" in line for line in shown)
 
 
 @pytest.mark.parametrize("leave", ["stub", "symlink"])
