@@ -98,9 +98,18 @@ def undo(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, w
                 f"job {job_id} is {'an undo' if row.kind == 'undo' else 'a purge'}; undo the job that it is about" + (f", {row.of_job}" if row.of_job else "")
             )
         crew.abandon(Errand(root, config, job_id, actor, clock, None))
-        wanted = Job(_id(f"undo:{job_id}"), "undo", row.plan_id, f"undo of {job_id}", "undo", row.policy, clock(), actor, job_id)
-        undo_id = journal.create_job(wanted, _inverse(journal, job_id))
+        undo_id = _undo_of(journal, row, clock(), actor)
     return resume(root, config, undo_id, clock=clock, actor=actor, workers=workers, progress=progress)
+
+
+def _undo_of(journal: Journal, row: JobRow, at_us: int, actor: str) -> str:
+    """The job that undoes another one: the last if it is under way, or if nothing is left to bring back; else a new one, of all that is."""
+    made = [one for one in journal.jobs() if one.kind == "undo" and one.of_job == row.job_id]
+    if made and (any(made[-1].counts.get(state) for state in LIVE) or next(_inverse(journal, row.job_id), None) is None):
+        return made[-1].job_id
+    which = f"{row.job_id} {len(made) + 1}" if made else row.job_id
+    wanted = Job(_id(f"undo:{which}"), "undo", row.plan_id, f"undo of {which}", "undo", row.policy, at_us, actor, row.job_id)
+    return journal.create_job(wanted, _inverse(journal, row.job_id))
 
 
 def _opened(root: Path, config: Config, wanted: Plan) -> Journal:

@@ -13,6 +13,7 @@ from catalog.errors import RefusedError
 from lifecycle import engine, job, purging, rebuilding
 from lifecycle.holds import Scope
 from lifecycle.manifest import Copy
+from lifecycle.records import Move
 from lifecycle.stores import _calls, _quarantine
 from lifecycle.stores.posix import Store
 from tests.lifecycle import estate
@@ -365,3 +366,20 @@ def test_a_hold_on_an_owner_that_labels_give_to_other_files_holds_only_those(sma
     archive = small.job([small.step(1, "f")])
     small.carry_out(archive)
     assert small.states(archive) == ["QUARANTINED"], small.reasons(archive)
+
+
+def test_a_second_undo_brings_back_what_was_taken_after_the_first(small: Estate) -> None:
+    for name in ("f", "g"):
+        small.write("prod", name, name.encode())
+    archive = small.job([small.step(1, "f"), small.step(2, "g")])
+    with open(small.at("prod", "g"), "r+b"):
+        small.carry_out(archive)
+    assert small.states(archive) == ["QUARANTINED", "SOURCE_BUSY"]
+    assert undone(small, archive).complete
+    with small.journal() as journal:
+        journal.advance([Move(2, "PLANNED")], archive, small.clock(), "test")
+    small.carry_out(archive)
+    assert small.states(archive) == ["DONE", "QUARANTINED"]
+    assert undone(small, archive).complete
+    assert (small.read("prod", "f"), small.read("prod", "g")) == (b"f", b"g")
+    assert undone(small, archive).complete
