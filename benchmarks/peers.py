@@ -10,7 +10,16 @@ from pathlib import Path
 from benchmarks.built import BUILD, MissingToolError
 from benchmarks.measure import say
 
-_PACKAGES = {"gdu": "gdu", "rmlint": "rmlint", "jdupes": "jdupes", "rdfind": "rdfind", "fdupes": "fdupes", "fdfind": "fd-find", "find": "findutils"}
+_PACKAGES = {
+    "gdu": "gdu",
+    "rmlint": "rmlint",
+    "jdupes": "jdupes",
+    "rdfind": "rdfind",
+    "fdupes": "fdupes",
+    "fdfind": "fd-find",
+    "find": "findutils",
+    "rsync": "rsync",
+}
 _VENV = BUILD / "peers"
 
 
