@@ -29,15 +29,15 @@ class Found:
     reason: str | None
 
 
-def rebuild(root: Path, config: Config, *, at_us: int, actor: str) -> list[Found]:
+def rebuild(root: Path, config: Config, *, at_us: int, actor: str, take_over: bool = False) -> list[Found]:
     """Open the journal, or make it anew where it is lost or damaged, then put back every quarantined file that it does not know. Writes to storages.
 
     A new journal keeps the holds of the old one where that can be read (its first event says how many); approvals and what was removed for good
-    are not known to it.
-    Raises LockedError while jobs run, RefusedError on another host.
+    are not known to it. Where the catalog never had a journal, what lies on the volumes may be another catalog's: only `take_over` puts that back.
+    Raises LockedError while jobs run, RefusedError on another host, and for a catalog without a journal.
     """
     found: list[Found] = []
-    with _journal(root, config, at_us, actor) as journal:
+    with _journal(root, config, at_us, actor, take_over=take_over) as journal:
         for volume in config.volumes:
             try:
                 store = stores.connect(config, volume)
@@ -49,10 +49,13 @@ def rebuild(root: Path, config: Config, *, at_us: int, actor: str) -> list[Found
     return found
 
 
-def _journal(root: Path, config: Config, at_us: int, actor: str) -> Journal:
+def _journal(root: Path, config: Config, at_us: int, actor: str, *, take_over: bool) -> Journal:
     try:
         journal = Journal.open(config, root, create=False)
-    except NotFoundError:
+    except NotFoundError as error:
+        if not take_over:
+            told = "this catalog never had a journal: what is in quarantine is another's, whose jobs may work on it; if that catalog is gone for good"
+            raise RefusedError(f"{told}, say --take-over") from error
         return Journal.open(config, root, create=True)
     except (CatalogError, RefusedError) as error:
         if isinstance(error, RefusedError) and "job rebuild" not in str(error):

@@ -110,7 +110,13 @@ def show(
 
 
 @app.command("rebuild", cls=settings.Command)
-def rebuild(context: typer.Context) -> None:
+def rebuild(
+    context: typer.Context,
+    *,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also where this catalog never had a journal: the catalog whose jobs worked on the volumes is gone for good.")
+    ] = False,
+) -> None:
     """Make the journal anew where it is lost or damaged: every file that lies in quarantine goes back to its old name, nothing is deleted.
 
     Holds are kept where the old journal can be read, else they must be placed again; plans must be approved again. Exit 4 where a file could not be put back.
@@ -121,7 +127,7 @@ def rebuild(context: typer.Context) -> None:
     chosen = settings.of(context)
     config = chosen.configuration()
     at_us = now_us()
-    found = rebuilding.rebuild(settings.root_of(config), config, at_us=at_us, actor=people.actor())
+    found = rebuilding.rebuild(settings.root_of(config), config, at_us=at_us, actor=people.actor(), take_over=take_over)
     with Journal.open(config, settings.root_of(config), create=False) as journal:
         renewed = journal.events(kinds=("journal_renewed",), since_us=at_us)
     for event in renewed:

@@ -383,3 +383,22 @@ def test_a_second_undo_brings_back_what_was_taken_after_the_first(small: Estate)
     assert undone(small, archive).complete
     assert (small.read("prod", "f"), small.read("prod", "g")) == (b"f", b"g")
     assert undone(small, archive).complete
+
+
+def test_a_catalog_that_never_had_a_journal_puts_back_what_is_anothers_only_if_it_is_told_so(small: Estate) -> None:
+    archived(small)
+    other = small.folder / "other catalog"
+    other.mkdir()
+    with pytest.raises(RefusedError, match="--take-over"):
+        rebuilding.rebuild(other, small.config, at_us=small.clock(), actor="test")
+    assert not small.there("prod", "f")
+    [found] = rebuilding.rebuild(other, small.config, at_us=small.clock(), actor="test", take_over=True)
+    assert (found.came, small.read("prod", "f")) == ("put_back", b"content")
+
+
+def test_a_copy_of_a_catalog_takes_no_journal_over(small: Estate) -> None:
+    archived(small)
+    shutil.copytree(small.root, small.folder / "copied")
+    with pytest.raises(RefusedError, match="is a copy of a catalog"):
+        rebuilding.rebuild(small.folder / "copied", small.config, at_us=small.clock(), actor="test")
+    assert not small.there("prod", "f")

@@ -122,7 +122,7 @@ def test_a_copy_of_the_journal_in_its_place_is_refused(tmp_path: Path) -> None:
 def test_a_copy_of_the_whole_catalog_is_refused(tmp_path: Path) -> None:
     opened(tmp_path / "one").close()
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    with pytest.raises(RefusedError, match="not the file that was made"):
+    with pytest.raises(RefusedError, match="is a copy of a catalog"):
         opened(tmp_path / "two")
 
 
