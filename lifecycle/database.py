@@ -293,7 +293,8 @@ def _refuse_a_foreign_host(place: Place, root: Path) -> None:
 def _refuse_another_file(place: Place, folder: Path, root: Path) -> None:
     inode, home = (folder / "journal.db").stat().st_ino, Path(place.folder)
     if place.folder != str(folder) and (home / "journal.db").exists() and (home / "journal.db").stat().st_ino == place.inode != inode:
-        raise RefusedError(f"{_shown(root)}: is a copy of a catalog whose journal lives in {_shown(home)}; run jobs there, for a catalog has one journal")
+        told = "run jobs there; to try something on volumes of its own, 'lastcopy job rebuild --take-over' makes it a journal"
+        raise RefusedError(f"{_shown(root)}: is a copy of a catalog whose journal lives in {_shown(home)}; {told}")
     if inode != place.inode:
         text = "is not the file that was made: a copy, or restored from a backup, and may not know what was removed since"
         raise RefusedError(f"{_shown(folder)}: journal.db {text}; 'lastcopy job rebuild' makes it anew from what lies on the volumes")

@@ -33,8 +33,8 @@ def rebuild(root: Path, config: Config, *, at_us: int, actor: str, take_over: bo
     """Open the journal, or make it anew where it is lost or damaged, then put back every quarantined file that it does not know. Writes to storages.
 
     A new journal keeps the holds of the old one where that can be read (its first event says how many); approvals and what was removed for good
-    are not known to it. Where the catalog never had a journal, what lies on the volumes may be another catalog's: only `take_over` puts that back.
-    Raises LockedError while jobs run, RefusedError on another host, and for a catalog without a journal.
+    are not known to it. Where the catalog never had a journal, or is a copy, what lies on the volumes may be another catalog's: only
+    `take_over` puts that back. Raises LockedError while jobs run, RefusedError on another host, and for such a catalog.
     """
     found: list[Found] = []
     with _journal(root, config, at_us, actor, take_over=take_over) as journal:
@@ -58,7 +58,7 @@ def _journal(root: Path, config: Config, at_us: int, actor: str, *, take_over: b
             raise RefusedError(f"{told}, say --take-over") from error
         return Journal.open(config, root, create=True)
     except (CatalogError, RefusedError) as error:
-        if isinstance(error, RefusedError) and "job rebuild" not in str(error):
+        if isinstance(error, RefusedError) and ("job rebuild" not in str(error) or ("--take-over" in str(error) and not take_over)):
             raise  # it is whole, and not for us
         return Journal.renew(config, root, at_us=at_us, actor=actor, why=str(error))
     verdict = journal.verify()

@@ -114,7 +114,7 @@ def rebuild(
     context: typer.Context,
     *,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Also where this catalog never had a journal: the catalog whose jobs worked on the volumes is gone for good.")
+        bool, typer.Option("--take-over", help="Also where this catalog never had a journal, or is a copy: no other catalog's jobs work on its volumes.")
     ] = False,
 ) -> None:
     """Make the journal anew where it is lost or damaged: every file that lies in quarantine goes back to its old name, nothing is deleted.

@@ -402,3 +402,4 @@ def test_a_copy_of_a_catalog_takes_no_journal_over(small: Estate) -> None:
     with pytest.raises(RefusedError, match="is a copy of a catalog"):
         rebuilding.rebuild(small.folder / "copied", small.config, at_us=small.clock(), actor="test")
     assert not small.there("prod", "f")
+    assert rebuilding.rebuild(small.folder / "copied", small.config, at_us=small.clock(), actor="test", take_over=True)
