@@ -55,12 +55,22 @@ def _link(run: Run, work: Work, kept_path: bytes, kept: Fingerprint) -> None:
         staged = store.clone(work.step.path, work.key, kept_path, replace(kept, link_count=_links(run, work)), "hard_link")
         staged.close()
         work.source.check()
-        store.publish(work.step.path, work.key, staged.inode, over=work.step.fingerprint)
+        store.publish(work.step.path, work.key, staged.inode, over=work.step.fingerprint, still=lambda: _unheard(work))
     except EndError:
         store.discard(work.step.path, work.key)
         raise
     finally:
         keeper.close()
+
+
+def _unheard(work: Work) -> None:
+    """Nobody has asked to write to the file while it changed places. Raises EndError SOURCE_BUSY; its changed time is that of the exchange."""
+    assert work.source is not None  # noqa: S101  # opened by the stage before
+    try:
+        work.source.check()
+    except EndError as end:
+        if end.state == "SOURCE_BUSY":
+            raise
 
 
 def _refuse_unlike(work: Work, other: Source, keeper: Source) -> None:

@@ -181,10 +181,11 @@ class Store(Protocol):
     def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
         """A temporary name that an earlier run left, if it is that inode."""
 
-    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None) -> Fingerprint:
+    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None, still: Callable[[], None] = lambda: None) -> Fingerprint:
         """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes.
 
-        `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that.
+        `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that,
+        and if `still`, asked last, raises no EndError.
         """
 
     def discard(self, path: bytes, key: str) -> None:

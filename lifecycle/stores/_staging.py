@@ -1,7 +1,7 @@
 """Copies under their temporary names, and the directories that they need."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from lifecycle.ends import EndError
@@ -143,8 +143,8 @@ def create_beside(tree: Tree, directory: int, path: bytes, key: str, losses: Ite
     return StagedFile(tree, path, key, descriptor, _inode(tree, directory, key, stable=stable), losses)
 
 
-def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerprint, *, able: bool) -> Fingerprint:
-    """Let the temporary name and what is at the path change places; what comes out is looked at, and goes if it is `over`. Writes. Raises EndError."""
+def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerprint, still: Callable[[], None], *, able: bool) -> Fingerprint:
+    """Let the temporary name and what is at the path change places; what comes out goes if it is `over` and `still` lets it. Writes. Raises EndError."""
     if not able:
         raise EndError("REFUSED", f"{tree.shown(path)}: this volume cannot let two names change places, so nothing can take the place of what is there")
     name = path.rsplit(b"/", 1)[-1]
@@ -153,6 +153,11 @@ def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerpri
     if out is None or over.differs(out, moved=True):
         _calls.exchange(directory, temporary(key), directory, name)
         raise EndError("CONFLICT", f"{tree.shown(path)}: something else took this name just now")
+    try:
+        still()
+    except EndError:  # somebody waits to write to what is about to go: it has its name again before they get to it
+        _calls.exchange(directory, temporary(key), directory, name)
+        raise
     os.unlink(temporary(key), dir_fd=directory)
     found = tree.fingerprint_in(directory, name, path)
     if found is None:

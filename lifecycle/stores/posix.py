@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from threading import Lock
 from typing import Literal
@@ -110,7 +110,7 @@ class Store:
         """A temporary name that an earlier run left, if it is that inode. Raises EndError."""
         return _staging.left(self._tree, path, key, inode)
 
-    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None) -> Fingerprint:
+    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None, still: Callable[[], None] = lambda: None) -> Fingerprint:
         """Give the temporary name its final one, never over another but `over`, which goes. Writes. Raises EndError CONFLICT.
 
         What a killed run has published already is found, by its inode.
@@ -122,7 +122,7 @@ class Store:
             if staged is not None and inode is not None and staged.inode != inode:
                 raise EndError("FAILED", f"{self._tree.shown(path)}: its temporary name leads to another file now", retry=True)
             if there is not None and staged is not None and over is not None and not over.differs(there, moved=True):
-                return _staging.supersede(self._tree, directory, path, key, over, able=able.exchange)
+                return _staging.supersede(self._tree, directory, path, key, over, still, able=able.exchange)
             if there is not None:
                 return self._published_already(directory, path, key, inode, staged, there)
             if staged is None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -403,3 +404,36 @@ def test_a_copy_of_a_catalog_takes_no_journal_over(small: Estate) -> None:
         rebuilding.rebuild(small.folder / "copied", small.config, at_us=small.clock(), actor="test")
     assert not small.there("prod", "f")
     assert rebuilding.rebuild(small.folder / "copied", small.config, at_us=small.clock(), actor="test", take_over=True)
+
+
+def test_a_file_that_somebody_wants_to_write_to_is_not_replaced_by_a_link(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("kept", "other"):
+        small.write("prod", name, b"content")
+    step = small.step(1, "other", "dedupe", kept_path=b"kept", evidence=[small.copy("prod", "kept")])
+    dedupe = small.job([step], "dedupe", hard_links=True)
+    writers: list[int] = []
+    real = _calls.exchange
+
+    def exchange(*given: int | bytes) -> None:
+        if not writers:
+            writers.append(os.fork())
+            if writers[0] == 0:
+                with open(small.at("prod", "other"), "r+b") as file:  # waits until the lease is given back
+                    file.write(b"WRITTEN")
+                os._exit(0)
+            store = small.at("prod", "other")
+            while not _waits(store):
+                time.sleep(0.01)
+        real(*given)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(_calls, "exchange", exchange)
+    small.carry_out(dedupe)
+    os.waitpid(writers[0], 0)
+    assert small.states(dedupe) == ["SOURCE_BUSY"], small.reasons(dedupe)
+    assert (small.read("prod", "other"), small.read("prod", "kept")) == (b"WRITTEN", b"content")
+
+
+def _waits(path: bytes) -> bool:
+    """Whether the kernel asks that a lease on a file be given back."""
+    inode = str(os.stat(path).st_ino)
+    return any("LEASE  BREAKING" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
