@@ -66,6 +66,8 @@ def archive(folder: Path, short: bool) -> Iterator[Row]:
             yield kill.power(program, rack, replace(_some(5, short=short, seed=seed), changing=True), committed)
         for seed, errno in enumerate(errors.ERRNOS):
             yield errors.fail(program, rack, _some(4, short=short, seed=seed), errno)
+        for seed, errno in enumerate(("EIO", "ENOSPC")):
+            yield errors.fail(program, rack, replace(_some(4, short=short, seed=seed), changing=True), errno, onwards=True)
         yield errors.full(program, rack, (0, 100_000) if short else (0, 4096, 20_000, 50_000, 100_000, 400_000, 1_000_000, 1_500_000))
         yield after.after(program, rack)
 

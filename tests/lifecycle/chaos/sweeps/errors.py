@@ -10,15 +10,15 @@ from tests.lifecycle.chaos.tracing import Fault
 ERRNOS = ("EIO", "ENOSPC", "EACCES", "EINTR", "EDQUOT")
 
 
-def fail(program: Program, rack: Rack, choice: Choice, errno: str) -> Row:
-    """Have each chosen call fail once, whatever the program makes of that; look; run again; look again."""
-    row = Row(f"every call fails once with {errno}", program.name)
+def fail(program: Program, rack: Rack, choice: Choice, errno: str, *, onwards: bool = False) -> Row:
+    """Have each chosen call fail, once or from then on for ever, whatever the program makes of that; look; run again; look again."""
+    row = Row(f"every call fails {'from then on' if onwards else 'once'} with {errno}", program.name)
     truth = ready(program, rack)
     own = own_calls(program, rack)
     row.existing = len(own)
     log = rack.folder / "strace"
     for call in choice.of(own):
-        fired, code = strike(program, rack, Fault(f"error={errno}", call.name, call.number), log)
+        fired, code = strike(program, rack, Fault(f"error={errno}", call.name, call.number, onwards), log)
         verdict = program.judge(rack, truth, settled=False)
         if code < 0:
             verdict.stuck.append(f"it died of signal {-code}")
