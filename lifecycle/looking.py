@@ -3,7 +3,7 @@
 import datetime
 import errno
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from catalog import names
 from catalog.errors import ConfigError, LastcopyError, UnreachableError
-from lifecycle import stores
+from lifecycle import manifest, owners, stores
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
-from lifecycle.holds import Holds
+from lifecycle.holds import Holds, Owners
 from lifecycle.stores import STUB_MAGIC, Capabilities, Fingerprint, Store
+from lifecycle.stores._tree import HOME, is_temporary
 from reports.state import age
 
 _AT_ONCE = 20_000
@@ -39,6 +40,7 @@ _LOOKED = pa.schema(
     ]
 )
 Refusal = tuple[str, str]  # a word of REFUSAL_REASONS, and what was seen
+_OURS = ("is_ours", "a name of Lastcopy's own; where a volume lies inside another, exclude it there")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Places:
         self._draft = draft
         self._known: dict[tuple[str, bool], Place] = {}
         self.holds = draft.journal.holds() if draft.journal else Holds(())
+        self.owners_matter = any(hold.scope is not None and hold.scope.kind == "owner" and hold.holds_at(draft.now_us) for hold in self.holds.every)
 
     def of(self, volume: str, *, written: bool) -> Place:
         """A volume; `written` where a job would write to it, so that it must be prepared."""
@@ -126,7 +129,8 @@ def look(draft: Draft, places: Places) -> None:
     """Make the table `looked`: of each act of `sources` the live fingerprint, and the first refusal. Of several choices the first good one stays."""
     draft.insert("looked", _LOOKED.empty_table())
     for rows in _pages(draft):
-        draft.insert("looked", pa.Table.from_pylist([_looked(draft, places, row) for row in rows], _LOOKED))
+        owned = _owned(draft, places, rows)
+        draft.insert("looked", pa.Table.from_pylist([_looked(draft, places, *one) for one in zip(rows, owned, strict=True)], _LOOKED))
     draft.make(
         "dropped",
         """
@@ -148,9 +152,41 @@ def _pages(draft: Draft) -> Iterator[list[dict[str, Any]]]:
         yield found.to_arrow_table().to_pylist()
 
 
-def _looked(draft: Draft, places: Places, row: dict[str, Any]) -> dict[str, Any]:
+def _owned(draft: Draft, places: Places, rows: Sequence[dict[str, Any]]) -> list[Owners]:
+    """Whose the sources are, as holds and jobs ask it; nobody's where no hold asks."""
+    if not draft.action.TOUCHES or not places.owners_matter:
+        return [None] * len(rows)
+    known = [row for row in rows if row["type"] is not None and row["modified_ns"] is not None]
+    files = [owners.File(row["volume"], names.unescape(row["path"]), manifest.fingerprint(row), _uid(places, row)) for row in known]
+    found = {row["id"]: owner for row, owner in zip(known, owners.of(draft.config, files), strict=True)}
+    return [_with_scanned(found.get(row["id"]), row["owner"]) for row in rows]
+
+
+def _with_scanned(owner: Owners, scanned: str | None) -> Owners:
+    """Owners with the one that the scan saw: it may have been named otherwise there."""
+    return owner | {scanned} if isinstance(owner, frozenset) and scanned is not None else owner
+
+
+def _uid(places: Places, row: dict[str, Any]) -> int | None:
+    """Who owns a source by its storage; of a file in quarantine, which no scan sees, by a look at it."""
+    store = places.of(row["volume"], written=True).store
+    if row["key"] is None or store is None:
+        return None if row["uid"] is None else int(row["uid"])
+    try:
+        source = store.open_quarantined(row["key"], manifest.fingerprint(row))
+    except EndError:
+        return None
+    try:
+        return source.metadata().uid
+    except (EndError, OSError):
+        return None
+    finally:
+        source.close()
+
+
+def _looked(draft: Draft, places: Places, row: dict[str, Any], owner: Owners) -> dict[str, Any]:
     place = places.of(row["volume"], written=draft.action.TOUCHES)
-    found, refusal = _source(draft, places, place, row)
+    found, refusal = _source(draft, places, place, row, owner)
     answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (vars(found) if found else {})
     if row["target_volume"] is not None:
         target = places.of(row["target_volume"], written=True)
@@ -164,7 +200,11 @@ def _looked(draft: Draft, places: Places, row: dict[str, Any]) -> dict[str, Any]
     return answer
 
 
-def _source(draft: Draft, places: Places, place: Place, row: Mapping[str, Any]) -> tuple[Fingerprint | None, Refusal | None]:  # noqa: PLR0911  one answer a reason
+def _source(  # noqa: PLR0911  one answer a reason
+    draft: Draft, places: Places, place: Place, row: Mapping[str, Any], owner: Owners
+) -> tuple[Fingerprint | None, Refusal | None]:
+    if _is_ours(names.unescape(row["path"])):
+        return None, _OURS
     if place.refusal or place.store is None:
         return None, place.refusal
     if row["type"] is None:
@@ -187,7 +227,7 @@ def _source(draft: Draft, places: Places, place: Place, row: Mapping[str, Any]) 
     differs = _differs(row, found)
     if differs:
         return found, ("changed_since_scan", f"other {differs}")
-    if draft.action.TOUCHES and (held := places.holds.blocking(row["sha256"], row["volume"], names.unescape(row["path"]), row["owner"], draft.now_us)):
+    if draft.action.TOUCHES and (held := places.holds.blocking(row["sha256"], row["volume"], names.unescape(row["path"]), owner, draft.now_us)):
         return found, ("on_hold", held)
     if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
         return found, ("too_young", f"modified or changed within {_span(draft.policy.quiet)}")
@@ -204,7 +244,14 @@ def _differs(row: Mapping[str, Any], found: Fingerprint) -> str:
     return ", ".join(name for name, live in vars(found).items() if row[name] is not None and live != row[name] and name not in let_go)
 
 
+def _is_ours(path: bytes) -> bool:
+    """Whether a path leads into a quarantine of ours, or to a copy that is not finished: also of a volume that lies in another."""
+    return b".lastcopy" in path and any(part == HOME or is_temporary(part) for part in path.split(b"/"))
+
+
 def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | None, bool]:
+    if _is_ours(path):
+        return _OURS, False
     if target.refusal or target.store is None or target.capabilities is None:
         return target.refusal or ("not_prepared", "what the target can do is not known; prepare it"), False
     if refusal := _name(path, target.capabilities):

@@ -70,6 +70,7 @@ REFUSAL_REASONS = {
     "changed_since_scan": "it is not what the scan saw, or is gone; scan again",
     "too_young": "it was modified or changed within the policy's quiet time",
     "on_hold": "it is under a legal hold or a retention",
+    "is_ours": "it lies in a quarantine of Lastcopy, or is a copy that was not finished: no policy moves these",
     "is_original": "it is an asset and no copy of one: such a file is archived, and never deleted",
     "already_there": "it lies on the volume that it would go to",
     "unknown_digest": "the content is not known by its SHA-256, which this action needs; scan with --digest all",

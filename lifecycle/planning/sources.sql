@@ -14,6 +14,7 @@ WITH seen AS (
         e.inode,
         e.link_count,
         e.owner,
+        e.uid,
         coalesce(e.allocated_bytes, e.size_bytes) AS allocated_bytes,
         e.dir,
         e.name
@@ -66,6 +67,7 @@ SELECT
     coalesce(i.expected.link_count, s.link_count) AS link_count,
     coalesce(s.allocated_bytes, i.expected.size_bytes) AS allocated_bytes,
     s.owner,
+    s.uid,
     coalesce(i.sha256, r.digest) AS sha256
 FROM intended AS i
 LEFT JOIN seen AS s ON i.id = s.id

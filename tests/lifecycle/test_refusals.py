@@ -1,6 +1,7 @@
 """What a plan leaves out, and why: each reason on real folders."""
 
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,51 @@ def test_what_is_under_hold_is_not_taken_away_but_may_be_copied(grounds: Grounds
     made = archived(grounds)
     assert (paths(made), refusals(made)) == ([b"free"], {"held/file": "on_hold"})
     assert len(steps(grounds.plan("copy", to="vault"))) == 2
+
+
+def held_for(grounds: Grounds, owner: str) -> None:
+    with grounds.journal() as journal:
+        journal.place_hold(holds.Scope("owner", owner=owner), reason="a lawsuit", until_us=None, at_us=grounds.now_us - 1, actor="eve")
+
+
+def test_a_hold_on_an_owner_that_a_label_names_keeps_its_files_out_of_a_plan(grounds: Grounds) -> None:
+    ready(grounds, "contracts/one", "free")
+    grounds.configure('[[labels]]\nwhere = "path LIKE \'contracts/%\'"\nowner = "legal"\n')
+    held_for(grounds, "legal")
+    made = archived(grounds)
+    assert (paths(made), refusals(made)) == ([b"free"], {"contracts/one": "on_hold"})
+    assert "owner legal" in next(iter(details(made)))
+    assert len(steps(grounds.plan("copy", to="vault"))) == 2
+
+
+def test_a_hold_on_the_storages_owner_keeps_its_files_out_of_a_plan(grounds: Grounds) -> None:
+    ready(grounds, "one", "two")
+    held_for(grounds, pwd.getpwuid(os.getuid()).pw_name)
+    assert refusals(archived(grounds)) == {"one": "on_hold", "two": "on_hold"}
+
+
+def test_a_label_that_cannot_be_read_is_anybodys(grounds: Grounds) -> None:
+    ready(grounds, "one")
+    grounds.configure('[[labels]]\ntable = "gone.csv"\n')
+    held_for(grounds, "legal")
+    assert refusals(archived(grounds)) == {"one": "on_hold"}
+
+
+def test_a_quarantine_of_a_volume_inside_another_is_no_ones_file(grounds: Grounds) -> None:
+    grounds.write("data", "inner/.lastcopy/quarantine/j2222222222-1-1", b"taken")
+    grounds.write("data", "inner/.lastcopy-notes", b"mine")
+    ready(grounds, "file")
+    made = archived(grounds)
+    assert paths(made) == [b"file", b"inner/.lastcopy-notes"]
+    assert refusals(made) == {name: "is_ours" for name in refusals(made)}
+    assert refusals(grounds.plan("copy", to="vault")) == refusals(made)
+
+
+def test_a_file_in_quarantine_of_a_volume_inside_another_is_no_copy_that_the_floor_rests_on(grounds: Grounds) -> None:
+    grounds.write("far", "inner/.lastcopy/quarantine/j2222222222-1-1", b"file")
+    ready(grounds, "file")
+    made = archived(grounds, min_copies=2, where="volume = 'data'")
+    assert refusals(made) == {"file": "floor_not_reachable"}
 
 
 def test_limits_cut_off_the_end_of_the_reports_order(grounds: Grounds) -> None:
