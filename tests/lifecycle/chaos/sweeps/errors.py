@@ -7,6 +7,7 @@ from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.sweeps.kill import own_calls, strike
 from tests.lifecycle.chaos.tracing import Fault
 
+_IN_PART = 4  # a step that was denied something has ended for good, and says why
 ERRNOS = ("EIO", "ENOSPC", "EACCES", "EINTR", "EDQUOT")
 
 
@@ -22,7 +23,7 @@ def fail(program: Program, rack: Rack, choice: Choice, errno: str, *, onwards: b
         verdict = program.judge(rack, truth, settled=False)
         if code < 0:
             verdict.stuck.append(f"it died of signal {-code}")
-        if code := program.again(rack):
+        if (code := program.again(rack)) not in (0, _IN_PART):
             verdict.stuck.append(f"exit {code} afterwards")
         verdict.add(program.judge(rack, truth, settled=True))
         row.note(call, verdict, fired=fired)
