@@ -1,8 +1,8 @@
 """The floor: whether enough verified, independent copies stay if one is taken away. Pure functions that say why; see docs/lifecycle.md."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from catalog import names
@@ -26,6 +26,7 @@ class Gone:
     devices: frozenset[str]
     followers: frozenset[str]  # volumes that will lose the file with it, or with one of the ledger's
     ledger: frozenset[Place] = frozenset()
+    mirrors: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of each replica and backup, the volumes that it follows
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def weigh(
 
 def allowed(floor: int, copies: Sequence[Counted], gone: Gone) -> Verdict:
     """Whether a copy may be taken: rules 3, 4 and 5, and the largest set of copies that are pairwise apart."""
-    judged = [(copy, _excluded(copy, gone)) for copy in copies]
+    lasting = _lasting(copies, gone)
+    judged = [(copy, _excluded(copy, gone) or _fading(copy, gone, lasting)) for copy in copies]
     good = [copy for copy, why in judged if why is None]
     counted = apart(good)
     others = [(copy, why) for copy, why in judged if why is not None]
@@ -88,6 +90,15 @@ def followers(config: Config, volumes: Iterable[str]) -> frozenset[str]:
         reached.update(new)
         waiting += new
     return frozenset(reached)
+
+
+def mirrors(config: Config) -> dict[str, frozenset[str]]:
+    """Of each replica and backup, the volumes that it follows: what none of them has, it will not keep."""
+    return {
+        name: frozenset(above for above in config.volumes if above != name and _mirrors(config, name, above))
+        for name, declared in config.volumes.items()
+        if declared.role in ("replica", "backup")
+    }
 
 
 def _mirrors(config: Config, volume: str, above: str) -> bool:
@@ -131,6 +142,23 @@ def _excluded(copy: Counted, gone: Gone) -> str | None:  # noqa: PLR0911  one an
     if copy.systems & gone.systems or copy.devices & gone.devices:
         return f"it shares its system or device with volume {gone.volume}"
     return None
+
+
+def _lasting(copies: Sequence[Counted], gone: Gone) -> frozenset[str]:
+    """The volumes that have the content and keep it: those that follow none, and those that follow one of these."""
+    places = {(copy.volume, copy.path) for copy in copies if copy.verified} - {(gone.volume, gone.path)} - gone.ledger
+    holding = {volume for volume, _ in places} - gone.followers
+    found = {volume for volume in holding if volume not in gone.mirrors}
+    while more := {volume for volume in holding - found if gone.mirrors[volume] & found}:
+        found |= more
+    return frozenset(found)
+
+
+def _fading(copy: Counted, gone: Gone, lasting: frozenset[str]) -> str | None:
+    if copy.volume in lasting:
+        return None
+    above = ", ".join(sorted(gone.mirrors.get(copy.volume, ()))) or "none"
+    return f"its volume follows another ({above}) on which no verified copy is known, and will lose it"
 
 
 def _largest(left: tuple[Counted, ...]) -> tuple[Counted, ...]:

@@ -170,7 +170,7 @@ def _held(standing: holds.Holds, request: Retirement, others: list[_Entry], at_u
 def _gone(config: Config, request: Retirement, others: list[_Entry]) -> guard.Gone:
     ledger = frozenset((entry.volume, entry.path) for entry in others)
     lost_with = guard.followers(config, {request.volume, *(volume for volume, _ in ledger)})
-    return guard.Gone(request.volume, request.path, request.systems, request.devices, lost_with, ledger)
+    return guard.Gone(request.volume, request.path, request.systems, request.devices, lost_with, ledger, guard.mirrors(config))
 
 
 def _entries(connection: sqlite3.Connection, sha256: bytes) -> list[_Entry]:

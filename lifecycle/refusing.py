@@ -92,6 +92,7 @@ class _Floor:
         self._draft = draft
         self._floor = floor_of(draft)
         self._domains = domains.effective(draft.config, _devices(draft))
+        self._mirrors = guard.mirrors(draft.config)
         self._content: bytes | None = None
         self._taken: set[guard.Place] = set()
 
@@ -102,7 +103,7 @@ class _Floor:
         path = names.unescape(row["path"])
         domain = self._domains[row["volume"]]
         followers = guard.followers(self._draft.config, [row["volume"], *(volume for volume, _ in self._taken)])
-        gone = guard.Gone(row["volume"], path, domain.systems, domain.devices, followers, frozenset(self._taken))
+        gone = guard.Gone(row["volume"], path, domain.systems, domain.devices, followers, frozenset(self._taken), self._mirrors)
         verdict = guard.allowed(self._floor, [self._weighed(row, copy) for copy in self._copies(row)], gone)
         if not verdict.allowed:
             return verdict.reason

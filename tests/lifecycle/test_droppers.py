@@ -239,6 +239,7 @@ def test_a_guard_that_ignores_the_ledger_is_found(monkeypatch: pytest.MonkeyPatc
 
 def test_a_guard_that_forgets_who_follows_what_is_being_taken_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "followers", lambda _config, _volumes: frozenset())
+    monkeypatch.setattr(guard, "mirrors", lambda _config: {})  # that its volume lacks the content forbids it too
     assert explore(MIRRORED[0])[1]
 
 
@@ -246,4 +247,5 @@ def test_a_guard_that_asks_only_who_follows_its_own_volume_is_found(monkeypatch:
     real = guard.followers
     own = {f"v{at}" for at in range(4)}
     monkeypatch.setattr(guard, "followers", lambda config, volumes: real(config, [max(own & set(volumes))]))
+    monkeypatch.setattr(guard, "mirrors", lambda _config: {})
     assert explore(MIRRORED[0])[1]

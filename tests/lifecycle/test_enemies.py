@@ -437,3 +437,32 @@ def _waits(path: bytes) -> bool:
     """Whether the kernel asks that a lease on a file be given back."""
     inode = str(os.stat(path).st_ino)
     return any("LEASE  BREAKING" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def declared(small: Estate, **volumes: dict[str, object]) -> None:
+    """Say something else of volumes from now on."""
+    told = {name: known.model_copy(update=volumes.get(name, {})) for name, known in small.config.volumes.items()}
+    small.config = small.config.model_copy(update={"volumes": told})
+
+
+@pytest.mark.parametrize("source_of_the_mirror", ["has it", "lacks it"])
+def test_a_copy_on_a_mirror_of_another_volume_counts_only_if_that_one_has_it(small: Estate, source_of_the_mirror: str) -> None:
+    """The next run of a mirror deletes what the volume that it follows does not have."""
+    small.write("prod", "f", b"content")
+    small.write("b", "f", b"content")
+    declared(small, vault={"role": "replica", "of": ("b",)})
+    known = [small.copy("b", "f")] if source_of_the_mirror == "has it" else []
+    archive = small.job([small.step(1, "f", evidence=known)], min_copies=len(known) + 1)
+    small.carry_out(archive)
+    assert small.states(archive) == ["QUARANTINED" if known else "REFUSED"], small.reasons(archive)
+    assert small.there("prod", "f") == (not known)
+    assert known or "follows another (b)" in small.reasons(archive)
+
+
+def test_mirrors_of_each_other_keep_nothing_for_one_another(small: Estate) -> None:
+    for volume in ("prod", "a", "b"):
+        small.write(volume, "f", b"content")
+    declared(small, a={"role": "replica", "of": ("b",)}, b={"role": "replica", "of": ("a",)})
+    delete = small.job([small.step(1, "f", "delete", evidence=[small.copy("a", "f"), small.copy("b", "f")])], "delete")
+    small.carry_out(delete)
+    assert small.states(delete) == ["REFUSED"]
