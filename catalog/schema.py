@@ -36,18 +36,18 @@ ENTRIES = pa.schema(
         ("fs_id", WORD),  # file-system UUID
         ("inode", INT),
         ("link_count", SMALL),
-        ("link_target", TEXT),  # escaped
+        ("link_target", TEXT),  # escaped; of a stub 'volume:path' of the archived file
         ("media_type", WORD),
         ("version_id", TEXT),
         ("is_latest", FLAG),
         ("first_recovery_point", TEXT),
         ("last_recovery_point", TEXT),
-        ("storage_class", WORD),
+        ("storage_class", WORD),  # of a file system only 'stub': left by a job in the place of an archived file
         ("etag", TEXT),
         ("retain_until", TIMESTAMP),
         ("legal_hold", FLAG),
         ("restore_state", WORD),
-        ("tags", TEXT),
+        ("tags", TEXT),  # JSON; of a stub 'sha256' and 'size_bytes' of the archived file
         ("digest", DIGEST),  # only where the storage itself attests it
         ("carried_from", WORD),  # scan that last saw it, where its directory could not be read now; null = seen by this scan
     ]

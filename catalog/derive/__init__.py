@@ -99,7 +99,7 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM small_table")
         connection.unregister("small_table")
     connection.execute(_PROBLEM_PATHS)
-    connection.execute(_FILE_ENTRIES)
+    _create_file_entries(connection)
     labels.create_view(connection, inputs.config, imported, inputs.classes, inputs.as_of)
     without_rows = {step for source, steps in _EMPTY_WITHOUT.items() if _is_empty(connection, source) for step in steps}
     for step in STEPS:
@@ -108,6 +108,16 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
         connection.execute(f"CREATE OR REPLACE TEMP {kind} {step} AS {query}")
         for finished in _DROPPED_AFTER.get(step, ()):
             connection.execute(f"DROP TABLE {finished}")
+
+
+def _create_file_entries(connection: "DuckDBPyConnection") -> None:
+    """Make the view of all files that are no pointers. Where there are no stubs, nothing is asked but that."""
+    for step in ("stubs", "pointers"):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
+        if _is_empty(connection, step):
+            connection.execute(_FILE_ENTRIES)
+            return
+    connection.execute(f"{_FILE_ENTRIES} {_BUT_POINTERS}")
 
 
 def _is_empty(connection: "DuckDBPyConnection", name: str) -> bool:
@@ -219,3 +229,4 @@ FROM entries AS e
 INNER JOIN volume_facts AS v ON e.volume = v.volume
 WHERE e.type = 'file'
 """
+_BUT_POINTERS = "AND NOT EXISTS (SELECT 1 FROM pointers AS o WHERE o.v = v.v AND o.entry_id = e.entry_id)"

@@ -1,4 +1,4 @@
-/* One narrow row a regular file: what matching needs, in numbers. */
+/* One narrow row a regular file: what matching needs, in numbers. A stub is nobody's copy, and has none. */
 SELECT
     e.v,
     e.entry_id,
@@ -13,9 +13,10 @@ SELECT
     e.class_no,
     e.excepted,
     e.potential,
+    coalesce(e.storage_class = 'stub', FALSE) AS stub,
     e.carried_from IS NOT NULL AS carried,
     coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
-    n.digest_no,
+    CASE WHEN coalesce(e.storage_class, '') <> 'stub' THEN n.digest_no END AS digest_no,
     coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
     CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN coalesce(k.digested_at, p.digested_at, e.scanned_at) END AS digested_at,
     coalesce(k.sample, p.sample) IS NOT NULL AS has_sample,

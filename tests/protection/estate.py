@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from catalog import names, table
+from catalog import names, stubs, table
 from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, SCANS
-from tests.protection.plain import Estate, File, Read, Scan
+from tests.protection.plain import Estate, File, Read, Scan, Stub
 
 
 def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
@@ -98,7 +98,13 @@ def _entry(position: int, file: File, earlier: str) -> dict[str, Any]:
         "link_count": 1,
         "digest": file.attested,
         "carried_from": earlier if file.carried else None,
+        **(_stub(file.stub) if file.stub else {}),
     }
+
+
+def _stub(said: Stub) -> dict[str, Any]:
+    found = stubs.Stub(said.volume, said.path, said.digest, said.size)
+    return {"storage_class": "stub", "link_target": found.link_target, "tags": found.tags}
 
 
 def _digest(read: Read) -> dict[str, Any]:

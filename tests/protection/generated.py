@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from catalog.config import parse
-from tests.protection.plain import Estate, File, Read, Scan
+from tests.protection.plain import Estate, File, Read, Scan, Stub
 from tests.protection.requirement import THREATS
 from tests.protection.table import AS_OF, content
 
@@ -27,7 +27,7 @@ def estate(chance: random.Random) -> Estate:
     tidy = chance.random() < 0.6
     config = parse({"volumes": {name: _volume(chance, name, names, tidy) for name in names}, **_rules(chance, names)})
     model = _files(chance)
-    scans = {name: _scans(chance, model, tidy) for name in names}
+    scans = _with_stubs(chance, {name: _scans(chance, model, tidy) for name in names})
     return Estate(config, AS_OF, scans, tuple(_reads(chance, scans)))
 
 
@@ -160,6 +160,31 @@ def _scans(chance: random.Random, model: tuple[File, ...], tidy: bool) -> tuple[
     problems = (*([] if unread is None else [(unread, False)]), *([] if hidden is None else [(hidden, True)]))
     started = _mostly(chance, SCANNED[0], SCANNED, 0.4)
     return (*first, Scan(started, "incomplete" if problems else "complete", files, problems, _maybe(chance, 0.5, ["d1", "d2", "d9", "d2,d8"])), *failed)
+
+
+def _with_stubs(chance: random.Random, scans: dict[str, tuple[Scan, ...]]) -> dict[str, tuple[Scan, ...]]:
+    """Sometimes, files of the newest scans turned into stubs, that mostly tell of a file which is there."""
+    if chance.random() < OFTEN:
+        return scans
+    there = [(volume, file) for volume, some in scans.items() for scan in some[-1:] for file in scan.files if file.size]
+    found = {}
+    for volume, some in scans.items():
+        last = max((place for place, scan in enumerate(some) if scan.state != "failed"), default=-1)
+        found[volume] = tuple(
+            replace(scan, files=tuple(_stub(chance, file, place, there) for place, file in enumerate(scan.files))) if number == last else scan
+            for number, scan in enumerate(some)
+        )
+    return found
+
+
+def _stub(chance: random.Random, file: File, place: int, there: Sequence[tuple[str, File]]) -> File:
+    if not there or not file.size or chance.random() < 0.6:
+        return file
+    volume, target = chance.choice(there)
+    told = _mostly(chance, target.size, [10, 20])
+    names = [name for name, size in SIZES.items() if size == told]
+    said = Stub(volume, _mostly(chance, target.path, PATHS), content(chance.choice(names)), told)
+    return replace(file, fs="f4", inode=place, stub=said)
 
 
 def _reads(chance: random.Random, scans: dict[str, tuple[Scan, ...]]) -> list[Read]:

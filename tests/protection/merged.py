@@ -80,4 +80,4 @@ def _scan(scan: Scan, mark: str) -> Scan:
 
 
 def _file(file: File, mark: str) -> File:
-    return replace(file, fs=file.fs and mark + file.fs)
+    return replace(file, fs=file.fs and mark + file.fs, stub=file.stub and replace(file.stub, volume=mark + file.stub.volume))

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from catalog.config import DataClass, Volume
+from tests.protection import pointers
 from tests.protection.evidence import Evidence, first_names
 from tests.protection.places import apart, chained, domains, excluded, mapped, may_protect
 from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, File, Scan
@@ -51,7 +52,7 @@ class Verdict:
 
 def judge(estate: Estate) -> dict[tuple[str, str], Verdict]:
     """The verdict on every asset, by volume and path."""
-    return _Court(estate).verdicts()
+    return _Court(pointers.without(estate)).verdicts()
 
 
 class _Court:
@@ -75,6 +76,8 @@ class _Court:
         return not any(self._holds_home(volume, file, ward, theirs) for ward in wards for theirs in self.estate.files(ward))
 
     def _holds_home(self, volume: str, file: File, ward: str, theirs: File) -> bool:
+        if file.stub or theirs.stub:
+            return False
         here = mapped(self.config.volumes[volume], ward, theirs.path) == file.path
         if file.size == 0:
             return here and theirs.size == 0
@@ -87,9 +90,9 @@ class _Court:
     def match(self, volume: str, ward: str, asset: File) -> Match:
         there = mapped(self.config.volumes[volume], ward, asset.path)
         scan = self.estate.newest(volume)
-        if scan is None:
+        if scan is None or asset.stub:
             return Match("absent")
-        counted = [file for file in scan.files if file.identity is None or file.identity not in self.inodes[ward]]
+        counted = [file for file in scan.files if not file.stub and (file.identity is None or file.identity not in self.inodes[ward])]
         best = self._content(volume, ward, asset, there, counted, scan)
         if best:
             return best

@@ -11,6 +11,16 @@ FLAGGED_CHANGED = 16 | 32
 
 
 @dataclass(frozen=True)
+class Stub:
+    """What a file says that it stands for."""
+
+    volume: str
+    path: str
+    digest: bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class File:
     """One file entry. `path` is escaped and relative; a null time, fs or inode is one that the storage cannot tell."""
 
@@ -26,6 +36,7 @@ class File:
     created: datetime.datetime | None = None
     attested: bytes | None = None
     carried: bool = False  # not seen by this scan; from the volume's scan before it
+    stub: Stub | None = None
 
     @property
     def place(self) -> tuple[str, str]:

@@ -8,9 +8,11 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`; `map=x>a:docs`, `exclude=docs/`;
 * its scan: `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`;
 * the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
-  `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`;
+  `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
+  `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
-  `touched`, `older`, `older-listed`, `older-attested`, `hardlink`, `none`; with `at=path`, `read=-100d`, `carried`, `flagged=modified`;
+  `touched`, `older`, `older-listed`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none), `none`; with `at=path`,
+  `read=-100d`, `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
 """
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.config import parse
-from tests.protection.plain import Estate, File, Read, Scan
+from tests.protection.plain import Estate, File, Read, Scan, Stub
 
 AS_OF = datetime.datetime(2026, 11, 23, 12)
 ASSET = "docs/a.txt"
@@ -163,15 +165,23 @@ def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
         reads.append(Read("a", replace(asset, changed=moment("-101d")), moment("-10d"), content("asset"), content("sample")))
     elif "unread" not in words:
         reads.append(Read("a", asset, moment("-10d"), content("asset"), content("sample")))
+    found = asset
+    if "stub" in words.valued:
+        found = replace(asset, size=300, stub=_stub(words))
+        reads = [Read("a", found, moment("-10d"), content("stub"))]
     others = [File("docs/other.txt", 5, moment("-200d"), moment("-200d"), fs="fs-a", inode=2)]
     if "twin" in words or "link" in words:
         twin = replace(asset, path="docs/twin.txt", inode=1 if "link" in words else 3)
         others.append(twin)
         reads.append(Read("a", twin, moment("-10d"), content("asset")))
-    files = tuple(sorted([asset, *others], key=lambda file: file.place))
+    files = tuple(sorted([found, *others], key=lambda file: file.place))
     before = files if "first" not in words.valued else tuple(others)
     earlier = [Scan(moment("-40d"), files=tuple(replace(file, carried=False) for file in before))] if "first" in words.valued or "carried" in words else []
     return asset, (*earlier, _scan(words, files, words.get("first", "-1d"))), reads
+
+
+def _stub(words: _Words) -> Stub | None:
+    return Stub(words.valued["stub"], ASSET, content("asset"), 1000) if "stub" in words.valued else None
 
 
 def _flags(words: _Words) -> int:
@@ -182,6 +192,8 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     other = File("zz/other.txt", 7, moment("-300d"), moment("-300d"), fs=f"fs-{name}", inode=99)
     path = words.get("at", ASSET)
     file = replace(asset, path=path, changed=moment("-90d"), flags=_flags(words), fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
+    file = replace(file, stub=_stub(words))
+    text = replace(file, size=300)
     old = replace(file, size=900, modified=moment("-400d"))
     same, read_at = content("asset"), words.time("read", "-5d")
     kinds: dict[str, tuple[File, list[Read]]] = {
@@ -196,6 +208,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         "older": (old, [Read(name, old, read_at, content("old"))]),
         "older-listed": (old, []),
         "older-attested": (replace(old, attested=content("old")), []),
+        "stub-text": (text, [Read(name, text, read_at, content("stub"))]),
         "hardlink": (replace(file, fs=asset.fs, inode=asset.inode, changed=asset.changed), []),
     }
     found = [kinds[word] for word in words.bare if word in kinds]

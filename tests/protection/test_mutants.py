@@ -137,6 +137,27 @@ MUTANTS = [
         "(k.not_met_bits & s.excepted) > 0",
         "only one of two findings was accepted",
     ),
+    Mutant("a stub is a pointer wherever it leads", "pointers", "s.target_name", "e.name", "a stub that leads past the archived file"),
+    Mutant("a stub leads to any volume", "pointers", " AND v.role IN ('archive', 'primary')", "", "a stub of what only a backup holds"),
+    Mutant("a stub leads to any size", "pointers", "AND e.size_bytes = s.size_bytes\n", "", "a stub of what an archive holds in another size"),
+    Mutant(
+        "a stub leads to any content",
+        "pointers",
+        "coalesce(k.digest, t.attested, t.digest) = t.digest",
+        "TRUE",
+        "a stub of what an archive holds with another content",
+    ),
+    Mutant("a stub leads to a stub", "pointers", " AND e.storage_class IS DISTINCT FROM 'stub'", "", "a stub of what a stub stands for"),
+    Mutant("a stub is a pointer only if it was read", "pointers", "t.attested, t.digest)", "t.attested)", "a stub of what an archive seems to hold"),
+    Mutant("copies of a stub's text protect it", "path_pairs", "AND NOT i.stub ", "", "a stub that leads nowhere is not saved by copies of its text"),
+    Mutant("a stub at the path is a copy", "path_pairs", " AND NOT b.stub", "", "a stub is a copy of nothing"),
+    Mutant(
+        "equal content of stubs protects",
+        "items",
+        "CASE WHEN coalesce(e.storage_class, '') <> 'stub' THEN n.digest_no END",
+        "n.digest_no",
+        "a stub that leads nowhere is not saved by copies of its text",
+    ),
     Mutant(
         "an archive whose content is nowhere else is no asset", "homes", "m.found >= 3", "m.found >= 1", "an archive that a primary seems to hold and does not"
     ),
@@ -160,7 +181,7 @@ def test_a_broken_derivation_is_caught(mutant: Mutant, connection: duckdb.DuckDB
 def found(row: Row, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the derivation says of a case's asset."""
     files: list[dict[str, Any]] = bare.files(connection, row.estate)
-    return next(derived_findings(one) for one in files if (one["volume"], one["dir"] + one["name"]) == ("a", ASSET))
+    return derived_findings(next((one for one in files if (one["volume"], one["dir"] + one["name"]) == ("a", ASSET)), None))
 
 
 def _break(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
