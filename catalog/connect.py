@@ -31,6 +31,7 @@ VOLUMES = pa.schema(
         ("sites", pa.list_(TEXT)),
         ("admins", pa.list_(TEXT)),
         ("devices", pa.list_(TEXT)),
+        ("perhaps_with", pa.list_(TEXT)),  # volumes that may lie on the same device: declared for one side, detected for the other
         ("domain_sources", TEXT),  # JSON: attribute -> declared | detected | inherited | unknown
         ("media", TEXT),
         ("access", TEXT),
@@ -95,6 +96,7 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
             "sites": sorted(domain.sites),
             "admins": sorted(domain.admins),
             "devices": sorted(domain.devices),
+            "perhaps_with": sorted(domain.perhaps),
             "domain_sources": json.dumps(dict(domain.sources)),
             "media": volume.media,
             "access": volume.access,

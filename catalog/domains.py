@@ -22,13 +22,17 @@ _DECLARED = {"systems": "system", "sites": "site", "admins": "admin", "devices":
 
 @dataclass(frozen=True)
 class Domain:
-    """The effective failure domain of a volume: sets of names, empty = unknown, and where each axis comes from."""
+    """The effective failure domain of a volume: sets of names, empty = unknown, and where each axis comes from.
+
+    `perhaps` names the volumes that may lie on the same device: what is declared for one side and detected for the other cannot be told apart.
+    """
 
     systems: frozenset[str]
     sites: frozenset[str]
     admins: frozenset[str]
     devices: frozenset[str]
     sources: Mapping[str, str]  # axis -> declared | detected | inherited | unknown
+    perhaps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dic
     for axis in AXES:
         sets[axis] = {name: frozenset().union(*(sets[axis][link] for link in _chain(config, name))) for name in config.volumes}
     _one_device_is_in_one_place(sets)
-    return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name]) for name in config.volumes}
+    perhaps = _perhaps_one_device(config, detected_devices, sets["devices"])
+    return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name], perhaps=perhaps[name]) for name in config.volumes}
 
 
 def other(one: frozenset[str], two: frozenset[str]) -> int:
@@ -85,6 +90,15 @@ def groups(sets: Mapping[str, frozenset[str]]) -> dict[str, int | None]:
     return {name: next((number for number, group in enumerate(merged) if group & values), None) for name, values in sets.items()}
 
 
+def certain_groups(sets: Mapping[str, frozenset[str]], perhaps: Mapping[str, frozenset[str]]) -> dict[str, int | None]:
+    """As `groups`, and equal also for volumes that are perhaps on one device: groups that are known to be apart."""
+    numbers = groups(sets)
+    for name, doubted in perhaps.items():
+        same = {numbers[one] for one in doubted} - {None} if numbers[name] is not None else set()
+        numbers = {one: numbers[name] if number in same else number for one, number in numbers.items()}
+    return numbers
+
+
 def lost_with(config: Config, volume: str) -> frozenset[str]:
     """The volumes whose loss is the loss of this one: itself, what it lies `on`, and those whose root holds the root of any of these."""
     found: set[str] = set()
@@ -106,6 +120,7 @@ def retention(data_class: DataClass) -> float:
 def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: str, class_name: str, as_of: datetime.datetime) -> Pair:
     volume, data_class = config.volumes[protector], config.data_class(class_name)
     here, there = domains[asset], domains[protector]
+    most = UNKNOWN if protector in here.perhaps else YES
     user_error, reason = _survives_user_error(volume, data_class)
     return Pair(
         asset=asset,
@@ -114,8 +129,8 @@ def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: 
         user_error=user_error,
         user_error_reason=reason,
         ransomware=_survives_ransomware(volume, data_class, other(here.admins, there.admins), as_of),
-        system_failure=NO if here.devices & there.devices else other(here.systems, there.systems),
-        facility_outage=NO if here.devices & there.devices else other(here.sites, there.sites),
+        system_failure=NO if here.devices & there.devices else min(most, other(here.systems, there.systems)),
+        facility_outage=NO if here.devices & there.devices else min(most, other(here.sites, there.sites)),
     )
 
 
@@ -167,6 +182,10 @@ def _own(config: Config, axis: str, name: str, detected: Mapping[str, str | None
     declared = getattr(config.volumes[name], _DECLARED[axis])
     if declared or axis != "devices":
         return frozenset([declared]) if declared else frozenset()
+    return _seen(name, detected)
+
+
+def _seen(name: str, detected: Mapping[str, str | None]) -> frozenset[str]:
     return frozenset((detected.get(name) or "").split(",")) - {""}  # a file system over several disks fails with each
 
 
@@ -192,3 +211,16 @@ def _one_device_is_in_one_place(sets: dict[str, dict[str, frozenset[str]]]) -> N
             sets[axis] = {
                 name: before[name].union(*(before[near] for near, devices in sets["devices"].items() if devices & sets["devices"][name])) for name in before
             }
+
+
+def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], devices: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """By volume, those that share no known device with it, and are seen on one device while only one side declares which: its name for it may be that one."""
+
+    def doubted(one: str, two: str) -> bool:
+        links = [(here, there) for here in _chain(config, one) for there in _chain(config, two)]
+        return any(_seen(x, detected) & _seen(y, detected) and bool(config.volumes[x].device) != bool(config.volumes[y].device) for x, y in links)
+
+    near = {name: [other for other, sets in devices.items() if other == name or sets & devices[name]] for name in devices}
+    direct = {name: {other for other in devices if other not in near[name] and doubted(name, other)} for name in devices}
+    # Devices are united: volumes of one device have equal sets, and what is doubted of one is doubted of all.
+    return {name: frozenset(far for one in near[name] for other in direct[one] for far in near[other]) for name in devices}

@@ -17,7 +17,7 @@ from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
 from reports import cells, terminal
-from reports.state import day
+from reports.state import counted, day
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,7 +59,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Hit:
-    """One of the greatest losses. `older` says that a copy which is not current survives."""
+    """One of the greatest losses. `older` says that an older version of it survives, `conflict` that a file with other content does that should be it."""
 
     volume: str
     path: str
@@ -68,6 +68,12 @@ class Hit:
     owner: str | None
     outcome: str
     older: bool
+    conflict: bool
+
+    @property
+    def remark(self) -> str:
+        """What is left in its place, in brackets; nothing where nothing is."""
+        return "  (an older copy survives)" if self.older else "  (what survives is in conflict: other content)" if self.conflict else ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Simulation:
     by_volume: tuple[Sum, ...]
     survivors: tuple[Sum, ...]  # by volume, the originals' included
     worst: tuple[Hit, ...]
+    older: Sum  # assets of which only an older version survives, within the copy age of their class
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -92,6 +99,9 @@ class Simulation:
         """For people."""
         lines = [f"{self.title}, as of {day(self.as_of)} UTC (snapshot {self.snapshot})", ""]
         lines += [f"  {s.outcome:<9}{s.assets:>14,} {'asset ' if s.assets == 1 else 'assets'}  {terminal.size(s.bytes):>12}" for s in self.totals]
+        if self.older.assets:
+            versions = "an older version, not its" if self.older.assets == 1 else "older versions, not their"
+            lines.append(f"  of what survives, {counted(self.older.assets, 'asset')} ({terminal.size(self.older.bytes)}) only as {versions} current content")
         for title, sums in (("By class", self.by_class), ("By volume", self.by_volume), ("Survivors lie on", self.survivors)):
             lines += [
                 "",
@@ -100,9 +110,7 @@ class Simulation:
             ]
         if self.worst:
             lines += ["", "Worst hit"]
-        lines += [
-            f"  {h.outcome:<8}{terminal.size(h.size_bytes):>12}  {h.volume}:{h.path}{'  (an older copy survives)' if h.older else ''}" for h in self.worst
-        ]
+        lines += [f"  {h.outcome:<8}{terminal.size(h.size_bytes):>12}  {h.volume}:{h.path}{h.remark}" for h in self.worst]
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
 
@@ -135,15 +143,19 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
             by_volume=_sums(connection, "volume"),
             survivors=_survivors(connection),
             worst=_worst(connection, worst),
+            older=_older(connection),
         )
 
 
 def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:
-    """One row an asset: `volume`, `path`, `original` and `copies` (whether it, or a copy that counts, survives: yes, no, unknown), `outcome`."""
+    """One row an asset: `volume`, `path`, `original` and `copies` (whether it, or a copy that counts, survives: yes, no, unknown), `outcome`,
+    and `only_older`: what survives is an older version, within the copy age of its class."""
     with _outcomes(connection, config, loss):
         found = connection.sql(
             f"""
-            SELECT assets.volume, assets.path, {_word("o.original", _WORDS)} AS original, {_word("o.copies", _WORDS)} AS copies, o.outcome
+            SELECT
+                assets.volume, assets.path, {_word("o.original", _WORDS)} AS original, {_word("o.copies", _WORDS)} AS copies, o.outcome,
+                o.outcome = 'survives' AND o.original < 2 AND o.same_content < 2 AS only_older
             FROM loss_outcomes AS o INNER JOIN assets ON o.volume = assets.volume AND o.entry_id = assets.entry_id
             ORDER BY assets.volume, assets.path
             """
@@ -156,7 +168,7 @@ def reach(
     volumes: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]], config: Config, loss: Loss, as_of: datetime.datetime
 ) -> list[dict[str, Any]]:
     """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there."""
-    known = {row["volume"]: {**_in_use(row), "lost_with": domains.lost_with(config, row["volume"])} for row in volumes}
+    known = {row["volume"]: {**_in_use(row), "lost_with": domains.lost_with(config, row["volume"]), "perhaps": _perhaps(row, volumes)} for row in volumes}
     return [
         {
             "volume": name,
@@ -170,6 +182,11 @@ def reach(
         for other in [name, *domains.protectors(config, name)]
         for data_class in classes
     ]
+
+
+def _perhaps(volume: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """The sites, systems and devices that are those of the volume too, if what is perhaps one device is one."""
+    return {(kind, name) for row in volumes if row["volume"] in volume["perhaps_with"] for kind in AXES if kind != "admin" for name in row[AXES[kind]]}
 
 
 def _in_use(volume: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -194,7 +211,7 @@ def _lost_with(kind: str, value: str, volume: Mapping[str, Any], data_class: Map
     if kind == "volume":
         return domains.YES if value in volume["lost_with"] else domains.NO
     held = volume[AXES[kind]]
-    reached = domains.UNKNOWN if not held else domains.YES if value in held else domains.NO
+    reached = domains.YES if value in held else domains.UNKNOWN if not held or (kind, value) in volume["perhaps"] else domains.NO
     if kind != "admin" or _apart(volume, loss):
         return reached if kind != "admin" else domains.NO
     # What an admin himself may unlock, his loss unlocks: only compliance holds against him.
@@ -213,9 +230,9 @@ def _struck(threat: str, asset: Mapping[str, Any], volume: Mapping[str, Any], da
     if volume["volume"] == asset["volume"] or set(volume["devices"]) & set(asset["devices"]):
         return domains.YES
     axis = "systems" if threat == "system_failure" else "sites"
-    if not volume[axis] or not asset[axis]:
-        return domains.UNKNOWN
-    return domains.YES if set(volume[axis]) & set(asset[axis]) else domains.NO
+    if set(volume[axis]) & set(asset[axis]):
+        return domains.YES
+    return domains.NO if volume[axis] and asset[axis] and asset["volume"] not in volume["perhaps_with"] else domains.UNKNOWN
 
 
 def _keeps(volume: Mapping[str, Any], data_class: Mapping[str, Any]) -> int:
@@ -328,7 +345,10 @@ matched AS (
         c.volume,
         c.entry_id,
         max(least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed)) AS copies,
-        bool_or(c.usable = 'no' AND r.removed = 0) AS older,
+        max(CASE WHEN c.is_current AND c.match <> 'older' THEN least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed) END)
+            AS same_content,
+        bool_or(c.match = 'older' AND r.removed = 0) AS older,
+        bool_or(c.match = 'conflict' AND r.removed = 0) AS conflict,
         count(*) FILTER (WHERE r.removed < 2 AND coalesce(v.access, '') <> 'offline') AS connected,
         count(*) FILTER (WHERE r.removed < 2 AND v.state = 'incomplete') AS incomplete,
         count(*) FILTER (WHERE r.removed < 2 AND r.is_mapped) AS mapped
@@ -356,7 +376,9 @@ valued AS (
             WHEN j.reasons = ',,,' AND coalesce(s.incomplete, 0) > coalesce(m.incomplete, 0) THEN 1
             ELSE 0
         END AS copies,
-        coalesce(m.older, FALSE) AS older
+        coalesce(m.same_content, 0) AS same_content,
+        coalesce(m.older, FALSE) AS older,
+        coalesce(m.conflict, FALSE) AS conflict
     FROM judged AS j
     LEFT JOIN matched AS m ON j.volume = m.volume AND j.entry_id = m.entry_id
     LEFT JOIN spared AS s ON j.volume = s.volume AND j.data_class = s.data_class
@@ -397,9 +419,18 @@ def _survivors(connection: "duckdb.DuckDBPyConnection") -> tuple[Sum, ...]:
     return tuple(Sum(name, outcome, int(assets), int(size)) for name, outcome, assets, size in connection.execute(query).fetchall())
 
 
+def _older(connection: "duckdb.DuckDBPyConnection") -> Sum:
+    query = """
+        SELECT count(*), coalesce(sum(counted_bytes), 0) FROM loss_outcomes
+        WHERE outcome = 'survives' AND original < 2 AND same_content < 2
+        """
+    [(assets, size)] = connection.execute(query).fetchall()
+    return Sum("older", "survives", int(assets), int(size))
+
+
 def _worst(connection: "duckdb.DuckDBPyConnection", most: int) -> tuple[Hit, ...]:
     query = """
-        SELECT a.volume, a.path, a.size_bytes, a.data_class, a.owner, o.outcome, o.older
+        SELECT a.volume, a.path, a.size_bytes, a.data_class, a.owner, o.outcome, o.older, o.conflict
         FROM loss_outcomes AS o INNER JOIN assets AS a ON o.volume = a.volume AND o.entry_id = a.entry_id
         WHERE o.outcome <> 'survives' ORDER BY o.outcome, a.size_bytes DESC, a.volume, a.path LIMIT $most
         """

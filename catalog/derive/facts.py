@@ -190,12 +190,19 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
         "site": domains.groups({name: d.sites for name, d in effective.items()}),
         "media": domains.groups(media),
     }
+    perhaps = {name: d.perhaps for name, d in effective.items()}
+    apart = {
+        "device": domains.certain_groups({name: d.devices for name, d in effective.items()}, perhaps),
+        "system": domains.certain_groups({name: d.systems for name, d in effective.items()}, perhaps),
+        "site": domains.certain_groups({name: d.sites for name, d in effective.items()}, perhaps),
+        "media": grouped["media"],
+    }
     facts, places = [], []
     for asset, volume in inputs.config.volumes.items():
         if volume.role not in ("primary", "archive"):
             continue
         near = [asset, *domains.protectors(inputs.config, asset)]
-        bits = {axis: _bits(near, groups) for axis, groups in grouped.items()}
+        bits = {axis: _bits(near, apart[axis], groups) for axis, groups in grouped.items()}
         for place, name in enumerate(near[1:]):
             place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD)}
             places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans})
@@ -231,11 +238,15 @@ def volume_is_scanned(inputs: Inputs, v: int) -> bool:
     return list(inputs.config.volumes)[v] in inputs.scans
 
 
-def _bits(near: Sequence[str], groups: Mapping[str, int | None]) -> dict[str, tuple[int, int]]:
-    """Of each volume: the bit of its group (0 = unknown), and the bit it could add: its group's, or one of its own."""
+def _bits(near: Sequence[str], apart: Mapping[str, int | None], groups: Mapping[str, int | None]) -> dict[str, tuple[int, int]]:
+    """Of each volume: the bit of its group among those known to be apart (0 = unknown), and the bit it could add: its group's, or one of its own."""
+    known, possible = _leaders(near, apart), _leaders(near, groups)
+    return {name: (known[name], possible[name] or 1 << place) for place, name in enumerate(near)}
+
+
+def _leaders(near: Sequence[str], groups: Mapping[str, int | None]) -> dict[str, int]:
     leader = {groups[name]: place for place, name in reversed(list(enumerate(near)))}
-    known = {name: 0 if groups[name] is None else 1 << leader[groups[name]] for name in near}
-    return {name: (known[name], known[name] or 1 << place) for place, name in enumerate(near)}
+    return {name: 0 if groups[name] is None else 1 << leader[groups[name]] for name in near}
 
 
 def _order(reason: str | None) -> int | None:

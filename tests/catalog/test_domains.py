@@ -39,6 +39,14 @@ def test_a_declared_device_goes_before_a_detected_one() -> None:
     assert domains.other(effective["a"].systems, effective["b"].systems) == domains.YES
 
 
+def test_a_device_that_only_one_side_declares_is_perhaps_the_one_that_both_were_seen_on() -> None:
+    given = _config(a={"system": "one"}, b={"system": "two", "device": "disk-2"}, c={"on": "b"}, d={"system": "three", "device": "disk-3"})
+    effective = domains.effective(given, {"a": "sda", "b": "sda", "d": "sdb"})
+    assert effective["a"].perhaps == {"b", "c"}
+    assert effective["b"].perhaps == effective["c"].perhaps == {"a"}
+    assert not effective["d"].perhaps
+
+
 def test_the_merging_of_devices_goes_through_third_volumes() -> None:
     volumes = {"a": {"device": "1", "site": "paris"}, "b": {"device": "2", "on": "a"}, "c": {"device": "2", "site": "lyon"}}
     effective = domains.effective(_config(**volumes), {})

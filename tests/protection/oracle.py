@@ -263,7 +263,8 @@ class _Court:
         doubtful = {name: match for name, match in matches.items() if name not in current}
         unseen = any(match.kind == "path_only" or self._absence_unknown(name, match, ward, asset) for name, match in doubtful.items())
         seen = [match for match in current.values() if match.file is not None and not match.file.carried]
-        copy_age = "met" if seen else "unknown" if current or unseen else "not_met"
+        freshness = "unknown" if asset.carried else _freshness(matches.values(), exposure, rule)
+        copy_age = "met" if seen or freshness == "new_within_rpo" else "unknown" if current or unseen else "not_met"
         own = self._claim(ward, ward, rule, ("yes", None))
         requirement = Requirement(rule, {threat: value for threat, (value, _) in threats.items()}, own, list(claims.values()), copy_age, asset.carried)
         controls, counts = requirement_of(requirement)
@@ -274,7 +275,7 @@ class _Court:
             controls=controls,
             status=self._status(ward, asset, controls, threats),
             data_class=rule_name,
-            freshness="unknown" if asset.carried else _freshness(matches.values(), exposure, rule),
+            freshness=freshness,
             counts=counts,
             level=level,
             verified_at=max((match.verified_at for match in seen if match.level == level and match.verified_at), default=None),
@@ -287,15 +288,12 @@ class _Court:
 
     def _claim(self, volume: str, ward: str, rule: DataClass, usable: tuple[str, str | None]) -> Claim:
         media = self.config.volumes[volume].media
+        axes = {"copies": "device", "systems": "system", "sites": "site"}
         user_error = three_and([usable[0], *(value for value, _ in self.conditions("user_error", volume, ward, rule))])
         return Claim(
             usable=usable[0],
-            groups={
-                "copies": chained(self.domains, volume, "device"),
-                "systems": chained(self.domains, volume, "system"),
-                "sites": chained(self.domains, volume, "site"),
-                "media": frozenset([media] if media else []),
-            },
+            groups={count: chained(self.domains, volume, axis) for count, axis in axes.items()} | {"media": frozenset([media] if media else [])},
+            apart={count: chained(self.domains, volume, axis, doubting=True) for count, axis in axes.items()} | {"media": frozenset([media] if media else [])},
             out_of_reach=self.out_of_reach(volume, ward, rule),
             user_error=user_error,
         )

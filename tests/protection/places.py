@@ -1,5 +1,6 @@
 """Where volumes are: effective failure domains, who may protect whom, and where a path lies on another volume."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,6 +17,7 @@ class Domains:
     site: frozenset[str]
     admin: frozenset[str]
     device: frozenset[str]
+    perhaps: frozenset[str] = frozenset()  # devices that may be this volume's too
 
 
 def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domains]:
@@ -45,7 +47,27 @@ def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domain
                     both = one[key] | other[key]
                     moved = moved or one[key] != both or other[key] != both
                     one[key], other[key] = set(both), set(both)
-    return {name: Domains(*(frozenset(sets[key]) for key in ("system", "site", "admin", "device"))) for name, sets in found.items()}
+    doubts = _doubts(config, detected, {name: sets["device"] for name, sets in found.items()})
+    return {name: Domains(**{key: frozenset(values) for key, values in sets.items()}, perhaps=doubts[name]) for name, sets in found.items()}
+
+
+def _doubts(config: Config, detected: dict[str, str | None], devices: dict[str, set[str]]) -> dict[str, frozenset[str]]:
+    """Of each volume the devices that may be its own: those of volumes seen on one disk with it, where one of the two is called by a declared name."""
+
+    def links(name: str) -> set[tuple[str, bool]]:
+        volume = config.volumes[name]
+        own = {(disk, volume.device is not None) for disk in (detected.get(name) or "").split(",") if disk}
+        return own | (links(volume.on) if volume.on else set())
+
+    def contradict(one: str, two: str) -> bool:
+        return not devices[one] & devices[two] and any((disk, not named) in links(two) for disk, named in links(one))
+
+    found: dict[str, set[str]] = {name: set() for name in devices}
+    for one, two in itertools.product(devices, devices):
+        if contradict(one, two):
+            for name in found:
+                found[name] |= devices[two] if devices[name] & devices[one] else set()
+    return {name: frozenset(doubted) for name, doubted in found.items()}
 
 
 def apart(one: Domains, two: Domains, axis: str) -> str:
@@ -53,14 +75,18 @@ def apart(one: Domains, two: Domains, axis: str) -> str:
     first, second = getattr(one, axis), getattr(two, axis)
     if first & second or (axis in ("system", "site") and one.device & two.device):
         return "no"
-    return "yes" if first and second else "unknown"
+    return "yes" if first and second and (axis == "admin" or not one.perhaps & two.device) else "unknown"
 
 
-def chained(all_domains: dict[str, Domains], volume: str, axis: str) -> frozenset[str]:
-    """The values of a volume on an axis, with those of every volume that they overlap with, and so on."""
+def chained(all_domains: dict[str, Domains], volume: str, axis: str, doubting: bool = False) -> frozenset[str]:
+    """The values of a volume on an axis, with those of every volume that they overlap with, and so on; doubting, also of those perhaps on its device."""
     reached: frozenset[str] = getattr(all_domains[volume], axis)
+    if not reached:
+        return reached
     while True:
-        touching = [values for one in all_domains.values() if (values := getattr(one, axis)) & reached]
+        held = [one for one in all_domains.values() if getattr(one, axis) & reached]
+        doubted = [two for one in held for two in all_domains.values() if doubting and one.perhaps & two.device]
+        touching: list[frozenset[str]] = [getattr(one, axis) for one in (*held, *doubted)]
         wider = reached.union(*touching)
         if wider == reached:
             return reached

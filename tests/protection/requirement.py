@@ -17,6 +17,7 @@ class Claim:
 
     usable: str
     groups: dict[str, frozenset[str]]  # by count; empty = unknown
+    apart: dict[str, frozenset[str]]  # likewise, put together where they are perhaps one
     out_of_reach: str  # its ransomware condition
     user_error: str  # usable and its user-error conditions
 
@@ -52,7 +53,7 @@ def requirement_of(asked: Requirement) -> tuple[dict[str, str], dict[str, int]]:
     known = {count: _known_groups(count, claims) for count in COUNTS}
     reach = [three_and([claim.usable, claim.out_of_reach]) for claim in claims]
     known["offline_or_immutable"] = reach.count("yes")
-    possible = {count: known[count] + _more_groups(count, claims) for count in COUNTS}
+    possible = {count: _possible_groups(count, claims) for count in COUNTS}
     possible["offline_or_immutable"] = known["offline_or_immutable"] + reach.count("unknown")
     for count, have in known.items():
         wanted = getattr(rule, count)
@@ -102,15 +103,13 @@ def _control(value: str) -> str:
 
 
 def _known_groups(count: str, claims: list[Claim]) -> int:
-    return len(_groups([claim.groups[count] for claim in claims if claim.usable == "yes"]))
+    return len(_groups([claim.apart[count] for claim in claims if claim.usable == "yes"]))
 
 
-def _more_groups(count: str, claims: list[Claim]) -> int:
-    """How many groups more there would be if everything that is unknown were there and apart."""
-    sure = [claim.groups[count] for claim in claims if claim.usable == "yes"]
-    maybe = [claim.groups[count] for claim in claims if claim.usable == "unknown"]
-    apart = [group for group in _groups(sure + maybe) if not any(group & one for one in sure)]
-    return len(apart) + sum(not values for values in sure + maybe)
+def _possible_groups(count: str, claims: list[Claim]) -> int:
+    """How many groups there would be if everything that is unknown were there and apart."""
+    maybe = [claim.groups[count] for claim in claims if claim.usable != "no"]
+    return len(_groups(maybe)) + sum(not values for values in maybe)
 
 
 def _groups(sets: Iterable[frozenset[str]]) -> list[frozenset[str]]:

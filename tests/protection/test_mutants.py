@@ -84,8 +84,8 @@ MUTANTS = [
     Mutant(
         "the same device is another system",
         "domains.py",
-        "NO if here.devices & there.devices else other(here.systems",
-        "other(here.systems",
+        "NO if here.devices & there.devices else min(most, other(here.systems",
+        "min(most, other(here.systems",
         "the same declared device and nothing else known",
     ),
     Mutant(
@@ -111,6 +111,27 @@ MUTANTS = [
     ),
     Mutant("the same admin cannot unlock", "domains.py", " and other_admin != YES", " and False", "governance under the same admin"),
     Mutant("undeclared access is offline", "domains.py", "None: UNKNOWN", "None: YES", "undeclared access is unknown"),
+    Mutant(
+        "a declared name is another device than one that was seen",
+        "domains.py",
+        "UNKNOWN if protector in here.perhaps else YES",
+        "YES",
+        "a declared device against the same one detected is perhaps that one",
+    ),
+    Mutant(
+        "what is perhaps one device is counted as two",
+        "domains.py",
+        "    for name, doubted in perhaps.items():",
+        "    for name, doubted in ():",
+        "a declared device on the other side is perhaps that one too",
+    ),
+    Mutant(
+        "a new file has no time to be copied",
+        "control_results",
+        "CASE WHEN s.freshness_no = 4 THEN 2 ELSE c.current END",
+        "c.current",
+        "an old file that is new here is within the copy age",
+    ),
     Mutant(
         "a volume inside the other is another place",
         "domains.py",
