@@ -32,5 +32,5 @@ def failed(error: OSError, what: str) -> EndError:
     if error.errno in _FULL:
         return EndError("FAILED", f"{what}: no space left; free some, then resume the job", retry=True, stops_volume=True)
     if error.errno in _DENIED:
-        return EndError("FAILED", f"{what}: permission denied ({error.strerror}); rights are never changed to get through")
+        return EndError("FAILED", f"{what}: permission denied ({error.strerror}); rights are never changed to get through", retry=True)
     return EndError("FAILED", f"{what}: {error.strerror}", retry=True)
