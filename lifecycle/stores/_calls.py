@@ -19,7 +19,7 @@ _FICLONE = 0x40049409  # _IOW(0x94, 9, int)
 _FIDEDUPERANGE = 0xC0189436  # _IOWR(0x94, 54, struct file_dedupe_range)
 _DEDUPE_AT_ONCE_BYTES = 16 << 20  # a file system may take less at a time, and takes no more
 _DIFFERS = 1
-_SYNC_FILE_RANGE_WRITE = 2
+_SYNC_FILE_RANGE_WRITE, _SYNC_FILE_RANGE_ALL = 2, 7  # WAIT_BEFORE, WRITE and WAIT_AFTER together
 
 NO_FLAGS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # what renameat2 gives where a file system does not know its flags
 
@@ -138,10 +138,35 @@ def begin_to_write(descriptor: int) -> None:
     _library.sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
 
 
+def write_out(descriptor: int, at: int, size_bytes: int) -> None:
+    """Wait until a part of a file is written to its disk, and have the kernel forget it. Raises OSError.
+
+    An error that this call tells no later fsync tells again, see sync_file_range(2): it means what a failed fsync means.
+    """
+    while _library.sync_file_range(descriptor, at, size_bytes, _SYNC_FILE_RANGE_ALL):
+        number = ctypes.get_errno()
+        if number in (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP):
+            return  # there is no such thing here: it stays in memory until the fsync
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+    with suppress(OSError):  # a file system without a cache
+        os.posix_fadvise(descriptor, at, size_bytes, os.POSIX_FADV_DONTNEED)
+
+
 def drop_cache(descriptor: int) -> None:
     """Have the kernel forget the durable content of a file that it keeps in memory, so that it is read from the storage."""
     with suppress(OSError):  # a file system without a cache
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read_past_memory(descriptor: int, *, wanted: bool) -> bool:
+    """Have reads of a file come from its storage and not from memory (O_DIRECT), or through memory again; whether it can be done."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT if wanted else flags & ~os.O_DIRECT)
+    except OSError:
+        return False
+    return True
 
 
 def _renameat2(old_directory: int, old: bytes, new_directory: int, new: bytes, flags: int) -> None:

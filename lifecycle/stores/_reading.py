@@ -2,9 +2,12 @@
 
 import errno
 import hashlib
+import mmap
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from lifecycle.ends import EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, _calls, _metadata
@@ -13,6 +16,9 @@ from lifecycle.stores._tree import NAME_ONLY, Tree
 _HOLE_BYTES = 64 << 10
 _ZEROS = bytes(_HOLE_BYTES)
 _HASHED_ZEROS = bytes(BLOCK_BYTES)
+_ALIGNED = 4096  # what a read past memory begins and ends at
+_SMALL_BYTES = 256 << 10
+_AT_ONCE_BYTES = 2 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -51,12 +57,19 @@ class Reading:
         if wrong:
             raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
 
-    def forget_cache(self) -> None:
-        """Have what follows read from the storage, not from memory; what somebody has just written is made durable first. Raises EndError."""
-        if self.fingerprint.type == "file":
-            with self._tree.ending("make durable", self._path):
-                self._tree.sync(self.descriptor, may_not=True)  # memory that is not written yet is never dropped
-            _calls.drop_cache(self.descriptor)
+    def stored_sha256(self) -> bytes:
+        """SHA-256 of the content as the storage has it; what somebody has just written is made durable first. Raises EndError."""
+        if self.fingerprint.type == "symlink":
+            return sha256(self.blocks())[0]
+        with self._tree.ending("make durable", self._path):
+            self._tree.sync(self.descriptor, may_not=True)  # memory that is not written yet is never dropped
+        with self._tree.ending("read", self._path):
+            found, size_bytes = stored(self.descriptor, self._still_leased)
+        self.check()
+        left = self.fingerprint.size_bytes - size_bytes
+        if left:
+            raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage gave {left} bytes less than its size", retry=True)
+        return found
 
     def close(self) -> None:
         """Give the lease back and let go."""
@@ -65,6 +78,10 @@ class Reading:
                 _calls.give_back_lease(self.descriptor)
             os.close(self.descriptor)
             self.descriptor = -1
+
+    def _still_leased(self) -> None:
+        if self.leased and not _calls.has_lease(self.descriptor):
+            self.check()
 
     def _content(self) -> Iterator[memoryview | int]:
         left = self.fingerprint.size_bytes
@@ -132,11 +149,68 @@ def sha256(content: Iterable[memoryview | int]) -> tuple[bytes, int]:
     return digest.digest(), size_bytes
 
 
-def reopened(tree: Tree, directory: int, name: bytes) -> int:
-    """A new descriptor of a regular file with its cache dropped, so that what the storage has is read. Raises OSError."""
-    descriptor = _open_to_read(tree, directory, name)
+def stored(descriptor: int, between: Callable[[], None] = lambda: None) -> tuple[bytes, int]:
+    """SHA-256 and length of a regular file as its storage has it: past memory where that can be, else with its cache dropped. Raises OSError.
+
+    `between` is called after each block of a large file.
+    """
     _calls.drop_cache(descriptor)
-    return descriptor
+    if _calls.read_past_memory(descriptor, wanted=True):
+        found = _read_past_memory(descriptor, between)
+        _calls.read_past_memory(descriptor, wanted=False)
+        if found is not None:
+            return found
+    digest, size_bytes = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(min(BLOCK_BYTES, os.fstat(descriptor).st_size) or 1))
+    while count := os.preadv(descriptor, [buffer], size_bytes):
+        digest.update(buffer[:count])
+        size_bytes += count
+        between()
+    return digest.digest(), size_bytes
+
+
+def reopened(tree: Tree, directory: int, name: bytes) -> int:
+    """A new descriptor of a regular file. Raises OSError."""
+    return _open_to_read(tree, directory, name)
+
+
+def _read_past_memory(descriptor: int, between: Callable[[], None]) -> tuple[bytes, int] | None:
+    """As `stored`, each block read while the one before is digested; None where the storage wants to be read in another way. Raises OSError."""
+    size_bytes = os.fstat(descriptor).st_size
+    digest, at = hashlib.sha256(), 0
+    try:
+        if size_bytes <= _SMALL_BYTES:
+            room = _rooms.small[: -(-size_bytes // _ALIGNED) * _ALIGNED]
+            at = os.preadv(descriptor, [room], 0) if size_bytes else 0
+            digest.update(room[:at])
+        else:
+            here, there = (memoryview(mmap.mmap(-1, _AT_ONCE_BYTES)) for _ in range(2))
+            with ThreadPoolExecutor(1) as reader:
+                coming = reader.submit(os.preadv, descriptor, [here], 0)
+                while count := coming.result():
+                    at += count
+                    if at < size_bytes:
+                        coming = reader.submit(os.preadv, descriptor, [there], at)
+                    digest.update(here[:count])
+                    between()
+                    if at >= size_bytes:
+                        break
+                    here, there = there, here
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
+    return (digest.digest(), at) if at == os.fstat(descriptor).st_size else None
+
+
+class _Rooms(threading.local):
+    """Memory that a read past memory can go to, one a thread."""
+
+    def __init__(self) -> None:
+        self.small = memoryview(mmap.mmap(-1, _SMALL_BYTES))
+
+
+_rooms = _Rooms()
 
 
 def _open_to_read(tree: Tree, directory: int, name: bytes) -> int:

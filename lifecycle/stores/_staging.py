@@ -27,6 +27,7 @@ class StagedFile:
         self._shares_inode = shares_inode
         self._at = 0
         self._begun = 0  # up to where the kernel was asked to begin to write
+        self._done = 0  # up to where it has
 
     def write(self, block: memoryview | int) -> None:
         """Append a block, or a run of zeros as a hole. Raises EndError."""
@@ -40,9 +41,8 @@ class StagedFile:
                     raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage took no more bytes", retry=True)
                 self._at += written
                 block = block[written:]
-            if self._at - self._begun >= _BEGIN_EVERY_BYTES:
-                _calls.begin_to_write(self.descriptor)
-                self._begun = self._at
+        if self._at - self._begun >= _BEGIN_EVERY_BYTES:
+            self._write_out()
 
     def finish(self, metadata: Metadata) -> list[str]:
         """Give it its length and its metadata, times last; gives what could not be kept. Raises EndError."""
@@ -59,11 +59,25 @@ class StagedFile:
         try:
             os.fsync(self.descriptor)
         except OSError as error:
-            with suppress(EndError):  # the failure that is told is the first one
-                self.taint()
-            ended = end(error, f"{self._tree.shown(self._path)}: make durable")
-            ended.retry = True
-            raise ended from error
+            raise self._undurable(error) from error
+
+    def _write_out(self) -> None:
+        """Begin with what was written since the last time, and be done with what was begun then: little memory serves a file of any size."""
+        _calls.begin_to_write(self.descriptor)
+        try:
+            if self._begun > self._done:
+                _calls.write_out(self.descriptor, self._done, self._begun - self._done)
+        except OSError as error:
+            raise self._undurable(error) from error
+        self._done, self._begun = self._begun, self._at
+
+    def _undurable(self, error: OSError) -> EndError:
+        """The end that a failure to reach the disk means; the copy is tainted."""
+        with suppress(EndError):  # the failure that is told is the first one
+            self.taint()
+        ended = end(error, f"{self._tree.shown(self._path)}: make durable")
+        ended.retry = True
+        return ended
 
     def taint(self) -> None:
         """Rename it away, never to be published. Raises EndError."""
@@ -74,9 +88,9 @@ class StagedFile:
         with self._tree.directory(self._path, "read back") as (directory, _):
             descriptor = _reading.reopened(self._tree, directory, temporary(self._key))
             try:
-                if (os.fstat(descriptor).st_dev, os.fstat(descriptor).st_ino) != (os.fstat(self.descriptor).st_dev, os.fstat(self.descriptor).st_ino):
+                if not os.path.samestat(os.fstat(descriptor), os.fstat(self.descriptor)):
                     raise EndError("FAILED", f"{self._tree.shown(self._path)}: its temporary name leads to another file now", retry=True)
-                return _reading.sha256(_reading.blocks(descriptor))
+                return _reading.stored(descriptor)
             finally:
                 os.close(descriptor)
 

@@ -86,8 +86,7 @@ class Store:
         """SHA-256 of a file that is what was expected before and after, read from the storage. Only reads. Raises EndError."""
         source = self.open(path, expected)
         try:
-            source.forget_cache()
-            return _reading.sha256(source.blocks())[0]
+            return source.stored_sha256()
         finally:
             source.close()
 
