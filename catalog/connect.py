@@ -57,6 +57,12 @@ VOLUMES = pa.schema(
     ]
 )
 
+# Content that could not be read is known after the scan was published.
+_WITH_LATER_PROBLEMS = """
+UPDATE volumes SET problems = found.problems, state = 'incomplete'
+FROM (SELECT volume, scan_id, count(*) AS problems FROM problems GROUP BY volume, scan_id) AS found
+WHERE volumes.volume = found.volume AND volumes.scan_id = found.scan_id
+"""
 _WITH_PATH = {"duplicate_groups", "copies"}
 _JOINED = ("files", "verdicts")  # the view `files` joins them
 
@@ -74,6 +80,7 @@ def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memor
     connection = _open(root, memory_limit, threads)
     _create_small(connection, root, wanted)
     _create_stored(connection, root, wanted, earlier)
+    connection.execute(_WITH_LATER_PROBLEMS)
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection
 

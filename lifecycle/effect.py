@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from catalog import derive, glob, names, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier
-from catalog.derive.expressions import parquet, quoted
+from catalog.derive.expressions import parquet, problem_rows, quoted
 from catalog.schema import ENTRIES, TABLES, THREATS
 from catalog.snapshot import ScanRow, Snapshot
 from lifecycle import planning, pointers
@@ -105,10 +105,8 @@ def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, re
     as_of = quoted(wanted.as_of.isoformat(" "))
     connection.execute(f"CREATE TEMP VIEW digests AS {planning.sql('digests_after').replace('$as_of', as_of)}")
     problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
-    told = TABLES["problems"].append(pa.field("volume", pa.string()))
     connection.execute("CREATE TEMP TABLE unseen_volumes (volume VARCHAR)")
-    seen = f"SELECT volume, path FROM {parquet(problems, told, 'scan_id', 'volume')}"
-    connection.execute(f"CREATE TEMP VIEW problem_rows AS {seen} UNION ALL SELECT volume, '' AS path FROM unseen_volumes")
+    connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problems)} UNION ALL SELECT volume, '', NULL FROM unseen_volumes")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, wanted)}")
 
 

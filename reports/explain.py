@@ -85,6 +85,7 @@ class Copy:
     access: str | None
     systems: tuple[str, ...]
     sites: tuple[str, ...]
+    unread: str | None = None  # why its content could not be read by the scan that holds
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Explanation:
     copy_of: tuple[str, ...]
     restore: str | None
     as_of: datetime.datetime
+    unread: str | None = None  # why its content could not be read by the scan that holds
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -124,6 +126,8 @@ class Explanation:
             lines.append(f"  not an asset; a copy of {', '.join(self.copy_of)}" if self.copy_of else "  not an asset, and a copy of none that is known")
         if self.carried:
             lines.append("  its folder could not be read by the newest scan: what is said of it is older")
+        if self.unread:
+            lines.append(f"  it could not be read: {self.unread}")
         if self.copies:
             lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
         elif self.is_asset:
@@ -200,6 +204,16 @@ def _hiding(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> 
     return next(iter(_rows(connection, query, {"volume": volume, "path": path})), None)
 
 
+def _unread(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> str | None:
+    """What the storage said when the content of the file at a path was to be read; None where it could be, or nobody tried."""
+    query = """
+        SELECT error FROM problems
+        WHERE volume = $volume AND path = $path AND stage IN ('open', 'read', 'changed') AND NOT hides_below
+        ORDER BY seen_at DESC, error LIMIT 1
+        """
+    return next((str(row["error"]) for row in _rows(connection, query, {"volume": volume, "path": path})), None)
+
+
 def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime, folder: Path | None) -> Explanation:
     volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
@@ -214,6 +228,7 @@ def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], 
         copy_of=() if row["is_asset"] else _copy_of(connection, row),
         restore=_restore(row, copies, volumes),
         as_of=as_of,
+        unread=_unread(connection, row["volume"], row["path"]),
     )
 
 
@@ -231,6 +246,7 @@ def _copies(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], vol
             access=volumes[c["copy_volume"]]["access"],
             systems=tuple(volumes[c["copy_volume"]]["systems"]),
             sites=tuple(volumes[c["copy_volume"]]["sites"]),
+            unread=_unread(connection, c["copy_volume"], c["copy_dir"] + c["copy_name"]),
             **{key: c[key] for key in ("match", "is_current", "usable", "verification_level", "verified_at", "seen_at", "files")},
         )
         for c in found
@@ -320,6 +336,7 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
         f"{copy.volume}:{copy.path}",
         f"  {match}; {known}, {_when(copy.verified_at, as_of)}; {counts}",
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
+        *([f"  it could not be read: {copy.unread}"] if copy.unread else []),
     ]
 
 

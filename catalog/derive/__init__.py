@@ -13,7 +13,7 @@ import pyarrow as pa
 from catalog import lock, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier, export, facts, labels
-from catalog.derive.expressions import parquet
+from catalog.derive.expressions import parquet, problem_rows
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
 from catalog.schema import DERIVED, ENTRIES, TABLES
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
 STEPS = (
-    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "shared_file_systems", "own_copies",
+    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "unreadable",
+    "shared_file_systems", "own_copies",
     "dir_targets", "expected", "path_pairs", "path_matches", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
     "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates",
     "per_asset", "asset_words", "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results",
@@ -32,7 +33,8 @@ STEPS = (
 )  # fmt: skip
 _VIEWS = frozenset({"path_pairs", "expected_targets", "assets", "outcomes"})
 _DROPPED_AFTER = {
-    "items": ("known", "known_paths", "sample_numbers", "seen_before"),
+    "items": ("sample_numbers", "seen_before"),
+    "unreadable": ("known", "known_paths"),
     "best_matches": ("own_matches", "path_matches"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts"),
     "absences": ("unseen", "expected"),
@@ -46,7 +48,7 @@ _EMPTY_WITHOUT = {
         "unseen", "evidence", "absences", "per_asset",
     ),
     "mappings": ("dir_targets", "expected", "expected_targets"),
-    "problem_paths": ("blind_dirs", "unseen"),
+    "problem_paths": ("unreadable", "blind_dirs", "unseen"),
 }  # fmt: skip
 # Joins are run as the steps are written, with the right table in memory: what a step makes has no statistics, and beside an empty
 # table DuckDB would hold the largest ones. With statistics_propagation, joins of DuckDB 2.0 over dictionary columns can fail.
@@ -72,7 +74,7 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
             snapshot_id=f"{as_of:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(2)}",
             as_of=as_of,
             previous_id=snapshot.newest(before).snapshot_id if before else None,
-            complete=all(name in good and good[name].state == "complete" for name in config.volumes),
+            complete=all(name in good and good[name].state == "complete" for name in config.volumes) and not _problems(root, good),
             scans={name: scan.scan_id for name, scan in good.items()},
             versions={name: table.version(root, name) for name in TABLES if name not in (*DERIVED, "snapshots")},
             config=config,
@@ -93,7 +95,7 @@ def ensure(root: Path, wanted: Snapshot) -> None:
 
 
 def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[int, pa.Table]) -> None:
-    """Make every intermediate table from the views `entries` (with `volume`), `digests`, `problem_rows` (volume, path) and `files_before`."""
+    """Make every intermediate table from the views `entries` (with `volume`), `digests`, `problem_rows` (see `expressions`) and `files_before`."""
     for name, rows in facts.tables(inputs).items():
         connection.register("small_table", rows)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM small_table")
@@ -153,6 +155,11 @@ def _derive_tables(root: Path, new: Snapshot) -> None:
         connection.close()
 
 
+def _problems(root: Path, good: Mapping[str, ScanRow]) -> list[str]:
+    """The files with problems of some scans: also what could not be read after they were published."""
+    return table.files(root, "problems", scan_id=[scan.scan_id for scan in good.values()])
+
+
 def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
     entry_files = [path for paths in snapshot.snapshot_files(root, new).values() for path in paths]
     schema = ENTRIES.append(pa.field("volume", pa.string()))
@@ -160,8 +167,7 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     digest_files = table.files(root, "digests", new.versions.get("digests"))
     connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {parquet(digest_files, TABLES['digests'])}")
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
-    problems = TABLES["problems"].append(pa.field("volume", pa.string()))
-    connection.execute(f"CREATE TEMP VIEW problem_rows AS SELECT volume, path FROM {parquet(problem_files, problems, 'scan_id', 'volume')}")
+    connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problem_files)}")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, new)}")
 
 
@@ -204,13 +210,15 @@ def _first_scanned(scans: Sequence[ScanRow]) -> dict[str, datetime.datetime]:
 
 _PROBLEM_PATHS = """
 CREATE OR REPLACE TEMP TABLE problem_paths AS
-SELECT DISTINCT
+SELECT
     v.v,
     p.path,
+    max(p.unread_at) AS unread_at,
     CASE WHEN p.path = '' THEN '' ELSE p.path || '/' END AS prefix,
     CASE WHEN p.path = '' THEN chr(1114111) ELSE p.path || '0' END AS prefix_end
 FROM problem_rows AS p
 INNER JOIN volume_facts AS v ON p.volume = v.volume
+GROUP BY v.v, p.path
 """
 
 _FILE_ENTRIES = """

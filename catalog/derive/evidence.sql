@@ -1,6 +1,6 @@
 /*
 What each volume that has a match says of each asset, as a state:
-1 usable · 2 current, carried over · 3 current, metadata only below the level · 4 current, below the level · 5 current, verified too long ago or in the future
+1 usable · 2 current, carried over or unreadable · 3 current, metadata only below the level · 4 current, below the level · 5 current, verified too long ago or in the future
 6 older, volume not scanned since · 7 older, scan incomplete there · 8 conflict · 9 changed since the copy
 14 only at the path
 */
@@ -37,7 +37,7 @@ FROM (
         m.copy_entry_id,
         m.size_bytes,
         m.modified_at,
-        m.carried,
+        m.carried OR (m.found = 5 AND n.v IS NOT NULL) AS carried,
         m.level,
         m.verified_at,
         m.files,
@@ -57,5 +57,6 @@ FROM (
     INNER JOIN class_facts AS c ON i.class_no = c.class_no
     INNER JOIN volume_facts AS f ON m.v = f.v
     LEFT JOIN conflicts AS k ON m.a = k.a AND m.entry_id = k.entry_id
+    LEFT JOIN unreadable AS n ON i.a = n.v AND i.entry_id = n.entry_id
     LEFT JOIN unseen AS u ON m.a = u.a AND m.entry_id = u.entry_id AND m.v = u.v
 ) AS j

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from catalog.schema import PROBLEMS
+
 
 def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
     """A table expression over Parquet files; over none, an empty one with the columns of the schema."""
@@ -12,6 +14,13 @@ def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
         return f"(SELECT {columns} WHERE FALSE)"
     hive = f", hive_partitioning = true, hive_types = {{{', '.join(f'{key}: VARCHAR' for key in partitions)}}}" if partitions else ", hive_partitioning = false"
     return f"read_parquet([{', '.join(map(quoted, files))}]{hive})"
+
+
+def problem_rows(files: Sequence[str]) -> str:
+    """A query over files of `problems`: volume, path, and `unread_at`, when content could not be read there (null: that is not the problem)."""
+    schema = PROBLEMS.append(pa.field("volume", pa.string()))
+    unread = "CASE WHEN stage IN ('open', 'read', 'changed') AND NOT hides_below THEN seen_at END AS unread_at"
+    return f"SELECT volume, path, {unread} FROM {parquet(files, schema, 'scan_id', 'volume')}"
 
 
 def sql_type(kind: pa.DataType) -> str:

@@ -13,6 +13,7 @@ SELECT
     changed_ns,
     arg_max(digest, digested_at) FILTER (WHERE digest IS NOT NULL) AS digest,
     max(digested_at) FILTER (WHERE digest IS NOT NULL) AS digested_at,
+    max(digested_at) AS read_finished_at,
     arg_max(sample, digested_at) FILTER (WHERE sample IS NOT NULL) AS sample
 FROM digests
 WHERE inode IS NULL OR fs_id IS NULL

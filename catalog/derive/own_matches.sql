@@ -1,6 +1,18 @@
-/* The path matches of assets, without the files that are the asset volume's own. */
-SELECT m.*
+/* The path matches of assets, without the files that are the asset volume's own. What could not be read is known no better than what was carried over. */
+SELECT
+    m.a,
+    m.entry_id,
+    m.v,
+    m.copy_entry_id,
+    m.size_bytes,
+    m.modified_at,
+    m.carried OR u.v IS NOT NULL AS carried,
+    m.content_level,
+    m.own_level,
+    m.digested_at,
+    m.found
 FROM path_matches AS m
 INNER JOIN assets AS i ON m.a = i.a AND m.entry_id = i.entry_id
 LEFT JOIN own_copies AS o ON m.a = o.a AND m.v = o.v AND m.copy_entry_id = o.entry_id
+LEFT JOIN unreadable AS u ON m.v = u.v AND m.copy_entry_id = u.entry_id
 WHERE o.a IS NULL

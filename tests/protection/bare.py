@@ -64,14 +64,14 @@ def sources(estate: Estate) -> dict[str, pa.Table]:
         for number, scan in good[-1:]:
             rows = written.entries(volume, number, scan).cast(_plain(ENTRIES).remove(len(ENTRIES)))
             seen.append(rows.append_column("volume", pa.repeat(volume, len(rows))))
-            hidden += [{"volume": volume, "path": path} for path, _ in scan.problems]
+            hidden += [{"volume": volume, "path": path, "unread_at": None if hides else scan.started_at} for path, hides in scan.problems]
         for _, scan in good[:-1]:
             before += [{"volume": volume, "dir": file.place[0], "name": file.place[1], "first_seen_at": scan.started_at} for file in scan.files]
     text, moment = pa.string(), pa.timestamp("us")
     return {
         "entries": pa.concat_tables(seen),
         "digests": written.digests(estate).cast(pa.schema([_undictionary(field) for field in DIGESTS])),
-        "problem_rows": pa.Table.from_pylist(hidden, pa.schema([("volume", text), ("path", text)])),
+        "problem_rows": pa.Table.from_pylist(hidden, pa.schema([("volume", text), ("path", text), ("unread_at", moment)])),
         "files_before": pa.Table.from_pylist(before, pa.schema([("volume", text), ("dir", text), ("name", text), ("first_seen_at", moment)])),
     }
 

@@ -2,6 +2,7 @@
 
 import datetime
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.protection.plain import Estate, File
@@ -21,6 +22,7 @@ class Evidence:
     def __init__(self, estate: Estate) -> None:
         self._digests: dict[tuple[str, str], Known] = {}
         self._samples: dict[tuple[str, str], bytes] = {}
+        self._unreadable = set(_unreadable(estate))
         for volume, file in estate.every_file():
             reads = [read for read in estate.reads if read.volume == volume and read.file.fingerprint == file.fingerprint]
             if file.identity is None:
@@ -41,6 +43,10 @@ class Evidence:
         """The digest that holds for a file."""
         return self._digests.get((volume, file.path))
 
+    def is_unreadable(self, volume: str, file: File) -> bool:
+        """Whether the last try to read a file failed."""
+        return (volume, file.identity or file.path) in self._unreadable or (volume, file.path) in self._unreadable
+
     def compare(self, volume: str, file: File, other_volume: str, other_file: File) -> str:
         """`equal` or `differ` by digests, `differ` by samples, else `unknown`."""
         one, two = self.digest(volume, file), self.digest(other_volume, other_file)
@@ -48,6 +54,19 @@ class Evidence:
             return "equal" if one.value == two.value and file.size > 0 else "differ"
         mine, theirs = self._samples.get((volume, file.path)), self._samples.get((other_volume, other_file.path))
         return "differ" if mine and theirs and mine != theirs else "unknown"
+
+
+def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
+    """Volume and identity (path where there is none) of each file that a problem was met with and that nothing was read of since."""
+    for volume in estate.config.volumes:
+        scan = estate.newest(volume)
+        failed = {path for path, hides in scan.problems if not hides} if scan else set()
+        for file in estate.files(volume):
+            reads = [read for read in estate.reads if read.volume == volume and read.file.fingerprint == file.fingerprint]
+            if file.identity is None:
+                reads = [read for read in reads if read.file.path == file.path]
+            if scan and file.path in failed and not any(read.at > scan.started_at for read in reads):
+                yield volume, file.identity or file.path
 
 
 def first_names(estate: Estate) -> set[tuple[str, str]]:

@@ -115,8 +115,16 @@ class _Court:
         found.sort(key=lambda match: match.file.place if match.file else ("", ""))
         found.sort(key=lambda match: match.verified_at or datetime.datetime.min, reverse=True)
         found.sort(key=lambda match: match.file is not None and match.file.path != there)
-        found.sort(key=lambda match: match.file is not None and match.file.carried)
+        found.sort(key=lambda match: self._is_blind(volume, match))
         return found[0] if found else None
+
+    def _is_blind(self, volume: str, match: Match) -> bool:
+        """Whether the matched file was not seen by the newest scan, or could not be read."""
+        return match.file is not None and (match.file.carried or self.evidence.is_unreadable(volume, match.file))
+
+    def _is_doubtful(self, match: Match, ward: str, asset: File) -> bool:
+        """Whether a match by digest rests on what an asset held before it could no longer be read."""
+        return match.kind == "content" and asset.size > 0 and self.evidence.is_unreadable(ward, asset)
 
     def _at_the_path(self, volume: str, file: File, ward: str, asset: File, scan: Scan) -> Match:
         verdict = self.evidence.compare(volume, file, ward, asset)
@@ -163,7 +171,7 @@ class _Court:
     def usable(self, volume: str, match: Match, ward: str, asset: File, rule: DataClass) -> tuple[str, str | None]:
         exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
         if self.is_current(match, rule, exposure):
-            return self._current_usable(match, rule)
+            return self._current_usable(match, rule, self._is_blind(volume, match) or self._is_doubtful(match, ward, asset))
         if match.kind == "path_only":
             return "unknown", "metadata_match_only"
         unseen = self._absence_unknown(volume, match, ward, asset)
@@ -175,9 +183,9 @@ class _Court:
         left_out = there is not None and excluded(self.config.volumes[volume], there)
         return "no", "excluded_by_backup" if left_out else "never_copied"
 
-    def _current_usable(self, match: Match, rule: DataClass) -> tuple[str, str | None]:
+    def _current_usable(self, match: Match, rule: DataClass, blind: bool) -> tuple[str, str | None]:
         wanted = 1 if rule.min_verification_level is None else rule.min_verification_level
-        if match.file is not None and match.file.carried:
+        if blind:
             return "unknown", "scan_incomplete"
         if match.level < wanted:
             return "unknown", "metadata_match_only" if match.kind == "metadata" else "never_verified"
@@ -262,8 +270,9 @@ class _Court:
         current = {name: match for name, match in matches.items() if self.is_current(match, rule, exposure)}
         doubtful = {name: match for name, match in matches.items() if name not in current}
         unseen = any(match.kind == "path_only" or self._absence_unknown(name, match, ward, asset) for name, match in doubtful.items())
-        seen = [match for match in current.values() if match.file is not None and not match.file.carried]
-        freshness = "unknown" if asset.carried else _freshness(matches.values(), exposure, rule)
+        sighted = {name: match for name, match in matches.items() if not self._is_blind(name, match) and not self._is_doubtful(match, ward, asset)}
+        seen = [match for name, match in current.items() if name in sighted]
+        freshness = "unknown" if asset.carried else _freshness(matches.values(), sighted.values(), exposure, rule)
         copy_age = "met" if seen or freshness == "new_within_rpo" else "unknown" if current or unseen else "not_met"
         own = self._claim(ward, ward, rule, ("yes", None))
         requirement = Requirement(rule, {threat: value for threat, (value, _) in threats.items()}, own, list(claims.values()), copy_age, asset.carried)
@@ -355,11 +364,10 @@ def _retention(rule: DataClass) -> float:
     return MONTH_SECONDS if rule.retention is None else rule.retention
 
 
-def _freshness(matches: Collection[Match], exposure_seconds: float, rule: DataClass) -> str:
+def _freshness(matches: Collection[Match], sighted: Collection[Match], exposure_seconds: float, rule: DataClass) -> str:
     kinds = {match.kind for match in matches}
     if kinds & set(CURRENT_KINDS):
-        seen = [match for match in matches if match.kind in CURRENT_KINDS and match.file is not None and not match.file.carried]
-        return "current" if seen else "unknown"
+        return "current" if any(match.kind in CURRENT_KINDS for match in sighted) else "unknown"
     if "path_only" in kinds:
         return "unknown"
     within = exposure_seconds <= (rule.max_copy_age or 0.0)

@@ -57,7 +57,7 @@ class File:
 
 @dataclass(frozen=True)
 class Scan:
-    """One crawl of a volume. Problems are (path, hides what lies below)."""
+    """One crawl of a volume. Problems are (path, hides what lies below); what hides nothing is content that could not be read as the scan started."""
 
     started_at: datetime.datetime
     state: str = "complete"

@@ -6,7 +6,7 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
 
 * volume: a role; `s1 p1 m1 d1` domains, `s?` undeclared, `detect=d1`; `media=tape`, `offline`, `nearline`, `access=?`; `keeps=0`, `keeps=?`;
   `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`; `map=x>a:docs`, `exclude=docs/`;
-* its scan: `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`;
+* its scan: `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`, `denied=docs/a.txt` (its content could not be read at that time);
 * the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
@@ -224,5 +224,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
 def _scan(words: _Words, files: tuple[File, ...], default: str) -> Scan:
     carried = any(file.carried for file in files)
     problems = [words.valued["problem"]] if "problem" in words.valued else ["docs"] if carried else []
-    state = "incomplete" if problems or "incomplete" in words else "complete"
-    return Scan(words.time("scan", default), state, files, tuple((path, True) for path in problems), words.valued.get("detect"))
+    denied = [words.valued["denied"]] if "denied" in words.valued else []
+    state = "incomplete" if problems or denied or "incomplete" in words else "complete"
+    found = (*((path, True) for path in problems), *((path, False) for path in denied))
+    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"))

@@ -150,6 +150,23 @@ MUTANTS = [
         "t.usable > 1 THEN t.device_possible",
         "a third copy might be there",
     ),
+    Mutant("a copy that could not be read counts", "own_matches", "m.carried OR u.v IS NOT NULL", "m.carried", "a copy that is listed and could not be read"),
+    Mutant(
+        "a copy elsewhere that could not be read counts",
+        "holders",
+        "b.carried OR u.v IS NOT NULL AS",
+        "b.carried AS",
+        "a copy elsewhere that could not be read",
+    ),
+    Mutant("what could not be read is so for ever", "unreadable", "<= t.unread_at", "IS NOT NULL", "a copy that was read after it could not be"),
+    Mutant("only the name that was tried could not be read", "unreadable", "e.inode = t.inode AND", "FALSE AND", "an asset whose other name could not be read"),
+    Mutant(
+        "an old digest proves what can no longer be read",
+        "evidence",
+        "m.carried OR (m.found = 5 AND n.v IS NOT NULL)",
+        "m.carried",
+        "an asset that was read before it could not be",
+    ),
     Mutant("an accepted finding never runs out", "labels.py", "if as_of < ends", "if True", "an accepted finding that ran out yesterday"),
     Mutant(
         "accepting one finding settles them all",
