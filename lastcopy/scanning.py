@@ -3,7 +3,7 @@
 import datetime
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import lastcopy
 from catalog.config import Config
-from catalog.errors import ConfigError, LastcopyError, LockedError, NotFoundError
+from catalog.errors import ConfigError, LastcopyError, LockedError, NotFoundError, UnreachableError
 from lastcopy import diagnosis, exits, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
@@ -42,7 +42,7 @@ class Outcome:
     """What came of it: scans and errors by volume, and what was published."""
 
     wanted: Sequence[str]
-    skipped: Sequence[str]
+    skipped: Mapping[str, str]  # volume -> why
     scans: "dict[str, ScanResult]" = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
     digests: "DigestCounts | None" = None
@@ -60,11 +60,11 @@ class Outcome:
 def scan(chosen: Settings, wish: Wish) -> Exit:
     """Scan, say on stderr what was found, print the object that JSON asks for; gives the exit code. Reads storage, writes the catalog."""
     config = chosen.configuration()
-    outcome = Outcome(*chosen_volumes(config, wish.volumes))
+    root = settings.root_of(config)
+    outcome = Outcome(*chosen_volumes(root, config, wish.volumes))
     wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning
     if wrong:
         raise ConfigError("\n".join(remark.text for remark in wrong))
-    root = settings.root_of(config)
     with _terminated_like_interrupted():
         try:
             _run(root, config, wish, outcome, chosen)
@@ -85,8 +85,8 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
     known = snapshot.snapshots(root)
     outcome.before = snapshot.newest(known) if known else None
     entries_before = {name: row.entries for name, row in snapshot.newest_scans(root).items()}
-    for name in outcome.skipped:
-        _say(chosen, f"{name}: offline and not there, skipped; its last scan stays")
+    for name, why in outcome.skipped.items():
+        _say(chosen, f"{name}: offline and {why}, skipped; its last scan stays")
     with Bars(quiet=chosen.quiet) as bars:
         for name in outcome.wanted:
             try:
@@ -128,13 +128,13 @@ def _derived(root: Path, config: Config, chosen: Settings) -> "Snapshot":
     raise AssertionError("unreachable: the last try raises")
 
 
-def chosen_volumes(config: Config, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The volumes to scan, and those that are left out because they are offline and not there. Raises ConfigError, NotFoundError."""
+def chosen_volumes(root: Path, config: Config, wanted: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The volumes to scan, and those that are left out because they are offline and not there, with what was found. Raises ConfigError, NotFoundError."""
     if not config.volumes:
         raise ConfigError(f"{config.path}: no volume to scan; add a table [volumes.NAME] with its url")
     if wanted:
-        return known(config, wanted), []
-    away = [name for name, volume in config.volumes.items() if volume.access == "offline" and not _is_there(config, name)]
+        return known(config, wanted), {}
+    away = {name: why for name, volume in config.volumes.items() if volume.access == "offline" and (why := _absence(root, config, name))}
     return [name for name in config.volumes if name not in away], away
 
 
@@ -156,9 +156,35 @@ def _naive() -> datetime.datetime:
     return now().replace(tzinfo=None)
 
 
-def _is_there(config: Config, name: str) -> bool:
+def _absence(root: Path, config: Config, name: str) -> str | None:
+    """Why an offline volume is taken for absent; None where it is there, or has to be looked at by a scan."""
     place = diagnosis.folder(config, config.volumes[name])
-    return place is None or place.is_dir()
+    if place is None:
+        return None
+    if not place.is_dir():
+        return "not there"
+    try:
+        unmounted = place.stat().st_dev == place.resolve().parent.stat().st_dev and not any(place.iterdir())
+    except OSError:
+        return None  # the scan says what is wrong
+    return "not there (its folder is empty, as a mount point without its disk)" if unmounted and not _was_there(root, config, name) else None
+
+
+def _was_there(root: Path, config: Config, name: str) -> bool:
+    """Whether the last good scan of a volume saw the file system on which its root lies now: then it is no mount point."""
+    import scanners
+    from catalog import snapshot
+
+    last = snapshot.newest_scans(root).get(name)
+    if last is None or last.root_fs_id is None:
+        return False
+    scanner = scanners.connect(config, name)
+    try:
+        return bool(scanner.probe().fs_id == last.root_fs_id)
+    except UnreachableError:
+        return True  # the scan says what is wrong
+    finally:
+        scanner.close()
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def scan(
     """Scan a volume into the catalog at `root` and publish the scan. `now` gives an aware time; `workers` counts this process (None: one a CPU).
 
     Only the catalog is written. Raises NotFoundError, LockedError, UnreachableError, RefusedError, and KeyboardInterrupt: then
-    the catalog is as it was, and `resume` goes on. A scan that fails on the way leaves a row of state `failed`.
+    the catalog is as it was, and `resume` goes on. A scan that is refused or fails on the way leaves a row of state `failed`.
     """
     if volume not in config.volumes:
         raise NotFoundError(f"there is no volume {volume!r}; volumes are {', '.join(config.volumes) or 'none'}")
@@ -107,15 +107,16 @@ def scan(
             run = _begin(root, config, volume, module, started_at, resume, accept_losses)
             _crawl(run, module, _workers(workers), budget, progress)
             return _publish(run, config, now, accept_losses)
-        except RefusedError:
+        except RefusedError as error:
             if run:
                 _discard(run)
+            _publish_failure(_row(run, now) if run else _failed_row(root, config, volume, started_at, now), error, root)
             raise
         except (LastcopyError, OSError) as error:
             if run:
                 _publish_failure(_row(run, now), error, root)
             elif isinstance(error, UnreachableError) and config.volumes[volume].access != "offline":  # a shelved medium has not failed
-                _publish_failure(_unreachable_row(root, config, volume, started_at, now), error, root)
+                _publish_failure(_failed_row(root, config, volume, started_at, now), error, root)
             raise
 
 
@@ -255,8 +256,8 @@ def _publish_failure(row: dict[str, Any], error: Exception, root: Path) -> None:
         error.add_note(f"and the catalog could not be told: {another}")
 
 
-def _unreachable_row(root: Path, config: "Config", volume: str, started_at: datetime, now: Callable[[], datetime]) -> dict[str, Any]:
-    """What the row in `scans` says of a volume whose root was not there."""
+def _failed_row(root: Path, config: "Config", volume: str, started_at: datetime, now: Callable[[], datetime]) -> dict[str, Any]:
+    """What the row in `scans` says of a volume whose root was not there, or was refused."""
     from catalog import snapshot
 
     previous = snapshot.newest_scans(root).get(volume)

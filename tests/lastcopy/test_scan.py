@@ -12,7 +12,7 @@ import pytest
 from catalog import lock, snapshot
 from tests.lastcopy import program
 from tests.lastcopy.conftest import HOSTILE, Estate, grow
-from tests.lastcopy.program import run
+from tests.lastcopy.program import ask, run
 
 
 @pytest.fixture
@@ -78,6 +78,87 @@ def test_a_refused_volume_ends_with_5_and_the_others_are_scanned(folder: Path) -
     assert "--accept-losses" in ended.err
     accepted = run("scan", "--accept-losses", "--format", "json", folder=folder)
     assert states(accepted)["data"] == "complete"
+
+
+def test_a_copy_that_cannot_be_read_protects_nothing_and_everybody_says_so(folder: Path) -> None:
+    for name in ("data", "mirror"):
+        (folder / name / "asset").write_text("an asset and its copy")
+        os.utime(folder / name / "asset", (1_700_000_000, 1_700_000_000))
+    run("scan", folder=folder)
+    assert ask("explain", "data:asset", "--format", "json", folder=folder).data[0]["copies"][0]["usable"] == "yes"
+    (folder / "mirror" / "asset").chmod(0)
+    run("scan", folder=folder, code=4, obedient=True)
+    [explained] = ask("explain", "data:asset", "--format", "json", folder=folder).data
+    assert (explained["copies"][0]["usable"], explained["copies"][0]["reason"]) == ("unknown", "scan_incomplete")
+    assert explained["freshness"] == "unknown"
+    assert "it could not be read: Permission denied" in ask("explain", "data:asset", folder=folder).out.decode()
+    assert "it could not be read: Permission denied" in ask("explain", "mirror:asset", folder=folder).out.decode()
+    volumes = {row["volume"]: row for row in ask("report", "volumes", "--format", "json", folder=folder).data}
+    assert (volumes["mirror"]["state"], volumes["mirror"]["problems"]) == ("incomplete", 1)
+    reported = ask("report", "coverage", "--format", "json", folder=folder).envelope
+    assert any(warning.startswith("volume mirror: ") and "1 problem" in warning for warning in reported["warnings"])
+    findings = ask("check", "--format", "json", folder=folder, code=3).data["findings"]
+    assert ("incomplete", "mirror") in [(finding["kind"], finding["name"]) for finding in findings]
+
+
+def test_a_copy_that_can_be_read_again_protects_again_and_its_problem_is_gone(folder: Path) -> None:
+    (folder / "mirror" / "deep" / "same").chmod(0)
+    run("scan", folder=folder, code=4, obedient=True)
+    (folder / "mirror" / "deep" / "same").chmod(0o644)
+    run("scan", folder=folder)
+    volumes = {row["volume"]: row for row in ask("report", "volumes", "--format", "json", folder=folder).data}
+    assert (volumes["mirror"]["state"], volumes["mirror"]["problems"]) == ("complete", 0)
+    [explained] = ask("explain", "data:deep/same", "--format", "json", folder=folder).data
+    assert explained["copies"][0]["usable"] == "yes"
+
+
+def test_a_file_that_a_later_command_could_not_read_makes_its_volume_incomplete(folder: Path) -> None:
+    run("scan", "--digest", "off", folder=folder)
+    (folder / "mirror" / "deep" / "same").chmod(0)
+    run("scan", "mirror", "--digest", "off", folder=folder)
+    assert ask("report", "problems", "--format", "json", folder=folder).data == []
+    run("scan", "data", folder=folder, code=4, obedient=True)
+    volumes = {row["volume"]: row for row in ask("report", "volumes", "--format", "json", folder=folder).data}
+    assert (volumes["mirror"]["state"], volumes["mirror"]["problems"]) == ("incomplete", 1)
+
+
+def test_a_refused_volume_is_never_met_and_every_report_warns_of_it(folder: Path) -> None:
+    run("scan", folder=folder)
+    shutil.rmtree(folder / "mirror")
+    (folder / "mirror").mkdir()
+    run("scan", folder=folder, code=5)
+    assert "newer scan failed" in " ".join(finding["reason"] for finding in _findings(folder, "mirror"))
+    (folder / "mirror" / "pay to get your files").write_text("ransom")
+    run("scan", "mirror", folder=folder, code=5)
+    assert any("vanished" in finding["reason"] for finding in _findings(folder, "mirror"))
+    for name in ("volumes", "coverage", "changes"):
+        warnings = ask("report", name, "--format", "json", folder=folder).envelope["warnings"]
+        assert any("volume mirror: a newer scan failed" in warning for warning in warnings), name
+    run("scan", "mirror", "--accept-losses", folder=folder)
+    assert _findings(folder, "mirror") == []
+
+
+def _findings(folder: Path, volume: str) -> list[dict[str, str]]:
+    found = ask("check", "--format", "json", folder=folder, code=None).data["findings"]
+    return [finding for finding in found if finding["name"] == volume]
+
+
+def test_the_empty_mount_point_of_an_offline_disk_is_skipped_like_an_absent_one(folder: Path) -> None:
+    (folder / "vault").mkdir()
+    ended = run("scan", "--format", "json", folder=folder)
+    assert states(ended)["vault"] == "skipped"
+    assert "vault: offline and not there (its folder is empty, as a mount point without its disk), skipped" in ended.err
+    run("scan", "vault", folder=folder, code=5)
+    assert "root is empty" in str(_findings(folder, "vault"))
+
+
+def test_an_offline_folder_that_was_emptied_is_refused_and_heard_of(folder: Path) -> None:
+    (folder / "vault").mkdir()
+    (folder / "vault" / "treasure").write_text("kept for years")
+    run("scan", folder=folder)
+    (folder / "vault" / "treasure").unlink()
+    assert states(run("scan", "--format", "json", folder=folder, code=5))["vault"] == "failed"
+    assert [finding["kind"] for finding in _findings(folder, "vault")] == ["failed"]
 
 
 def test_no_environment_variable_accepts_losses(folder: Path) -> None:

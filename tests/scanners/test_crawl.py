@@ -30,9 +30,9 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path / "tree")
 
 
-def left_behind(root: Path) -> list[Path]:
-    """What a catalog holds besides its tables' logs and its locks."""
-    return [path for path in root.rglob("*") if path.is_file() and ".locks" not in path.parts and "_delta_log" not in path.parts]
+def left_behind(root: Path, but: str = "_delta_log") -> list[Path]:
+    """What a catalog holds besides its tables' logs, its locks, and one of its tables."""
+    return [path for path in root.rglob("*") if path.is_file() and not {".locks", "_delta_log", but} & set(path.relative_to(root).parts)]
 
 
 def test_an_unknown_volume_or_kind_is_an_error_that_lists_the_known_ones(root: Path, tmp_path: Path) -> None:
@@ -65,20 +65,25 @@ def test_an_empty_root_is_refused_unless_losses_are_accepted(root: Path, tmp_pat
     declared = tree.make([Item(b".lastcopy/marker")])
     with pytest.raises(RefusedError, match="empty"):
         scan(root, declared)
-    assert left_behind(root) == []
+    assert left_behind(root, but="scans") == []
+    [refused] = snapshot.scans(root)
+    assert (refused.state, refused.entries) == ("failed", 0)
+    assert "its root is empty" in str(refused.error)
     assert scan(root, declared, accept_losses=True).entries == 0
 
 
 def test_a_root_that_became_empty_is_refused_and_the_last_scan_stays(root: Path, tmp_path: Path, tree: Tree) -> None:
     declared = tree.make(many(20))
     first = scan(root, declared)
-    before = left_behind(root)
+    before = left_behind(root, but="scans")
     shutil.rmtree(tree.folder)
     tree.folder.mkdir()
     with pytest.raises(RefusedError):
-        scan(root, declared)
+        scan(root, declared | {"access": "offline"})
     assert snapshot.newest_scans(root)["v"].scan_id == first.scan_id
-    assert left_behind(root) == before
+    assert left_behind(root, but="scans") == before
+    refused = snapshot.scans(root)[-1]
+    assert (refused.state, refused.previous_scan_id) == ("failed", first.scan_id)
 
 
 def test_a_root_on_another_file_system_is_refused_unless_losses_are_accepted(root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,14 +100,15 @@ def test_more_losses_than_allowed_are_refused_and_leave_nothing(root: Path, tree
     items = [Item(b"f%d" % number) for number in range(10)]
     declared = tree.make(items) | {"max_loss_pct": 50}
     scan(root, declared)
-    before = left_behind(root)
+    before = left_behind(root, but="scans")
     for item in items[:removed]:
         (tree.folder / os.fsdecode(item.path)).unlink()
     if refused:
         with pytest.raises(RefusedError, match="6 of 10 entries"):
             scan(root, declared)
-        assert left_behind(root) == before
+        assert left_behind(root, but="scans") == before
         assert not list((root / ".scans").iterdir())
+        assert [(one.state, "6 of 10 entries" in str(one.error)) for one in snapshot.scans(root)] == [("complete", False), ("failed", True)]
     assert scan(root, declared, accept_losses=refused).entries == 10 - removed
 
 
