@@ -178,6 +178,9 @@ def _alike(work: Work, found: Fingerprint) -> bool:
 
 
 def _adopt(run: Run, work: Work, found: Fingerprint) -> bool:
+    source = work.step.fingerprint
+    if found.inode is not None and found.fs_id is not None and (found.fs_id, found.inode) == (source.fs_id, source.inode):
+        raise EndError("CONFLICT", f"{work.volume('target')}:{names.escape(work.target_path)}: is the source itself, shown by another volume; it is no copy")
     if run.store(work.volume("target")).digest(work.target_path, found) != work.sha256:
         raise _conflict(work)
     work.target, work.temp_inode = found, None

@@ -74,6 +74,7 @@ def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str,
     """Go on with a job: what ended so that it may succeed now is tried again, what was under way is looked at on the disk. Writes to storages."""
     with Journal.open(config, root, create=False) as journal:
         row = journal.job(job_id)
+        _refuse_undone(journal, row)
         _try_again(journal, job_id, clock(), actor)
         if row.state != "open":
             journal.finish(job_id, "open", clock(), actor)
@@ -102,6 +103,13 @@ def undo(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, w
     return resume(root, config, undo_id, clock=clock, actor=actor, workers=workers, progress=progress)
 
 
+def _refuse_undone(journal: Journal, row: JobRow) -> None:
+    """Raises RefusedError for a job that somebody undid: what it has not done is not wanted any more."""
+    undone = [one.job_id for one in journal.jobs() if one.kind == "undo" and one.of_job == row.job_id]
+    if undone:
+        raise RefusedError(f"job {row.job_id} was undone by job {undone[-1]}; resume that one, or make a new plan")
+
+
 def _undo_of(journal: Journal, row: JobRow, at_us: int, actor: str) -> str:
     """The job that undoes another one: the last if it is under way, or if nothing is left to bring back; else a new one, of all that is."""
     made = [one for one in journal.jobs() if one.kind == "undo" and one.of_job == row.job_id]
@@ -123,7 +131,9 @@ def _opened(root: Path, config: Config, wanted: Plan) -> Journal:
 def _job_of(wanted: Plan, at_us: int, actor: str) -> Job:
     stages = actions.load(wanted.header.action).STAGES
     kind: Kind = "purge" if "purge" in stages else "plan"
-    return Job(_id(wanted.hash), kind, wanted.id, wanted.hash, wanted.header.action, wanted.header.policy.model_dump_json(), at_us, actor, None)
+    policy = wanted.header.policy
+    kept = policy.model_copy(update={"min_copies": max(policy.min_copies or 1, wanted.header.floor)})  # the floor that was shown and approved
+    return Job(_id(wanted.hash), kind, wanted.id, wanted.hash, wanted.header.action, kept.model_dump_json(), at_us, actor, None)
 
 
 def _id(seed: str) -> str:

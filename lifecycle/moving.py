@@ -7,9 +7,10 @@ from catalog import names
 from catalog.errors import RefusedError
 from lifecycle import _rows, ledger
 from lifecycle.records import Move
-from lifecycle.states import BAD_ENDS, State, may_follow
+from lifecycle.states import BAD_ENDS, TAKEN, State, may_follow
 
 _AT_ONCE = 500  # values of one query
+_LEFT_THERE: frozenset[State] = frozenset({"REFUSED", "SOURCE_BUSY", "SOURCE_CHANGED", "STALE"})  # ends of a purge that has removed nothing
 
 Before = tuple[State, bool, int]  # state, retry, size_bytes
 
@@ -65,6 +66,8 @@ def recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[B
 def _move_origin(connection: sqlite3.Connection, at: tuple[int, int], move: Move, at_us: int) -> None:
     number, step = at
     before = states_of(connection, number, [step])
+    if move.state in TAKEN:  # its grace time is counted from when it came into quarantine, whatever a purge came to
+        (at_us,) = connection.execute("SELECT since_us FROM progress WHERE job = ? AND step = ?", (number, step)).fetchone()
     write(connection, number, [move], at_us)
     recount(connection, number, [(before[step], move.state)])
 
@@ -102,7 +105,7 @@ def carry_over(connection: sqlite3.Connection, number: int, job_id: str, moves: 
     published = [move.step for move in moves if move.state == "PUBLISHED"]
     if published:
         ledger.release_published(connection, number, min(published), max(published))
-    origins = ledger.origins(connection, number, [move.step for move in moves if move.state in ("CLAIMED", "PURGING", "DONE")])
+    origins = ledger.origins(connection, number, [move.step for move in moves if move.state in {"CLAIMED", "PURGING", "DONE"} | _LEFT_THERE])
     if not origins:
         return
     (kind,) = connection.execute("SELECT kind FROM jobs WHERE job = ?", (number,)).fetchone()
@@ -113,6 +116,9 @@ def carry_over(connection: sqlite3.Connection, number: int, job_id: str, moves: 
         if move.state == "CLAIMED":
             if kind == "undo" and (other := ledger.rival(connection, number, at)):
                 raise RefusedError(f"job {other} is at work on the file of step {move.step}; resume that first")
+        elif move.state in _LEFT_THERE:
+            if kind == "purge" and states_of(connection, at[0], [at[1]])[at[1]][0] == "PURGING":
+                _move_origin(connection, at, Move(at[1], "QUARANTINED"), at_us)
         elif kind == "undo":
             ledger.release(connection, [at])
             _move_origin(connection, at, Move(at[1], "DONE", values={"undone_by": job_id}), at_us)

@@ -5,6 +5,7 @@ planned and read again before it is taken away.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from catalog import names
 from catalog.errors import UnreachableError
@@ -78,6 +79,7 @@ def _begin_again(run: Run, work: Work) -> None:
     """Away with the temporary name of the earlier try; the next one has a key of its own."""
     work.target, work.temp_inode, work.sha256 = None, None, work.step.sha256
     if "share" in work.stages:
+        _take_back(run, work)
         run.store(work.step.volume).discard(work.step.path, work.key)
         return
     if "copy" not in work.stages:
@@ -86,6 +88,24 @@ def _begin_again(run: Run, work: Work) -> None:
     work.attempt += 1
     work.key = _key(run, work.step.step, work.attempt)
     work.state = "PLANNED" if work.state == "PLANNED" else "CLAIMED"  # so that the new key is written before it is used
+
+
+def _take_back(run: Run, work: Work) -> None:
+    """A file that had changed places with a name of the kept one, and did not go: it has its name again, since somebody may have waited to write to it."""
+    store, planned = run.store(work.step.volume), work.step.fingerprint
+    staged = store.staged(work.step.path, work.key, planned.inode) if planned.inode is not None else None
+    if staged is None:
+        return
+    staged.close()
+    there = store.look(work.step.path)
+    if there is None or not sharing.is_one_file(run, work):
+        raise EndError("CONFLICT", f"{work.shown}: somebody took its name while it was replaced by a link; what it held lies beside it, under key {work.key}")
+    found = store.publish(work.step.path, work.key, planned.inode, over=there)
+    Run.settle(store, [work.step.path])
+    wrong = planned.differs(found, moved=True)
+    if wrong:
+        raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it while it was replaced by a link ({wrong}); it stays where it is")
+    work.step = replace(work.step, fingerprint=replace(planned, changed_ns=None))  # that is of the exchanges
 
 
 def _verified(run: Run, work: Work) -> None:

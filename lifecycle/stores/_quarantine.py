@@ -1,12 +1,9 @@
 """Moves into `.lastcopy/quarantine/` and out of it again: what was moved is looked at, and nothing is overwritten.
 
-A sidecar `<key>.json` is written before the move. It is a symbolic link whose text is the JSON: one call makes it whole, and one
-fsync of the directory makes many of them durable; a file where the text is longer than a link may be, or there are no links.
+A sidecar tells of a move before it is made, see `_sidecars`.
 """
 
 import base64
-import errno
-import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -16,12 +13,11 @@ from typing import Any
 
 from catalog import stubs
 from lifecycle.ends import EndError
-from lifecycle.stores import Fingerprint, Move, Pointer, _calls
+from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _sidecars
 from lifecycle.stores._home import Home
 from lifecycle.stores._tree import Tree, temporary
 
-_MOST_BYTES = 1 << 20
-_NOT_A_LINK = (*_calls.NO_FLAGS, errno.ENAMETOOLONG, errno.EPERM)  # a text too long for a link, or a storage without links
+_MOST_EXCHANGES = 8
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -40,10 +36,8 @@ class Quarantine:
         if not new:
             return
         directory = self._home.quarantine()
-        for move in new:
-            with self._tree.ending("write its sidecar", move.path):
-                _write_sidecar(directory, move)
         with self._ending("write sidecars"):
+            _sidecars.write(directory, new)
             self._tree.sync(directory, may_not=True)
         self._announced.update(move.key for move in new)
 
@@ -79,7 +73,7 @@ class Quarantine:
         directory = self._home.quarantine()
         with self._ending("look"):
             found = self._tree.fingerprint_in(directory, _name(key), b"")
-            if found is None or self._is_pointer(directory, _name(key), _read_sidecar(directory, key)):
+            if found is None or self._is_pointer(directory, _name(key), _sidecars.read(directory, key)):
                 return None
             return found
 
@@ -88,7 +82,7 @@ class Quarantine:
         home = self._home.quarantine()
         with self._tree.directory(path, "put back") as (directory, name):
             here = self._tree.fingerprint_in(directory, name, path)
-            sidecar = _read_sidecar(home, key)
+            sidecar = _sidecars.read(home, key)
             kept = self.look(key)
             if kept is not None and here is not None and (here.fs_id, here.inode) == (kept.fs_id, kept.inode):
                 os.unlink(_name(key), dir_fd=home)  # linked, and not yet unlinked
@@ -120,7 +114,7 @@ class Quarantine:
         """Remove the sidecar, and the pointer, of a move that was never made. Writes. Raises EndError."""
         directory = self._home.quarantine()
         with self._ending("forget"):
-            sidecar = _read_sidecar(directory, key)
+            sidecar = _sidecars.read(directory, key)
             self._drop_pointer(directory, key, sidecar)
             if self._tree.fingerprint_in(directory, _name(key), b"") is None:
                 self._drop_sidecar(directory, key)
@@ -133,7 +127,7 @@ class Quarantine:
                 key = name.decode("ascii", "replace")
                 if name.endswith(b".json") or not _is_key(key):
                     continue
-                sidecar = _read_sidecar(directory, key)
+                sidecar = _sidecars.read(directory, key)
                 found = self._tree.fingerprint_in(directory, name, b"")
                 if found is not None and not self._is_pointer(directory, name, sidecar):
                     yield key, base64.b64decode(sidecar["path"]) if sidecar else b"", found
@@ -145,13 +139,13 @@ class Quarantine:
             return None
         if not move.expected.differs(found, moved=True):
             here = self._tree.fingerprint_in(directory, name, move.path)
-            if here is None or self._is_pointer(directory, name, _read_sidecar(home, move.key)):
+            if here is None or self._is_pointer(directory, name, _sidecars.read(home, move.key)):
                 return found
             if (here.fs_id, here.inode) == (found.fs_id, found.inode):  # a move back by a link was cut off: its old name is the one to keep
                 os.unlink(_name(move.key), dir_fd=home)
                 return None
             raise EndError("CONFLICT", f"{self._tree.shown(move.path)}: is in quarantine, and its name was taken by something else")
-        if not self._is_pointer(home, _name(move.key), _read_sidecar(home, move.key)):
+        if not self._is_pointer(home, _name(move.key), _sidecars.read(home, move.key)):
             raise EndError("UNKNOWN", f"{self._shown(move.key)}: holds something that is not expected there; look at it")
         os.unlink(_name(move.key), dir_fd=home)
         return None
@@ -173,7 +167,7 @@ class Quarantine:
         try:
             _calls.exchange(home, key, directory, name)
         except OSError:
-            if self._is_pointer(home, key, _read_sidecar(home, move.key)):  # an error may come after the act
+            if self._is_pointer(home, key, _sidecars.read(home, move.key)):  # an error may come after the act
                 os.unlink(key, dir_fd=home)
             raise
 
@@ -184,16 +178,27 @@ class Quarantine:
             if move.leave is None:
                 move_new(home, key, directory, name)
             else:
-                _calls.exchange(home, key, directory, name)
-                if not self._is_pointer(home, key, _read_sidecar(home, move.key)):
-                    raise EndError(
-                        "CONFLICT", f"{self._tree.shown(move.path)}: was replaced twice while it was moved; what came last is {self._shown(move.key)}"
-                    )
-                os.unlink(key, dir_fd=home)
+                self._exchange_back(home, directory, name, move)
         except OSError as error:
             told = f"{self._tree.shown(move.path)}: was replaced while it was moved, and cannot be put back ({error.strerror}); it is {self._shown(move.key)}"
             raise EndError("CONFLICT", told) from error
         self._spent.append(move.key)
+
+    def _exchange_back(self, home: int, directory: int, name: bytes, move: Move) -> None:
+        """Let what was moved change places with our pointer, which goes. Where somebody replaced that meanwhile, what came last gets the name."""
+        key, sidecar = _name(move.key), _sidecars.read(home, move.key)
+        for _ in range(_MOST_EXCHANGES):
+            given = self._tree.fingerprint_in(home, key, move.path)
+            _calls.exchange(home, key, directory, name)
+            if self._is_pointer(home, key, sidecar):
+                os.unlink(key, dir_fd=home)
+                return
+            _calls.exchange(home, key, directory, name)
+            out = self._tree.fingerprint_in(home, key, move.path)
+            if out is not None and given is not None and (out.fs_id, out.inode) == (given.fs_id, given.inode):
+                break
+        told = f"{self._tree.shown(move.path)}: was replaced twice while it was moved; what came last has its name, what it replaced is {self._shown(move.key)}"
+        raise EndError("CONFLICT", told)
 
     def _take_pointer(self, home: int, directory: int, name: bytes, path: bytes, key: str, sidecar: dict[str, Any] | None) -> None:
         """Let the file change places with our pointer, and remove that. Raises EndError CONFLICT for anything that is not our pointer."""
@@ -222,7 +227,7 @@ class Quarantine:
             os.unlink(_name(key), dir_fd=directory)
 
     def _drop_sidecar(self, directory: int, key: str) -> None:
-        for name in (_new(key), _sidecar(key)):
+        for name in (_new(key), _sidecars.name(key)):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
 
@@ -258,48 +263,6 @@ def _is_another(expected: Fingerprint, found: Fingerprint) -> str | None:
     """How a file shows to be another one; None for the very file, also where somebody who had it open has written to it since."""
     written = expected if expected.inode is None else replace(expected, size_bytes=found.size_bytes, modified_ns=found.modified_ns)
     return written.differs(found, moved=True)
-
-
-def _write_sidecar(directory: int, move: Move) -> None:
-    told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": vars(move.expected)}
-    if move.leave:
-        told["leave"] = {"how": move.leave.how, "text": base64.b64encode(move.leave.text).decode()}
-    if _read_sidecar(directory, move.key) == told:
-        return
-    text = json.dumps(told).encode()
-    with suppress(FileNotFoundError):
-        os.unlink(_sidecar(move.key), dir_fd=directory)
-    try:
-        os.symlink(text, _sidecar(move.key), dir_fd=directory)
-    except OSError as error:
-        if error.errno not in _NOT_A_LINK:
-            raise
-        descriptor = os.open(_sidecar(move.key), _CREATE, 0o600, dir_fd=directory)
-        try:
-            _write_all(descriptor, text)
-        finally:
-            os.close(descriptor)
-
-
-def _read_sidecar(directory: int, key: str) -> dict[str, Any] | None:
-    """What a sidecar says; None where there is none that is whole."""
-    try:
-        text = os.readlink(_sidecar(key), dir_fd=directory)
-    except OSError:
-        try:
-            text = _read(directory, _sidecar(key), _MOST_BYTES)
-        except OSError:
-            return None
-    try:
-        found: dict[str, Any] = json.loads(text)
-        leave = found.get("leave") or {"how": "nothing", "text": ""}
-        if not isinstance(leave["how"], str):
-            return None
-        for encoded in (found["path"], leave["text"]):
-            base64.b64decode(encoded, validate=True)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return found
 
 
 def _write_stub(directory: int, name: bytes, text: bytes, key: str, owner: os.stat_result) -> None:
@@ -339,10 +302,6 @@ def _read(directory: int, name: bytes, most: int) -> bytes:
 def _name(key: str) -> bytes:
     temporary(key)  # it is a key
     return key.encode()
-
-
-def _sidecar(key: str) -> bytes:
-    return b"%s.json" % _name(key)
 
 
 def _new(key: str) -> bytes:

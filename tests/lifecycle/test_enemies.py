@@ -11,7 +11,7 @@ import pytest
 
 from catalog.config import Label
 from catalog.errors import RefusedError
-from lifecycle import engine, job, purging, rebuilding
+from lifecycle import engine, job, plan, purging, rebuilding, sharing
 from lifecycle.holds import Scope
 from lifecycle.manifest import Copy
 from lifecycle.records import Move
@@ -19,6 +19,7 @@ from lifecycle.stores import _calls, _quarantine
 from lifecycle.stores.posix import Store
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
+from tests.lifecycle.grounds import Grounds
 
 
 @pytest.fixture
@@ -466,3 +467,93 @@ def test_mirrors_of_each_other_keep_nothing_for_one_another(small: Estate) -> No
     delete = small.job([small.step(1, "f", "delete", evidence=[small.copy("a", "f"), small.copy("b", "f")])], "delete")
     small.carry_out(delete)
     assert small.states(delete) == ["REFUSED"]
+
+
+def test_a_floor_that_is_lowered_after_the_plan_was_made_is_the_plans(tmp_path: Path) -> None:
+    grounds = Grounds(tmp_path, "[lifecycle]\nmin_copies = 2\n")
+    grounds.write("data", "f")
+    far = grounds.write("far", "f")
+    grounds.scanned().prepared()
+    made = grounds.plan("archive", to="vault")
+    with grounds.journal() as journal:
+        plan.approve(made, journal, actor="bob", at_us=grounds.now_us)
+    grounds.configure("[lifecycle]\nmin_copies = 1\n")
+    os.unlink(far)
+    came = job.run(grounds.root, grounds.config, made.id, clock=lambda: grounds.now_us, actor="ada")
+    assert came.counts == {"REFUSED": 1}
+    assert os.path.exists(grounds.at("data", "f"))
+
+
+def test_a_job_that_was_undone_is_not_resumed(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")])
+    with open(small.at("prod", "f"), "r+b"):
+        small.carry_out(archive)
+    assert small.states(archive) == ["SOURCE_BUSY"]
+    assert undone(small, archive).complete
+    with pytest.raises(RefusedError, match="was undone by job"):
+        job.resume(small.root, small.config, archive, clock=small.clock, actor="test")
+    assert small.read("prod", "f") == b"content"
+
+
+def test_a_file_that_a_killed_purge_refused_to_remove_can_be_purged_by_another_job(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = archived(small)
+    [before] = small.records(archive)
+    purge = purge_of(small, archive)
+    killed_at(small, purge, monkeypatch, purging, "_remove")
+    os.rename(small.at("vault", "f"), small.at("vault", "away"))
+    small.carry_out(purge)
+    assert (small.states(purge), small.states(archive)) == (["REFUSED"], ["QUARANTINED"])
+    [after] = small.records(archive)
+    assert after.since_us == before.since_us
+    os.rename(small.at("vault", "away"), small.at("vault", "f"))
+    again = purge_of(small, archive)
+    small.carry_out(again)
+    assert (small.states(again), small.states(archive)) == (["DONE"], ["DONE"]), small.reasons(again)
+
+
+def test_a_target_that_is_the_very_source_is_no_copy(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    os.link(small.at("prod", "f"), small.at("vault", "f"))  # as a bind mount shows it
+    copy = small.job([small.step(1, "f", "copy")], "copy")
+    small.carry_out(copy)
+    assert small.states(copy) == ["CONFLICT"]
+    assert "is the source itself" in small.reasons(copy)
+
+
+def test_a_file_that_is_replaced_twice_under_a_pointer_keeps_its_name(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")], leave="stub")
+    real, saved = _calls.exchange, [b"saved first", b"saved last"]
+
+    def exchange(*given: int | bytes) -> None:
+        if saved:
+            small.write("prod", "f.new", saved.pop(0))
+            os.rename(small.at("prod", "f.new"), small.at("prod", "f"))
+        real(*given)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(_calls, "exchange", exchange)
+    small.carry_out(archive)
+    small.carry_out(archive)
+    assert small.states(archive) == ["CONFLICT"], small.reasons(archive)
+    assert not saved
+    assert small.read("prod", "f") == b"saved last"
+    assert b"saved first" in set(contents(small, "prod"))
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_write_that_waited_while_a_killed_run_replaced_a_file_by_a_link_is_kept(small: Estate, monkeypatch: pytest.MonkeyPatch, written: bool) -> None:
+    for name in ("kept", "other"):
+        small.write("prod", name, b"content")
+    step = small.step(1, "other", "dedupe", kept_path=b"kept", evidence=[small.copy("prod", "kept")])
+    dedupe = small.job([step], "dedupe", hard_links=True)
+    killed_at(small, dedupe, monkeypatch, sharing, "_unheard")
+    [temporary] = small.strays("prod")
+    if written:
+        with open(small.at("prod", temporary), "r+b") as file:  # as by a program that waited on the lease
+            file.write(b"WRITTEN")
+    small.carry_out(dedupe)
+    assert small.states(dedupe) == ["SOURCE_CHANGED" if written else "DONE"], small.reasons(dedupe)
+    assert (small.read("prod", "other"), small.read("prod", "kept")) == (b"WRITTEN" if written else b"content", b"content")
+    assert os.path.samefile(small.at("prod", "other"), small.at("prod", "kept")) != written
+    assert small.strays("prod") == []
