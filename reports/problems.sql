@@ -1,14 +1,14 @@
 /*
 title = "Problems"
-question = "What could the scans not read or understand?"
+question = "What could the scans not read or understand, and which stubs lead nowhere?"
 table = ["volume", "path", "stage", "error", "hides_below", "seen_at"]
 
 [columns]
 volume = "the volume that was scanned"
 scan_id = "the scan that met it"
 path = "where, escaped; '' is the root"
-stage = "what it was doing: list, stat, open, read, changed or name"
-error = "what the storage said"
+stage = "what it was doing: list, stat, open, read, changed or name; stub = what a stub stands for is not where it says"
+error = "what the storage said, or what was found in the place of what a stub stands for"
 errno = "its number; null = none"
 hides_below = "whether what lies below the path was not seen"
 seen_at = { meaning = "when", unit = "UTC" }
@@ -22,7 +22,53 @@ SELECT
     errno,
     hides_below,
     seen_at
-FROM problems
+FROM (
+    SELECT
+        volume,
+        scan_id,
+        path,
+        stage,
+        error,
+        errno,
+        hides_below,
+        seen_at
+    FROM problems
+    UNION ALL
+    SELECT
+        s.volume,
+        s.scan_id,
+        s.path,
+        'stub' AS stage,
+        'stands for ' || s.link_target || CASE
+            WHEN v.volume IS NULL THEN ', a volume that is not in the configuration'
+            WHEN v.role NOT IN ('primary', 'archive') THEN ', whose volume is neither primary nor archive'
+            WHEN v.scanned_at IS NULL THEN ', whose volume was never scanned'
+            WHEN t.path IS NULL AND v.scanned_at < s.changed_at THEN ', whose volume was last scanned before the stub was made'
+            WHEN t.path IS NULL THEN ', which is not there'
+            WHEN t.storage_class = 'stub' THEN ', which is a stub itself'
+            WHEN s.tags LIKE '%"size_bytes": ' || CAST(t.size_bytes AS VARCHAR) || '}' THEN ', which has another content now'
+            ELSE ', which has another size now'
+        END AS error,
+        NULL AS errno,
+        FALSE AS hides_below,
+        w.scanned_at AS seen_at
+    FROM entries AS s
+    INNER JOIN files AS f ON s.volume = f.volume AND s.entry_id = f.entry_id -- a stub that leads to its content is no file
+    INNER JOIN volumes AS w ON s.volume = w.volume
+    LEFT JOIN volumes AS v ON split_part(s.link_target, ':', 1) = v.volume
+    LEFT JOIN (
+        SELECT
+            volume || ':' || path AS path,
+            size_bytes,
+            storage_class
+        FROM entries
+        WHERE type = 'file' AND volume || ':' || path IN (
+            SELECT p.link_target FROM entries AS p
+            WHERE p.storage_class = 'stub'
+        )
+    ) AS t ON s.link_target = t.path
+    WHERE s.storage_class = 'stub'
+) AS found
 ORDER BY
     volume ASC,
     path ASC,

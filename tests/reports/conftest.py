@@ -64,6 +64,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "copies", _with_path(schema.COPIES), [_copy(row) for row in views.get("copies", [])])
     _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
     _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
+    _table(connection, "entries", _with_path(schema.ENTRIES).append(pa.field("volume", TEXT)).append(pa.field("scan_id", TEXT)), _entries(views))
     _table(connection, "history", schema.HISTORY.append(pa.field("snapshot_id", TEXT)), views.get("history", []))
     _table(connection, "problems", schema.PROBLEMS.append(pa.field("scan_id", TEXT)).append(pa.field("volume", TEXT)), views.get("problems", []))
     _table(
@@ -82,6 +83,10 @@ def answer(relation: duckdb.DuckDBPyRelation, *columns: str) -> list[tuple[Any, 
     """The rows of a relation, or some of its columns."""
     found = relation.to_arrow_table().select(list(columns) or relation.columns)
     return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def _entries(views: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    return [{"type": "file", "scan_id": "s1", "entry_id": abs(hash(row["path"])) >> 2} | _split(row) for row in views.get("entries", [])]
 
 
 def _file(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Worked cases: small rows in, the rows that each report must give."""
 
 import datetime
+from typing import Any
 
 import pytest
 
 import reports
 from catalog import schema
 from reports import state
-from tests.reports.conftest import AS_OF, Estate, answer
+from tests.reports.conftest import AS_OF, Estate, Rows, answer
 
 SCANNED = datetime.datetime(2026, 11, 20, 10)
 
@@ -286,6 +287,32 @@ def test_exceptions_live_through_their_last_day(estate: Estate) -> None:
 
     connection = estate(exceptions=[until(20), until(19), until(21)])
     assert answer(reports.load("exceptions").run(connection), "days_left", "is_live") == [(-1, False), (0, True), (1, True)]
+
+
+@pytest.mark.parametrize(
+    ("target", "volumes", "archived", "why"),
+    [
+        ("gone:a", [], {}, "stands for gone:a, a volume that is not in the configuration"),
+        ("vault:a", [{"role": "backup"}], {}, "stands for vault:a, whose volume is neither primary nor archive"),
+        ("vault:a", [{"scanned_at": None}], {}, "stands for vault:a, whose volume was never scanned"),
+        ("vault:a", [{}], {}, "stands for vault:a, whose volume was last scanned before the stub was made"),
+        ("vault:a", [{"scanned_at": AS_OF}], {}, "stands for vault:a, which is not there"),
+        ("vault:a:b/c", [{"scanned_at": AS_OF}], {"path": "a:b/c", "size_bytes": 8}, "stands for vault:a:b/c, which has another size now"),
+        ("vault:a", [{}], {"size_bytes": 1009}, "stands for vault:a, which has another size now"),
+        ("vault:a", [{}], {"size_bytes": 9}, "stands for vault:a, which has another content now"),
+        ("vault:a", [{}], {"size_bytes": 9, "storage_class": "stub", "link_target": "x:y"}, "stands for vault:a, which is a stub itself"),
+    ],
+)
+def test_a_stub_that_leads_nowhere_is_a_problem_with_its_reason(estate: Estate, target: str, volumes: Rows, archived: dict[str, Any], why: str) -> None:
+    stub = {"volume": "projects", "path": "docs/s", "storage_class": "stub", "link_target": target, "tags": '{"sha256": "00", "size_bytes": 9}'}
+    there = [{"volume": "vault", "path": "a"} | archived] if archived else []
+    pointer = stub | {"path": "pointer"}  # a stub that leads to its content is no file
+    connection = estate(
+        volumes=[{"volume": "projects"}, *({"volume": "vault", "role": "archive"} | dict(one) for one in volumes)],
+        entries=[stub | {"changed_at": AS_OF - datetime.timedelta(hours=1)}, pointer, *there],
+        files=[{"volume": "projects", "path": "docs/s"}, {"volume": "projects", "path": "other"}],
+    )
+    assert answer(reports.load("problems").run(connection), "volume", "scan_id", "path", "stage", "error") == [("projects", "s1", "docs/s", "stub", why)]
 
 
 def test_problems_are_listed_with_where_and_why(estate: Estate) -> None:

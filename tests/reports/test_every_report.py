@@ -23,7 +23,21 @@ PROMISED["unprotected"] = PROMISED["assets"]
 FIRST_SET = (
     "coverage assets unprotected dormant-copies duplicates ageing largest types owners growth changes labels problems volumes fixity costs folders exceptions"
 )
-VIEWS = {"files", "assets", "copies", "duplicate_groups", "rollup", "history", "problems", "volumes", "classes", "snapshot", "files_before", "exceptions"}
+VIEWS = {
+    "entries",
+    "files",
+    "assets",
+    "copies",
+    "duplicate_groups",
+    "rollup",
+    "history",
+    "problems",
+    "volumes",
+    "classes",
+    "snapshot",
+    "files_before",
+    "exceptions",
+}
 _FUNCTIONS = (
     "hash now today list_slice list_sum list_filter list_transform quantile_cont quantile_disc approx_quantile to_days epoch epoch_ms epoch_us age isodow "
     "time_bucket histogram format_bytes parse_dirname strlen median mode random uuid generate_series range glob datesub date_sub columns struct_pack "
