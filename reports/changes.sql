@@ -1,7 +1,7 @@
 /*
 title = "Changes"
 question = "What is new, gone, changed or newly unprotected since the earlier snapshot?"
-table = ["volume", "path", "change", "size_bytes_before", "size_bytes", "status_before", "status", "newly_unprotected"]
+table = ["newly_unprotected", "change", "volume", "path", "status_before", "status", "size_bytes_before", "size_bytes"]
 
 [columns]
 volume = "where the file lies or lay"
@@ -13,7 +13,7 @@ size_bytes_before = { meaning = "its size before; null = new", unit = "bytes" }
 modified_at = { meaning = "its last change; null = gone", unit = "UTC" }
 status = "its protection now"
 status_before = "its protection before"
-newly_unprotected = "whether it is an asset that became unprotected, that met its requirement before and does not surely now, or whose last other copy is gone"
+newly_unprotected = "whether it is an asset that became unprotected, that met its requirement before and does not surely now, or whose last other copy is gone; no where it is protected, and no for a new file as long as its class lets it wait for its first copy"
 data_class = "the class whose requirement it must meet"
 owner = "the owner that a label names, else that of the storage"
 */
@@ -32,7 +32,14 @@ WITH both_sides AS (
         now_seen.status,
         once_seen.status AS status_before,
         coalesce(now_seen.is_asset, FALSE) AS is_asset,
-        coalesce(now_seen.is_asset AND now_seen.is_last_copy AND NOT once_seen.is_last_copy, FALSE) AS became_last_copy,
+        coalesce(
+            now_seen.is_asset AND now_seen.is_last_copy AND NOT once_seen.is_last_copy AND now_seen.status <> 'protected'
+            -- What a later version waits for, within its copy age, is no loss; a conflict is.
+            AND NOT (now_seen.freshness = 'stale_within_rpo' AND NOT contains(now_seen.reasons, 'conflict')),
+            FALSE
+        ) AS became_last_copy,
+        coalesce(now_seen.freshness = 'new_within_rpo', FALSE) AS waits,
+        coalesce(once_seen.freshness = 'new_within_rpo', FALSE) AS waited,
         CASE
             WHEN once_seen.volume IS NULL THEN 'new'
             WHEN now_seen.volume IS NULL THEN 'gone'
@@ -52,6 +59,7 @@ WITH both_sides AS (
         OR now_seen.modified_at IS DISTINCT FROM once_seen.modified_at
         OR now_seen.status IS DISTINCT FROM once_seen.status
         OR (now_seen.is_last_copy AND NOT once_seen.is_last_copy)
+        OR (once_seen.freshness = 'new_within_rpo' AND now_seen.freshness <> 'new_within_rpo')
 ),
 
 gone AS (
@@ -111,7 +119,11 @@ SELECT
     coalesce(both_sides.status_before, arrived.status_before) AS status_before,
     both_sides.is_asset
     AND (
-        (both_sides.status = 'unprotected' AND coalesce(both_sides.status_before, arrived.status_before, '') <> 'unprotected')
+        (
+            both_sides.status = 'unprotected'
+            AND (both_sides.waited OR coalesce(both_sides.status_before, arrived.status_before, '') <> 'unprotected')
+            AND NOT (both_sides.waits AND (both_sides.waited OR both_sides.change = 'new'))
+        )
         OR (both_sides.status IN ('partly', 'unknown') AND coalesce(both_sides.status_before, arrived.status_before, '') IN ('protected', 'excepted'))
         OR both_sides.became_last_copy
     ) AS newly_unprotected,

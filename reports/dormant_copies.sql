@@ -1,7 +1,7 @@
 /*
 title = "Dormant copies"
 question = "Which files has nobody used for long, what do they cost, and what else holds their content?"
-table = ["volume", "path", "size_bytes", "dormant_days", "other_copies", "is_last_copy", "status", "cost_per_month"]
+table = ["volume", "path", "size_bytes", "dormant_days", "other_copies", "is_last_copy", "differs", "status", "cost_per_month"]
 
 [params.days]
 default = 365
@@ -23,8 +23,32 @@ cost_per_month = { meaning = "what its space costs, on the first name of a hard-
 data_class = "the class whose requirement it must meet"
 owner = "the owner that a label names, else that of the storage"
 counted_bytes = { meaning = "its size on the first name of a hard-linked file, else 0; sums use it", unit = "bytes" }
+differs = "conflict where its counterpart on another volume has equal size and time and other content, older where that is another version; null = neither"
 */
-WITH idle AS (
+WITH apart AS (
+    SELECT
+        volume,
+        entry_id,
+        min(match) AS differs
+    FROM (
+        SELECT
+            volume,
+            entry_id,
+            match
+        FROM copies
+        WHERE match IN ('conflict', 'older')
+        UNION ALL
+        SELECT
+            copy_volume AS volume,
+            copy_entry_id AS entry_id,
+            match
+        FROM copies
+        WHERE match IN ('conflict', 'older')
+    ) AS counterparts
+    GROUP BY volume, entry_id
+),
+
+idle AS (
     SELECT
         files.volume,
         files.path,
@@ -35,6 +59,7 @@ WITH idle AS (
         files.role,
         files.other_copies,
         files.is_last_copy,
+        apart.differs,
         files.status,
         files.data_class,
         files.owner,
@@ -48,6 +73,7 @@ WITH idle AS (
         CASE WHEN files.counted_bytes > 0 THEN coalesce(files.allocated_bytes, files.size_bytes) ELSE 0 END AS paid_bytes
     FROM files
     INNER JOIN volumes ON files.volume = volumes.volume
+    LEFT JOIN apart ON files.volume = apart.volume AND files.entry_id = apart.entry_id
     WHERE NOT files.carried
 )
 
@@ -65,7 +91,8 @@ SELECT
     paid_bytes * cost_per_tib_month / 1099511627776.0 AS cost_per_month,
     data_class,
     owner,
-    counted_bytes
+    counted_bytes,
+    differs
 FROM idle
 WHERE dormant_days >= $days
 ORDER BY

@@ -12,13 +12,16 @@ from catalog import names
 from catalog.errors import NotFoundError
 from catalog.schema import THREATS
 from reports import cells, terminal
-from reports.state import age, day
+from reports.state import age, counted, day
 
 if TYPE_CHECKING:
     import duckdb
 
 LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "read and digested", "equal to the source", "restored and compared")
-MATCHES = {"path_only": "same path, size and time, but a time that proves nothing"}
+MATCHES = {
+    "path_only": "same path, size and time, but a time that proves nothing",
+    "conflict": "conflict: same size and time, but other content",
+}
 MEND = {
     "volume_not_scanned": "scan the volumes that should hold it: they were not scanned since it changed, or never",
     "scan_incomplete": "mend what the scan could not read ('lastcopy report problems'), and scan again",
@@ -110,6 +113,7 @@ class Explanation:
     copy_of: tuple[str, ...]
     restore: str | None
     as_of: datetime.datetime
+    same_volume: tuple[str, ...] = ()  # other names of the file, and duplicates of it, at most 20
     unread: str | None = None  # why its content could not be read by the scan that holds
 
     def data(self) -> dict[str, Any]:
@@ -121,7 +125,8 @@ class Explanation:
         lines = [f"{self.volume}:{self.path}", f"  {terminal.size(self.size_bytes)}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
         if self.is_asset:
             lines.append(f"  class {self.data_class}, owner {self.owner or 'unknown'}")
-            lines.append(f"  status {self.status}; freshness of its copies: {self.freshness}")
+            conflict = "; a copy is in conflict" if any(copy.match == "conflict" for copy in self.copies) else ""
+            lines.append(f"  status {self.status}; freshness of its copies: {self.freshness}{conflict}")
         else:
             lines.append(f"  not an asset; a copy of {', '.join(self.copy_of)}" if self.copy_of else "  not an asset, and a copy of none that is known")
         if self.carried:
@@ -132,6 +137,8 @@ class Explanation:
             lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
         elif self.is_asset:
             lines += ["", "Copies: none is known"]
+        if self.same_volume:
+            lines += ["", "Also on its own volume, which protects nothing", *(f"  {path}" for path in self.same_volume)]
         if self.controls:
             lines += ["", "Requirement", *(f"  {_control_line(control)}" for control in self.controls)]
         if self.mend:
@@ -143,7 +150,7 @@ class Explanation:
     def _doubt(self) -> str:
         """What is to be said of the copy that the restore command reads, the first that is not in conflict."""
         source = next((copy for copy in self.copies if copy.match != "conflict"), None)
-        if source is None or source.is_current:
+        if source is None or source.match in ("content", "metadata"):
             return ""
         return " (perhaps not its current content)" if source.match in MATCHES else " (not its current content)"
 
@@ -228,6 +235,7 @@ def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], 
         copy_of=() if row["is_asset"] else _copy_of(connection, row),
         restore=_restore(row, copies, volumes),
         as_of=as_of,
+        same_volume=_same_volume(connection, row),
         unread=_unread(connection, row["volume"], row["path"]),
     )
 
@@ -296,6 +304,20 @@ def _copy_of(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]) ->
     return tuple(found["asset"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
 
 
+def _same_volume(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]) -> tuple[str, ...]:
+    query = """
+        WITH own AS (SELECT fs_id, inode FROM entries WHERE volume = $volume AND dir = $dir AND name = $name AND link_count > 1),
+        twins AS (SELECT digest FROM duplicate_groups WHERE volume = $volume AND dir = $dir AND name = $name)
+        SELECT path FROM (
+            SELECT concat(e.dir, e.name) AS path FROM entries AS e INNER JOIN own ON e.fs_id = own.fs_id AND e.inode = own.inode WHERE e.volume = $volume
+            UNION
+            SELECT concat(d.dir, d.name) AS path FROM duplicate_groups AS d INNER JOIN twins ON d.digest = twins.digest WHERE d.volume = $volume
+        )
+        WHERE path <> concat($dir, $name) ORDER BY path LIMIT 20
+        """
+    return tuple(found["path"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
+
+
 def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[str, Mapping[str, Any]]) -> str | None:
     for copy in copies:
         if copy.match != "conflict":
@@ -328,13 +350,17 @@ def _quoted(raw: bytes) -> str:
 
 
 def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
-    known = f"level {copy.verification_level}: {LEVELS[copy.verification_level]}" if copy.verification_level is not None else "not verified"
+    known = "not verified"
+    if copy.verification_level is not None:
+        known = f"level {copy.verification_level}: {LEVELS[copy.verification_level]}, {_when(copy.verified_at, as_of)}"
     counts = {"yes": "counts", "no": "does not count", "unknown": "not known to count"}[copy.usable] + (f" ({copy.reason})" if copy.reason else "")
     match = MATCHES.get(copy.match, copy.match if copy.is_current else f"{copy.match}, not current")
+    if copy.match == "older" and copy.is_current:
+        match = "an older version, within the copy age of its class"
     place = f"system {'/'.join(copy.systems) or 'unknown'}, site {'/'.join(copy.sites) or 'unknown'}, {copy.access or 'access unknown'}"
     return [
-        f"{copy.volume}:{copy.path}",
-        f"  {match}; {known}, {_when(copy.verified_at, as_of)}; {counts}",
+        f"{copy.volume}:{copy.path}" + (f" and {counted(copy.files - 1, 'other file')} of the volume" if copy.files > 1 else ""),
+        f"  {match}; {counts}" if copy.match == "conflict" else f"  {match}; {known}; {counts}",
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
         *([f"  it could not be read: {copy.unread}"] if copy.unread else []),
     ]

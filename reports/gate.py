@@ -42,11 +42,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Gate:
-    """The findings and what could not be judged; the gate is met if there is no finding."""
+    """The findings and what could not be judged; the gate is met if there is no finding. `waiting` new files are within the copy age of their class."""
 
     as_of: datetime.datetime
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
+    waiting: int = 0
 
     @property
     def met(self) -> bool:
@@ -55,11 +56,13 @@ class Gate:
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"met": self.met, "as_of": self.as_of.isoformat() + "Z", "findings": [asdict(finding) for finding in self.findings]}
+        return {"met": self.met, "as_of": self.as_of.isoformat() + "Z", "findings": [asdict(finding) for finding in self.findings], "waiting": self.waiting}
 
     def text(self) -> str:
         """For people."""
         lines = [f"{finding.kind:<18}{finding.name}: {finding.reason}" for finding in self.findings]
+        if self.waiting:
+            lines.append(f"Waiting for their first copy, within the copy age of their class: {counted(self.waiting, 'new file')}.")
         lines += [f"Warning: {warning}" for warning in self.warnings]
         lines.append(f"Not met: {counted(len(self.findings), 'finding')}." if self.findings else "Met.")
         return "\n".join(cells.clean(line) for line in lines) + "\n"
@@ -83,12 +86,14 @@ def check(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: dateti
     """Hold a snapshot against limits. `as_of` is the caller's clock, naive UTC: the age of scans is counted up to it; `since` is of `unseen`."""
     findings = [*since, *_volumes(connection, limits, as_of), *(_coverage(connection, limits.fail_under_pct) if limits.fail_under_pct is not None else ())]
     warnings: list[str] = []
+    waiting = 0
     if limits.new:
+        [(waiting,)] = connection.execute("SELECT count(*) FROM assets WHERE freshness = 'new_within_rpo' AND status <> 'protected'").fetchall()
         if _earlier(connection):
             findings += _newly_unprotected(connection)
         else:
             warnings.append("there is no earlier snapshot: what became unprotected is unknown")
-    return Gate(as_of, tuple(findings), tuple(warnings))
+    return Gate(as_of, tuple(findings), tuple(warnings), waiting)
 
 
 def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime) -> list[Finding]:

@@ -86,6 +86,20 @@ def test_dormant_days_are_whole_days_before_the_scan_and_an_unknown_time_is_neve
     assert answer(reports.load("dormant-copies").run(connection, {"days": 364}, where="dormant_days = 364"), "path") == [("a-second-less",)]
 
 
+def test_dormant_files_whose_counterpart_differs_say_how(estate: Estate) -> None:
+    names = ["damaged", "same", "updated"]
+    connection = estate(
+        volumes=[{"volume": "projects", "scanned_at": SCANNED}],
+        files=[{"path": name, "last_active_at": ago(days=400)} for name in names],
+        copies=[
+            {"path": name, "copy_volume": "mirror", "copy_entry_id": 9, "match": match}
+            for name, match in zip(names, ["conflict", "content", "older"], strict=True)
+        ],
+    )
+    rows = answer(reports.load("dormant-copies").run(connection), "path", "differs")
+    assert sorted(rows) == [("damaged", "conflict"), ("same", None), ("updated", "older")]
+
+
 @pytest.mark.parametrize("hours", [*range(0, 50), 8759, 8760, 8761])
 def test_dormant_days_cut_off_and_never_round(estate: Estate, hours: int) -> None:
     connection = estate(volumes=[{"volume": "projects", "scanned_at": SCANNED}], files=[{"path": "a", "last_active_at": ago(hours=hours)}])

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,33 @@ def test_what_would_restore_an_older_version_says_so(estate: Estate) -> None:
     assert "Restore with\n" in found.text()
     older = dataclasses.replace(found, copies=tuple(dataclasses.replace(copy, match="older", is_current=False) for copy in found.copies))
     assert "Restore with (not its current content)\n" in older.text()
+
+
+def test_an_older_version_that_counts_is_not_said_to_be_its_current_content(estate: Estate) -> None:
+    found = one(estate)
+    counts = dataclasses.replace(found, copies=tuple(dataclasses.replace(copy, match="older", is_current=True) for copy in found.copies)).text()
+    assert "Restore with (not its current content)\n" in counts
+    assert "  an older version, within the copy age of its class; " in counts
+
+
+def test_a_conflict_is_named_and_not_said_to_be_unread(estate: Estate) -> None:
+    found = one(estate)
+    differs: dict[str, Any] = {"match": "conflict", "is_current": False, "usable": "no", "reason": "conflict", "verification_level": None, "verified_at": None}
+    text = dataclasses.replace(found, copies=(dataclasses.replace(found.copies[0], **differs),)).text()
+    assert "; a copy is in conflict\n" in text
+    assert "  conflict: same size and time, but other content; does not count (conflict)\n" in text
+    assert "not verified" not in text
+
+
+def test_names_and_duplicates_on_its_own_volume_are_listed(tmp_path: Path) -> None:
+    digest = {"digest": b"d" * 32}
+    linked = {"inode": 7, "link_count": 2} | digest
+    write_scan(tmp_path, "work", {"a": linked, "b/name": linked, "twin": digest, "else": {"digest": b"e" * 32}})
+    made = config.parse({"volumes": {"work": {"url": "/work"}}})
+    with connect.connect(tmp_path, derive.derive(tmp_path, made, NOON)) as connection:
+        [found] = explain.explain(connection, "work", "a")
+    assert found.same_volume == ("b/name", "twin")
+    assert "Also on its own volume, which protects nothing\n  b/name\n  twin\n" in found.text()
 
 
 def test_what_is_known_only_by_its_path_is_not_said_to_be_old(estate: Estate) -> None:

@@ -23,7 +23,7 @@ def test_an_estate_that_is_as_asked_meets_it(estate: Estate) -> None:
     found = gate.check(connection, gate.Limits(100.0, 3 * 3600.0), AS_OF)
     assert found.met
     assert found.text() == "Met.\n"
-    assert found.data() == {"met": True, "as_of": "2026-11-20T12:00:00Z", "findings": []}
+    assert found.data() == {"met": True, "as_of": "2026-11-20T12:00:00Z", "findings": [], "waiting": 0}
 
 
 def test_a_class_under_the_percentage_is_named_with_its_threat_and_unknown_is_not_covered(estate: Estate) -> None:
@@ -75,6 +75,34 @@ def test_assets_that_became_unprotected_are_named(estate: Estate) -> None:
     )
     assert kinds(gate.check(connection, gate.Limits(new=True), AS_OF)) == [("newly_unprotected", "projects:new"), ("newly_unprotected", "projects:was-safe")]
     assert gate.check(connection, gate.Limits(), AS_OF).met
+
+
+def test_new_files_may_wait_for_their_first_copy_as_long_as_their_class_says_and_no_longer(estate: Estate) -> None:
+    waits = {"freshness": "new_within_rpo"}
+    connection = estate(
+        before=[{"path": "waits-still", **waits}, {"path": "overdue", **waits}, {"path": "copy-went", "status": "protected"}],
+        files=[{"path": "new", **waits}, {"path": "waits-still", **waits}, {"path": "overdue", "freshness": "unprotected"}, {"path": "copy-went", **waits}],
+    )
+    found = gate.check(connection, gate.Limits(new=True), AS_OF)
+    assert kinds(found) == [("newly_unprotected", "projects:copy-went"), ("newly_unprotected", "projects:overdue")]
+    assert "Waiting for their first copy, within the copy age of their class: 3 new files.\n" in found.text()
+    assert found.data()["waiting"] == 3
+
+
+def test_a_new_version_within_its_copy_age_is_not_newly_unprotected(estate: Estate) -> None:
+    stale = {"freshness": "stale_within_rpo", "is_last_copy": True}
+    connection = estate(
+        before=[{"path": name, "status": "protected", "is_last_copy": False} for name in ("changed", "damaged")]
+        + [{"path": name, "status": "partly", "is_last_copy": False} for name in ("in-part", "in-conflict")],
+        files=[
+            {"path": "changed", "status": "protected", **stale},
+            {"path": "in-part", "status": "partly", "reasons": "mirror_only", **stale},
+            {"path": "damaged", "status": "unprotected", "reasons": "conflict", **stale},
+            {"path": "in-conflict", "status": "partly", "reasons": "conflict", **stale},
+        ],
+    )
+    found = gate.check(connection, gate.Limits(new=True), AS_OF)
+    assert kinds(found) == [("newly_unprotected", "projects:damaged"), ("newly_unprotected", "projects:in-conflict")]
 
 
 def test_many_newly_unprotected_assets_are_cut_with_a_word(estate: Estate) -> None:

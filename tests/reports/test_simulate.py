@@ -133,6 +133,41 @@ def test_a_volume_without_a_site_may_or_may_not_be_lost(tmp_path: Path) -> None:
     assert results(connection, made, simulate.parse(["site=paris"])) == {"a": ("no", "unknown", "unknown")}
 
 
+def test_an_older_version_that_survives_is_said_to_be_one_and_a_conflict_to_be_a_conflict(tmp_path: Path) -> None:
+    changed = NOON - datetime.timedelta(hours=1)
+    read = {"digest": b"r" * 32}
+    connection, made = estate(
+        tmp_path,
+        {"work": {"site": "paris"}, "vault": {"role": "backup", "site": "lyon"}},
+        {
+            "work": {"young": {"modified_at": changed, "changed_at": changed}, "damaged": read, "same": {}},
+            "vault": {"young": {}, "damaged": {"digest": b"x" * 32}, "same": {}},
+        },
+        classes={"default": {"max_copy_age": "24h"}},
+    )
+    loss = simulate.parse(["site=paris"])
+    found = simulate.simulate(connection, made, loss)
+    assert "of what survives, 1 asset (10 B) only as an older version, not its current content\n" in found.text()
+    assert "work:damaged  (what survives is in conflict: other content)\n" in found.text()
+    rows = simulate.outcomes(connection, made, loss).to_pylist()
+    assert {row["path"]: (row["outcome"], row["only_older"]) for row in rows} == {
+        "damaged": ("lost", False),
+        "same": ("survives", False),
+        "young": ("survives", True),
+    }
+
+
+def test_what_is_perhaps_on_the_lost_device_is_perhaps_lost(tmp_path: Path) -> None:
+    for volume in ("work", "mirror"):
+        write_scan(tmp_path, volume, {"a": {}}, device="sda")
+    given = {"work": {"site": "paris", "system": "one"}, "mirror": {"role": "replica", "site": "lyon", "system": "two", "device": "disk-2"}}
+    made = config.parse({"volumes": {name: {"url": f"/{name}"} | volume for name, volume in given.items()}})
+    connection = connect.connect(tmp_path, derive.derive(tmp_path, made, NOON))
+    for lost in ("device=sda", "system=one", "site=paris"):
+        assert results(connection, made, simulate.parse([lost])) == {"a": ("no", "unknown", "unknown")}
+    assert results(connection, made, simulate.parse(["device=disk-2"])) == {"a": ("unknown", "no", "unknown")}
+
+
 def test_the_result_reads_as_text_and_as_data(paris: tuple[Any, config.Config]) -> None:
     found = simulate.simulate(*paris, simulate.parse(["site=paris"]))
     assert "Loss of site paris, as of 2026-03-01 12:00 UTC" in found.text()
