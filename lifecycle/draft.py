@@ -56,6 +56,35 @@ INTENDED = pa.schema(
     ]
 )
 
+_ON_REPLICAS = """
+SELECT i.id, 'volume ' || i.volume || ' mirrors another one; if its files are meant, name it: volume = ' || chr(39) || i.volume || chr(39) AS detail
+FROM intended AS i
+INNER JOIN volumes AS v ON i.volume = v.volume
+WHERE v.role = 'replica' AND NOT list_contains(CAST($named AS VARCHAR[]), i.volume)
+"""
+
+# Where an act has several choices, its first one tells whose file it is.
+_BESIDE_AN_ORIGINAL = """
+WITH acts AS (
+    SELECT i.rank, i.volume, i.path, i.target_volume, i.target_path, v.role = 'primary' AS is_primary
+    FROM intended AS i
+    INNER JOIN volumes AS v ON i.volume = v.volume
+    WHERE i.choice = 0 AND i.target_path IS NOT NULL
+),
+
+beside AS (
+    SELECT other.rank, min(original.volume || ':' || original.path) AS original
+    FROM acts AS other
+    INNER JOIN acts AS original ON other.target_volume = original.target_volume AND other.target_path = original.target_path
+    WHERE original.is_primary AND NOT coalesce(other.is_primary, FALSE)
+    GROUP BY other.rank
+)
+
+SELECT i.id, 'as ' || b.original || ', which is the original' AS detail
+FROM intended AS i
+INNER JOIN beside AS b ON i.rank = b.rank
+"""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -123,10 +152,21 @@ class Draft:
         """The same draft, its policy's condition left out: it was for the rows of the report."""
         return replace(self, policy=self.policy.model_copy(update={"where": None}))
 
+    def spare_replicas(self) -> None:
+        """Refuse what lies on a replica, unless the policy's `where` compares `volume` with its name, or `role` with 'replica', by = or IN."""
+        named = policies.compared(self.policy)
+        if ("role", "replica") not in named:
+            self.refuse("on_replica", _ON_REPLICAS, named=sorted(value for column, value in named if column == "volume"))
+
+    def prefer_originals(self) -> None:
+        """Refuse what would go to the name of a chosen file of a primary volume from another volume, whatever becomes of the primary's."""
+        self.refuse("name_collides", _BESIDE_AN_ORIGINAL)
+
     def send_to_target(self) -> None:
         """Intend one act a chosen file: onto the policy's target, in its folder, under its own path."""
         self.intend("SELECT *, $to AS target_volume, $folder || path AS target_path FROM chosen", to=self.target, folder=self.folder)
         self.refuse("already_there", "SELECT id, 'volume ' || volume AS detail FROM intended WHERE volume = target_volume")
+        self.prefer_originals()
 
     def refuse(self, reason: str, text: str, **params: object) -> None:
         """Refuse acts for a reason; the SELECT gives their id and a detail. Those that were refused before keep their first reason."""

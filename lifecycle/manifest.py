@@ -72,6 +72,7 @@ REFUSAL_REASONS = {
     "on_hold": "it is under a legal hold or a retention",
     "is_ours": "it lies in a quarantine of Lastcopy, or is a copy that was not finished: no policy moves these",
     "is_original": "it is an asset and no copy of one: such a file is archived, and never deleted",
+    "on_replica": "it lies on a replica, which the policy's 'where' does not name: a mirror is left to follow its primary",
     "already_there": "it lies on the volume that it would go to",
     "unknown_digest": "the content is not known by its SHA-256, which this action needs; scan with --digest all",
     "offline": "its volume, or the one that it goes to, is not there now; mount the medium and plan again",

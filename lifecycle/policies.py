@@ -100,6 +100,24 @@ def named(config: Config, name: str) -> Policy:
     return config.policies[name]
 
 
+def compared(policy: Policy) -> frozenset[tuple[str, str]]:
+    """The columns that a policy's `where` holds against a text by = or IN, each with that text; none where it is no condition, as `choose` tells."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        tree = sqlglot.parse_one(policy.where or "TRUE", dialect="duckdb")
+    except (SqlglotError, RecursionError):
+        return frozenset()
+    found = set()
+    for node in tree.find_all(exp.EQ, exp.In):
+        sides = [node.this, *(node.expressions or [node.args.get("expression")])]
+        columns = [side.name.lower() for side in sides if isinstance(side, exp.Column)]
+        found |= {(column, side.this) for column in columns for side in sides if isinstance(side, exp.Literal) and side.is_string}
+    return frozenset(found)
+
+
 def choose(connection: "DuckDBPyConnection", policy: Policy, default: str | None, name: str) -> None:
     """Make the table `chosen` of the files that a policy takes: rank (the report's order), volume, path, reason. Raises ConfigError."""
     found = report_of(policy, default, name)

@@ -23,11 +23,13 @@ SELECT id, detail FROM (
     SELECT
         id,
         'as ' || first_value(volume || ':' || path) OVER same_name AS detail,
-        row_number() OVER same_name AS place
+        row_number() OVER same_name AS turn
     FROM standing
+    LEFT JOIN (SELECT volume AS place, coalesce(list_position(['primary', 'archive', 'backup', 'replica'], role), 9) AS role_rank FROM volumes) AS v
+        ON volume = v.place
     WHERE target_name IS NOT NULL
-    WINDOW same_name AS (PARTITION BY target_volume, target_name ORDER BY rank, id)
-) AS colliding WHERE place > 1
+    WINDOW same_name AS (PARTITION BY target_volume, target_name ORDER BY role_rank, rank, id)
+) AS colliding WHERE turn > 1
 """
 
 _PARTIAL_GROUPS = """

@@ -19,6 +19,7 @@ class Action(actions.Action):
     STAGES = ("open", "copy", "verify", "publish", "guard", "check", "retire")
 
     def intend(self, draft: "Draft") -> None:
-        """Each chosen file goes to the policy's target, under its own path."""
+        """Each chosen file goes to the policy's target, under its own path; from a replica only where the policy names it."""
         draft.choose()
         draft.send_to_target()
+        draft.spare_replicas()

@@ -26,7 +26,8 @@ class Action(actions.Action):
     STAGES = ("open", "guard", "check", "retire")
 
     def intend(self, draft: "Draft") -> None:
-        """Each chosen file goes, but for assets: those are originals, and no copies."""
+        """Each chosen file goes, but for assets: those are originals, and no copies; from a replica only where the policy names it."""
         draft.choose()
         draft.intend("SELECT * FROM chosen")
         draft.refuse("is_original", _ORIGINALS)
+        draft.spare_replicas()

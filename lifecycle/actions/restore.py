@@ -38,3 +38,4 @@ class Action(actions.Action):
         """Each chosen file goes to the policy's target, under its own path; where it is not as the scan saw it, a copy of it goes."""
         draft.choose()
         draft.intend(_CHOICES, to=draft.target, folder=draft.folder)
+        draft.prefer_originals()
