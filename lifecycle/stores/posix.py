@@ -34,6 +34,7 @@ class Store:
         self._lock = Lock()
         self._capabilities: Capabilities | None = None
         self._identified = False
+        self._durable: set[bytes] = set()  # directories whose names were made durable
         self._parents: tuple[bytes, tuple[Metadata, ...]] | None = None
 
     @property
@@ -142,11 +143,19 @@ class Store:
             self._quarantine.forget(key)
 
     def settle(self, paths: Iterable[bytes]) -> None:
-        """Make the names of these paths durable: fsync of the directories that hold them, each once. Raises EndError."""
+        """Make the names of these paths durable: fsync of the directories that hold them, each once, and of those above, once a store. Raises EndError."""
         able = self.capabilities
+        may_not = able is not None and not able.sync_directories
         for path in {self._tree.split(path)[0]: path for path in paths}.values():
             with self._tree.directory(path, "make its directory durable") as (directory, _):
-                self._tree.sync(directory, may_not=able is not None and not able.sync_directories)
+                self._tree.sync(directory, may_not=may_not)
+            above, named = self._tree.split(path)[0], set()
+            while above and above not in self._durable:  # a killed run may have named it, and no more
+                with self._tree.directory(above, "make its directories durable") as (directory, _):
+                    self._tree.sync(directory, may_not=may_not)
+                named.add(above)
+                above = self._tree.split(above)[0]
+            self._durable |= named
 
     def announce(self, moves: Iterable[Move]) -> None:
         """Write the sidecars of moves into quarantine, durable together. Writes. Raises EndError."""

@@ -557,3 +557,20 @@ def test_a_write_that_waited_while_a_killed_run_replaced_a_file_by_a_link_is_kep
     assert (small.read("prod", "other"), small.read("prod", "kept")) == (b"WRITTEN" if written else b"content", b"content")
     assert os.path.samefile(small.at("prod", "other"), small.at("prod", "kept")) != written
     assert small.strays("prod") == []
+
+
+def test_directories_that_a_killed_run_named_are_durable_before_a_copy_below_them_counts(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "d/e/f", b"content")
+    os.makedirs(small.at("vault", "d/e"))
+    archive = small.job([small.step(1, "d/e/f")])
+    synced: list[bytes] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}").encode())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    killed_at(small, archive, monkeypatch, engine.STAGES, "guard")
+    assert small.states(archive) == ["PUBLISHED"]
+    assert {small.at("vault", "d/e"), small.at("vault", "d"), small.at("vault").rstrip(b"/")} <= set(synced)
