@@ -90,9 +90,13 @@ def _command(name: str) -> Any:  # noqa: ANN401  as above
     return group.commands[name]
 
 
+_PIPE_CLOSED = 141  # as a shell says it of a program that SIGPIPE ended
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; gives the exit code. Every error ends here, as one line on stderr."""
     flags = settings.Settings()
+    arguments = ["version"] if list(arguments) == ["--version"] else arguments
     try:
         result = typer.main.get_command(app).main(list(arguments), prog_name="lastcopy", standalone_mode=False, obj=flags)
         sys.stdout.flush()
@@ -104,11 +108,20 @@ def run(arguments: Sequence[str]) -> int:
     except (Abort, KeyboardInterrupt):
         talk.report_error("interrupted", exits.Exit.INTERRUPTED, as_json=_wants_json(arguments))
         return exits.Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.Exit.FAILED
-    except Exception as error:  # the end of the program: everything becomes a line and a code
+    except (Exception, SystemExit) as error:  # the end of the program: everything becomes a line and a code; typer's own exit is of a closed pipe
+        if _is_of_a_closed_pipe(error):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _PIPE_CLOSED
         return talk.complain(error, as_json=_wants_json(arguments), verbose=flags.verbose)
+
+
+def _is_of_a_closed_pipe(error: BaseException | None) -> bool:
+    """Whether nobody reads stdout any more: also where the writer of a format failed because of that."""
+    while error is not None:
+        if isinstance(error, BrokenPipeError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _usage(wrong: TyperException, arguments: Sequence[str]) -> int:

@@ -48,9 +48,15 @@ def _as_text(column: pa.Array) -> pa.Array:
         return pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind):
         return column
+    if pa.types.is_decimal(kind) and kind.scale == 0 and _fits(column):
+        return column.cast(pa.int64())  # a sum of whole numbers is one
     if pa.types.is_dictionary(kind):
         return _as_text(column.dictionary_decode())
     return pa.array([_one_text(value) for value in column.to_pylist()], pa.string())
+
+
+def _fits(column: pa.Array) -> bool:
+    return all(value is None or -(2**63) <= value < 2**63 for value in column.to_pylist())
 
 
 def _one_text(value: Any) -> str | None:  # noqa: ANN401  # a value of any SQL type, as users' own queries give

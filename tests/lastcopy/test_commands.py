@@ -130,15 +130,17 @@ def test_lists_come_in_every_format(form: str, estate: Estate) -> None:
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
     assert ask("version", folder=tmp_path).out.startswith(b"lastcopy 0.")
+    assert ask("--version", folder=tmp_path).out == ask("version", folder=tmp_path).out
     assert ask("version", "--format", "json", folder=tmp_path).envelope["data"]["version"]
 
 
-def test_a_closed_pipe_is_no_traceback(estate: Estate) -> None:
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "md", "parquet"])
+def test_a_closed_pipe_ends_every_format_silently(estate: Estate, form: str) -> None:
     import shlex
     import subprocess
     import sys
 
-    program = f"{shlex.quote(sys.executable)} -m lastcopy sql 'SELECT a.path FROM files a, files b, files c' --format csv --quiet | head -1"
-    done = subprocess.run(["bash", "-c", program], cwd=estate.folder, capture_output=True, text=True, check=True)
-    assert done.stdout.count("\n") == 1
-    assert "Traceback" not in done.stderr
+    query = "SELECT concat(a.path, b.path, c.path) AS names FROM files a, files b, files c"
+    program = f"{shlex.quote(sys.executable)} -m lastcopy sql '{query}' --format {form} --quiet | head -c 20 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", program], cwd=estate.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")

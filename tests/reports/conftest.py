@@ -58,7 +58,6 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     """Make every view of a reader's connection out of rows."""
     volumes = views.get("volumes", [{"volume": "projects"}])
     _table(connection, "volumes", connect.VOLUMES, [VOLUME | {"position": n, "url": f"/srv/{v['volume']}"} | dict(v) for n, v in enumerate(volumes)])
-    _table(connection, "entries", schema.ENTRIES.append(pa.field("volume", TEXT)), views.get("entries", []))
     _table(connection, "files", _with_path(schema.FILES), [_file(row) for row in views.get("files", [])])
     _table(connection, "files_before", _with_path(schema.FILES), [_file(row) for row in before])
     connection.execute("CREATE VIEW assets AS SELECT * FROM files WHERE is_asset")

@@ -240,3 +240,8 @@ def test_both_regular_expressions_know_the_same_unsafe_characters() -> None:
 @pytest.mark.parametrize(("number", "noun", "said"), [(1, "problem", "1 problem"), (0, "problem", "0 problems"), (2000, "entry", "2,000 entries")])
 def test_one_thing_is_not_said_in_the_plural(number: int, noun: str, said: str) -> None:
     assert counted(number, noun) == said
+
+
+def test_a_sum_of_whole_numbers_is_a_number_in_json() -> None:
+    batch = pa.RecordBatch.from_pydict({"total": pa.array([517913941, None], pa.decimal128(38, 0)), "huge": pa.array([2**70, 1], pa.decimal128(38, 0))})
+    assert cells.plain(batch).to_pylist() == [{"total": 517913941, "huge": str(2**70)}, {"total": None, "huge": "1"}]
