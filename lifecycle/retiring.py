@@ -164,8 +164,11 @@ def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
 def _still_stands(run: Run, work: Work) -> None:
     """The copies that were counted are still what they were when they were counted, or enough others are."""
     assert work.sha256 is not None  # noqa: S101  # weighed
-    again = weighed(run, work, work.sha256)
-    lost = {(copy.volume, copy.path) for copy in work.counted if copy.verified} - {(copy.volume, copy.path) for copy in again if copy.verified}
+    counted = {(copy.volume, copy.path) for copy in work.counted if copy.verified}
+    places = [copy for copy in work.copies(run.clock()) if (copy.volume, copy.path) in counted]
+    if all(looked_at(run, copy, work.sha256)[0] == "unchanged" for copy in places):
+        return
+    lost = counted - {(copy.volume, copy.path) for copy in weighed(run, work, work.sha256) if copy.verified}
     if not lost:
         return
     named = ", ".join(f"{volume}:{names.escape(path)}" for volume, path in sorted(lost))

@@ -67,8 +67,10 @@ def lost_by_another_name(descriptor: int, wanted: Metadata) -> list[str]:
 
 
 def _own(descriptor: int, wanted: Metadata) -> None:
-    _tried(lambda: os.fchown(descriptor, wanted.uid, wanted.gid))
-    if os.fstat(descriptor).st_gid != wanted.gid:
+    found = os.fstat(descriptor)
+    if (found.st_uid, found.st_gid) == (wanted.uid, wanted.gid):
+        return
+    if not _tried(lambda: os.fchown(descriptor, wanted.uid, wanted.gid)):
         _tried(lambda: os.fchown(descriptor, -1, wanted.gid))
 
 

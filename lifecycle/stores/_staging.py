@@ -147,14 +147,15 @@ def create(
             raise EndError("CONFLICT", f"{tree.shown(path)}: something is there already")
         if link_target is not None:
             os.symlink(link_target, temporary(key), dir_fd=directory)
-            return StagedLink(tree, path, key, _inode(tree, directory, key, stable=stable), losses)
+            made = tree.fingerprint_in(directory, temporary(key), path)
+            return StagedLink(tree, path, key, made.inode if made and stable else None, losses)
         return create_beside(tree, directory, path, key, losses, stable=stable)
 
 
 def create_beside(tree: Tree, directory: int, path: bytes, key: str, losses: Iterable[str] = (), *, stable: bool) -> StagedFile:
     """Create an empty temporary file in an open directory. Writes. Raises OSError."""
     descriptor = os.open(temporary(key), _CREATE, 0o600, dir_fd=directory)
-    return StagedFile(tree, path, key, descriptor, _inode(tree, directory, key, stable=stable), losses)
+    return StagedFile(tree, path, key, descriptor, tree.fingerprint(descriptor, path).inode if stable else None, losses)
 
 
 def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerprint, still: Callable[[], None], *, able: bool) -> Fingerprint:
@@ -280,8 +281,3 @@ def _name(above: int, own: bytes, name: bytes) -> None:
         if error.errno not in _calls.NO_FLAGS:
             raise
         os.rename(own, name, src_dir_fd=above, dst_dir_fd=above)  # replaces an empty directory at most
-
-
-def _inode(tree: Tree, directory: int, key: str, *, stable: bool) -> int | None:
-    found = tree.fingerprint_in(directory, temporary(key), b"")
-    return found.inode if found and stable else None
