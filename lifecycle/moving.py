@@ -36,17 +36,28 @@ def check(job_id: str, move: Move, before: Before | None) -> None:
 
 def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at_us: int) -> None:
     """Write the rows of moves, as they are: they were checked. Writes."""
-    alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    alike: dict[tuple[tuple[str, ...], tuple[object, ...]], list[int]] = {}
     for move in moves:
         unknown = set(move.values) - set(_rows.VALUES)
         if unknown:
             raise ValueError(f"a step has no {', '.join(sorted(unknown))}")
         values = {"retry": False, **move.values} if move.state not in BAD_ENDS else move.values
-        row = (move.state, at_us, move.reason, *(_rows.stored(name, value) for name, value in values.items()), number, move.step)
-        alike.setdefault(tuple(values), []).append(row)
-    for columns, rows in alike.items():
-        sets = "".join(f", {name} = ?" for name in columns)
-        connection.executemany(f"UPDATE progress SET state = ?, since_us = ?, reason = ?{sets} WHERE job = ? AND step = ?", rows)
+        row = (move.state, at_us, move.reason, *(_rows.stored(name, value) for name, value in values.items()))
+        alike.setdefault((tuple(values), row), []).append(move.step)
+    single: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    for (columns, row), steps in alike.items():
+        if len(steps) == 1:
+            single.setdefault(columns, []).append((*row, number, steps[0]))
+        for at in range(0, len(steps) if len(steps) > 1 else 0, _AT_ONCE):
+            part = steps[at : at + _AT_ONCE]  # one statement for all of them takes a third of the time
+            connection.execute(f"{_update(columns)} IN ({', '.join('?' * len(part))})", (*row, number, *part))
+    for columns, rows in single.items():
+        connection.executemany(f"{_update(columns)} = ?", rows)
+
+
+def _update(columns: tuple[str, ...]) -> str:
+    sets = "".join(f", {name} = ?" for name in columns)
+    return f"UPDATE progress SET state = ?, since_us = ?, reason = ?{sets} WHERE job = ? AND step"
 
 
 def recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[Before, State]]) -> None:

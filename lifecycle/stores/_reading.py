@@ -29,6 +29,7 @@ class Reading:
         self.fingerprint = fingerprint
         self.leased = leased
         self.descriptor = descriptor
+        self._unchanged: _calls.Status | None = None  # a look that showed it as it was
         self.parents: Callable[[], tuple[Metadata, ...]] = tuple  # of the directories above it, asked for with the metadata
         self._tree = tree
         self._path = path
@@ -53,7 +54,11 @@ class Reading:
         with self._tree.ending("check", self._path):
             if self.leased and not _calls.has_lease(self.descriptor):
                 raise EndError("SOURCE_BUSY", f"{self._tree.shown(self._path)}: somebody wants to write to it", retry=True)
-            wrong = self.fingerprint.differs(self._tree.fingerprint(self.descriptor, self._path))
+            found = _calls.status(self.descriptor)
+            if found == self._unchanged:
+                return
+            wrong = self.fingerprint.differs(self._tree.fingerprint_of(found, self._path))
+            self._unchanged = self._unchanged if wrong else found
         if wrong:
             raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
 

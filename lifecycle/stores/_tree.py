@@ -113,7 +113,7 @@ class Tree:
 
     def fingerprint(self, descriptor: int, path: bytes) -> Fingerprint:
         """The fingerprint of what is open, by statx(2). `path` tells where it lies, for its file system. Raises OSError."""
-        return self._fingerprint(_calls.status(descriptor), path)
+        return self.fingerprint_of(_calls.status(descriptor), path)
 
     def fingerprint_in(self, directory: int, name: bytes, path: bytes) -> Fingerprint | None:
         """The fingerprint of a name in an open directory; None = nothing is there. Raises OSError."""
@@ -123,7 +123,7 @@ class Tree:
             return None
         if not self.cross_mounts:
             _refuse_a_mount(directory, name, found)
-        return self._fingerprint(found, path)
+        return self.fingerprint_of(found, path)
 
     def sync(self, directory: int, *, may_not: bool) -> None:
         """Make the names in an open directory durable, or an open file. `may_not`: the storage is known to have no such thing. Raises OSError."""
@@ -133,7 +133,8 @@ class Tree:
             if not (may_not and error.errno in (errno.EINVAL, errno.EOPNOTSUPP)):
                 raise
 
-    def _fingerprint(self, found: Status, path: bytes) -> Fingerprint:
+    def fingerprint_of(self, found: Status, path: bytes) -> Fingerprint:
+        """The fingerprint that a status means."""
         inode = found.inode
         return Fingerprint(
             type=_TYPES.get(stat.S_IFMT(found.mode), "special"),

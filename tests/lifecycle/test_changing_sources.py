@@ -70,7 +70,7 @@ def nonblocking_writer(act: Callable[[bytes], None]) -> Callable[[bytes], bool]:
 
 def blind_to(known: Fingerprint) -> Callable[[Tree, _calls.Status, bytes], Fingerprint]:
     """A fingerprint that sees no change of one file."""
-    real = Tree._fingerprint
+    real = Tree.fingerprint_of
 
     def blind(self: Tree, found: _calls.Status, path: bytes) -> Fingerprint:
         seen = real(self, found, path)
@@ -168,7 +168,7 @@ def test_without_leases_the_source_is_read_again_before_it_is_taken(small: Estat
 
     def unseen() -> None:  # as a store through a map does: no time tells of it
         overwrite_keeping_times(where)
-        monkeypatch.setattr(Tree, "_fingerprint", blind_to(small.records(job)[0].step.fingerprint))
+        monkeypatch.setattr(Tree, "fingerprint_of", blind_to(small.records(job)[0].step.fingerprint))
 
     before(monkeypatch, "check", unseen)
     small.carry_out(job)
