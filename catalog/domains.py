@@ -7,7 +7,7 @@ Three-valued results are 0 = no, 1 = unknown, 2 = yes, so that AND is the least 
 import datetime
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalog.config import Config, DataClass, Volume
 from catalog.errors import ConfigError
@@ -58,6 +58,15 @@ def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dic
     _one_device_is_in_one_place(sets)
     perhaps = _perhaps_one_device(config, detected_devices, sets["devices"])
     return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name], perhaps=perhaps[name]) for name in config.volumes}
+
+
+def cautious(found: Mapping[str, Domain]) -> dict[str, Domain]:
+    """The same domains, in which volumes that are perhaps on one device share one: for removals, where what is unknown is never another."""
+
+    def shared(name: str, domain: Domain) -> frozenset[str]:
+        return frozenset("perhaps " + " and ".join(sorted((name, near))) for near in domain.perhaps) if domain.devices else frozenset()
+
+    return {name: replace(domain, devices=domain.devices | shared(name, domain)) for name, domain in found.items()}
 
 
 def other(one: frozenset[str], two: frozenset[str]) -> int:

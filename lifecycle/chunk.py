@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from catalog import names, snapshot
 from catalog.config import Config, Policy
-from catalog.domains import Domain, effective
+from catalog.domains import Domain, cautious, effective
 from catalog.errors import UnreachableError
 from lifecycle import stores
 from lifecycle.ends import EndError, failed
@@ -148,7 +148,7 @@ class Run:
     @cached_property
     def _domains(self) -> dict[str, Domain]:
         detected = {name: scan.device for name, scan in snapshot.newest_scans(self.root).items()}
-        return effective(self.config, detected)
+        return cautious(effective(self.config, detected))
 
     def domain(self, volume: str) -> Domain:
         """The failure domain of a volume; of one that is not declared any more, unknown."""

@@ -93,7 +93,7 @@ class _Floor:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._floor = floor_of(draft)
-        self._domains = domains.effective(draft.config, _devices(draft))
+        self._domains = domains.cautious(domains.effective(draft.config, _devices(draft)))
         self._mirrors = guard.mirrors(draft.config)
         self._content: bytes | None = None
         self._taken: set[guard.Place] = set()

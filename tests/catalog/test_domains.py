@@ -45,6 +45,9 @@ def test_a_device_that_only_one_side_declares_is_perhaps_the_one_that_both_were_
     assert effective["a"].perhaps == {"b", "c"}
     assert effective["b"].perhaps == effective["c"].perhaps == {"a"}
     assert not effective["d"].perhaps
+    cautious = domains.cautious(effective)
+    assert domains.other(cautious["a"].devices, cautious["b"].devices) == domains.NO
+    assert domains.other(cautious["a"].devices, cautious["d"].devices) == domains.YES
 
 
 def test_the_merging_of_devices_goes_through_third_volumes() -> None:
