@@ -1,9 +1,11 @@
 """The journal of a configuration, for commands that only look into it."""
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from catalog.errors import LastcopyError
 from lastcopy import settings
 
 if TYPE_CHECKING:
@@ -24,3 +26,15 @@ def existing(config: "Config") -> "Iterator[Journal | None]":
         return
     with journal:
         yield journal
+
+
+def taken(config: "Config", volume: str, since: datetime.datetime) -> int:
+    """How many names of a volume jobs took away since a time, naive UTC. A journal that is missing or another's says of none."""
+    if not (settings.root_of(config) / "journal.json").exists():
+        return 0
+    since_us = (since - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)
+    try:
+        with existing(config) as journal:
+            return journal.taken_since(volume, since_us) if journal else 0
+    except (LastcopyError, OSError):
+        return 0

@@ -42,7 +42,7 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] digest": "what a scan reads of it: nothing, what could have a copy, everything; absent: `match`, and `all` where access is `offline`",
     "[volumes.NAME] media_types": "whether libmagic tells the media type of each file, which reads its head",
     "[volumes.NAME] cross_mounts": "whether other file systems mounted below the root are scanned too",
-    "[volumes.NAME] max_loss_pct": "a scan in which more than this share of entries disappeared is refused, unless `--accept-losses` is given",
+    "[volumes.NAME] max_loss_pct": "a scan in which more than this share of entries vanished that no job took is refused, unless `--accept-losses` is given",
     "[classes.NAME] select": "which assets belong to it; the first class that holds wins, the rest are in `default`",
     "[classes.NAME] copies": "how many copies there must be, the original included; copies on one device count once",
     "[classes.NAME] systems": "on how many systems, the original's included",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lastcopy
 from catalog.config import Config
 from catalog.errors import ConfigError, LastcopyError, LockedError, NotFoundError, UnreachableError
-from lastcopy import diagnosis, exits, output, settings, talk
+from lastcopy import diagnosis, exits, journals, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
 from lastcopy.settings import Mode, Settings
@@ -84,7 +84,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
 
     known = snapshot.snapshots(root)
     outcome.before = snapshot.newest(known) if known else None
-    entries_before = {name: row.entries for name, row in snapshot.newest_scans(root).items()}
+    before = snapshot.newest_scans(root)
     for name, why in outcome.skipped.items():
         _say(chosen, f"{name}: offline and {why}, skipped; its last scan stays")
     with Bars(quiet=chosen.quiet) as bars:
@@ -98,13 +98,14 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                     workers=wish.workers,
                     resume=wish.resume,
                     accept_losses=wish.accept_losses,
+                    explained=journals.taken(config, name, before[name].started_at) if name in before else 0,
                     progress=bars.crawl(name),
                 )
             except (LastcopyError, OSError) as error:
                 outcome.errors[name] = error
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             else:
-                _say(chosen, _line(outcome.scans[name], entries_before.get(name)))
+                _say(chosen, _line(outcome.scans[name], before[name].entries if name in before else None))
         if outcome.scans:
             names = list(outcome.scans)
             outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, progress=bars.digest())

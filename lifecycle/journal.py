@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from catalog.config import Config
 from catalog.errors import LastcopyError, NotFoundError, RefusedError
-from lifecycle import _rows, audit, database, ledger, moving, witness
+from lifecycle import _rows, audit, database, ledger, moving, takings, witness
 from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
@@ -207,6 +207,16 @@ class Journal:
         if row is None:
             raise NotFoundError(f"job {job_id} has no step {step}")
         return _rows.record(row)
+
+    def taken_since(self, volume: str, since_us: int) -> int:
+        """How many names of a volume jobs took away since a time; see `takings`."""
+        with self._database.reading() as connection:
+            return takings.names(connection, volume, since_us)
+
+    def volumes_of(self, job_id: str) -> list[str]:
+        """The volumes on which a job did something."""
+        with self._database.reading() as connection:
+            return takings.volumes(connection, job_id)
 
     def state(self, job_id: str) -> str:
         """The word that the last run of a job ended with; 'open' before."""

@@ -89,11 +89,13 @@ def scan(
     workers: int | None = None,
     resume: bool = False,
     accept_losses: bool = False,
+    explained: int = 0,
     progress: Callable[[Progress], None] | None = None,
     budget: Budget = Budget(),
 ) -> ScanResult:
     """Scan a volume into the catalog at `root` and publish the scan. `now` gives an aware time; `workers` counts this process (None: one a CPU).
 
+    `explained` of the entries that vanished were taken away by jobs since the last good scan: they are no losses.
     Only the catalog is written. Raises NotFoundError, LockedError, UnreachableError, RefusedError, and KeyboardInterrupt: then
     the catalog is as it was, and `resume` goes on. A scan that is refused or fails on the way leaves a row of state `failed`.
     """
@@ -104,9 +106,9 @@ def scan(
         started_at = scanners.utc(now())
         run = None
         try:
-            run = _begin(root, config, volume, module, started_at, resume, accept_losses)
+            run = _begin(root, config, volume, module, started_at, resume, None if accept_losses else explained)
             _crawl(run, module, _workers(workers), budget, progress)
-            return _publish(run, config, now, accept_losses)
+            return _publish(run, config, now, None if accept_losses else explained)
         except RefusedError as error:
             if run:
                 _discard(run)
@@ -120,8 +122,8 @@ def scan(
             raise
 
 
-def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: datetime, resume: bool, accept_losses: bool) -> _Run:  # noqa: ANN401 - a module
-    """Look at the root, refuse what must be refused, and make or find the journal."""
+def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: datetime, resume: bool, explained: int | None) -> _Run:  # noqa: ANN401 - a module
+    """Look at the root, refuse what must be refused, and make or find the journal. `explained` None: all losses are."""
     from catalog import snapshot
     from scanners import guard, journal, media
     from scanners.sink import Target
@@ -135,8 +137,8 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
         facts = scanner.probe()
     finally:
         scanner.close()
-    if not accept_losses:
-        guard.check_root(volume, facts, previous)
+    if explained is not None:
+        guard.check_root(volume, facts, previous, explained)
     found = _resumed(root, settings, facts, resume)
     if found is None:
         scan_id = _scan_id(started_at, volume)
@@ -210,8 +212,8 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
         scanner.close()
 
 
-def _publish(run: _Run, config: "Config", now: Callable[[], datetime], accept_losses: bool) -> ScanResult:
-    """Compare with the previous scan, then commit problems, entries and at last the row that publishes them."""
+def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained: int | None) -> ScanResult:
+    """Compare with the previous scan, then commit problems, entries and at last the row that publishes them. `explained` None: all losses are."""
     from scanners import guard, journal
 
     target, records = run.journal.target, run.journal.records
@@ -225,8 +227,8 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], accept_lo
         found = [str(run.root / "problems" / file.path) for file in problems]
         with guard.Comparison(target, run.previous, seen, found, run.settings.exclude) as comparison:
             losses = comparison.losses()
-            if not accept_losses:
-                guard.check_losses(target.volume, losses, run.declared.max_loss_pct)
+            if explained is not None:
+                guard.check_losses(target.volume, losses, explained, run.declared.max_loss_pct)
                 guard.check_mounts(target.volume, comparison.changed_mounts() if losses.lost else [])
             if losses.hidden:
                 carried = list(comparison.carry(run.journal.next_number))

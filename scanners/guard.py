@@ -31,15 +31,14 @@ class Losses:
     excluded: int
     previous: int
 
-    @property
-    def lost_pct(self) -> float:
-        """The share of `lost` in what could have been seen again."""
-        return 100 * self.lost / max(1, self.previous - self.hidden - self.excluded)
+    def pct(self, explained: int) -> float:
+        """The share of `lost`, without those that jobs took, in what could have been seen again."""
+        return 100 * max(0, self.lost - explained) / max(1, self.previous - self.hidden - self.excluded)
 
 
-def check_root(volume: str, facts: Facts, previous: ScanRow | None) -> None:
-    """Refuse an empty root, and one on another file system than the last good scan saw. Raises RefusedError."""
-    if facts.empty:
+def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:
+    """Refuse a root that is empty though jobs did not take all of it, and one on another file system than the last good scan saw. Raises RefusedError."""
+    if facts.empty and not (previous and 0 < previous.entries + previous.carried_entries <= explained):
         raise RefusedError(f"volume {volume}: its root is empty, as of a disk that is not mounted; mount it, or {_ACCEPT}")
     if previous and previous.root_fs_id and facts.fs_id and previous.root_fs_id != facts.fs_id:
         raise RefusedError(
@@ -47,11 +46,12 @@ def check_root(volume: str, facts: Facts, previous: ScanRow | None) -> None:
         )
 
 
-def check_losses(volume: str, losses: Losses, max_loss_pct: float) -> None:
-    """Refuse a scan in which too much vanished. Raises RefusedError."""
-    if losses.lost_pct > max_loss_pct:
+def check_losses(volume: str, losses: Losses, explained: int, max_loss_pct: float) -> None:
+    """Refuse a scan in which too much vanished that jobs did not take. Raises RefusedError."""
+    if losses.pct(explained) > max_loss_pct:
+        taken = f", {explained} were taken by jobs" if explained else ""
         raise RefusedError(
-            f"volume {volume}: {losses.lost} of {losses.previous} entries of the last scan vanished ({losses.lost_pct:.1f} %, "
+            f"volume {volume}: {losses.lost} of {losses.previous} entries of the last scan vanished{taken} ({losses.pct(explained):.1f} % unexplained, "
             f"max_loss_pct is {max_loss_pct:g}); look whether all of it is mounted; {_ACCEPT}"
         )
 

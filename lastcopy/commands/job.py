@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastcopy import exits, output, settings, talk
+from lastcopy import exits, journals, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.commands import hold
 from lastcopy.exits import Exit
@@ -158,7 +158,9 @@ def _cores(given: int | None) -> int:
 def _tell(chosen: settings.Settings, schema: str, outcome: "Outcome") -> None:
     """Say what came of a run, print the object that JSON asks for, and end with the exit code."""
     data = {"id": outcome.job_id, "state": outcome.state, "counts": dict(outcome.counts), "bytes": sum(outcome.bytes.values())}
-    data |= {"bytes_by_state": dict(outcome.bytes), "reasons": [talk.printable(reason) for reason in outcome.reasons]}
+    with journals.existing(chosen.configuration()) as journal:
+        changed = journal.volumes_of(outcome.job_id) if journal else []
+    data |= {"changed_volumes": changed, "bytes_by_state": dict(outcome.bytes), "reasons": [talk.printable(reason) for reason in outcome.reasons]}
     output.made(chosen, schema, data, complete=outcome.complete)
     if not chosen.quiet:
         talk.say(f"job {outcome.job_id}: {outcome.state}; {_counted(outcome.counts)}")
@@ -168,8 +170,8 @@ def _tell(chosen: settings.Settings, schema: str, outcome: "Outcome") -> None:
             talk.say(f"  'lastcopy job show {outcome.job_id}' says why steps ended otherwise than was meant")
         if outcome.counts.get("QUARANTINED"):
             talk.say(f"  what was taken away rests in quarantine: 'lastcopy job undo {outcome.job_id}' brings it back; a plan of action purge lets it go")
-        if any(steps and state in _GOOD for state, steps in outcome.counts.items()):
-            talk.say("  'lastcopy scan' brings the change into the reports")
+        if changed:
+            talk.say(f"  reports show what was before: 'lastcopy scan {' '.join(changed)}' brings the change into them")
     code = exits.Exit.DONE if outcome.complete else Exit.INTERRUPTED if outcome.state == "interrupted" else Exit.PARTLY
     if code is not Exit.DONE:
         raise typer.Exit(code)

@@ -112,6 +112,39 @@ def test_more_losses_than_allowed_are_refused_and_leave_nothing(root: Path, tree
     assert scan(root, declared, accept_losses=refused).entries == 10 - removed
 
 
+@pytest.mark.parametrize(("removed", "explained", "refused"), [(6, 1, False), (8, 3, False), (9, 3, True), (9, 9, False), (3, 9, False), (6, 0, True)])
+def test_what_jobs_took_is_no_loss_and_what_vanished_beyond_it_is(root: Path, tree: Tree, removed: int, explained: int, refused: bool) -> None:
+    items = [Item(b"f%d" % number) for number in range(10)]
+    declared = tree.make(items) | {"max_loss_pct": 50}
+    scan(root, declared)
+    for item in items[:removed]:
+        (tree.folder / os.fsdecode(item.path)).unlink()
+    if refused:
+        taken = f", {explained} were taken by jobs" if explained else ""
+        with pytest.raises(RefusedError, match=rf"{removed} of 10 entries of the last scan vanished{taken} \(60.0 % unexplained"):
+            scan(root, declared, explained=explained)
+    assert scan(root, declared, explained=explained, accept_losses=refused).entries == 10 - removed
+
+
+@pytest.mark.parametrize(("explained", "refused"), [(0, True), (2, True), (3, False), (4, False)])
+def test_a_root_from_which_jobs_took_everything_may_be_empty(root: Path, tree: Tree, explained: int, refused: bool) -> None:
+    items = [Item(b"f%d" % number) for number in range(3)]
+    declared = tree.make(items)
+    scan(root, declared)
+    for item in items:
+        (tree.folder / os.fsdecode(item.path)).unlink()
+    if refused:
+        with pytest.raises(RefusedError, match="its root is empty"):
+            scan(root, declared, explained=explained)
+    else:
+        assert scan(root, declared, explained=explained).entries == 0
+
+
+def test_a_root_that_was_never_scanned_may_not_be_empty_whatever_jobs_took(root: Path, tree: Tree) -> None:
+    with pytest.raises(RefusedError, match="its root is empty"):
+        scan(root, tree.make([]), explained=5)
+
+
 def test_what_is_excluded_since_the_last_scan_is_no_loss(root: Path, tree: Tree) -> None:
     declared = tree.make([Item(b"keep"), *(Item(b"cache/f%d" % number) for number in range(20))])
     scan(root, declared)
