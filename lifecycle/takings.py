@@ -1,10 +1,8 @@
 """What jobs took away from a volume, and which volumes a job changed, as the journal knows it."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 
-from lifecycle import audit
 from lifecycle.states import TAKEN
 
 _STANDS = ", ".join(f"'{state}'" for state in sorted({*TAKEN, "DONE"}))
@@ -13,12 +11,17 @@ _STANDS = ", ".join(f"'{state}'" for state in sorted({*TAKEN, "DONE"}))
 def names(connection: sqlite3.Connection, volume: str, since_us: int) -> int:
     """How many names of a volume jobs took away since a time: without those that were brought back, and those at which a pointer was left."""
     gone: set[bytes] = set()
-    for event in audit.events(connection, since_us=since_us, kinds=("steps_moved",)):
-        states = event.detail["states"]
-        for first, last in _spans(states.get("QUARANTINED", "")):
-            gone.update(_taken(connection, event.subject, first, last, volume))
-        for first, last in _spans(states.get("PUBLISHED", "")):
-            gone.difference_update(_published(connection, event.subject, first, last, volume))
+    moved = """
+        SELECT subject, json_extract(detail, '$.states.QUARANTINED'), json_extract(detail, '$.states.PUBLISHED')
+        FROM events
+        WHERE kind = 'steps_moved' AND at_us >= ?
+        ORDER BY seq
+    """
+    for job_id, taken, published in connection.execute(moved, (since_us,)):
+        for first, last in _spans(taken):
+            gone.update(_taken(connection, job_id, first, last, volume))
+        for first, last in _spans(published):
+            gone.difference_update(_published(connection, job_id, first, last, volume))
     return len(gone)
 
 
@@ -43,7 +46,7 @@ def _taken(connection: sqlite3.Connection, job_id: str, first: int, last: int, v
     """The paths of steps whose file is in quarantine, or was let go from there."""
     rows = connection.execute(
         f"""
-        SELECT steps.path, steps.fingerprint, steps.target_path IS NOT NULL, jobs.policy
+        SELECT steps.path, json_extract(steps.fingerprint, '$[0]'), steps.target_path IS NOT NULL, json_extract(jobs.policy, '$.leave')
         FROM jobs
         INNER JOIN steps ON steps.job = jobs.job
         INNER JOIN progress ON progress.job = steps.job AND progress.step = steps.step
@@ -56,9 +59,8 @@ def _taken(connection: sqlite3.Connection, job_id: str, first: int, last: int, v
         """,
         (job_id, first, last, volume),
     )
-    for path, fingerprint, copied, policy in rows:
-        leaves = copied and json.loads(policy).get("leave", "nothing") != "nothing" and json.loads(fingerprint)[0] == "file"
-        if not leaves:
+    for path, kind, copied, leave in rows:
+        if not (copied and kind == "file" and leave not in (None, "nothing")):
             yield path
 
 
@@ -76,8 +78,8 @@ def _published(connection: sqlite3.Connection, job_id: str, first: int, last: in
         yield path
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
+def _spans(text: str | None) -> Iterator[tuple[int, int]]:
     """The pairs of '1-128,130'."""
-    for span in filter(None, text.split(",")):
+    for span in text.split(",") if text else ():
         first, _, last = span.partition("-")
         yield int(first), int(last or first)
