@@ -49,13 +49,13 @@ class Company:
         """Scan every volume; one folder of the estate may not be listed."""
         self.run("scan", code=4)
 
-    def plan(self, *arguments: str) -> Any:  # noqa: ANN401  JSON
+    def plan(self, *arguments: str) -> Any:  # noqa: ANN401  parsed JSON, of any shape
         """A new plan, approved."""
         made = self.run("plan", "create", *arguments).data
         self.run("plan", "approve", made["id"])
         return made
 
-    def job(self, made: Any) -> Any:  # noqa: ANN401  JSON
+    def job(self, made: Any) -> Any:  # noqa: ANN401  parsed JSON, of any shape
         """The job of a plan, run."""
         return self.run("job", "run", made["id"]).data
 
