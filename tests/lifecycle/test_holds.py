@@ -86,7 +86,14 @@ def test_content_that_was_moved_from_a_held_place_is_held_where_it_went(journal:
 
 
 @pytest.mark.parametrize(
-    ("owner", "held"), [(None, True), ("bob", False), ("legal", True), (frozenset({"bob", "legal"}), True), (frozenset({"bob"}), False)], ids=str
+    ("owner", "held"),
+    [
+        pytest.param(None, True, id="unknown"),
+        pytest.param("bob", False, id="another"),
+        pytest.param("legal", True, id="the-held-one"),
+        pytest.param(frozenset({"bob", "legal"}), True, id="the-held-one-among-two"),
+        pytest.param(frozenset({"bob"}), False, id="only-another"),
+    ],
 )
 def test_a_file_whose_owner_is_not_known_is_held_by_any_hold_on_an_owner(journal: Journal, owner: str | None, held: bool) -> None:
     _place(journal, Scope("owner", owner="legal"))
