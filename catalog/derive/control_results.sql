@@ -8,7 +8,7 @@ SELECT
         WHEN s.carried THEN 1
         WHEN k.is_threat THEN r.value
         WHEN k.control = 'retention' THEN u.value
-        WHEN k.control = 'max_copy_age' THEN CASE WHEN s.freshness_no = 4 THEN 2 ELSE c.current END
+        WHEN k.control = 'max_copy_age' THEN c.current
         WHEN k.control IN ('min_verification_level', 'max_verification_age') THEN c.usable
         WHEN k.control = 'copies' THEN CASE WHEN c.copies >= k.need THEN 2 WHEN c.possible_copies >= k.need THEN 1 ELSE 0 END
         WHEN k.control = 'systems' THEN CASE WHEN c.systems >= k.need THEN 2 WHEN c.possible_systems >= k.need THEN 1 ELSE 0 END

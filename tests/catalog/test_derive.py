@@ -202,7 +202,7 @@ def test_an_older_snapshot_says_the_same_where_those_before_it_are_not_stored(tm
         write_scan(tmp_path, "copy", {"plan": {"size_bytes": 9}, "new-1": {"size_bytes": 9}}, NOON + day * DAY)
         made.append(derive.derive(tmp_path, config.parse(LATE), NOON + day * DAY))
     before = statuses(tmp_path, made[2])
-    assert before == [("new-1", "protected", NOON + DAY), ("new-2", "protected", NOON + 2 * DAY), ("plan", "unprotected", NOON)]
+    assert before == [("new-1", "protected", NOON + DAY), ("new-2", "unprotected", NOON + 2 * DAY), ("plan", "unprotected", NOON)]
     for name in DERIVED:
         shutil.rmtree(tmp_path / name)
     assert statuses(tmp_path, made[2]) == before

@@ -273,7 +273,7 @@ class _Court:
         sighted = {name: match for name, match in matches.items() if not self._is_blind(name, match) and not self._is_doubtful(match, ward, asset)}
         seen = [match for name, match in current.items() if name in sighted]
         freshness = "unknown" if asset.carried else _freshness(matches.values(), sighted.values(), exposure, rule)
-        copy_age = "met" if seen or freshness == "new_within_rpo" else "unknown" if current or unseen else "not_met"
+        copy_age = "met" if seen else "unknown" if current or unseen else "not_met"
         own = self._claim(ward, ward, rule, ("yes", None))
         requirement = Requirement(rule, {threat: value for threat, (value, _) in threats.items()}, own, list(claims.values()), copy_age, asset.carried)
         controls, counts = requirement_of(requirement)

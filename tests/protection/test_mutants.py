@@ -126,10 +126,10 @@ MUTANTS = [
         "a declared device on the other side is perhaps that one too",
     ),
     Mutant(
-        "a new file has no time to be copied",
+        "a file that waits for its first copy is said to have one",
         "control_results",
-        "CASE WHEN s.freshness_no = 4 THEN 2 ELSE c.current END",
-        "c.current",
+        "WHEN k.control = 'max_copy_age' THEN c.current",
+        "WHEN k.control = 'max_copy_age' THEN CASE WHEN s.freshness_no = 4 THEN 2 ELSE c.current END",
         "an old file that is new here is within the copy age",
     ),
     Mutant(
