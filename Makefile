@@ -8,7 +8,7 @@ SYSTEM := apt-get update && apt-get install -y make python3-venv libmagic1
 SELECTED := $(if $(filter true 1,$(CI) $(SLOW)),,-m "not slow")
 WORKERS ?= auto
 
-.PHONY: help setup demo check format lint types layers sql test chaos golden docs bench clean
+.PHONY: help setup demo check format lint types layers sql test chaos golden docs screenshots bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -59,6 +59,9 @@ golden: setup ## write the golden files anew; read the diff before you commit it
 docs: setup ## write docs/reference from the code
 	$(RUN) -m reports.docs
 	$(RUN) -m lastcopy.docs
+
+screenshots: setup ## write docs/images from the demo's dashboard; needs chromium
+	$(RUN) -m tests.dashboards.screenshots
 
 bench: setup ## measure against peers and floors; takes long
 	$(RUN) -m benchmarks

@@ -1,1 +1,1 @@
-"""Pages that draw report results: no SQL, no arithmetic."""
+"""Pages that draw report results: `app.py` is the Streamlit script, `views` has one file a page."""

@@ -1,6 +1,5 @@
 """A plan for people and for programs: its summary as text, as rows, as data."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.manifest import REFUSAL_REASONS
 from reports import cells
 from reports.state import counted, iso
-from reports.terminal import human
+from reports.terminal import human, money
 
 if TYPE_CHECKING:
     from lastcopy.settings import Settings
@@ -135,12 +134,6 @@ def _effect(plan: "Plan") -> Iterator[str]:
         without = f", and the price of {human(unpriced, 'bytes')} is not declared" if unpriced else ""
         if cost[f"{key}_per_month"] or unpriced:
             yield f"  {word} {money(cost[f'{key}_per_month'])} {cost['currency']} a month, {meaning}{without}"
-
-
-def money(amount: float) -> str:
-    """An amount with two decimals, or with two digits that are not zero where it is less: a small estate costs something too."""
-    decimals = 2 if not amount or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
-    return f"{amount:,.{decimals}f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -74,7 +74,9 @@ idle AS (
     FROM files
     INNER JOIN volumes ON files.volume = volumes.volume
     LEFT JOIN apart ON files.volume = apart.volume AND files.entry_id = apart.entry_id
-    WHERE NOT files.carried
+    WHERE
+        NOT files.carried
+        AND files.last_active_at <= volumes.scanned_at - $days * INTERVAL '1' DAY -- says what dormant_days >= $days says, before anything is computed
 )
 
 SELECT

@@ -17,19 +17,24 @@ path = "its path in the volume, escaped"
 link_count = { meaning = "names that this member has", unit = "count" }
 modified_at = { meaning = "its last change", unit = "UTC" }
 accessed_at = { meaning = "its last reading", unit = "UTC" }
+role = "what its volume is for: primary, replica, backup, archive"
+sites = { meaning = "where its volume is, joined by commas; '' = unknown", unit = "list" }
 */
 SELECT
-    lower(hex(digest)) AS digest,
-    size_bytes,
-    members,
-    reclaimable_bytes,
-    volume,
-    path,
-    link_count,
-    modified_at,
-    accessed_at
+    lower(hex(duplicate_groups.digest)) AS digest,
+    duplicate_groups.size_bytes,
+    duplicate_groups.members,
+    duplicate_groups.reclaimable_bytes,
+    duplicate_groups.volume,
+    duplicate_groups.path,
+    duplicate_groups.link_count,
+    duplicate_groups.modified_at,
+    duplicate_groups.accessed_at,
+    volumes.role,
+    array_to_string(volumes.sites, ',') AS sites
 FROM duplicate_groups
-WHERE "scope" = $scope
+INNER JOIN volumes ON duplicate_groups.volume = volumes.volume
+WHERE duplicate_groups."scope" = $scope
 ORDER BY
     reclaimable_bytes DESC,
     digest ASC,

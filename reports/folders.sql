@@ -19,20 +19,33 @@ unprotected_assets = { meaning = "assets that nothing protects", unit = "files" 
 unprotected_bytes = { meaning = "their size", unit = "bytes" }
 unknown_assets = { meaning = "assets whose protection is unknown", unit = "files" }
 last_active_at = { meaning = "the last use of any of them; null = no trustworthy time", unit = "UTC" }
+dormant_days = { meaning = "whole days from that to the start of the volume's scan; 0 where it is later", unit = "days" }
+unprotected_pct = { meaning = "unprotected of its assets, rounded down; null without assets", unit = "%" }
 */
 SELECT
-    volume,
-    "key" AS folder,
-    files,
-    bytes,
-    allocated_bytes,
-    assets,
-    unprotected_assets,
-    unprotected_bytes,
-    unknown_assets,
-    last_active_at
+    rollup.volume,
+    rollup."key" AS folder,
+    rollup.files,
+    rollup.bytes,
+    rollup.allocated_bytes,
+    rollup.assets,
+    rollup.unprotected_assets,
+    rollup.unprotected_bytes,
+    rollup.unknown_assets,
+    rollup.last_active_at,
+    CASE
+        WHEN rollup.last_active_at > volumes.scanned_at THEN 0
+        ELSE
+            date_diff('day', rollup.last_active_at, volumes.scanned_at)
+            - CASE
+                WHEN volumes.scanned_at - date_trunc('day', volumes.scanned_at) < rollup.last_active_at - date_trunc('day', rollup.last_active_at) THEN 1
+                ELSE 0
+            END
+    END AS dormant_days,
+    CASE WHEN rollup.assets > 0 THEN (rollup.unprotected_assets * 1000 // rollup.assets) / 10.0 END AS unprotected_pct
 FROM rollup
-WHERE "by" = 'folder' AND depth = $depth
+INNER JOIN volumes ON rollup.volume = volumes.volume
+WHERE rollup."by" = 'folder' AND rollup.depth = $depth
 ORDER BY
     bytes DESC,
     volume ASC,

@@ -22,6 +22,7 @@ unprotected_assets = { meaning = "assets that nothing protects", unit = "files" 
 unknown_assets = { meaning = "assets whose protection is unknown", unit = "files" }
 last_copies = { meaning = "files whose content nothing else is known to hold", unit = "files" }
 dormant_year_bytes = { meaning = "bytes not used in the year before the scan", unit = "bytes" }
+protected_pct = { meaning = "protected of all assets, rounded down; null without assets", unit = "%" }
 */
 WITH sums AS (
     SELECT
@@ -54,7 +55,8 @@ SELECT
     unprotected_assets,
     unknown_assets,
     last_copies,
-    dormant_year_bytes
+    dormant_year_bytes,
+    CASE WHEN assets > 0 THEN (protected_assets * 1000 // assets) / 10.0 END AS protected_pct
 FROM sums
 ORDER BY
     name ASC,

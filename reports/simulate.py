@@ -16,7 +16,7 @@ from catalog import domains
 from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
-from reports import cells, terminal
+from reports import cells, remedy, terminal
 from reports.state import counted, day
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Simulation:
     survivors: tuple[Sum, ...]  # by volume, the originals' included
     worst: tuple[Hit, ...]
     older: Sum  # assets of which only an older version survives, within the copy age of their class
+    by_owner: tuple[Sum, ...]  # '' = none
+    targets: tuple[remedy.Target, ...]  # where copies of what may be lost would be safe
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -144,6 +146,8 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
             survivors=_survivors(connection),
             worst=_worst(connection, worst),
             older=_older(connection),
+            by_owner=_sums(connection, "owner"),
+            targets=remedy.targets(connection),
         )
 
 
@@ -332,6 +336,7 @@ judged AS (
         a.volume,
         a.entry_id,
         a.data_class,
+        coalesce(a.owner, '') AS owner,
         a.counted_bytes,
         a.carried,
         concat(a.user_error_reasons, ',', a.ransomware_reasons, ',', a.system_failure_reasons, ',', a.facility_outage_reasons) AS reasons,
@@ -364,6 +369,7 @@ valued AS (
         j.volume,
         j.entry_id,
         j.data_class,
+        j.owner,
         j.counted_bytes,
         CASE WHEN j.carried THEN least(j.original, 1) ELSE j.original END AS original,
         CASE

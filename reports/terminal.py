@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,7 @@ def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) ->
     shown = _fitting(drawing.columns, texts, look.width)
     for column, width in shown:
         drawn.add_column(
-            Text(_heading(column)),
+            Text(heading(column)),
             justify="right" if column.unit in RIGHT else "left",
             overflow="fold",
             min_width=min(width, _NARROWEST_PATH if column.name in _LONG else _WIDEST_WORD),
@@ -114,6 +115,12 @@ def human(value: object, unit: str = "") -> str:  # noqa: PLR0911  # one return 
     return f"{text[:12]}…" if unit == "SHA-256" else text.replace(",", ", ") if unit == "list" else text
 
 
+def money(amount: float) -> str:
+    """An amount with two decimals, or with two digits that are not zero where it is less: a small estate costs something too."""
+    decimals = 2 if not amount or abs(amount) >= 0.01 else 1 - math.floor(math.log10(abs(amount)))
+    return f"{amount:,.{decimals}f}"
+
+
 def size(size_bytes: int) -> str:
     """A size in the greatest binary unit that it fills, to one decimal, rounded down."""
     step = max(0, min((abs(size_bytes).bit_length() - 1) // 10, len(_UNITS) - 1))
@@ -130,7 +137,7 @@ def _fitting(columns: Sequence[Column], texts: Sequence[dict[str, str]], width: 
     shown: list[tuple[Column, int]] = []
     used = 0
     for column in columns:
-        head = max(map(cell_len, _heading(column).split()))
+        head = max(map(cell_len, heading(column).split()))
         needed = max([head, *(cell_len(text[column.name]) for text in texts)])
         used += min(needed, max(_NARROWEST_PATH, min(_WIDEST_PATH, width // 3)) if column.name in _LONG else _WIDEST_WORD) + 2
         if shown and used > width + 2:
@@ -139,7 +146,8 @@ def _fitting(columns: Sequence[Column], texts: Sequence[dict[str, str]], width: 
     return shown
 
 
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
+    """A column's name for people, without what its values say themselves."""
     name = column.name.removesuffix("_bytes") if column.unit == "bytes" and column.name != "bytes" else column.name
     return name.removesuffix("_at").removesuffix("_pct").replace("_", " ") + (" %" if column.unit == "%" else "")
 

@@ -332,3 +332,37 @@ def test_a_stub_that_leads_nowhere_is_a_problem_with_its_reason(estate: Estate, 
 def test_problems_are_listed_with_where_and_why(estate: Estate) -> None:
     connection = estate(problems=[{"volume": "projects", "scan_id": "s", "path": "x", "stage": "list", "error": "denied", "errno": 13, "hides_below": True}])
     assert answer(reports.load("problems").run(connection))[0][:6] == ("projects", "s", "x", "list", "denied", 13)
+
+
+def test_folders_say_how_long_they_are_unused_and_what_share_is_unprotected(estate: Estate) -> None:
+    line = {
+        "by": "folder",
+        "volume": "projects",
+        "depth": 1,
+        "files": 3,
+        "bytes": 9,
+        "assets": 3,
+        "unprotected_assets": 2,
+        "last_active_at": ago(days=10, hours=1),
+    }
+    connection = estate(
+        rollup=[
+            line | {"key": "a/"},
+            line | {"key": "b/", "bytes": 1, "assets": 0, "last_active_at": None},
+            line | {"key": "c/", "bytes": 0, "last_active_at": ago(hours=-1)},
+        ]
+    )
+    found = answer(reports.load("folders").run(connection), "folder", "dormant_days", "unprotected_pct")
+    assert found == [("a/", 10, 66.6), ("b/", None, None), ("c/", 0, 66.6)]
+
+
+def test_duplicates_say_what_each_members_volume_is_for_and_where_it_is(estate: Estate) -> None:
+    rows = [{"scope": "primary", "digest": b"\1", "size_bytes": 1, "members": 2, "reclaimable_bytes": 1, "volume": "projects", "path": path} for path in "ab"]
+    connection = estate(volumes=[{"volume": "projects", "sites": ["lyon", "paris"]}], duplicate_groups=rows)
+    assert answer(reports.load("duplicates").run(connection), "path", "role", "sites") == [("a", "primary", "lyon,paris"), ("b", "primary", "lyon,paris")]
+
+
+def test_growth_says_the_protected_share_rounded_down(estate: Estate) -> None:
+    line = {"as_of": AS_OF, "volume": "a", "data_class": "default", "snapshot_id": "s1"}
+    connection = estate(history=[line | {"assets": 3, "protected_assets": 2}])
+    assert answer(reports.load("growth").run(connection), "protected_pct") == [(66.6,)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from catalog import config, connect, derive
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
-from reports import simulate
+from reports import remedy, simulate
 from tests.catalog.estates import NOON, write_scan
 
 TWO = ["one", "two", None]
@@ -222,3 +222,33 @@ def test_the_loss_of_a_volume_takes_what_lies_on_it_and_in_it(tmp_path: Path) ->
 def test_one_device_is_lost_with_its_site_though_nobody_named_that(tmp_path: Path) -> None:
     connection, made = estate(tmp_path, {"work": {"device": "d1"}, "near": {"role": "backup", "device": "d1"}}, {"work": {"a": {}}, "near": {"a": {}}})
     assert results(connection, made, simulate.parse([], "facility_outage")) == {"a": ("no", "no", "lost")}
+
+
+def test_copies_go_where_the_loss_surely_does_not_reach_and_what_is_connected_comes_first(tmp_path: Path) -> None:
+    volumes = {
+        "work": {"role": "primary", "system": "s1", "site": "paris", "device": "d1"},
+        "shelf": {"role": "backup", "system": "s2", "site": "lyon", "device": "d2", "access": "offline"},
+        "cloud": {"role": "backup", "system": "s3", "site": "lyon", "device": "d3", "access": "online"},
+        "near": {"role": "backup", "system": "s4", "site": "paris", "device": "d4", "access": "online"},
+        "somewhere": {"role": "backup", "system": "s5", "device": "d5", "access": "online"},
+        "mirror": {"role": "replica", "system": "s6", "site": "lyon", "device": "d6", "access": "online"},
+    }
+    connection, made = estate(tmp_path, volumes, {"work": {"a": {}}, "cloud": {}})
+    found = simulate.simulate(connection, made, simulate.parse(["site=paris"]))
+    assert [(one.volume, one.protects) for one in found.targets] == [("cloud", ("work",)), ("shelf", ("work",))]
+    assert [(one.name, one.assets) for one in found.by_owner] == [("", 1)]
+
+
+def test_nothing_needs_a_target_where_nothing_is_lost(tmp_path: Path) -> None:
+    volumes = {"work": {"role": "primary", "site": "paris"}, "cloud": {"role": "backup", "site": "lyon"}}
+    connection, made = estate(tmp_path, volumes, {"work": {"a": {}}, "cloud": {"a": {}}})
+    assert simulate.simulate(connection, made, simulate.parse(["site=lyon"])).targets == ()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "threat", "asked"),
+    [(["site"], None, "facility_outage"), (["volume"], None, "system_failure"), (["admin"], None, "ransomware"), ([], "user_error", "user_error")],
+)
+def test_a_plan_against_a_loss_asks_for_the_threat_that_covers_it(kinds: list[str], threat: str | None, asked: str) -> None:
+    assert remedy.threat_of(kinds, threat) == asked
+    assert remedy.condition(asked, ["a", "b"]) == f"volume IN ('a', 'b') AND {asked} <> 'yes' AND status <> 'excepted'"

@@ -1,0 +1,1 @@
+"""One file a page; its stem is the page's address."""

@@ -1,0 +1,110 @@
+"""How much is stored, how much of it would survive what, and what to do first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboards import asking, charts, chrome, links, marks, matrix
+from dashboards.charts import Node, Stack
+
+TILES = (
+    ("stored", "Stored", "bytes", "bytes"),
+    ("protected", "Protected", "files_pct", "protected_assets"),
+    ("unprotected", "Unprotected", "files", "unprotected_assets"),
+    ("last_copies", "Last copies", "files", "last_copies"),
+    ("dormant", "Dormant for a year", "bytes", "dormant_year_bytes"),
+    ("reclaimable", "Kept twice", "bytes", ""),
+)
+UNITS = {"files_pct": "%", "bytes": "bytes", "files": "files"}
+LEADS = {
+    "stored": ("views/explore.py", "Explore"),
+    "protected": ("views/coverage.py", "Coverage"),
+    "unprotected": ("views/coverage.py", "See which"),
+    "last_copies": ("views/loss.py", "What if…"),
+    "dormant": ("views/dormant.py", "Move them"),
+    "reclaimable": ("views/duplicates.py", "See groups"),
+}
+
+
+def draw() -> None:
+    """Draw the page."""
+    chrome.title("Overview", "How much is stored, and how much of it would survive what?")
+    chrome.freshness()
+    _tiles()
+    left, right = chrome.halves("where", 3, 2)
+    with left:
+        st.subheader("Where the data is", anchor=False)
+        _where()
+    with right:
+        st.subheader("How long it has not been used", anchor=False)
+        _ages()
+    st.subheader("What would survive", anchor=False)
+    st.caption("Share of the assets that are known to survive, rounded down; ? are those of which it is not known. Click a cell to see the files behind it.")
+    cell = matrix.draw("class", "overview-matrix")
+    if cell:
+        links.go("views/coverage.py", {"name": cell.name, "threat": cell.threat})
+
+
+def _tiles() -> None:
+    lines = {row["name"]: row for row in asking.report("overview").dicts()}
+    unknown = marks.human(lines["unknown"]["files_pct"], "%")
+    history = asking.report("growth", {"by": "all"}, limit=None).dicts()
+    for start in (0, 3):
+        for (name, title, value, past), column in zip(TILES[start : start + 3], st.columns(3), strict=True):
+            with column:
+                _tile(
+                    title,
+                    lines[name],
+                    value,
+                    [row[past] for row in history] if past else [],
+                    LEADS[name],
+                    f" · {unknown} % unknown" if name == "protected" else "",
+                )
+
+
+def _tile(title: str, line: dict[str, Any], value: str, past: Sequence[int], lead: tuple[str, str], more: str) -> None:
+    with st.container(border=True, height="stretch", gap="xxsmall"):
+        st.metric(title, marks.human(line[value], UNITS[value]) + (" %" if value == "files_pct" else ""), chart_data=past if len(past) > 1 else None)
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.caption(_beside(line, value) + more)
+            links.to(*lead)
+
+
+def _beside(line: dict[str, Any], value: str) -> str:
+    return marks.human(line["bytes"], "bytes") if value == "files" else f"{line['files']:,} files"
+
+
+def _where() -> None:
+    sites: dict[str, dict[str, list[Node]]] = {}
+    for row in asking.report("volumes", limit=None).dicts():
+        if row["bytes"]:
+            systems = sites.setdefault(row["sites"] or "site unknown", {})
+            colour = charts.ROLES.get(row["role"], charts.GREY)
+            said = f"{row['role']}, {marks.human(row['bytes'], 'bytes')}"
+            systems.setdefault(row["systems"] or "system unknown", []).append(Node(row["volume"], row["bytes"], row["volume"], said, colour))
+    nodes = [
+        Node(site, None, "", children=tuple(Node(system, None, "", children=tuple(found)) for system, found in systems.items()))
+        for site, systems in sites.items()
+    ]
+    volume = charts.treemap(nodes, "overview-where", "Sizes of volumes by site and system", depth=3)
+    st.caption("Site, system, volume; the colour tells the role. Click a volume to look into it.")
+    if volume:
+        links.go("views/explore.py", {"volume": volume})
+
+
+def _ages() -> None:
+    rows = asking.report("ageing", limit=None).dicts()
+    bounds = list(
+        dict.fromkeys(
+            (row["age_from_days"], row["age_to_days"]) for row in sorted(rows, key=lambda row: (row["age_from_days"] is None, row["age_from_days"] or 0))
+        )
+    )
+    volumes = list(dict.fromkeys(row["volume"] for row in rows))
+    sizes = {(row["volume"], row["age_from_days"]): row["bytes"] for row in rows}
+    stacks = [Stack(name, [sizes.get((name, first), 0) for first, _ in bounds], charts.SERIES[n % len(charts.SERIES)]) for n, name in enumerate(volumes)]
+    charts.bars([charts.age_range(*bound) for bound in bounds], stacks, "bytes", "overview-ages", "Bytes by days without use, by volume", height=380, rotate=35)
+    links.to("views/dormant.py", "Dormant copies and what they cost")
+
+
+draw()

@@ -1,0 +1,58 @@
+"""Names where Markdown is read, commands, and names of downloads."""
+
+import shlex
+
+import pytest
+
+from dashboards import marks
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "**bold**",
+    "[link](http://x)",
+    ":smile:",
+    ":material/home:",
+    ":red[x]",
+    "$x$",
+    "a & b",
+    "`code`",
+    "_x_",
+    "# head",
+    "\u202egpj",
+    "1. x",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_of_a_name_is_a_mark_where_markdown_is_read(text: str) -> None:
+    escaped = marks.escaped(text)
+    assert "<" not in escaped
+    assert "\u202e" not in escaped
+    for place, letter in enumerate(escaped):
+        if letter in "*[]()`_#$:!|~":
+            assert escaped[place - 1] == "\\", escaped
+
+
+def test_no_shortcode_of_an_icon_is_left() -> None:
+    assert ":smile:" not in marks.escaped(":smile:").replace("\\", "")
+    assert ":material/home:" not in marks.escaped(":material/home:").replace("\\", "")
+
+
+@pytest.mark.parametrize("word", ["plain", "two words", "it's", "a\"b'c", "$(touch x)'", "back\\slash'", "volume = 'projects'", "!history'"])
+def test_a_command_means_just_its_words_to_a_shell(word: str) -> None:
+    assert shlex.split(marks.command("report", word)) == ["lastcopy", "report", word]
+
+
+def test_a_condition_stays_readable_in_a_command() -> None:
+    assert marks.command("report", "--where", "volume = 'projects'") == "lastcopy report --where \"volume = 'projects'\""
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"), [(("largest", "2026"), "largest-2026"), (("../../etc/passwd",), "etc-passwd"), (("=cmd()", "<x>"), "cmd-x"), (("",), "lastcopy")]
+)
+def test_a_download_is_named_by_letters_digits_dots_and_dashes(parts: tuple[str, ...], name: str) -> None:
+    assert marks.file_name(*parts) == name
+
+
+def test_a_result_is_told_by_a_sign_too() -> None:
+    assert [marks.signed(word) for word in ("yes", "no", "unknown", "never_scanned", None)] == ["✓ yes", "✗ no", "? unknown", "✗ never scanned", "–"]  # noqa: RUF001  # a dash stands for: nothing

@@ -1,0 +1,203 @@
+"""What the pages say and where they lead, by Streamlit's own test client: no browser."""
+
+from collections.abc import Iterator
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from catalog import config
+from dashboards import asking, options, seam
+from lifecycle import plan
+from reports.terminal import human
+from tests.dashboards.conftest import Shown
+from tests.lastcopy.program import ask
+
+VIEWS = sorted(path.stem for path in (options.SCRIPT.parent / "views").glob("*.py") if path.stem != "__init__")
+
+
+@pytest.fixture
+def served(shown: Shown) -> Iterator[Shown]:
+    """The demo as a viewer sees it."""
+    as_role(shown, "viewer")
+    yield shown
+    seam.use(seam.Served())
+
+
+def as_role(shown: Shown, role: seam.Role, limits: str = "") -> None:
+    loaded = config.load(shown.config)
+    seam.use(seam.Served(configuration=lambda: loaded, viewer=lambda: seam.Viewer("ana", role, limits)))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(view: str, **params: str) -> AppTest:
+    """A page as it is drawn, without an error."""
+    page = AppTest.from_file(str(options.SCRIPT), default_timeout=60)
+    page.query_params.update(params)
+    page.switch_page(f"views/{view}.py").run()
+    assert not page.exception, page.exception
+    assert not page.error, page.error
+    return page
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {one.label: one.value for one in page.metric}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_page_is_drawn_and_says_as_of_when(served: Shown, view: str) -> None:
+    page = opened(view, volume="projects", path="contracts/2019-merger.pdf", q="merger")
+    assert any("As of" in str(one.proto.body) for one in page.get("html"))
+
+
+def test_the_tiles_say_what_the_overview_report_says(served: Shown) -> None:
+    page, lines = opened("overview"), {row["name"]: row for row in served.report("overview")}
+    found = metrics(page)
+    assert found["Stored"] == human(lines["stored"]["bytes"], "bytes")
+    assert found["Protected"] == f"{lines['protected']['files_pct']:.1f} %"
+    assert found["Unprotected"] == str(lines["unprotected"]["files"])
+    assert found["Last copies"] == str(lines["last_copies"]["files"])
+    assert found["Kept twice"] == human(lines["reclaimable"]["bytes"], "bytes")
+
+
+def test_the_loss_of_a_site_says_what_simulate_says_and_which_plan_mends_it(served: Shown) -> None:
+    page = opened("loss")
+    told = {one["outcome"]: one["assets"] for one in served.simulate("--lose", "site=paris")["totals"]}
+    assert list(metrics(page).values()) == [str(told[outcome]) for outcome in ("lost", "unknown", "survives")]
+    assert any(code.value.startswith("lastcopy plan create --action copy --report unprotected") and " --to lyon" in code.value for code in page.code)
+    assert not [button for button in page.button if button.label == "Create this plan"]
+
+
+def test_a_link_carries_every_choice_of_the_simulator(served: Shown) -> None:
+    page = opened("loss", happens="A threat strikes", **{"which-threat": "Ransomware"})
+    told = {one["outcome"]: one["assets"] for one in served.simulate("--threat", "ransomware")["totals"]}
+    assert list(metrics(page).values()) == [str(told[outcome]) for outcome in ("lost", "unknown", "survives")]
+
+
+def test_a_wrong_choice_in_a_link_is_dropped(served: Shown) -> None:
+    assert list(metrics(opened("loss", happens="<script>"))) == list(metrics(opened("loss")))
+
+
+def test_the_cell_that_a_link_names_shows_the_assets_behind_it(served: Shown) -> None:
+    page = opened("coverage", name="default", threat="ransomware")
+    [rows] = [frame.value for frame in page.dataframe if "reasons" in frame.value.columns]
+    wanted = served.report("assets", "--where", "data_class = 'default' AND ransomware <> 'yes'")
+    assert sorted(rows["path"]) == sorted(row["path"] for row in wanted)
+
+
+@pytest.mark.parametrize("by", ["class", "volume", "owner", "folder"])
+def test_every_cell_leads_to_as_many_assets_as_it_counts(served: Shown, by: str) -> None:
+    from dashboards.matrix import Cell, condition
+
+    for row in served.asked("coverage", by=by):
+        behind = served.asked("assets", condition(by, Cell(row["name"], row["threat"])))
+        assert len(behind) == row["assets"] - row["covered_assets"], row
+
+
+def test_the_threshold_of_dormancy_moves_the_files_and_what_they_cost(served: Shown) -> None:
+    for days in ("365", "1825"):
+        rows = served.report("dormant-copies", "--days", days)
+        for among, wanted in (("every volume", rows), ("primary volumes", [row for row in rows if row["role"] == "primary"])):
+            page = opened("dormant", days=days, on=among)
+            [files] = [frame.value for frame in page.dataframe if "dormant_days" in frame.value.columns]
+            assert sorted(files["path"]) == sorted(row["path"] for row in wanted)
+
+
+def test_a_duplicate_group_shows_its_members(served: Shown) -> None:
+    rows = served.report("duplicates")
+    page = opened("duplicates", digest=rows[-1]["digest"])
+    [members] = [frame.value for frame in page.dataframe if "link_count" in frame.value.columns]
+    assert sorted(members["path"]) == sorted(row["path"] for row in rows if row["digest"] == rows[-1]["digest"])
+
+
+def test_a_file_shows_every_copy_and_what_would_mend_it(served: Shown) -> None:
+    page = opened("file", volume="projects", path="contracts/2019-merger.pdf")
+    [copies] = [frame.value for frame in page.dataframe if "match" in frame.value.columns]
+    assert sorted(copies["volume"]) == ["archive", "lyon", "mirror"]
+    assert metrics(page)["Status"] == "? unknown"
+
+
+def test_a_file_that_is_not_there_is_no_error(served: Shown) -> None:
+    page = opened("file", volume="projects", path="';drop table files;--")
+    assert "No volume holds such a file" in page.info[0].value
+
+
+def test_the_search_finds_files_on_every_volume(served: Shown) -> None:
+    page = opened("search", q="merger")
+    assert sorted(page.dataframe[0].value["volume"]) == ["archive", "lyon", "mirror", "projects"]
+
+
+def test_explore_walks_into_folders_by_its_address(served: Shown) -> None:
+    page = opened("explore", volume="projects", folder="closed/")
+    folders, files = (frame.value for frame in page.dataframe)
+    assert sorted(folders["folder"]) == ["closed/2017-atlas/", "closed/2018-bridge/"]
+    assert all(path.startswith("closed/") for path in files["path"])
+
+
+def test_a_file_that_came_is_among_the_changes(served: Shown) -> None:
+    page = opened("changes")
+    rows = page.dataframe[0].value
+    assert [(row["change"], row["path"]) for _, row in rows.iterrows()] == [(row["change"], row["path"]) for row in served.report("changes")]
+
+
+def test_an_earlier_snapshot_is_told_as_one(served: Shown) -> None:
+    first = served.report("growth", "--by", "all")[0]["as_of"]
+    page = opened("overview", snapshot=f"{first[:10]} {first[11:19]} UTC")
+    assert any("an earlier snapshot" in str(one.proto.body) for one in page.get("html"))
+
+
+def test_a_wrong_condition_is_answered_with_what_is_accepted(served: Shown) -> None:
+    page = AppTest.from_file(str(options.SCRIPT), default_timeout=60)
+    page.query_params.update({"report": "largest", "where": "inode = 3"})
+    page.switch_page("views/reports.py").run()
+    assert "there is no column" in page.error[0].value
+
+
+@pytest.mark.parametrize("role", ["viewer", "auditor"])
+def test_only_an_operator_is_offered_an_act(shown: Shown, role: seam.Role) -> None:
+    as_role(shown, role)
+    for view in ("loss", "dormant", "duplicates", "plans"):
+        assert not [button for button in opened(view).button if button.label in ("Create this plan", "Approve this plan")]
+
+
+def test_who_may_not_see_every_volume_has_no_page_of_plans(shown: Shown) -> None:
+    as_role(shown, "operator", "projects")
+    page = AppTest.from_file(str(options.SCRIPT), default_timeout=60).switch_page("views/plans.py").run()
+    assert not [one for one in page.title if one.value == "Plans and jobs"]
+    assert not [button for button in opened("dormant").button if button.label == "Create this plan"]
+
+
+def test_a_plan_is_made_over_the_newest_snapshot_only(shown: Shown) -> None:
+    as_role(shown, "operator")
+    first = shown.report("growth", "--by", "all")[0]["as_of"]
+    page = opened("loss", snapshot=f"{first[:10]} {first[11:19]} UTC")
+    assert not [button for button in page.button if button.label == "Create this plan"]
+    assert not [code for code in page.code if "plan create" in code.value]
+
+
+def test_an_operator_makes_and_approves_a_plan_in_three_steps(shown: Shown) -> None:
+    for volume in ("projects", "archive", "lyon"):
+        ask("volume", "prepare", volume, folder=shown.folder)
+    as_role(shown, "operator")
+    page = opened("loss")
+    press(page, "Create this plan")
+    *_, made = plan.plans(shown.folder / "catalog")
+    assert (made.header.action, made.header.actor, made.header.policy.to) == ("copy", "ana", "lyon")
+    page = opened("plans", plan=made.id)
+    press(page, "Approve this plan")
+    assert any("approved by ana" in text.value for text in page.text)
+    assert any(code.value == f"lastcopy job run {made.id}" for code in page.code)
+
+
+def press(page: AppTest, label: str) -> None:
+    [button] = [button for button in page.button if button.label == label]
+    button.click().run()
+    assert not page.exception, page.exception
+    assert not page.error, page.error[0].value
+
+
+def test_a_download_is_what_the_command_line_gives(served: Shown) -> None:
+    seen = asking.View(str(served.folder / "catalog"), asking.snapshots()[0].snapshot_id, "")
+    given = asking.export(seen, "duplicates", "csv", {"scope": "primary"}, "size_bytes > 1")
+    assert given == ask("report", "duplicates", "--where", "size_bytes > 1", "--format", "csv", folder=served.folder).out
