@@ -55,6 +55,7 @@ class Work:
     staged: Staged | None = None
     counted: tuple[Counted, ...] = ()  # the other copies, as the floor saw them
     known: tuple[Copy, ...] = ()  # other copies that an earlier job knew
+    read: dict[tuple[str, bytes], Fingerprint] = field(default_factory=dict)  # of a purge: the other copies by volume and path, as they were read
     end: EndError | None = None
     paused: str | None = None  # why nothing is done with it until a later run
     gone: bool = False  # of a purge: there is nothing left to remove

@@ -110,7 +110,8 @@ def _claim(run: Run, works: Sequence[Work]) -> None:
     _identify(run, works)
     live = [work for work in works if work.live]
     for work in live:
-        if run.expires_us is not None and work.state in ("PLANNED", "CLAIMED") and run.clock() >= run.expires_us:
+        begun_already = "share" in work.stages and work.record.key is not None  # what it has exchanged is settled first
+        if run.expires_us is not None and work.state in ("PLANNED", "CLAIMED") and not begun_already and run.clock() >= run.expires_us:
             work.end = EndError("STALE", f"{work.shown}: the plan expired before this step was begun")
     recovery.resume_at(run, live)
     begun = [work for work in live if work.state == "PLANNED"]

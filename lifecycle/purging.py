@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from catalog import names
 from catalog.config import Policy
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import guard as floor
@@ -44,7 +45,7 @@ def _weigh(run: Run, work: Work, before: Record) -> None:
     if found != before.sha256:
         raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it after it was put into quarantine; it stays there, 'job undo' puts it back")
     work.sha256, work.known = found, _known(before)
-    work.counted = weighed(run, work, found, _read_now, purging=True)
+    work.counted = weighed(run, work, found, lambda run, copy, _wanted: _read_now(run, copy, work), purging=True)
 
 
 def _due(run: Run, work: Work, before: Record) -> None:
@@ -68,8 +69,8 @@ def _known(before: Record) -> tuple[Copy, ...]:
     return (Copy(before.step.target_volume, before.step.target_path, made, None), *before.step.evidence)
 
 
-def _read_now(run: Run, copy: Copy, wanted: bytes) -> tuple[floor.Look, bytes | None]:
-    """What a copy holds now, all of it read from its storage."""
+def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | None]:
+    """What a copy holds now, all of it read from its storage; what it was then is kept with the step. One file that two volumes show is read once."""
     try:
         store = run.store(copy.volume)
         found = store.look(copy.path)
@@ -77,9 +78,27 @@ def _read_now(run: Run, copy: Copy, wanted: bytes) -> tuple[floor.Look, bytes | 
             return "gone", None
         if copy.fingerprint.fs_id not in (None, found.fs_id):
             return "changed", None  # what is mounted there is not the storage that was known, or nothing is
-        return "read", store.digest(copy.path, found)
+        if None not in (found.fs_id, found.inode) and (found.fs_id, found.inode) in {(other.fs_id, other.inode) for other in work.read.values()}:
+            return "changed", None  # since it was known it became another name of a copy that is counted already
+        digest = store.digest(copy.path, found)
     except (UnreachableError, ConfigError, EndError, OSError):
         return "unreachable", None
+    work.read[copy.volume, copy.path] = found
+    return "read", digest
+
+
+def _copies_stand(run: Run, work: Work) -> None:
+    """The copies that were counted are what they were when they were read: that may be long ago where many or large files were read since. Raises EndError."""
+    for copy in work.counted:
+        if not copy.verified:
+            continue
+        try:
+            found = run.store(copy.volume).look(copy.path)
+        except (UnreachableError, ConfigError, EndError, OSError):
+            found = None
+        if found is None or work.read[copy.volume, copy.path].differs(found):
+            told = f"{work.shown}: {copy.volume}:{names.escape(copy.path)} changed or went after it was read; nothing was removed"
+            raise EndError("REFUSED", told, retry=True)
 
 
 def _ask(run: Run, works: Sequence[Work]) -> None:
@@ -119,5 +138,6 @@ def _remove(run: Run, work: Work, before: Record, removed: set[int | None]) -> N
                 raise
     store = run.store(work.step.volume)
     if store.quarantined(before.key) is not None:
+        _copies_stand(run, work)
         store.remove(before.key, before.quarantine_fingerprint)
     removed.add(inode)

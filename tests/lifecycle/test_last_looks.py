@@ -1,0 +1,76 @@
+"""What is looked at right before content goes, or a step ends: a copy that went meanwhile, two names of one file, an exchange that a killed run left."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lifecycle import crew, sharing
+from lifecycle.crew import Errand
+from lifecycle.stores.posix import Store
+from tests.lifecycle import estate
+from tests.lifecycle.estate import Estate
+from tests.lifecycle.test_enemies import archived, killed_at, purge_of
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Estate:
+    return estate.made(tmp_path)
+
+
+def test_a_copy_that_goes_after_it_was_read_stops_the_purge_that_rests_on_it(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("f", "g"):
+        small.write("prod", name, name.encode() * 5)
+    made = small.job([small.step(1, "f"), small.step(2, "g")], grace="0s")
+    small.carry_out(made)
+    steps = [
+        replace(one.step, action="purge", target_volume=None, target_path=None, of_job=made, of_step=one.step.step, evidence=()) for one in small.records(made)
+    ]
+    purge = small.job(steps, "purge", "purge")
+    real = Store.digest
+
+    def digest(self: Store, path: bytes, expected: estate.Fingerprint) -> bytes:
+        if path == b"g" and small.there("vault", "f"):
+            os.unlink(small.at("vault", "f"))  # while the copy of the second file is read, that of the first one goes
+        return real(self, path, expected)
+
+    monkeypatch.setattr(Store, "digest", digest)
+    small.carry_out(purge)
+    assert small.states(purge) == ["REFUSED", "DONE"]
+    assert "vault:f changed or went after it was read" in str(small.reasons(purge))
+    assert small.states(made) == ["QUARANTINED", "DONE"]
+
+
+def test_a_copy_that_became_another_name_of_a_copy_is_not_counted_twice_at_a_purge(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    small.write("a", "f", b"content")
+    made = small.job([small.step(1, "f", evidence=[small.copy("a", "f")])], grace="0s", min_copies=2)
+    small.carry_out(made)
+    assert small.states(made) == ["QUARANTINED"], small.reasons(made)
+    os.unlink(small.at("a", "f"))
+    os.link(small.at("vault", "f"), small.at("a", "f"))
+    purge = purge_of(small, made, *small.records(made)[0].step.evidence)
+    small.carry_out(purge)
+    assert small.states(purge) == ["REFUSED"]
+
+
+def test_a_purge_whose_copies_stand_goes_through(small: Estate) -> None:
+    purge = purge_of(small, archived(small))
+    small.carry_out(purge)
+    assert small.states(purge) == ["DONE"], small.reasons(purge)
+
+
+def test_what_a_writer_wrote_to_a_file_that_a_killed_dedupe_exchanged_comes_back_though_the_plan_expired(
+    small: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kept", "other"):
+        small.write("prod", name, b"content")
+    step = small.step(1, "other", "dedupe", kept_path=b"kept", evidence=[small.copy("prod", "kept")])
+    made = small.job([step], "dedupe", hard_links=True)
+    killed_at(small, made, monkeypatch, sharing, "_unheard")
+    [stray] = small.strays("prod")
+    with open(small.at("prod", stray), "r+b") as file:
+        file.write(b"WRITTEN")
+    crew.work(Errand(small.root, small.config, made, "test", small.clock, 1), lambda _steps, _bytes: None)
+    assert small.read("prod", "other") == b"WRITTEN", small.reasons(made)
