@@ -1,11 +1,14 @@
-/* The states of all volumes of an asset in four words of fifteen hexadecimal digits, and the best that is known of its copies. */
+/*
+The states of all volumes of an asset in four words of fifteen hexadecimal digits, and the best that is known of its copies.
+Digits are put together by OR: where a listing gave one name twice, its volume has two rows, and a sum would carry into the digit of the next volume.
+*/
 SELECT
     a,
     entry_id,
-    CAST(sum(CASE WHEN word = 0 THEN state * power ELSE 0 END) AS BIGINT) AS word_0,
-    CAST(sum(CASE WHEN word = 1 THEN state * power ELSE 0 END) AS BIGINT) AS word_1,
-    CAST(sum(CASE WHEN word = 2 THEN state * power ELSE 0 END) AS BIGINT) AS word_2,
-    CAST(sum(CASE WHEN word = 3 THEN state * power ELSE 0 END) AS BIGINT) AS word_3,
+    bit_or(CASE WHEN word = 0 THEN CAST(state * power AS BIGINT) ELSE 0 END) AS word_0,
+    bit_or(CASE WHEN word = 1 THEN CAST(state * power AS BIGINT) ELSE 0 END) AS word_1,
+    bit_or(CASE WHEN word = 2 THEN CAST(state * power AS BIGINT) ELSE 0 END) AS word_2,
+    bit_or(CASE WHEN word = 3 THEN CAST(state * power AS BIGINT) ELSE 0 END) AS word_3,
     max(fresh) AS fresh,
     max(level) AS level,
     max(CASE WHEN level = 1 THEN verified_at END) AS verified_1_at,
