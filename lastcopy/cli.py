@@ -30,6 +30,7 @@ _COMMANDS = (
     "policy",
     "plan",
     "job",
+    "dashboard",
     "version",
 )
 
