@@ -8,6 +8,7 @@ import pytest
 
 from lifecycle import crew, sharing
 from lifecycle.crew import Errand
+from lifecycle.stores import Fingerprint
 from lifecycle.stores.posix import Store
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
@@ -30,7 +31,7 @@ def test_a_copy_that_goes_after_it_was_read_stops_the_purge_that_rests_on_it(sma
     purge = small.job(steps, "purge", "purge")
     real = Store.digest
 
-    def digest(self: Store, path: bytes, expected: estate.Fingerprint) -> bytes:
+    def digest(self: Store, path: bytes, expected: Fingerprint) -> bytes:
         if path == b"g" and small.there("vault", "f"):
             os.unlink(small.at("vault", "f"))  # while the copy of the second file is read, that of the first one goes
         return real(self, path, expected)
