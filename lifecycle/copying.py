@@ -270,7 +270,9 @@ def _link(run: Run, work: Work) -> None:
     elif found is not None:
         _adopt(run, work, found)
         return
-    store.link(work.target_path, work.key, first.target_path, replace(first.target, changed_ns=None, link_count=_links(run, first)))
+    parents = () if work.source is None else work.source.metadata().parents
+    expected_first = replace(first.target, changed_ns=None, link_count=_links(run, first))
+    work.losses += store.link(work.target_path, work.key, first.target_path, expected_first, parents)
     work.target = store.publish(work.target_path, work.key, first.target.inode, over=work.over)
 
 

@@ -227,8 +227,8 @@ class Store(Protocol):
     def clone(self, path: bytes, key: str, kept: bytes, kept_expected: Fingerprint, how: Literal["reflink", "hard_link"]) -> Staged:
         """As `stage`, with the content of another file of the volume: sharing its blocks, or as one more name of it. Writes."""
 
-    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint) -> None:
-        """Give a published file one more name, as its source had: stages it under `key`, for `publish`. Writes."""
+    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint, parents: tuple[Metadata, ...] = ()) -> list[str]:
+        """Give a published file one more name, as its source had: stages it under `key`, for `publish`, as `stage` does. Writes."""
 
     def strays(self) -> Iterator[Stray]:
         """Everything of ours on the volume, by its names and sidecars: for rebuilding a lost journal."""

@@ -224,11 +224,15 @@ class Store:
         finally:
             source.close()
 
-    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint) -> None:
-        """Give a file one more name, staged under `key`. Writes. Raises EndError."""
-        self._able(path)
+    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint, parents: tuple[Metadata, ...] = ()) -> list[str]:
+        """Give a file one more name, staged under `key`, with its directories; gives what these could not keep. Writes. Raises EndError."""
+        able = self._able(path)
+        losses: list[str] = []
+        if self._tree.split(path)[0] != self._tree.split(first)[0]:
+            losses = _staging.make_directories(self._tree, path, key, parents, may_not_sync=not able.sync_directories)
         with self._tree.directory(path, "link") as (directory, _):
             self._link(directory, first, temporary(key), first_expected)
+        return losses
 
     def strays(self) -> Iterator[Stray]:
         """Everything of ours on the volume. Only reads. Raises EndError at the end where a directory could not be listed."""

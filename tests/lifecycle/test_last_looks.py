@@ -75,3 +75,16 @@ def test_what_a_writer_wrote_to_a_file_that_a_killed_dedupe_exchanged_comes_back
         file.write(b"WRITTEN")
     crew.work(Errand(small.root, small.config, made, "test", small.clock, 1), lambda _steps, _bytes: None)
     assert small.read("prod", "other") == b"WRITTEN", small.reasons(made)
+
+
+def test_all_names_of_a_hard_linked_file_are_archived_though_the_target_lacks_the_folder_of_one(small: Estate) -> None:
+    small.write("prod", "one/f", b"content")
+    os.makedirs(small.at("prod", "two/deep"))
+    os.chmod(small.at("prod", "two"), 0o750)
+    os.link(small.at("prod", "one/f"), small.at("prod", "two/deep/f"))
+    made = small.job([small.step(1, "one/f", link_group=1), small.step(2, "two/deep/f", link_group=1)])
+    small.carry_out(made)
+    assert small.states(made) == ["QUARANTINED", "QUARANTINED"], small.reasons(made)
+    first, second = (os.stat(small.at("vault", path)) for path in ("one/f", "two/deep/f"))
+    assert (first.st_ino, first.st_nlink) == (second.st_ino, 2)
+    assert os.stat(small.at("vault", "two")).st_mode & 0o777 == 0o750
