@@ -15,6 +15,7 @@ from catalog.errors import NotFoundError
 from catalog.snapshot import Snapshot
 from dashboards import seam
 from reports import Column, Value, explain, find, render, simulate, state
+from reports.reach import Loss
 from reports.state import State
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def found(pattern: str, limit: int = 200) -> Answer:
     return answer
 
 
-def simulated(loss: simulate.Loss) -> simulate.Simulation:
+def simulated(loss: Loss) -> simulate.Simulation:
     """What a loss would leave. Raises NotFoundError."""
     result: simulate.Simulation = _simulated(view(), loss)
     return result
@@ -184,7 +185,7 @@ def _found(seen: View, pattern: str, limit: int) -> Answer:
 
 
 @st.cache_data(max_entries=64, show_spinner="Burning …")
-def _simulated(seen: View, loss: simulate.Loss) -> simulate.Simulation:
+def _simulated(seen: View, loss: Loss) -> simulate.Simulation:
     with _cursor(seen) as connection:
         return simulate.simulate(connection, snapshot_of(seen).config, loss)
 

@@ -29,18 +29,9 @@ OPTIONS: dict[str, bool | int | str] = {
 }
 
 
-def flags() -> list[str]:
-    """The options as words of a command line, for `streamlit run`."""
-    return [f"--{name}={_word(value)}" for name, value in OPTIONS.items()]
-
-
 def apply() -> None:
     """Set the options in this process, before Streamlit starts to serve. Changes Streamlit's configuration."""
     from streamlit import config
 
     for name, value in OPTIONS.items():
         config.set_option(name, value)
-
-
-def _word(value: bool | int | str) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

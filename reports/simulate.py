@@ -12,39 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import domains
 from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
 from reports import cells, remedy, terminal
+from reports.reach import AXES, Loss, reach
 from reports.state import counted, day
 
 if TYPE_CHECKING:
     import duckdb
 
-AXES = {"site": "sites", "system": "systems", "device": "devices", "admin": "admins"}
 _WORDS = ("no", "unknown", "yes")
 _OUTCOMES = ("lost", "unknown", "survives")
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What is lost: pairs as ('site', 'paris'), and a threat or None. `mounted` names offline volumes that are connected now."""
-
-    lose: tuple[tuple[str, str], ...] = ()
-    threat: str | None = None
-    mounted: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        named = [f"{kind} {value}" for kind, value in self.lose]
-        return cells.clean(" and ".join([*named, *([self.threat.replace("_", " ")] if self.threat else [])]))
-
-    @property
-    def title(self) -> str:
-        """The loss as a headline: 'Loss of site paris', 'Loss by ransomware'."""
-        named = " and ".join(f"{kind} {value}" for kind, value in self.lose)
-        by = f"by {self.threat.replace('_', ' ')}" if self.threat else ""
-        return cells.clean(" ".join(["Loss", *([f"of {named}"] if named else []), *([by] if by else [])]))
 
 
 @dataclass(frozen=True)
@@ -166,114 +145,6 @@ def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
         )
         assert found is not None  # noqa: S101  # a SELECT gives a relation
         return found.to_arrow_table()
-
-
-def reach(
-    volumes: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]], config: Config, loss: Loss, as_of: datetime.datetime
-) -> list[dict[str, Any]]:
-    """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there."""
-    known = {row["volume"]: {**_in_use(row), "lost_with": domains.lost_with(config, row["volume"]), "perhaps": _perhaps(row, volumes)} for row in volumes}
-    return [
-        {
-            "volume": name,
-            "data_class": data_class["data_class"],
-            "copy_volume": other,
-            "removed": _removed(known[name], known[other], data_class, loss, as_of),
-            "is_mapped": bool(config.volumes[other].path_map),
-        }
-        for name in known
-        if known[name]["role"] in ("primary", "archive")
-        for other in [name, *domains.protectors(config, name)]
-        for data_class in classes
-    ]
-
-
-def _perhaps(volume: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    """The sites, systems and devices that are those of the volume too, if what is perhaps one device is one."""
-    return {(kind, name) for row in volumes if row["volume"] in volume["perhaps_with"] for kind in AXES if kind != "admin" for name in row[AXES[kind]]}
-
-
-def _in_use(volume: Mapping[str, Any]) -> Mapping[str, Any]:
-    # A primary volume is written to every day: what it does not declare does not hold back a hand that writes.
-    if volume["role"] != "primary":
-        return volume
-    return {**volume, "access": volume["access"] or "online", "immutability": volume["immutability"] or "none"}
-
-
-def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
-    found = max([_lost_with(kind, value, volume, data_class, loss, as_of) for kind, value in loss.lose], default=0)
-    if loss.threat is not None:
-        found = max(found, _struck(loss.threat, asset, volume, data_class, loss, as_of))
-    by_hand = Loss(tuple(pair for pair in loss.lose if pair[0] == "admin"), loss.threat if loss.threat == "ransomware" else None, loss.mounted)
-    follows = volume["role"] == "replica" and volume["volume"] != asset["volume"] and (by_hand.lose or by_hand.threat)
-    if follows and not _apart(volume, loss) and _locked(asset, volume, data_class, as_of + _retention(data_class)) < domains.YES:
-        found = max(found, _removed(asset, asset, data_class, by_hand, as_of))
-    return found
-
-
-def _lost_with(kind: str, value: str, volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
-    if kind == "volume":
-        return domains.YES if value in volume["lost_with"] else domains.NO
-    held = volume[AXES[kind]]
-    reached = domains.YES if value in held else domains.UNKNOWN if not held or (kind, value) in volume["perhaps"] else domains.NO
-    if kind != "admin" or _apart(volume, loss):
-        return reached if kind != "admin" else domains.NO
-    # What an admin himself may unlock, his loss unlocks: only compliance holds against him.
-    locked = _until(volume, data_class, as_of) if volume["immutability"] == "compliance" else domains.UNKNOWN if volume["immutability"] is None else domains.NO
-    return min(reached, domains.YES - locked, domains.UNKNOWN if volume["access"] is None else domains.YES)
-
-
-def _struck(threat: str, asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
-    if threat == "user_error":
-        return domains.YES - _keeps(volume, data_class)
-    if threat == "ransomware":
-        if _apart(volume, loss):
-            return domains.NO
-        locked = _locked(asset, volume, data_class, as_of + _retention(data_class))
-        return min(domains.YES - locked, domains.UNKNOWN if volume["access"] is None else domains.YES)
-    if volume["volume"] == asset["volume"] or set(volume["devices"]) & set(asset["devices"]):
-        return domains.YES
-    axis = "systems" if threat == "system_failure" else "sites"
-    if set(volume[axis]) & set(asset[axis]):
-        return domains.YES
-    return domains.NO if volume[axis] and asset[axis] and asset["volume"] not in volume["perhaps_with"] else domains.UNKNOWN
-
-
-def _keeps(volume: Mapping[str, Any], data_class: Mapping[str, Any]) -> int:
-    days = volume["keeps_versions_days"]
-    if days is None:
-        return domains.NO if volume["role"] == "replica" else domains.UNKNOWN
-    return domains.YES if 0 < days >= data_class["retention_days"] else domains.NO
-
-
-def _apart(volume: Mapping[str, Any], loss: Loss) -> bool:
-    return volume["access"] == "offline" and volume["volume"] not in loss.mounted
-
-
-def _locked(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], needed: datetime.datetime) -> int:
-    kind = volume["immutability"]
-    if kind in (None, "none"):
-        return domains.UNKNOWN if kind is None else domains.NO
-    if kind in ("governance", "append_only"):
-        if not volume["admins"] or not asset["admins"]:
-            return domains.UNKNOWN
-        if set(volume["admins"]) & set(asset["admins"]):
-            return domains.NO
-    return _until(volume, data_class, needed)
-
-
-def _until(volume: Mapping[str, Any], data_class: Mapping[str, Any], needed: datetime.datetime) -> int:
-    if not data_class["accept_declared"]:
-        return domains.UNKNOWN
-    if volume["immutability"] == "append_only":
-        return domains.YES
-    if volume["immutable_until"] is None:
-        return domains.UNKNOWN
-    return domains.YES if volume["immutable_until"] >= needed else domains.NO
-
-
-def _retention(data_class: Mapping[str, Any]) -> datetime.timedelta:
-    return datetime.timedelta(days=data_class["retention_days"])
 
 
 def _snapshot(connection: "duckdb.DuckDBPyConnection") -> tuple[str, datetime.datetime]:

@@ -4,8 +4,9 @@ import streamlit as st
 
 from catalog.config import Policy
 from dashboards import acting, asking, chrome, links, marks, tables
-from reports import remedy, simulate
-from reports.simulate import Loss, Simulation, Sum
+from reports import reach, remedy
+from reports.reach import Loss
+from reports.simulate import Simulation, Sum
 from reports.state import counted, percent
 from reports.terminal import size
 
@@ -63,7 +64,7 @@ def draw() -> None:
 
 def _chosen() -> Loss | None:
     rows = sorted(asking.report("volumes", limit=None).dicts(), key=lambda row: (row["role"] != "primary", row["volume"]))  # production first
-    names = {kind: list(dict.fromkeys(name for row in rows for name in (row[f"{kind}s"] or "").split(",") if name)) for kind in simulate.AXES}
+    names = {kind: list(dict.fromkeys(name for row in rows for name in (row[f"{kind}s"] or "").split(",") if name)) for kind in reach.AXES}
     names |= {"volume": [row["volume"] for row in rows], "threat": list(marks.THREATS.values())}
     happenings = [happening for happening, kind in KINDS.items() if names[kind]]
     left, middle, right = st.columns([2, 2, 3], vertical_alignment="bottom")

@@ -1,10 +1,13 @@
 """`lastcopy dashboard`: the catalog as pages in a browser, for whoever sits at this machine."""
 
+import socket
 from typing import Annotated
 
 import typer
 
 from lastcopy import settings, talk
+
+_HOST = "127.0.0.1"
 
 
 def dashboard(
@@ -15,22 +18,21 @@ def dashboard(
 
     Only reads; whoever can reach a port of this machine sees the whole catalog, and nobody can make or approve a plan. Needs the extra 'serve'.
     """
+    from catalog.errors import ConfigError, UnreachableError
+    from dashboards import seam, serving
+
     chosen = settings.of(context)
     config = chosen.configuration()
     try:
         import uvicorn
-        from starlette.middleware import Middleware
-        from starlette.middleware.gzip import GZipMiddleware
-        from streamlit import App
+
+        app = serving.application(seam.Served(configuration=lambda: config))
     except ImportError as error:
-        from catalog.errors import ConfigError
-
         raise ConfigError(f"the dashboard needs {error.name}, which is not installed: pip install 'lastcopy[serve]'") from error
-    from dashboards import address, options, seam
-
-    options.apply()
-    seam.use(seam.Served(configuration=lambda: config))
-    app = App(options.SCRIPT, middleware=[Middleware(GZipMiddleware), Middleware(address.Rooted)])
+    try:
+        listening = socket.create_server((_HOST, port))
+    except OSError as error:
+        raise UnreachableError(f"port {port} of this machine cannot be served: {error.strerror}; choose another with --port") from error
     if not chosen.quiet:
-        talk.say(f"the dashboard is at http://127.0.0.1:{port}/; Ctrl-C ends it")
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+        talk.say(f"the dashboard is at http://{_HOST}:{port}/; Ctrl-C ends it")
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])

@@ -4,21 +4,15 @@ import sys
 from pathlib import Path
 
 import uvicorn
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 
 from catalog import config
-from dashboards import address, options, seam
+from dashboards import seam, serving
 
 
 def main(configuration: str, port: str, role: seam.Role) -> None:
     """Serve until the process is ended."""
-    options.apply()
-    import streamlit as st
-
     loaded = config.load(Path(configuration).absolute())
-    seam.use(seam.Served(configuration=lambda: loaded, viewer=lambda: seam.Viewer("ana", role)))
-    app = st.App(options.SCRIPT, middleware=[Middleware(GZipMiddleware), Middleware(address.Rooted)])
+    app = serving.application(seam.Served(configuration=lambda: loaded, viewer=lambda: seam.Viewer("ana", role)))
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
 
 

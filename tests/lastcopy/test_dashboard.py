@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.lastcopy.conftest import Estate
 from tests.lastcopy.program import environment, run
 
@@ -36,6 +38,11 @@ def test_the_dashboard_answers_on_loopback_until_it_is_interrupted(estate: Estat
         places = [line.split()[1] for line in Path("/proc/net/tcp").read_text("ascii").splitlines()]
         listening = {place.split(":")[0] for place in places if place.endswith(f":{port:04X}")}
         assert listening == {"0100007F"}
+        foreign = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": "pages.example"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(foreign, timeout=10)
+        taken = run("dashboard", "--port", str(port), folder=estate.folder, code=8)
+        assert f"port {port} of this machine cannot be served: Address already in use" in taken.err
     finally:
         os.killpg(served.pid, signal.SIGINT)
         _, said = served.communicate(timeout=30)

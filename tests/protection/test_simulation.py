@@ -10,6 +10,7 @@ import pytest
 
 from catalog import connect, derive
 from reports import simulate
+from reports.reach import Loss
 from tests.protection import bare, generated
 from tests.protection import estate as written
 from tests.protection.merged import merge, packs
@@ -33,7 +34,7 @@ class Judged:
     connection: duckdb.DuckDBPyConnection
     truth: dict[tuple[str, str], Verdict]
 
-    def survivors(self, loss: simulate.Loss) -> dict[tuple[str, str], str]:
+    def survivors(self, loss: Loss) -> dict[tuple[str, str], str]:
         """Whether a copy of each asset survives a loss: yes, no or unknown."""
         found = simulate.outcomes(self.connection, self.estate.config, loss).to_pylist()
         return {(row["volume"], row["path"]): row["copies"] for row in found}
@@ -64,7 +65,7 @@ def derived(root: Path, estate: Estate) -> duckdb.DuckDBPyConnection:
 
 def test_a_threat_is_yes_exactly_where_a_copy_survives_it(judged: Judged) -> None:
     for threat in THREATS:
-        copies = judged.survivors(simulate.Loss(threat=threat))
+        copies = judged.survivors(Loss(threat=threat))
         covered = {where for where, verdict in judged.truth.items() if verdict.threats[threat][0] == "yes"}
         assert {where for where, survives in copies.items() if survives == "yes"} == covered
         assert copies.keys() == judged.truth.keys()
@@ -78,7 +79,7 @@ def test_what_survives_the_loss_of_all_places_of_its_volume_is_not_said_to_be_lo
             lost = tuple((place, name) for place in places for name in volume[f"{place}s"])
             if not lost:
                 continue
-            survivors = judged.survivors(simulate.Loss(lose=lost))
+            survivors = judged.survivors(Loss(lose=lost))
             for where, verdict in judged.truth.items():
                 if where[0] == volume["volume"] and survivors[where] == "yes":
                     assert verdict.threats[threat][0] == "yes", where

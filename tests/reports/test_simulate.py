@@ -14,6 +14,7 @@ from catalog import config, connect, derive
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
 from reports import remedy, simulate
+from reports.reach import Loss
 from tests.catalog.estates import NOON, write_scan
 
 TWO = ["one", "two", None]
@@ -40,7 +41,7 @@ def estate(folder: Path, volumes: dict[str, dict[str, Any]], files: dict[str, di
     return connect.connect(folder, derive.derive(folder, made, NOON)), made
 
 
-def results(connection: duckdb.DuckDBPyConnection, made: config.Config, loss: simulate.Loss) -> dict[str, tuple[str, str, str]]:
+def results(connection: duckdb.DuckDBPyConnection, made: config.Config, loss: Loss) -> dict[str, tuple[str, str, str]]:
     return {row["path"]: (row["original"], row["copies"], row["outcome"]) for row in simulate.outcomes(connection, made, loss).to_pylist()}
 
 
