@@ -261,7 +261,7 @@ class Run:
             work.let_go()
             if staged and work.target is None and work.step.target_path is not None:
                 try:
-                    self.store(work.volume("target")).discard(work.target_path, work.key)
+                    self.store(work.volume("target")).discard(work.target_path, work.key, work.temp_inode)
                 except (EndError, OSError, UnreachableError) as error:
                     if work.end is not None:
                         work.end.reason += f"; its temporary name could not be removed ({error})"

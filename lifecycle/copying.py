@@ -119,7 +119,7 @@ def _intent(work: Work) -> dict[str, object]:
     if work.told_key == work.key:
         return {}
     work.told_key = work.key
-    return {"key": work.key, "attempt": work.attempt}
+    return {"key": work.key, "attempt": work.attempt, "temp_inode": None}
 
 
 def _make(run: Run, work: Work) -> None:
@@ -210,8 +210,8 @@ def _once_more(run: Run, works: Sequence[Work]) -> None:
     def clear(work: Work) -> None:
         if work.staged is not None:
             work.staged.close()
+        run.store(work.volume("target")).discard(work.target_path, work.key, work.temp_inode)
         work.staged, work.temp_inode = None, None
-        run.store(work.volume("target")).discard(work.target_path, work.key)
         work.attempt += 1
         work.key = f"{run.job_id}-{work.step.step}-{work.attempt}"
         work.state = "CLAIMED"  # on disk it is so again: the key of the new one is written first
@@ -251,8 +251,9 @@ def _name(run: Run, work: Work) -> None:
         found = store.look(work.target_path) if end.state == "CONFLICT" else None
         if found is None or not _alike(work, found):
             raise
+        ours = work.temp_inode
         _adopt(run, work, found)
-        store.discard(work.target_path, work.key)
+        store.discard(work.target_path, work.key, ours)
 
 
 def _link(run: Run, work: Work) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from catalog import names
 from catalog.errors import UnreachableError
-from lifecycle import pointers, sharing
+from lifecycle import copying, pointers, sharing
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError, failed
 from lifecycle.records import Record
@@ -64,6 +64,8 @@ def _key(run: Run, step: int, attempt: int) -> str:
 def _resume(run: Run, work: Work) -> None:
     if work.state in ("PLANNED", "CLAIMED", "COPYING"):
         if work.record.key is not None:
+            if work.temp_inode is not None and "copy" in work.stages:  # it ended after its copy was whole
+                _named(run, work, work.temp_inode)
             _begin_again(run, work)
         if "share" in work.stages and work.record.key is not None and run.policy.hard_links and sharing.is_one_file(run, work):
             work.stages = ()
@@ -77,14 +79,13 @@ def _resume(run: Run, work: Work) -> None:
 
 def _begin_again(run: Run, work: Work) -> None:
     """Away with the temporary name of the earlier try; the next one has a key of its own."""
-    work.target, work.temp_inode, work.sha256 = None, None, work.step.sha256
+    ours, work.target, work.temp_inode, work.sha256 = work.temp_inode, None, None, work.step.sha256
     if "share" in work.stages:
         _take_back(run, work)
-        run.store(work.step.volume).discard(work.step.path, work.key)
         return
     if "copy" not in work.stages:
         return
-    run.store(work.volume("target")).discard(work.target_path, work.key)
+    run.store(work.volume("target")).discard(work.target_path, work.key, ours)
     work.attempt += 1
     work.key = _key(run, work.step.step, work.attempt)
     work.state = "PLANNED" if work.state == "PLANNED" else "CLAIMED"  # so that the new key is written before it is used
@@ -92,16 +93,15 @@ def _begin_again(run: Run, work: Work) -> None:
 
 def _take_back(run: Run, work: Work) -> None:
     """A file that had changed places with a name of the kept one, and did not go: it has its name again, since somebody may have waited to write to it."""
-    store, planned = run.store(work.step.volume), work.step.fingerprint
-    staged = store.staged(work.step.path, work.key, planned.inode) if planned.inode is not None else None
-    if staged is None:
+    store, planned, kept = run.store(work.step.volume), work.step.fingerprint, sharing.kept_inode(work)
+    if kept is None:
         return
-    staged.close()
-    there = store.look(work.step.path)
-    if there is None or not sharing.is_one_file(run, work):
-        raise EndError("CONFLICT", f"{work.shown}: somebody took its name while it was replaced by a link; what it held lies beside it, under key {work.key}")
-    found = store.publish(work.step.path, work.key, planned.inode, over=there)
-    Run.settle(store, [work.step.path])
+    linked = sharing.is_one_file(run, work)
+    store.give_back(work.step.path, work.key, kept)
+    store.discard(work.step.path, work.key, kept)
+    found = store.look(work.step.path)
+    if not linked or found is None or found.inode == kept:
+        return  # nothing had changed places, or what did is gone for good
     wrong = planned.differs(found, moved=True)
     if wrong:
         raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it while it was replaced by a link ({wrong}); it stays where it is")
@@ -111,24 +111,43 @@ def _take_back(run: Run, work: Work) -> None:
 def _verified(run: Run, work: Work) -> None:
     """The temporary copy is there: read it again and go on. Published already: digest it and go on. Neither: begin again."""
     store = run.store(work.volume("target"))
-    if work.group and work.group[0] is not work:  # a further name, made of the first one when that is published
-        store.discard(work.target_path, work.key)
+    if first := copying.leader(run, work):  # a further name, made of the first one when that is published
+        copied = store.look(first.target_path) if first.temp_inode is None else None
+        ours = first.temp_inode if copied is None else copied.inode
+        if ours is not None:
+            _named(run, work, ours)
+        store.discard(work.target_path, work.key, ours)
         work.stages = _without(work.stages, ("copy", "verify"))
         return
     work.staged = store.staged(work.target_path, work.key, work.temp_inode)
-    found = store.look(work.target_path)
     if work.staged is not None:
+        found = store.look(work.target_path)
         work.stages = _without(work.stages, ("copy",))
         work.tries = 1
         work.over = found if found is not None and pointers.found_at(run, work, store, work.target_path, found) else None
         return
-    if found is not None and found.inode is not None and found.inode == work.temp_inode and store.digest(work.target_path, found) == work.sha256:
-        work.target = found
+    work.target = None if work.temp_inode is None else _named(run, work, work.temp_inode)
+    if work.target is not None:
         work.stages = _without(work.stages, ("copy", "verify"))
-        if pointers.lies_under_temporary_name(run, work, store):
-            store.discard(work.target_path, work.key)
     else:
         _begin_again(run, work)
+
+
+def _named(run: Run, work: Work, ours: int) -> Fingerprint | None:
+    """Our copy of that inode, if a killed run gave it its name. Writes. Raises EndError CONFLICT where somebody wrote to it since.
+
+    What it changed places with goes if it is a pointer of ours. Anything else was saved by somebody at that instant: it has its name again.
+    """
+    store = run.store(work.volume("target"))
+    shown = f"{work.volume('target')}:{names.escape(work.target_path)}"
+    if pointers.lies_under_temporary_name(run, work, store):
+        store.discard(work.target_path, work.key)
+    found = store.look(work.target_path)
+    if found is not None and found.inode == ours and store.digest(work.target_path, found) != work.sha256:
+        raise EndError("CONFLICT", f"{shown}: somebody wrote to the copy as soon as it had its name; it was not touched")
+    store.give_back(work.target_path, work.key, ours)
+    found = store.look(work.target_path)
+    return found if found is not None and found.inode == ours else None
 
 
 def _published(run: Run, work: Work) -> None:

@@ -57,7 +57,7 @@ def _link(run: Run, work: Work, kept_path: bytes, kept: Fingerprint) -> None:
         work.source.check()
         store.publish(work.step.path, work.key, staged.inode, over=work.step.fingerprint, still=lambda: _unheard(work))
     except EndError:
-        store.discard(work.step.path, work.key)
+        store.discard(work.step.path, work.key, kept.inode)
         raise
     finally:
         keeper.close()
@@ -95,6 +95,11 @@ def _are_equal(one: Source, two: Source) -> bool:
 
 def _as_owned(metadata: Metadata) -> tuple[object, ...]:
     return metadata.mode, metadata.uid, metadata.gid, metadata.xattrs
+
+
+def kept_inode(work: Work) -> int | None:
+    """The inode of the file that is kept, as it was planned. Raises EndError."""
+    return _kept(work).inode
 
 
 def _kept_path(work: Work) -> bytes:

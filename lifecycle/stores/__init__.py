@@ -188,8 +188,17 @@ class Store(Protocol):
         and if `still`, asked last, raises no EndError.
         """
 
-    def discard(self, path: bytes, key: str) -> None:
-        """Remove this step's temporary name, and what was announced of a file that never came into quarantine, where they are there. Writes."""
+    def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
+        """Remove this step's temporary name, and what was announced of a file that never came into quarantine, where they are there. Writes.
+
+        What has another inode than that is left: EndError CONFLICT. None = nothing but ours can be there, since nothing has changed places with it.
+        """
+
+    def give_back(self, path: bytes, key: str, inode: int) -> None:
+        """Where a killed `publish` let something change places with our file of that inode, it has its name again, and ours lies under the temporary one.
+
+        Nothing is done where that was not begun. Writes. EndError CONFLICT where ours has the name no more: what is not ours is set aside, to be looked at.
+        """
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Make the names of these paths durable: fsync of the directories that hold them, each once."""

@@ -1,5 +1,6 @@
 """Copies under their temporary names, and the directories that they need."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -8,7 +9,9 @@ from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Metadata, _calls, _metadata, _reading
 from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
 
+_MOST_EXCHANGES = 8
 _BEGIN_EVERY_BYTES = 16 << 20  # a large file is on its way to the disk while it is still copied
+_QUIETLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -163,21 +166,90 @@ def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerpri
     if not able:
         raise EndError("REFUSED", f"{tree.shown(path)}: this volume cannot let two names change places, so nothing can take the place of what is there")
     name = path.rsplit(b"/", 1)[-1]
+    ours = tree.fingerprint_in(directory, temporary(key), path)
     _calls.exchange(directory, temporary(key), directory, name)
     out = tree.fingerprint_in(directory, temporary(key), path)
     if out is None or over.differs(out, moved=True):
-        _calls.exchange(directory, temporary(key), directory, name)
+        _change_back(tree, directory, path, key, ours)
         raise EndError("CONFLICT", f"{tree.shown(path)}: something else took this name just now")
     try:
         still()
     except EndError:  # somebody waits to write to what is about to go: it has its name again before they get to it
-        _calls.exchange(directory, temporary(key), directory, name)
+        _change_back(tree, directory, path, key, ours)
         raise
     os.unlink(temporary(key), dir_fd=directory)
     found = tree.fingerprint_in(directory, name, path)
-    if found is None:
-        raise EndError("CONFLICT", f"{tree.shown(path)}: was taken away by somebody as soon as it had its name")
+    if found is None or not _is_one(ours, found):
+        raise EndError("CONFLICT", f"{tree.shown(path)}: was replaced or taken away by somebody as soon as it had its name")
     return found
+
+
+def give_back(tree: Tree, path: bytes, key: str, inode: int) -> None:
+    """Give what a killed run let change places with the file of that inode its name again. Writes. Raises EndError CONFLICT where that cannot be."""
+    try:
+        with tree.directory(path, "look for the temporary name") as (directory, name):
+            under = tree.fingerprint_in(directory, temporary(key), path)
+            if under is None or under.inode == inode:
+                return
+            here = tree.fingerprint_in(directory, name, path)
+            if here is None or here.inode != inode:  # nobody can tell any more whether it ever had that name
+                raise _set_aside(tree, path, key, "our copy has not its name any more")
+            _change_back(tree, directory, path, key, here)
+            tree.sync(directory, may_not=True)
+    except EndError as error:
+        if error.state != "STALE":  # else its directory is not there
+            raise
+
+
+def _change_back(tree: Tree, directory: int, path: bytes, key: str, ours: Fingerprint | None) -> None:
+    """Let what came out under the temporary name have its old one again. Where somebody replaced ours meanwhile, what came last has the name. Raises EndError.
+
+    Afterwards the temporary name holds ours, or nothing: what cannot have its name back is set aside, where no later run discards it.
+    """
+    name = path.rsplit(b"/", 1)[-1]
+    given = tree.fingerprint_in(directory, temporary(key), path)
+    for _ in range(_MOST_EXCHANGES):
+        try:
+            _calls.exchange(directory, temporary(key), directory, name)
+        except OSError as error:
+            if error.errno == errno.ENOENT and _named_anew(directory, key, name):
+                return
+            raise _set_aside(tree, path, key, error.strerror or "") from error
+        out = tree.fingerprint_in(directory, temporary(key), path)
+        if _is_one(ours, out):
+            return
+        _calls.exchange(directory, temporary(key), directory, name)  # what came out is younger than what was to have the name
+        if _is_one(given, tree.fingerprint_in(directory, temporary(key), path)):
+            break
+        given = tree.fingerprint_in(directory, temporary(key), path)
+    raise _set_aside(tree, path, key, "its name was replaced again meanwhile")
+
+
+def _named_anew(directory: int, key: str, name: bytes) -> bool:
+    """Whether the temporary name could be given the name that somebody took away from what we had put there. Writes."""
+    try:
+        _calls.rename_new(directory, temporary(key), directory, name)
+    except OSError:
+        return False
+    return True
+
+
+def _set_aside(tree: Tree, path: bytes, key: str, why: str) -> EndError:
+    """Keep what lies under the temporary name from ever being discarded; gives the end that it means. Writes."""
+    with suppress(EndError):  # then discarding finds that it is not ours
+        taint(tree, path, key)
+        return _left(tree, path, key, why, "bad")
+    return _left(tree, path, key, why)
+
+
+def _left(tree: Tree, path: bytes, key: str, why: str, ending: str = "part") -> EndError:
+    beside = temporary(key, ending).decode()
+    told = f"somebody's file came under our temporary name, and cannot have its own back ({why}); look at it, it lies there as {beside}"
+    return EndError("CONFLICT", f"{tree.shown(path)}: {told}", retry=True)
+
+
+def _is_one(one: Fingerprint | None, two: Fingerprint | None) -> bool:
+    return one is not None and two is not None and (one.fs_id, one.inode) == (two.fs_id, two.inode)
 
 
 def left(tree: Tree, path: bytes, key: str, inode: int | None) -> StagedFile | StagedLink | None:
@@ -189,7 +261,10 @@ def left(tree: Tree, path: bytes, key: str, inode: int | None) -> StagedFile | S
                 return None
             if found.type == "symlink":
                 return StagedLink(tree, path, key, found.inode)
-            descriptor = os.open(temporary(key), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                descriptor = os.open(temporary(key), os.O_RDWR | _QUIETLY, dir_fd=directory)
+            except PermissionError:  # of a file that may not be written to, or of a stub: it is whole already
+                descriptor = os.open(temporary(key), os.O_RDONLY | _QUIETLY, dir_fd=directory)
             return StagedFile(tree, path, key, descriptor, inode)
     except EndError as error:
         if error.state == "STALE":
@@ -229,8 +304,8 @@ def make_directories(tree: Tree, path: bytes, key: str, models: tuple[Metadata, 
     return lost
 
 
-def discard(tree: Tree, path: bytes, key: str) -> None:
-    """Remove a step's temporary name, and that of a directory it was about to make. Writes. Raises EndError."""
+def discard(tree: Tree, path: bytes, key: str, inode: int | None) -> None:
+    """Remove a step's temporary name, and that of a directory it was about to make. Writes. Raises EndError CONFLICT where it holds another inode."""
     inner = tree.split(path)[0]
     parts = inner.split(b"/") if inner else []
     with tree.ending("discard the temporary name", path):
@@ -245,6 +320,9 @@ def discard(tree: Tree, path: bytes, key: str) -> None:
                     return
                 os.close(above)
                 above = below
+            found = tree.fingerprint_in(above, temporary(key), path)
+            if found is not None and inode not in (None, found.inode):
+                raise EndError("CONFLICT", f"{tree.shown(path)}: what lies beside it as {temporary(key).decode()} is not ours; it was left there")
             with suppress(FileNotFoundError):
                 os.unlink(temporary(key), dir_fd=above)
         finally:

@@ -136,11 +136,15 @@ class Store:
             raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced by somebody as soon as it had its name")
         return found
 
-    def discard(self, path: bytes, key: str) -> None:
-        """Remove this step's temporary name, and its sidecar if its file never came into quarantine. Writes. Raises EndError."""
-        _staging.discard(self._tree, path, key)
+    def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
+        """Remove this step's temporary name if it is that inode, and its sidecar if its file never came into quarantine. Writes. Raises EndError CONFLICT."""
+        _staging.discard(self._tree, path, key, inode)
         if self._home.exists():
             self._quarantine.forget(key)
+
+    def give_back(self, path: bytes, key: str, inode: int) -> None:
+        """Give what a killed run let change places with the file of that inode its name again. Writes. Raises EndError CONFLICT."""
+        _staging.give_back(self._tree, path, key, inode)
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Make the names of these paths durable: fsync of the directories that hold them, each once, and of those above, once a store. Raises EndError."""

@@ -10,6 +10,7 @@ import pytest
 from lifecycle import engine
 from lifecycle import job as jobs
 from lifecycle.chunk import Run, Work
+from lifecycle.records import Move
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
 
@@ -58,13 +59,7 @@ def rot(small: Estate, job: str) -> None:
         file.write(b"rotten!!")
 
 
-def swap(small: Estate, job: str) -> None:
-    os.unlink(temporary(small, job))
-    with open(temporary(small, job), "wb") as file:
-        file.write(b"something else")
-
-
-@pytest.mark.parametrize("harm", [vanish, rot, swap])
+@pytest.mark.parametrize("harm", [vanish, rot])
 def test_a_temporary_copy_that_is_gone_or_bad_is_made_again(small: Estate, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Estate, str], None]) -> None:
     job = stopped(small, monkeypatch, "publish", "VERIFIED")
     harm(small, job)
@@ -72,6 +67,23 @@ def test_a_temporary_copy_that_is_gone_or_bad_is_made_again(small: Estate, monke
     assert small.states(job) == ["QUARANTINED"], small.reasons(job)
     assert small.read("vault", "d/f") == CONTENT
     assert not [name for name in small.strays("vault") if name.endswith(".part")]
+
+
+def test_a_file_that_came_under_a_temporary_name_is_set_aside_and_told_of_before_the_copy_is_made_again(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stopped(small, monkeypatch, "publish", "VERIFIED")
+    os.unlink(temporary(small, job))
+    with open(temporary(small, job), "wb") as file:
+        file.write(b"something else")
+    small.carry_out(job)
+    assert small.states(job) == ["CONFLICT"]
+    [aside] = [name for name in small.strays("vault") if "~" in name]
+    assert aside.endswith(".bad")
+    assert os.path.basename(aside) in small.reasons(job)
+    with small.journal() as journal:
+        journal.advance([Move(1, "PLANNED")], job, small.clock(), "test")
+    small.carry_out(job)
+    assert small.states(job) == ["QUARANTINED"], small.reasons(job)
+    assert (small.read("vault", "d/f"), small.read("vault", aside)) == (CONTENT, b"something else")
 
 
 def test_a_copy_that_was_published_but_not_said_to_be_goes_on(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

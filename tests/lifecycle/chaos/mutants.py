@@ -128,8 +128,8 @@ def _discard_takes_the_target() -> None:
 
     real = _staging.discard
 
-    def greedy(tree: Any, path: bytes, key: str) -> None:  # noqa: ANN401  as the function that it replaces
-        real(tree, path, key)
+    def greedy(tree: Any, path: bytes, key: str, inode: int | None) -> None:  # noqa: ANN401  as the function that it replaces
+        real(tree, path, key, inode)
         with contextlib.suppress(Exception), tree.directory(path, "discard") as (directory, name):
             os.unlink(name, dir_fd=directory)
 
@@ -140,7 +140,7 @@ def _keeps_temporary_names() -> None:
     """Nothing is cleaned up."""
     from lifecycle.stores import _staging
 
-    _put(_staging, "discard", lambda _tree, _path, _key: None)
+    _put(_staging, "discard", lambda _tree, _path, _key, _inode: None)
 
 
 def _undo_overwrites() -> None:

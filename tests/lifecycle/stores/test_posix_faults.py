@@ -69,6 +69,20 @@ def test_a_full_volume_stops_and_what_was_begun_can_be_discarded(tmp_path: Path)
         place.close()
 
 
+def test_what_has_another_inode_than_ours_is_not_discarded(tmp_path: Path) -> None:
+    place = PosixPlace(tmp_path)
+    store = place.connect()
+    staged = store.stage(b"file", KEY)
+    staged.close()
+    [temporary] = place.names()
+    place.replace(temporary, b"somebody's")
+    with pytest.raises(EndError, match="not ours") as refused:
+        store.discard(b"file", KEY, staged.inode)
+    assert refused.value.state == "CONFLICT"
+    assert place.get(temporary) == b"somebody's"
+    place.close()
+
+
 def test_a_volume_without_inodes_left_stops(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "mnt", "size=2m,nr_inodes=12") as mount:
         place = PosixPlace(mount)
