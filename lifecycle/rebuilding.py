@@ -13,7 +13,8 @@ from lifecycle import stores
 from lifecycle.ends import EndError
 from lifecycle.journal import Journal
 from lifecycle.manifest import Step
-from lifecycle.records import Job, Move, PreparedVolume
+from lifecycle.records import Job, Move, PreparedVolume, Record
+from lifecycle.states import BAD_ENDS, LIVE, RESTING
 from lifecycle.stores import Store, Stray
 
 _AT_ONCE = 128
@@ -76,8 +77,7 @@ def _volume(journal: Journal, store: Store, volume: str, at_us: int, actor: str)
     if journal.prepared(volume) is None and store.capabilities is not None:
         journal.remember_volume(PreparedVolume(volume, identity.marker, identity.fs_id, store.capabilities, at_us), actor)
     found = list(store.strays())
-    known = {job.job_id for job in journal.jobs()}  # asked last: a job that has begun meanwhile is in the journal before its files are in quarantine
-    strays = [stray for stray in found if stray.key.split("-")[0] not in known]
+    strays = [stray for stray in found if not _known(journal, stray)]  # asked last: the journal knows what is moved before it is
     for stray in strays:
         if stray.place == "temporary":
             yield Found(volume, names.escape(stray.path), "unfinished", "a copy that was never finished; its source is where it was")
@@ -101,8 +101,35 @@ def _put_back(journal: Journal, store: Store, volume: str, strays: Sequence[Stra
         journal.advance(moves, job_id, at_us, actor)
         for place, stray in part:
             end = ends[place]
+            if end is None:
+                _count_again(journal, stray, at_us, actor)
             yield Found(volume, names.escape(stray.path), "put_back" if end is None else "left", None if end is None else end.reason)
     journal.finish(job_id, "done", at_us, actor)
+
+
+def _known(journal: Journal, stray: Stray) -> bool:
+    """Whether a job has something under way, or at rest, under exactly that key; of a copy that is not finished it is enough that there is the job."""
+    record = _record(journal, stray)
+    if stray.place == "temporary":
+        return record is not None
+    return record is not None and record.key == stray.key and record.state in (LIVE | RESTING) - {"PLANNED"}
+
+
+def _record(journal: Journal, stray: Stray) -> Record | None:
+    """The step that a key names."""
+    job_id, _, rest = stray.key.partition("-")
+    step = rest.partition("-")[0]
+    try:
+        return journal.record(job_id, int(step)) if step.isdecimal() else None
+    except NotFoundError:
+        return None
+
+
+def _count_again(journal: Journal, stray: Stray, at_us: int, actor: str) -> None:
+    """The copy of a step that had ended counts again once its file is at its name."""
+    record = _record(journal, stray)
+    if record is not None and record.state in BAD_ENDS:
+        journal.unretire(stray.key.partition("-")[0], [record.step.step], at_us, actor, "its file was found in quarantine and put back")
 
 
 def _moved_back(store: Store, stray: Stray) -> EndError | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from catalog import names
 from catalog.errors import UnreachableError
-from lifecycle import copying, pointers, sharing
+from lifecycle import copying, pointers, retiring, sharing
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError, failed
 from lifecycle.records import Record
@@ -114,6 +114,7 @@ def _verified(run: Run, work: Work) -> None:
     if first := copying.leader(run, work):  # a further name, made of the first one when that is published
         copied = store.look(first.target_path) if first.temp_inode is None else None
         ours = first.temp_inode if copied is None else copied.inode
+        work.sha256 = first.sha256
         if ours is not None:
             _named(run, work, ours)
         store.discard(work.target_path, work.key, ours)
@@ -143,7 +144,7 @@ def _named(run: Run, work: Work, ours: int) -> Fingerprint | None:
     if pointers.lies_under_temporary_name(run, work, store):
         store.discard(work.target_path, work.key)
     found = store.look(work.target_path)
-    if found is not None and found.inode == ours and store.digest(work.target_path, found) != work.sha256:
+    if found is not None and found.inode == ours and work.sha256 not in (None, store.digest(work.target_path, found)):
         raise EndError("CONFLICT", f"{shown}: somebody wrote to the copy as soon as it had its name; it was not touched")
     store.give_back(work.target_path, work.key, ours)
     found = store.look(work.target_path)
@@ -158,21 +159,34 @@ def _published(run: Run, work: Work) -> None:
 def _guarded(run: Run, work: Work) -> None:
     """In quarantine already, though the journal had not said so yet: make it durable and say so. Else the guard is asked again, from the beginning."""
     store = run.store(work.step.volume)
-    found = store.quarantined(work.key) if work.state == "GUARDED" else None
+    try:
+        found = store.quarantined(work.key) if work.state == "GUARDED" else None
+    except (EndError, OSError) as error:
+        work.paused = f"{work.shown}: whether it was moved cannot be told: {error}"
+        return
+    if found is not None:
+        _moved(run, work, found)
+        return
     if "copy" in work.stages:
         work.target = _stands(run, work)
-    if found is not None:
-        wrong = work.step.fingerprint.differs(found, moved=True)
-        if wrong:  # a run was killed before it could put back what it should not have moved
-            store.put_back(work.key, work.step.path, found)
-            Run.settle(store, [work.step.path])
-            store.settle_quarantine()
-            raise EndError("SOURCE_CHANGED", f"{work.shown}: what was moved was not what was expected ({wrong}); it was put back", retry=True)
-        work.moved, work.stages = found, ("retire",)
-    elif work.state == "GUARDED" and work.step.fingerprint.differs(store.look(work.step.path) or _NOTHING, moved=True):
+    if work.state == "GUARDED" and work.step.fingerprint.differs(store.look(work.step.path) or _NOTHING, moved=True):
         work.stages = ("retire",)  # its pointer has its place already: the store knows where the file is
     else:
         work.stages = _without(work.stages, _COPY)
+
+
+def _moved(run: Run, work: Work, found: Fingerprint) -> None:
+    """A file in quarantine goes on to rest there, if it is what was planned and its copy stands; else it goes back. Raises EndError."""
+    work.moved, work.stages = found, tuple(stage for stage in work.stages if stage == "retire")
+    wrong = work.step.fingerprint.differs(found, moved=True)
+    if wrong:  # a run was killed before it could put back what it should not have moved
+        end = EndError("SOURCE_CHANGED", f"{work.shown}: what was moved was not what was expected ({wrong})", retry=True)
+        retiring.bring_back(run, work, end)
+    elif work.step.target_path is not None:
+        try:
+            work.target = _stands(run, work)
+        except EndError as end:
+            retiring.bring_back(run, work, end)
 
 
 def _stands(run: Run, work: Work) -> Fingerprint:

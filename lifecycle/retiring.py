@@ -198,10 +198,24 @@ def _unheard(run: Run, work: Work) -> None:
     except EndError as end:
         if end.state != "SOURCE_BUSY":
             return  # its changed time is that of the move
-        run.store(work.step.volume).put_back(work.key, work.step.path, work.moved)
-        _settle(run.store(work.step.volume), [work])
-        work.moved = None
-        raise
+        bring_back(run, work, end)
+
+
+def bring_back(run: Run, work: Work, end: EndError) -> None:
+    """Put back a file that should not have been moved: its step ends so then. Where that cannot be it rests in quarantine, where an undo finds it.
+
+    Writes. Raises that end.
+    """
+    assert work.moved is not None  # noqa: S101  # the caller has looked
+    store = run.store(work.step.volume)
+    try:
+        store.put_back(work.key, work.step.path, work.moved)
+        _settle(store, [work])
+    except EndError:
+        return
+    work.moved = None
+    end.reason += "; it was put back"
+    raise end
 
 
 def _half_moved(store: Store, work: Work, error: Exception) -> str | None:

@@ -9,15 +9,15 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from catalog import stubs
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _sidecars
+from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._home import Home
 from lifecycle.stores._tree import Tree, temporary
 
-_MOST_EXCHANGES = 8
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -91,6 +91,8 @@ class Quarantine:
                     raise EndError("STALE", f"{self._tree.shown(path)}: its file is not in quarantine any more")
                 self._drop_pointer(home, key, sidecar)  # a killed run had put it back
             elif wrong := _is_another(expected, kept):
+                if here is not None and not expected.differs(here, moved=True):
+                    self._take_again(home, directory, name, path, key, here)
                 raise EndError("STALE", f"{self._tree.shown(path)}: what is in quarantine is not what was moved there ({wrong})")
             elif here is None:
                 move_new(home, _name(key), directory, name)
@@ -187,28 +189,32 @@ class Quarantine:
     def _exchange_back(self, home: int, directory: int, name: bytes, move: Move) -> None:
         """Let what was moved change places with our pointer, which goes. Where somebody replaced that meanwhile, what came last gets the name."""
         key, sidecar = _name(move.key), _sidecars.read(home, move.key)
-        for _ in range(_MOST_EXCHANGES):
-            given = self._tree.fingerprint_in(home, key, move.path)
-            _calls.exchange(home, key, directory, name)
-            if self._is_pointer(home, key, sidecar):
-                os.unlink(key, dir_fd=home)
-                return
-            _calls.exchange(home, key, directory, name)
-            out = self._tree.fingerprint_in(home, key, move.path)
-            if out is not None and given is not None and (out.fs_id, out.inode) == (given.fs_id, given.inode):
-                break
-        told = f"{self._tree.shown(move.path)}: was replaced twice while it was moved; what came last has its name, what it replaced is {self._shown(move.key)}"
-        raise EndError("CONFLICT", told)
+        wrong = change_back(self._tree, (home, key), (directory, name), move.path, lambda: self._is_pointer(home, key, sidecar))
+        if wrong:
+            raise EndError(
+                "CONFLICT", f"{self._tree.shown(move.path)}: was replaced while it was moved, and {wrong}; what that replaced is {self._shown(move.key)}"
+            )
+        with suppress(FileNotFoundError):  # somebody took the pointer away
+            os.unlink(key, dir_fd=home)
 
     def _take_pointer(self, home: int, directory: int, name: bytes, path: bytes, key: str, sidecar: dict[str, Any] | None) -> None:
         """Let the file change places with our pointer, and remove that. Raises EndError CONFLICT for anything that is not our pointer."""
         if not self._is_pointer(directory, name, sidecar):
             raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else has this name now; the file stays in quarantine")
+        taken = self._tree.fingerprint_in(home, _name(key), path)
         _calls.exchange(home, _name(key), directory, name)
         if not self._is_pointer(home, _name(key), sidecar):
-            _calls.exchange(home, _name(key), directory, name)
-            raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now; the file stays in quarantine")
+            self._take_again(home, directory, name, path, key, taken)
         os.unlink(_name(key), dir_fd=home)
+
+    def _take_again(self, home: int, directory: int, name: bytes, path: bytes, key: str, taken: Fingerprint | None) -> NoReturn:
+        """Let a file that has its name change places again with what somebody had just saved there. Raises OSError, EndError CONFLICT."""
+        at = (home, _name(key))
+        wrong = change_back(self._tree, at, (directory, name), path, lambda: is_one(taken, self._tree.fingerprint_in(*at, path)))
+        self._tree.sync(home, may_not=True)
+        if wrong:
+            raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now, and {wrong}; what that replaced is {self._shown(key)}")
+        raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now; the file stays in quarantine")
 
     def _is_pointer(self, directory: int, name: bytes, sidecar: dict[str, Any] | None) -> bool:
         """Whether a name holds exactly the pointer that a sidecar tells of."""

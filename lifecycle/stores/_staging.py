@@ -1,15 +1,14 @@
 """Copies under their temporary names, and the directories that they need."""
 
-import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Metadata, _calls, _metadata, _reading
+from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
 
-_MOST_EXCHANGES = 8
 _BEGIN_EVERY_BYTES = 16 << 20  # a large file is on its way to the disk while it is still copied
 _QUIETLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -179,7 +178,7 @@ def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerpri
         raise
     os.unlink(temporary(key), dir_fd=directory)
     found = tree.fingerprint_in(directory, name, path)
-    if found is None or not _is_one(ours, found):
+    if found is None or not is_one(ours, found):
         raise EndError("CONFLICT", f"{tree.shown(path)}: was replaced or taken away by somebody as soon as it had its name")
     return found
 
@@ -202,36 +201,14 @@ def give_back(tree: Tree, path: bytes, key: str, inode: int) -> None:
 
 
 def _change_back(tree: Tree, directory: int, path: bytes, key: str, ours: Fingerprint | None) -> None:
-    """Let what came out under the temporary name have its old one again. Where somebody replaced ours meanwhile, what came last has the name. Raises EndError.
-
-    Afterwards the temporary name holds ours, or nothing: what cannot have its name back is set aside, where no later run discards it.
-    """
-    name = path.rsplit(b"/", 1)[-1]
-    given = tree.fingerprint_in(directory, temporary(key), path)
-    for _ in range(_MOST_EXCHANGES):
-        try:
-            _calls.exchange(directory, temporary(key), directory, name)
-        except OSError as error:
-            if error.errno == errno.ENOENT and _named_anew(directory, key, name):
-                return
-            raise _set_aside(tree, path, key, error.strerror or "") from error
-        out = tree.fingerprint_in(directory, temporary(key), path)
-        if _is_one(ours, out):
-            return
-        _calls.exchange(directory, temporary(key), directory, name)  # what came out is younger than what was to have the name
-        if _is_one(given, tree.fingerprint_in(directory, temporary(key), path)):
-            break
-        given = tree.fingerprint_in(directory, temporary(key), path)
-    raise _set_aside(tree, path, key, "its name was replaced again meanwhile")
-
-
-def _named_anew(directory: int, key: str, name: bytes) -> bool:
-    """Whether the temporary name could be given the name that somebody took away from what we had put there. Writes."""
+    """Let what came out under the temporary name have its old one again; where that cannot be it is set aside. Writes. Raises EndError CONFLICT."""
+    here, there = (directory, temporary(key)), (directory, path.rsplit(b"/", 1)[-1])
     try:
-        _calls.rename_new(directory, temporary(key), directory, name)
-    except OSError:
-        return False
-    return True
+        wrong = change_back(tree, here, there, path, lambda: is_one(ours, tree.fingerprint_in(*here, path)))
+    except OSError as error:
+        raise _set_aside(tree, path, key, error.strerror or "") from error
+    if wrong:
+        raise _set_aside(tree, path, key, wrong)
 
 
 def _set_aside(tree: Tree, path: bytes, key: str, why: str) -> EndError:
@@ -246,10 +223,6 @@ def _left(tree: Tree, path: bytes, key: str, why: str, ending: str = "part") -> 
     beside = temporary(key, ending).decode()
     told = f"somebody's file came under our temporary name, and cannot have its own back ({why}); look at it, it lies there as {beside}"
     return EndError("CONFLICT", f"{tree.shown(path)}: {told}", retry=True)
-
-
-def _is_one(one: Fingerprint | None, two: Fingerprint | None) -> bool:
-    return one is not None and two is not None and (one.fs_id, one.inode) == (two.fs_id, two.inode)
 
 
 def left(tree: Tree, path: bytes, key: str, inode: int | None) -> StagedFile | StagedLink | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import crew, sharing
+from lifecycle import copying, crew, sharing
 from lifecycle.crew import Errand
 from lifecycle.stores import Fingerprint
 from lifecycle.stores.posix import Store
@@ -88,3 +88,14 @@ def test_all_names_of_a_hard_linked_file_are_archived_though_the_target_lacks_th
     first, second = (os.stat(small.at("vault", path)) for path in ("one/f", "two/deep/f"))
     assert (first.st_ino, first.st_nlink) == (second.st_ino, 2)
     assert os.stat(small.at("vault", "two")).st_mode & 0o777 == 0o750
+
+
+def test_names_of_a_hard_linked_file_that_a_killed_run_had_linked_are_found_so(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    os.link(small.at("prod", "f"), small.at("prod", "g"))
+    made = small.job([small.step(1, "f", link_group=1, digest=False), small.step(2, "g", link_group=1, digest=False)])
+    killed_at(small, made, monkeypatch, copying, "_stands")
+    assert small.states(made) == ["VERIFIED", "VERIFIED"]
+    small.carry_out(made)
+    assert small.states(made) == ["QUARANTINED", "QUARANTINED"], small.reasons(made)
+    assert os.path.samefile(small.at("vault", "f"), small.at("vault", "g"))

@@ -71,9 +71,8 @@ def test_a_temporary_copy_that_is_gone_or_bad_is_made_again(small: Estate, monke
 
 def test_a_file_that_came_under_a_temporary_name_is_set_aside_and_told_of_before_the_copy_is_made_again(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     job = stopped(small, monkeypatch, "publish", "VERIFIED")
-    os.unlink(temporary(small, job))
-    with open(temporary(small, job), "wb") as file:
-        file.write(b"something else")
+    small.write("vault", "new", b"something else")
+    os.rename(small.at("vault", "new"), temporary(small, job))
     small.carry_out(job)
     assert small.states(job) == ["CONFLICT"]
     [aside] = [name for name in small.strays("vault") if "~" in name]
