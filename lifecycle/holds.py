@@ -5,16 +5,19 @@ itself, is never released, and a later one of the same scope can only move the d
 compared because something is not known, holds.
 """
 
+import functools
 import json
+import os
 import sqlite3
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from catalog import names
+from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError, RefusedError
 from lifecycle import audit
 
@@ -55,6 +58,7 @@ class Hold:
     reason: str
     until_us: int | None
     released_by: str | None = None
+    folder: bytes | None = None  # of a path: where it lay on this host when the hold was placed
 
     def holds_at(self, at_us: int) -> bool:
         """Whether it is in force at a time."""
@@ -66,17 +70,46 @@ class Holds:
     """The holds of a journal, to be asked many times."""
 
     every: tuple[Hold, ...]
+    roots: Mapping[str, bytes | None] | None = None  # see `roots`; None = nobody asks where paths lie
 
     def blocking(self, sha256: bytes | None, volume: str, path: bytes, owner: Owners, at_us: int) -> str | None:
         """Why a file may not be removed, None if no hold says so. An unknown digest or owner is held by any hold on a digest or an owner."""
         for hold in self.every:
-            if hold.holds_at(at_us) and (why := _matches(hold.scope, sha256, volume, path, owner)):
+            if hold.holds_at(at_us) and (why := _matches(hold.scope, sha256, owner) or self._lies_there(hold, volume, path)):
                 until = "" if hold.until_us is None else ", a retention"
                 return f"hold {hold.number} by {hold.actor}{until}: {why}"
         return None
 
+    def _lies_there(self, hold: Hold, volume: str, path: bytes) -> str | None:
+        """Why a file is below the path of a hold: by its volume's name, or by the place, whatever volume shows it."""
+        scope = hold.scope
+        if scope is None or scope.kind != "path" or scope.volume is None or scope.path is None:
+            return None
+        if volume == scope.volume and _below(path, scope.path):
+            return str(scope)
+        if self.roots is None:
+            return None
+        if scope.volume not in self.roots and _below(path, scope.path):
+            return f"{scope}; that volume is not declared any more, so it holds this path on every volume"
+        here, there = self._at(volume, path), self._at(scope.volume, scope.path)
+        if here is not None and any(folder is not None and _below(here, folder) for folder in (there, hold.folder)):
+            return f"{scope}, which is the same place"
+        return None
 
-def place(connection: sqlite3.Connection, scope: Scope, *, reason: str, until_us: int | None, at_us: int, actor: str) -> Hold:
+    def _at(self, volume: str, path: bytes) -> bytes | None:
+        return _joined((self.roots or {}).get(volume), path)
+
+
+def roots(config: Config) -> dict[str, bytes | None]:
+    """Of every declared volume the folder that it is on this host, links resolved; None where it is no file tree."""
+    found: dict[str, bytes | None] = {}
+    for name, declared in config.volumes.items():
+        location = config.folder / declared.url.removeprefix("file://").removeprefix("file:")
+        found[name] = os.path.realpath(os.fsencode(location)) if declared.kind == "posix" else None
+    return found
+
+
+def place(connection: sqlite3.Connection, config: Config, scope: Scope, *, reason: str, until_us: int | None, at_us: int, actor: str) -> Hold:
     """Place a hold, or with a date a retention. Raises RefusedError where a retention of that scope ends later. Writes."""
     if not reason.strip():
         raise ConfigError("a hold needs a reason")
@@ -86,9 +119,11 @@ def place(connection: sqlite3.Connection, scope: Scope, *, reason: str, until_us
     latest = max((hold.until_us or 0 for hold in same), default=0)
     if until_us is not None and until_us < latest:
         raise RefusedError(f"{scope}: its retention can only be moved later")
-    detail = {**scope.subject(), "reason": reason, **({} if until_us is None else {"until_us": until_us})}
+    folder = _joined(roots(config).get(scope.volume or ""), scope.path or b"") if scope.kind == "path" else None
+    more = {"until_us": until_us, "folder": None if folder is None else folder.hex()}
+    detail = {**scope.subject(), "reason": reason, **{name: value for name, value in more.items() if value is not None}}
     event = audit.append(connection, at_us, actor, "hold_placed", str(scope), detail)
-    return Hold(event.seq, scope, actor, at_us, reason, until_us)
+    return Hold(event.seq, scope, actor, at_us, reason, until_us, folder=folder)
 
 
 def release(connection: sqlite3.Connection, number: int, *, reason: str, at_us: int, actor: str) -> Hold:
@@ -105,7 +140,7 @@ def release(connection: sqlite3.Connection, number: int, *, reason: str, at_us: 
     if hold.actor == actor:
         raise RefusedError(f"hold {number} was placed by {actor}: another person must release it")
     audit.append(connection, at_us, actor, "hold_released", str(number), {"hold": number, "reason": reason})
-    return Hold(hold.number, hold.scope, hold.actor, hold.at_us, hold.reason, hold.until_us, actor)
+    return replace(hold, released_by=actor)
 
 
 def carry_over(file: Path, connection: sqlite3.Connection, at_us: int) -> int | None:
@@ -121,8 +156,8 @@ def carry_over(file: Path, connection: sqlite3.Connection, at_us: int) -> int | 
     return len(found)
 
 
-def read(connection: sqlite3.Connection) -> Holds:
-    """Every hold that was ever placed, in order, with who released it."""
+def read(connection: sqlite3.Connection, config: Config | None = None) -> Holds:
+    """Every hold that was ever placed, in order, with who released it; with a configuration, as asked by the place of a path too."""
     placed, released = dict[int, Hold](), dict[int, str]()
     for event in _events(connection):
         if event.kind == "hold_placed":
@@ -131,7 +166,9 @@ def read(connection: sqlite3.Connection) -> Holds:
             number = event.detail["hold"]
             if number in placed and placed[number].actor != event.actor and placed[number].until_us is None:
                 released[number] = event.actor
-    return Holds(tuple(_with(hold, released.get(number)) for number, hold in placed.items()))
+    every = tuple(replace(hold, released_by=released.get(number)) for number, hold in placed.items())
+    asked = config is not None and any(hold.scope is not None and hold.scope.kind == "path" for hold in every)
+    return Holds(every, roots(config) if asked and config is not None else None)
 
 
 def _events(connection: sqlite3.Connection) -> Iterator[audit.Event]:
@@ -142,8 +179,12 @@ def _events(connection: sqlite3.Connection) -> Iterator[audit.Event]:
 def _hold(event: audit.Event) -> Hold:
     until = event.detail.get("until_us")
     readable = until is None or isinstance(until, int)
+    try:
+        folder = bytes.fromhex(event.detail["folder"]) if "folder" in event.detail else None
+    except (ValueError, TypeError):
+        folder, readable = None, False
     scope = _scope(event.detail) if readable else None
-    return Hold(event.seq, scope, event.actor, event.at_us, str(event.detail.get("reason", "")), until if scope else None)
+    return Hold(event.seq, scope, event.actor, event.at_us, str(event.detail.get("reason", "")), until if scope else None, folder=folder)
 
 
 def _scope(detail: Mapping[str, Any]) -> Scope | None:
@@ -160,14 +201,12 @@ def _scope(detail: Mapping[str, Any]) -> Scope | None:
     return None
 
 
-def _matches(scope: Scope | None, sha256: bytes | None, volume: str, path: bytes, owner: Owners) -> str | None:
+def _matches(scope: Scope | None, sha256: bytes | None, owner: Owners) -> str | None:
     if scope is None:
         return "what it is for cannot be read, so it holds everything"
     if scope.kind == "digest":
         return "its content" if sha256 == scope.digest else "its digest is not known" if sha256 is None else None
-    if scope.kind == "owner":
-        return _of_owner(scope.owner or "", owner)
-    return str(scope) if volume == scope.volume and _below(path, scope.path or b"") else None
+    return _of_owner(scope.owner or "", owner) if scope.kind == "owner" else None
 
 
 def _of_owner(held: str, owner: Owners) -> str | None:
@@ -176,17 +215,19 @@ def _of_owner(held: str, owner: Owners) -> str | None:
     return f"owner {names.escape(held.encode())}" if held in ({owner} if isinstance(owner, str) else owner) else None
 
 
+def _joined(root: bytes | None, path: bytes) -> bytes | None:
+    return None if root is None else root.rstrip(b"/") + b"/" + path if path else root
+
+
 def _below(path: bytes, folder: bytes) -> bool:
-    return any(folder == b"" or one == two or one.startswith(two + b"/") for one, two in ((path, folder), (_folded(path), _folded(folder))))
+    folders = (folder.rstrip(b"/"), _folded(folder).rstrip(b"/"))
+    return any(two in (b"", one) or one.startswith(two + b"/") for one, two in zip((path, _folded(path)), folders, strict=True))
 
 
+@functools.lru_cache(4096)
 def _folded(path: bytes) -> bytes:
     """A path as a storage that ignores case and accents' form may see it: a hold rather holds too much."""
     return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape").casefold()).encode("utf-8", "surrogateescape")
-
-
-def _with(hold: Hold, released_by: str | None) -> Hold:
-    return Hold(hold.number, hold.scope, hold.actor, hold.at_us, hold.reason, hold.until_us, released_by)
 
 
 def _object(text: str) -> Mapping[str, Any]:

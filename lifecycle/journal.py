@@ -292,12 +292,17 @@ class Journal:
     def holds(self) -> holding.Holds:
         """Every hold and retention, to be asked for many files."""
         with self._database.reading() as connection:
-            return holding.read(connection)
+            return holding.read(connection, self._config)
+
+    def taken_from(self, sha256: bytes) -> list[tuple[str, bytes]]:
+        """The volumes and paths from which a content was taken, or is being taken now."""
+        with self._database.reading() as connection:
+            return ledger.places(connection, sha256)
 
     def place_hold(self, scope: holding.Scope, *, reason: str, until_us: int | None, at_us: int, actor: str) -> holding.Hold:
         """Place a hold, or with a date a retention. Writes."""
         with self._database.writing() as connection:
-            found = holding.place(connection, scope, reason=reason, until_us=until_us, at_us=at_us, actor=actor)
+            found = holding.place(connection, self._config, scope, reason=reason, until_us=until_us, at_us=at_us, actor=actor)
             self._saw(connection, at_us)
         return found
 

@@ -41,7 +41,7 @@ def retire(connection: sqlite3.Connection, config: Config, job: int, states: dic
     wrong = [request.step for request in requests if states.get(request.step) not in _MAY_RETIRE]
     if wrong:
         raise RefusedError(f"step {wrong[0]} is {states.get(wrong[0], 'not of this job')}: nothing can be taken away in that state")
-    late, standing = clock(connection, at_us), holds.read(connection)
+    late, standing = clock(connection, at_us), holds.read(connection, config)
     own = origins(connection, job, [request.step for request in requests])
     answers = {}
     for request in requests:
@@ -84,6 +84,11 @@ def release_published(connection: sqlite3.Connection, job: int, first: int, last
         (job, first, last),
     ).fetchall()
     release(connection, rows)
+
+
+def places(connection: sqlite3.Connection, sha256: bytes) -> list[tuple[str, bytes]]:
+    """The volumes and paths that hold the ledger's copies of a content."""
+    return connection.execute("SELECT volume, path FROM ledger WHERE sha256 = ?", (sha256,)).fetchall()
 
 
 def origins(connection: sqlite3.Connection, job: int, steps: Sequence[int]) -> dict[int, tuple[int, int]]:

@@ -65,6 +65,14 @@ class Places:
         self.holds = draft.journal.holds() if draft.journal else Holds(())
         self.owners_matter = any(hold.scope is not None and hold.scope.kind == "owner" and hold.holds_at(draft.now_us) for hold in self.holds.every)
 
+    def held(self, sha256: bytes | None, volume: str, path: bytes, owner: Owners) -> str | None:
+        """Why a file may not be taken, as jobs ask it: for its own sake, or, where it goes for good, for that of a place that its content was taken from."""
+        if not self.holds.every:
+            return None
+        draft = self._draft
+        also = draft.journal.taken_from(sha256) if draft.action.REMOVES and draft.journal and sha256 else []
+        return next((why for at in [(volume, path), *also] if (why := self.holds.blocking(sha256, *at, owner, draft.now_us))), None)
+
     def of(self, volume: str, *, written: bool) -> Place:
         """A volume; `written` where a job would write to it, so that it must be prepared."""
         if (volume, written) not in self._known:
@@ -227,7 +235,7 @@ def _source(  # noqa: PLR0911  one answer a reason
     differs = _differs(row, found)
     if differs:
         return found, ("changed_since_scan", f"other {differs}")
-    if draft.action.TOUCHES and (held := places.holds.blocking(row["sha256"], row["volume"], names.unescape(row["path"]), owner, draft.now_us)):
+    if draft.action.TOUCHES and (held := places.held(row["sha256"], row["volume"], names.unescape(row["path"]), owner)):
         return found, ("on_hold", held)
     if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
         return found, ("too_young", f"modified or changed within {_span(draft.policy.quiet)}")
