@@ -25,7 +25,7 @@ _SUMS = asking.columns(
     lost=("assets that are lost", "files"),
     unknown=("assets that are perhaps lost", "files"),
     survives=("assets that survive", "files"),
-    lost_bytes=("bytes that are lost", "bytes"),
+    bytes_lost=("bytes that are lost", "bytes"),
 )
 _HITS = asking.columns(
     volume="where it lies",
@@ -139,11 +139,11 @@ def _sums(sums: tuple[Sum, ...], key: str) -> None:
         {
             "name": name or "(none)",
             **{outcome: found[name, outcome].assets if (name, outcome) in found else 0 for outcome in OUTCOMES},
-            "lost_bytes": found[name, "lost"].bytes if (name, "lost") in found else 0,
+            "bytes_lost": found[name, "lost"].bytes if (name, "lost") in found else 0,
         }
         for name in names
     ]
-    shown = ("name", "unknown", "survives") if key == "survivors" else ("name", "lost", "lost_bytes", "unknown", "survives")
+    shown = ("name", "unknown", "survives") if key == "survivors" else ("name", "lost", "bytes_lost", "unknown", "survives")
     tables.draw(asking.answer("simulate", _SUMS, rows), f"loss-{key}", shown)
 
 
