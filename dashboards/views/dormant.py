@@ -49,7 +49,7 @@ def _plan(days: int, row: dict[str, object] | None) -> None:
 
 
 def _files(days: int) -> None:
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left, right = chrome.halves("among", 2, 3)
     with left:
         choices = {"primary volumes": "role = 'primary'", "every volume": None}
         choices |= {row["volume"]: f"volume = {literal(row['volume'])}" for row in asking.report("volumes", limit=None).dicts()}
