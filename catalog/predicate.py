@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ _REFUSED_FUNCTIONS = frozenset({
     "current_database", "current_schema", "current_schemas", "current_user", "session_user", "user", "current_catalog", "current_query", "write_log",
     "version", "error", "sleep_ms", "add_parquet_key", "get_block_size", "json_execute_serialized_sql", "parse_duckdb_log_message",
 })  # fmt: skip
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_SYSTEM_PREFIXES = ("sqlite_", "duckdb_", "pg_", "information_schema", "pragma_")
 _REFUSED_PREFIXES = ("read_", "pragma_", "duckdb_", "parquet_", "sniff_", "json_serialize", "json_deserialize", "from_json_strict", "which_secret", "pg_")
 
 
@@ -170,6 +173,9 @@ def _laboratory() -> "duckdb.DuckDBPyConnection":
 
 def _allow_query(nodes: list[dict[str, Any]], tables: set[str], where_found: str) -> None:
     ours = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
+    for name in sorted(ours):  # beyond its scope such a name would be looked for elsewhere: as a file, or among the system's tables
+        if not _PLAIN_NAME.fullmatch(name) or name.startswith(_SYSTEM_PREFIXES):
+            raise ConfigError(f"{where_found}: WITH {name!r}: name it by letters, digits and underscores, and not as a table of the system")
     for node in nodes:
         kind = node.get("type")
         if kind == "BASE_TABLE" and (node["table_name"].lower() not in tables | ours or node["schema_name"] or node["catalog_name"]):

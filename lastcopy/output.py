@@ -130,8 +130,10 @@ def _drawn(found: Sequence[Mapping[str, Any]], look: "Look", *, markdown: bool) 
     names = list(found[0]) if found else []
     cells = [[_word(name, value, markdown) for name, value in row.items()] for row in found]
     if markdown:
-        lines = [names, ["---"] * len(names), *cells]
-        return "".join("| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in line) + " |\n" for line in lines)
+        from reports.render import marked
+
+        lines = [[marked(name) for name in names], ["---"] * len(names), *([marked(cell) for cell in line] for line in cells)]
+        return "".join("| " + " | ".join(line) + " |\n" for line in lines)
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -35,6 +35,7 @@ class Wish:
     resume: bool = False
     accept_losses: bool = False
     workers: int | None = None
+    again: bool = False  # whether content that is known is read once more
 
 
 @dataclass
@@ -108,7 +109,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                 _say(chosen, _line(outcome.scans[name], before[name].entries if name in before else None))
         if outcome.scans:
             names = list(outcome.scans)
-            outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, progress=bars.digest())
+            outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, again=wish.again, progress=bars.digest())
             bars.derive()
             outcome.snapshot = _derived(root, config, chosen)
 

@@ -38,7 +38,7 @@ MEND = {
     "not_immutable_or_offline": "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'",
     "metadata_match_only": "read its copy: 'lastcopy scan --digest match'",
     "never_verified": "verify its copy as well as its class asks",
-    "verification_too_old": "verify its copy again: 'lastcopy scan --digest all'",
+    "verification_too_old": "verify its copy again: 'lastcopy scan --again'",
 }
 # Where the answer is a known no, no declaration mends it: the volumes share what fails.
 MEND_KNOWN = {

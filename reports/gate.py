@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as asked: `kind` is coverage, age, incomplete, never_scanned, failed or newly_unprotected."""
+    """One thing that is not as asked: `kind` is coverage, age, incomplete, never_scanned, failed, not_derived or newly_unprotected."""
 
     kind: str
     name: str
@@ -69,11 +69,17 @@ class Gate:
 
 
 def unseen(newest: Snapshot, scans: Sequence[ScanRow], declared: Collection[str]) -> list[Finding]:
-    """What the newest snapshot cannot say of itself: scans, oldest first, that failed since, and volumes that were declared since."""
+    """What the newest snapshot cannot say of itself: scans, oldest first, that failed since or are in no snapshot, and volumes that were declared since."""
     last = {scan.volume: scan for scan in scans if scan.volume in newest.config.volumes}
     failed = [scan for scan in last.values() if scan.state == "failed" and scan.finished_at > newest.as_of]
+    good = {scan.volume: scan for scan in scans if scan.volume in newest.config.volumes and scan.state != "failed"}
+    left_out = [scan for scan in good.values() if scan.scan_id != newest.scans.get(scan.volume)]
     return [
         *(Finding("failed", scan.volume, f"a newer scan failed at {day(scan.started_at)}: {scan.error}") for scan in failed),
+        *(
+            Finding("not_derived", scan.volume, f"what its scan of {day(scan.started_at)} saw is in no snapshot yet; 'lastcopy scan' makes one")
+            for scan in left_out
+        ),
         *(
             Finding("never_scanned", name, "it was declared after the snapshot, and no scan of it is in one")
             for name in declared

@@ -157,17 +157,17 @@ def _lines(found: Answer) -> Iterator[bytes]:
 
 
 def _markdown(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
-    out.write(f"## {_marked(found.title)}\n\n{_marked(found.question)}\n\n".encode())
+    out.write(f"## {marked(found.title)}\n\n{marked(found.question)}\n\n".encode())
     right = [column.unit in terminal.RIGHT for column in found.columns]
-    out.write(("| " + " | ".join(_marked(column.name) for column in found.columns) + " |\n").encode())
+    out.write(("| " + " | ".join(marked(column.name) for column in found.columns) + " |\n").encode())
     out.write(("| " + " | ".join("---:" if numeric else "---" for numeric in right) + " |\n").encode())
     rows = 0
     for batch in found.batches:
         for row in cells.plain(batch).to_pylist():
-            out.write(("| " + " | ".join("" if value is None else _marked(_word(value)) for value in row.values()) + " |\n").encode())
+            out.write(("| " + " | ".join("" if value is None else marked(_word(value)) for value in row.values()) + " |\n").encode())
             rows += 1
     notes = [*terminal.footer(found.state), *found.state.warnings, *found.warnings]
-    out.write(("\n" + "".join(f"* {_marked(cells.clean(note))}\n" for note in notes)).encode())
+    out.write(("\n" + "".join(f"* {marked(cells.clean(note))}\n" for note in notes)).encode())
     return rows
 
 
@@ -198,7 +198,8 @@ def _word(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
+    """Text for Markdown: nothing of it is a mark, a link or HTML."""
     # Entities first: a backslash before '<' would leave it HTML in some renderers.
     return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 

@@ -1,5 +1,6 @@
 """Which files are worth reading: questions over the newest scans of all volumes, answered in the order in which storage likes to be read."""
 
+import datetime
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,9 +62,11 @@ class Chunk:
 class Candidates:
     """Questions over the newest scans, on a connection of its own that is closed when the block ends. Changes nothing."""
 
-    def __init__(self, root: Path, settings: Catalog, scans: Mapping[str, ScanRow], places: Mapping[str, Place]) -> None:
-        """Compare the files of all `scans`, to read those of `places`."""
-        self._root, self._scans, self._places = root, scans, places
+    def __init__(
+        self, root: Path, settings: Catalog, scans: Mapping[str, ScanRow], places: Mapping[str, Place], read_since: datetime.datetime | None = None
+    ) -> None:
+        """Compare the files of all `scans`, to read those of `places`; what was read before `read_since`, naive UTC, is read again."""
+        self._root, self._scans, self._places, self._read_since = root, scans, places, read_since
         self._read_before = False
         self._stack = ExitStack()
         self._connection = duckdb.connect(
@@ -81,6 +84,7 @@ class Candidates:
         modes = {"volume": list(self._places), "mode": [place.mode for place in self._places.values()]}
         self._connection.register("volumes", pa.table(modes))
         self._connection.execute("SET VARIABLE small_bytes = $1", [SMALL_BYTES])
+        self._connection.execute("SET VARIABLE read_since = CAST($1 AS TIMESTAMP)", [self._read_since])
         self._source("entries", self._scans.values())
         self._source("problems", [place.scan for place in self._places.values()])
         self._view("files", "files")

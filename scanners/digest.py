@@ -62,13 +62,15 @@ def digest(
     volumes: Sequence[str] | None = None,
     now: Callable[[], datetime.datetime],
     workers: int | None = None,
+    again: bool = False,
     progress: Callable[[DigestCounts], None] | None = None,
 ) -> DigestCounts:
     """Read what the modes ask for and append it to `digests`, in groups: an interrupted run goes on where it stopped.
 
     `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
     files that match, if their root can be read now. `now` gives an aware time. What cannot be read, or changes while it is read, becomes a
-    row of `problems` under the scan that saw it. Reads storage, changes only the catalog.
+    row of `problems` under the scan that saw it. `again`: what is known is read
+    once more, as a proof that it still holds. Reads storage, changes only the catalog.
     """
     scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
     fresh = set(scans if volumes is None else volumes)
@@ -77,7 +79,8 @@ def digest(
     if not places:
         return counts
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
-    with Candidates(root, config.catalog, scans, places) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
+    since = scanners.utc(now()) if again else None
+    with Candidates(root, config.catalog, scans, places, since) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
         for question in ("asked", "sampled"):
             found = candidates.find(question, results.sampled())
             if question == "asked":

@@ -11,5 +11,6 @@ SELECT
     changed_at,
     changed_ns,
     digest IS NOT NULL AS has_digest,
+    digested_at,
     sample
 FROM digests

@@ -13,6 +13,7 @@ def scan(
     volumes: Annotated[list[str] | None, typer.Argument(metavar="VOLUME", help="The volumes to scan; none = all.", show_default=False)] = None,
     *,
     digest: Annotated[Mode | None, typer.Option("--digest", help="What is read: nothing, what could have a copy, everything; else as configured.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Read what is known too: proves that the copies still hold what they held.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted scan stopped.")] = False,
     accept_losses: Annotated[
         bool, typer.Option("--accept-losses", help="Publish also where most entries disappeared, or the file system is another one.")
@@ -27,7 +28,7 @@ def scan(
     from lastcopy import scanning
 
     chosen = settings.of(context)
-    wish = scanning.Wish(tuple(volumes or ()), digest, resume, accept_losses, workers)
+    wish = scanning.Wish(tuple(volumes or ()), digest, resume, accept_losses, workers, again)
     code = scanning.scan(chosen, wish)
     if code is not exits.Exit.DONE:
         raise typer.Exit(code)

@@ -130,6 +130,8 @@ def test_one_select_over_the_views_may_run(text: str) -> None:
         "SELECT main.getenv('x')", "SELECT path FROM files ORDER BY getenv('x')", "SELECT sum(1) FILTER (WHERE getenv('x') = '') OVER () FROM files",
         "WITH a AS (FROM read_text('x')) SELECT 1", "SELECT current_setting('x')", "SELECT getvariable('x')", "SELECT * FROM duckdb_settings()",
         "SELECT * FROM information_schema.tables", "SELECT * FROM query('SELECT 1')", "SELECT * FROM duckdb_secrets()", "SELECT * FROM secrets",
+        "SELECT t.* FROM (WITH \"x.csv\" AS (SELECT 1) SELECT 1) AS a, \"x.csv\" AS t", "WITH sqlite_master AS (SELECT 1) SELECT * FROM sqlite_master",
+        "SELECT t.* FROM (WITH \"/etc/passwd\" AS (SELECT 1) SELECT 1) AS a, \"/etc/passwd\" AS t",
         "SELECT " + "(" * 3000 + "1" + ")" * 3000, "SELECT 1 WHERE 1 IN (SELECT 1 FROM 'y.csv')",
     ],
 )  # fmt: skip

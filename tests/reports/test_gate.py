@@ -144,8 +144,20 @@ def test_what_failed_or_was_declared_after_the_snapshot_is_found(tmp_path: Path)
     write_scan(tmp_path, "b", {}, NOON + 2 * HOUR, state="failed", error="disk gone")
     write_scan(tmp_path, "b", {"f": {}}, NOON + 3 * HOUR)
     since = gate.unseen(newest, snapshot.scans(tmp_path), ["a", "b", "c", "d"])
-    assert [(finding.kind, finding.name) for finding in since] == [("failed", "a"), ("never_scanned", "d")]
+    assert [(finding.kind, finding.name) for finding in since] == [("failed", "a"), ("not_derived", "b"), ("never_scanned", "d")]
     assert "disk gone" in since[0].reason
     with connect.connect(tmp_path, newest) as connection:
         assert gate.check(connection, gate.Limits(), NOON + 4 * HOUR).met
         assert not gate.check(connection, gate.Limits(), NOON + 4 * HOUR, since).met
+
+
+def test_a_scan_that_no_snapshot_has_is_found_until_one_has(tmp_path: Path) -> None:
+    declared = config.parse({"volumes": {"data": {"url": "/data"}}})
+    write_scan(tmp_path, "data", {"a": {}}, NOON)
+    first = derive.derive(tmp_path, declared, NOON)
+    assert gate.unseen(first, snapshot.scans(tmp_path), declared.volumes) == []
+    write_scan(tmp_path, "data", {"b": {}}, NOON + HOUR)  # and then the derivation failed
+    [found] = gate.unseen(first, snapshot.scans(tmp_path), declared.volumes)
+    assert (found.kind, found.name) == ("not_derived", "data")
+    second = derive.derive(tmp_path, declared, NOON + 2 * HOUR)
+    assert gate.unseen(second, snapshot.scans(tmp_path), declared.volumes) == []

@@ -57,8 +57,10 @@ class Estate:
         for volume in volumes or self.options:
             crawl.scan(self.catalog, self.config, volume, now=now, workers=1, accept_losses=True)
 
-    def digest(self, mode: Mode | None = None, volumes: Sequence[str] | None = None, progress: Callable[[DigestCounts], None] | None = None) -> DigestCounts:
-        return digest.digest(self.catalog, self.config, mode=mode, volumes=volumes, now=now, workers=2, progress=progress)
+    def digest(
+        self, mode: Mode | None = None, volumes: Sequence[str] | None = None, progress: Callable[[DigestCounts], None] | None = None, *, again: bool = False
+    ) -> DigestCounts:
+        return digest.digest(self.catalog, self.config, mode=mode, volumes=volumes, now=now, workers=2, again=again, progress=progress)
 
     def scan_and_digest(self, mode: Mode | None = None, progress: Callable[[DigestCounts], None] | None = None) -> DigestCounts:
         self.scan()
@@ -136,6 +138,26 @@ def test_a_second_run_reads_nothing(estate: Estate) -> None:
     assert first.read == 3 + 2 + 2  # samples, small files, and the two that their samples do not part
     again = estate.scan_and_digest()
     assert (again.files, again.carried, again.wanted, again.read, again.bytes_read) == (5, 5, 0, 0, 0)
+
+
+def test_what_is_known_is_read_once_more_where_that_is_asked_for_and_shows_what_rotted(estate: Estate) -> None:
+    whole = estate.put("a/same", b"x" * 100)
+    rotten = estate.put("b/same", b"x" * 100)
+    large = [estate.put(f"{volume}/large", b"y" * LARGE) for volume in "ab"]
+    assert estate.scan_and_digest().read == 6  # of large files first a sample
+    before = os.stat(rotten)
+    rotten.write_bytes(b"x" * 99 + b"!")
+    os.utime(rotten, ns=(before.st_atime_ns, before.st_mtime_ns))
+    estate.scan("b")
+    assert estate.digest(again=True).read == 6
+    assert estate.known(rotten) == sha256(b"x" * 99 + b"!")
+    assert estate.known(whole) == sha256(b"x" * 100)
+    assert estate.digest().read == 0
+    times = {
+        file: [row["digested_at"] for row in estate.rows() if row["volume"] == "a" and row["name"] == file and row["digest"]] for file in ("same", "large")
+    }
+    assert all(len(set(found)) == 2 for found in times.values()), times
+    assert {estate.known(file) for file in large} == {sha256(b"y" * LARGE)}
 
 
 def test_empty_files_are_never_read(estate: Estate) -> None:
