@@ -10,6 +10,7 @@ SELECT
     m.content_level,
     m.own_level,
     m.digested_at,
+    m.is_version,
     m.found
 FROM path_matches AS m
 INNER JOIN assets AS i ON m.a = i.a AND m.entry_id = i.entry_id

@@ -1,4 +1,7 @@
-/* What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size and time, but a time that proves nothing. */
+/*
+What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size and time, but
+a time that proves nothing. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
+*/
 SELECT
     a,
     entry_id,
@@ -10,6 +13,7 @@ SELECT
     CASE WHEN digest_read AND asset_digest_read THEN 3 ELSE 1 END AS content_level,
     CASE WHEN has_digest AND digest_read THEN 2 ELSE 1 END AS own_level,
     digested_at,
+    coalesce(times_trusted AND modified_at <= asset_modified_at AND size_bytes > 0, FALSE) AS is_version,
     CASE
         WHEN asset_size_bytes = 0 AND size_bytes = 0 THEN 4
         WHEN same_digest THEN 5

@@ -163,14 +163,18 @@ class _Court:
 
     # Usable
 
-    def is_current(self, match: Match, rule: DataClass, exposure_seconds: float) -> bool:
+    def is_current(self, match: Match, rule: DataClass, asset: File) -> bool:
         if match.kind in CURRENT_KINDS:
             return True
-        return match.kind == "older" and rule.max_copy_age is not None and exposure_seconds <= rule.max_copy_age
+        version = match.file
+        if match.kind != "older" or version is None or rule.max_copy_age is None or not _trusted(asset, version) or not version.size:
+            return False
+        if version.modified is None or asset.modified is None or version.modified > asset.modified:
+            return False
+        return (self.as_of - version.modified).total_seconds() <= rule.max_copy_age
 
     def usable(self, volume: str, match: Match, ward: str, asset: File, rule: DataClass) -> tuple[str, str | None]:
-        exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
-        if self.is_current(match, rule, exposure):
+        if self.is_current(match, rule, asset):
             return self._current_usable(match, rule, self._is_blind(volume, match) or self._is_doubtful(match, ward, asset))
         if match.kind == "path_only":
             return "unknown", "metadata_match_only"
@@ -267,7 +271,7 @@ class _Court:
         gone = self._reason_of_nothing(ward, asset, matches)
         threats = {threat: self._threat(threat, ward, asset, rule, usable, gone) for threat in THREATS}
         exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
-        current = {name: match for name, match in matches.items() if self.is_current(match, rule, exposure)}
+        current = {name: match for name, match in matches.items() if self.is_current(match, rule, asset)}
         doubtful = {name: match for name, match in matches.items() if name not in current}
         unseen = any(match.kind == "path_only" or self._absence_unknown(name, match, ward, asset) for name, match in doubtful.items())
         sighted = {name: match for name, match in matches.items() if not self._is_blind(name, match) and not self._is_doubtful(match, ward, asset)}

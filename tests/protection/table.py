@@ -11,8 +11,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
-  `touched`, `older`, `older-listed`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none), `none`; with `at=path`,
-  `read=-100d`, `carried`, `flagged=modified`, `stub=c` (the file is a stub);
+  `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none), `none`; with `at=path`,
+  `read=-100d`, `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
 """
@@ -194,7 +194,8 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     file = replace(asset, path=path, changed=moment("-90d"), flags=_flags(words), fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
     file = replace(file, stub=_stub(words))
     text = replace(file, size=300)
-    old = replace(file, size=900, modified=moment("-400d"))
+    old = replace(file, size=900, modified=words.time("written", "-400d"))
+    blank = replace(old, size=0)
     same, read_at = content("asset"), words.time("read", "-5d")
     kinds: dict[str, tuple[File, list[Read]]] = {
         "same": (file, [Read(name, file, read_at, same, content("sample"))]),
@@ -207,6 +208,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         "touched": (replace(file, modified=moment("-3d")), [Read(name, replace(file, modified=moment("-3d")), read_at, same)]),
         "older": (old, [Read(name, old, read_at, content("old"))]),
         "older-listed": (old, []),
+        "older-empty": (blank, []),
         "older-attested": (replace(old, attested=content("old")), []),
         "stub-text": (text, [Read(name, text, read_at, content("stub"))]),
         "hardlink": (replace(file, fs=asset.fs, inode=asset.inode, changed=asset.changed), []),

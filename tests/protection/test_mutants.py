@@ -77,10 +77,22 @@ MUTANTS = [
     Mutant(
         "an older copy protects at any age",
         "evidence",
-        "coalesce(i.changed_since >= c.current_since, FALSE)",
+        "coalesce(m.modified_at >= c.current_since, FALSE)",
         "TRUE",
-        "changed since the copy and beyond its age",
+        "changed just now but the copy is from long before its age",
     ),
+    Mutant(
+        "the age of a change is that of the copy",
+        "evidence",
+        "coalesce(m.modified_at >= c.current_since, FALSE)",
+        "coalesce(i.changed_since >= c.current_since, FALSE)",
+        "changed just now but the copy is from long before its age",
+    ),
+    Mutant("an empty file is a version", "path_matches", "AND size_bytes > 0, FALSE)", ", FALSE)", "an empty file is no version of one with content"),
+    Mutant(
+        "what is younger is a version", "path_matches", "AND modified_at <= asset_modified_at", "", "what was written after the asset is no version of it"
+    ),
+    Mutant("a flagged time dates a version", "path_matches", "times_trusted AND modified_at <=", "modified_at <=", "a version whose time proves nothing is none"),
     Mutant(
         "the same device is another system",
         "domains.py",
