@@ -198,8 +198,9 @@ def test_an_older_snapshot_says_the_same_where_those_before_it_are_not_stored(tm
     made = []
     for day in range(4):
         paths: dict[str, dict[str, Any]] = {name: {} for name in ("plan", *(f"new-{n}" for n in range(1, day + 1)))}
-        write_scan(tmp_path, "work", paths, NOON + day * DAY)
-        write_scan(tmp_path, "copy", {"plan": {"size_bytes": 9}, "new-1": {"size_bytes": 9}}, NOON + day * DAY)
+        written = {"modified_at": NOON + DAY, "changed_at": NOON + DAY}
+        write_scan(tmp_path, "work", {name: written if name == "new-1" else given for name, given in paths.items()}, NOON + day * DAY)
+        write_scan(tmp_path, "copy", {"plan": {"size_bytes": 9}, "new-1": {"size_bytes": 9, **written}}, NOON + day * DAY)
         made.append(derive.derive(tmp_path, config.parse(LATE), NOON + day * DAY))
     before = statuses(tmp_path, made[2])
     assert before == [("new-1", "protected", NOON + DAY), ("new-2", "unprotected", NOON + 2 * DAY), ("plan", "unprotected", NOON)]

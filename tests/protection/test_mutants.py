@@ -89,10 +89,10 @@ MUTANTS = [
         "changed just now but the copy is from long before its age",
     ),
     Mutant("an empty file is a version", "path_matches", "AND size_bytes > 0, FALSE)", ", FALSE)", "an empty file is no version of one with content"),
+    Mutant("what is younger is a version", "path_matches", "AND modified_at <= asset_modified_at", "", "what was written after the asset is no version of it"),
     Mutant(
-        "what is younger is a version", "path_matches", "AND modified_at <= asset_modified_at", "", "what was written after the asset is no version of it"
+        "a flagged time dates a version", "path_matches", "times_trusted AND modified_at <=", "modified_at <=", "a version whose time proves nothing is none"
     ),
-    Mutant("a flagged time dates a version", "path_matches", "times_trusted AND modified_at <=", "modified_at <=", "a version whose time proves nothing is none"),
     Mutant(
         "the same device is another system",
         "domains.py",

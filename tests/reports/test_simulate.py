@@ -142,7 +142,7 @@ def test_an_older_version_that_survives_is_said_to_be_one_and_a_conflict_to_be_a
         {"work": {"site": "paris"}, "vault": {"role": "backup", "site": "lyon"}},
         {
             "work": {"young": {"modified_at": changed, "changed_at": changed}, "damaged": read, "same": {}},
-            "vault": {"young": {}, "damaged": {"digest": b"x" * 32}, "same": {}},
+            "vault": {"young": {"modified_at": NOON - datetime.timedelta(hours=20)}, "damaged": {"digest": b"x" * 32}, "same": {}},
         },
         classes={"default": {"max_copy_age": "24h"}},
     )
