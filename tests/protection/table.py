@@ -11,8 +11,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
-  `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none), `none`; with `at=path`,
-  `read=-100d`, `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
+  `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
+  `none`; with `at=path`, `read=-100d`, `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
 """
