@@ -49,7 +49,7 @@ MEANINGS: dict[str, str] = {
     "[classes.NAME] sites": "at how many sites, the original's included",
     "[classes.NAME] media": "on how many kinds of media, the original's included",
     "[classes.NAME] offline_or_immutable": "how many copies ransomware must not reach, the original included",
-    "[classes.NAME] max_copy_age": "how long a change may wait for its copy",
+    "[classes.NAME] max_copy_age": "how long a change may wait for its copy; until then a version that was written within that time counts",
     "[classes.NAME] min_verification_level": "how well a copy must be known: 0 listed, 1 size and time agree, 2 all read, 3 equals the source, 4 restored",
     "[classes.NAME] max_verification_age": "how old that knowledge may be",
     "[classes.NAME] retention": "how long deleted and old versions must be kept; absent: 30 days where a threat asks for it",

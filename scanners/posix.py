@@ -17,7 +17,7 @@ from catalog import names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
 from catalog.stubs import Stub
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _place, _stubs
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _once, _place, _stubs
 
 _OF_OBJECTS = {"version_id", "is_latest", "etag", "retain_until", "legal_hold", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
@@ -46,6 +46,7 @@ class _Listing:
     changed_ns: int  # before it was listed
     names: list[str]
     whole: bool = True
+    repeated: bool = False  # whether it gave a name twice: it changed while it was listed
     again: bool = True  # whether `changed_ns` is of the time of opening, not of its entry in the directory above
 
 
@@ -198,12 +199,13 @@ class Scanner:
 
     def _visit_large(self, walk: _Walk, listing: _Listing) -> None:
         """List and stat a very large directory piece by piece, in bounded memory."""
-        directory, descriptor = listing.directory, listing.descriptor
+        directory, descriptor, given = listing.directory, listing.descriptor, _once.Given()
         try:
             with os.scandir(descriptor) as entries:
-                while found := sorted(map(attrgetter("name"), islice(entries, _GROUP))):
-                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, _without_temporary(walk, found), whole=False)])
-            changed = _kernel.wrapped(os.fstat(descriptor).st_ctime_ns) != listing.changed_ns
+                while piece := list(map(attrgetter("name"), islice(entries, _GROUP))):
+                    found = _without_temporary(walk, given.new(piece))
+                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, found, whole=False)])
+            changed = given.repeated or _kernel.wrapped(os.fstat(descriptor).st_ctime_ns) != listing.changed_ns
         except OSError as error:
             _problem(walk, directory, "list", error.errno, hides_below=True)
             return
@@ -213,6 +215,12 @@ class Scanner:
     def _visit(self, walk: _Walk, group: list[_Listing]) -> None:
         """Stat all names of some open directories, keep the rows, and put the directories among them on the list of those to visit."""
         flat = list(chain.from_iterable(listing.names for listing in group))
+        if _once.has_repeated(flat):  # or one directory ends with the name that the next one begins with
+            for listing in group:
+                known = len(listing.names)
+                listing.names = list(dict.fromkeys(listing.names))
+                listing.repeated = len(listing.names) < known
+            flat = list(chain.from_iterable(listing.names for listing in group))
         count = len(flat)
         batch = walk.batch
         if not batch.fits(count):
@@ -261,7 +269,7 @@ class Scanner:
         found = set()
         whole = [listing for listing in group if listing.whole]
         for listing, changed_ns in zip(whole, self._times.of([listing.descriptor for listing in whole]), strict=True):
-            if changed_ns == listing.changed_ns:
+            if changed_ns == listing.changed_ns and not listing.repeated:
                 continue
             times = walk.listed_again.get(listing.directory, 0)
             if times == _AGAIN:

@@ -1,5 +1,6 @@
 """File trees: what is peculiar to them, on real files."""
 
+import contextlib
 import errno
 import os
 import re
@@ -284,6 +285,43 @@ def test_a_directory_that_changed_since_its_entry_was_read_is_listed_as_it_is_no
     assert paths(root, result) == [b"d", b"d/a", b"d/b", b"e", b"e/a"]
     assert result.state == "complete"
     assert (opened.count("d/"), opened.count("e/")) == (2, 1)
+
+
+@pytest.mark.parametrize(("times", "state"), [(1, "complete"), (9, "incomplete")])
+def test_a_name_that_a_listing_gives_twice_is_one_entry_and_the_directory_is_listed_again(
+    factory: Factory, root: Path, monkeypatch: pytest.MonkeyPatch, times: int, state: str
+) -> None:
+    declared = factory.make([Item(b"sub/a"), Item(b"sub/b"), Item(b"z")])
+    real, given = os.listdir, []
+
+    def twice(descriptor: int) -> list[str]:
+        found = real(descriptor)
+        given.append(found)
+        return [*found, "sub"] if "sub" in found and len(given) <= times else found
+
+    monkeypatch.setattr(os, "listdir", twice)
+    result = scan(root, declared, workers=1)
+    assert paths(root, result) == [b"sub", b"sub/a", b"sub/b", b"z"]
+    assert [(p["path"], p["stage"]) for p in problems(root, result)] == ([("", "changed")] if times > 1 else [])
+    assert (result.state, result.entries) == (state, 4)
+
+
+def test_a_name_that_two_pieces_of_a_large_directory_give_is_one_entry(factory: Factory, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = factory.make([Item(b"sub/a"), *(Item(b"f%d" % number) for number in range(20))])
+    real = os.scandir
+
+    @contextlib.contextmanager
+    def again(descriptor: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with real(descriptor) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+            yield iter([*found, *found[:5], found[-1], found[-1]])
+
+    monkeypatch.setattr(os, "scandir", lambda place: again(place) if isinstance(place, int) else real(place))
+    monkeypatch.setattr(posix, "_LARGE", 10)
+    monkeypatch.setattr(posix, "_GROUP", 4)
+    result = scan(root, declared, workers=1)
+    assert paths(root, result) == sorted([b"sub", b"sub/a", *(b"f%d" % number for number in range(20))])
+    assert [(p["path"], p["stage"], p["hides_below"]) for p in problems(root, result)] == [("", "changed", False)]
 
 
 def test_a_directory_that_vanishes_before_it_is_read_is_a_problem(factory: Factory, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
