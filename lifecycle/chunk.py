@@ -16,8 +16,8 @@ from typing import Any, Literal
 from catalog import names, snapshot
 from catalog.config import Config, Policy
 from catalog.domains import Domain, cautious, effective
-from catalog.errors import UnreachableError
-from lifecycle import stores
+from catalog.errors import ConfigError, UnreachableError
+from lifecycle import guard, stores
 from lifecycle.ends import EndError, failed
 from lifecycle.journal import Journal
 from lifecycle.manifest import Copy, Step
@@ -128,6 +128,9 @@ class Run:
     heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
     _stores: dict[str, Store] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+    _devices: dict[str, str | None] = field(default_factory=dict)  # of the volumes that were seen in this run
+    _domains: dict[str, Domain] | None = None
 
     def store(self, volume: str) -> Store:
         """The store of a volume, connected once."""
@@ -147,12 +150,22 @@ class Run:
         return self._policies[job_id]
 
     @cached_property
-    def _domains(self) -> dict[str, Domain]:
-        detected = {name: scan.device for name, scan in snapshot.newest_scans(self.root).items()}
-        return cautious(effective(self.config, detected))
+    def _scanned(self) -> dict[str, str | None]:
+        return {name: scan.device for name, scan in snapshot.newest_scans(self.root).items()}
+
+    def see(self, volumes: Iterable[str]) -> None:
+        """Look on which devices volumes are now, each once; of one that is not here what the newest scan saw stands."""
+        for volume in volumes:
+            if volume not in self._asked:
+                self._asked.add(volume)
+                with suppress(UnreachableError, ConfigError, OSError):
+                    self._devices[volume] = self.store(volume).device()
+                    self._domains = None
 
     def domain(self, volume: str) -> Domain:
-        """The failure domain of a volume; of one that is not declared any more, unknown."""
+        """The failure domain of a volume, by what `see` saw; of one that is not declared any more, unknown."""
+        if self._domains is None:
+            self._domains = cautious(effective(self.config, guard.devices(self.config, self._scanned, self._devices)))
         return self._domains.get(volume, _UNKNOWN)
 
     def folder(self, volume: str) -> bytes:

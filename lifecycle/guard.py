@@ -81,6 +81,15 @@ def follows(config: Config, volume: str, of: str) -> bool:
     return volume in followers(config, [of])
 
 
+def devices(config: Config, scanned: Mapping[str, str | None], now: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The device of each volume, as scans saw it and as it is `now` where that was looked at: unknown where the two differ.
+
+    Of a volume that declares its device that of now is kept all the same: it tells which others are perhaps on it.
+    """
+    told = {name: seen if config.volumes[name].device or seen == scanned.get(name) else None for name, seen in now.items() if name in config.volumes}
+    return {**scanned, **told}
+
+
 def followers(config: Config, volumes: Iterable[str]) -> frozenset[str]:
     """The volumes that follow any of these."""
     reached, waiting = set[str](), list(volumes)

@@ -66,6 +66,7 @@ def run(root: Path, config: Config, plan_id: str, *, clock: Clock, actor: str, w
     with _opened(root, config, wanted) as journal:
         wanted.refuse_if_ended(journal, clock())
         _refuse_unprepared(journal, wanted, config)
+        _refuse_other_volumes(journal, wanted.header)
         job_id = journal.create_job(_job_of(wanted, clock(), actor), _approved(wanted, journal))
     return resume(root, config, job_id, clock=clock, actor=actor, workers=workers, progress=progress)
 
@@ -75,12 +76,14 @@ def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str,
     with Journal.open(config, root, create=False) as journal:
         row = journal.job(job_id)
         _refuse_undone(journal, row)
+        header = _header(root, row)
+        if header is not None:
+            _refuse_other_volumes(journal, header)
         _try_again(journal, job_id, clock(), actor)
         if row.state != "open":
             journal.finish(job_id, "open", clock(), actor)
         left = journal.job(job_id)
         chunks = len(journal.chunks(job_id))
-        header = _header(root, left)
         fs_ids = {volume: found.get("fs_id") for volume, found in header.volumes.items()} if header else {}
         errand = Errand(root, config, job_id, actor, clock, header.expires_us if header else None, max(1, min(workers, chunks)), fs_ids)
         came = crew.work(errand, _listening(left, progress))
@@ -163,6 +166,15 @@ def _refuse_unprepared(journal: Journal, wanted: Plan, config: Config) -> None:
             raise RefusedError(f"plan {wanted.id}: there is no volume {volume!r} any more")
         if journal.prepared(volume) is None:
             raise RefusedError(f"volume {volume} was never prepared; 'lastcopy volume prepare {volume}' does that")
+
+
+def _refuse_other_volumes(journal: Journal, header: Header) -> None:
+    """Raises RefusedError where a volume was prepared on another storage since the plan was made: what was judged then is not what is there."""
+    for volume, was in header.volumes.items():
+        prepared = journal.prepared(volume)
+        if prepared is not None and was.get("marker") is not None and (prepared.marker, prepared.fs_id) != (was["marker"], was.get("fs_id")):
+            told = f"volume {volume} is another storage (marker {prepared.marker}) than when plan {header.plan_id} was made (marker {was['marker']})"
+            raise RefusedError(f"{told}; create the plan again, and undo its job where it has one")
 
 
 def _try_again(journal: Journal, job_id: str, at_us: int, actor: str) -> None:

@@ -4,6 +4,7 @@ import datetime
 import errno
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,15 @@ class Places:
     def identities(self) -> dict[str, dict[str, str | None]]:
         """Of each volume that was looked at: its marker and its file system."""
         return {volume: {"marker": place.marker, "fs_id": place.fs_id} for (volume, _), place in sorted(self._known.items()) if place.store is not None}
+
+    def devices(self) -> dict[str, str | None]:
+        """The disks that the volumes which were looked at are on now."""
+        found: dict[str, str | None] = {}
+        for (volume, _), place in self._known.items():
+            if place.store is not None:
+                with suppress(UnreachableError, OSError):
+                    found[volume] = place.store.device()
+        return found
 
     def without_shared_blocks(self) -> frozenset[str]:
         """Those of the volumes that were looked at whose file system cannot share blocks."""

@@ -48,7 +48,7 @@ def refuse(draft: Draft, places: Places) -> None:
         draft.refuse("unknown_digest", "SELECT id, 'its content was never read' AS detail FROM standing WHERE sha256 IS NULL")
     draft.refuse("name_collides", _COLLISIONS)
     if draft.action.REMOVES:
-        _refuse_below_the_floor(draft)
+        _refuse_below_the_floor(draft, places)
         draft.refuse("partial_hard_link_group", _PARTIAL_GROUPS)
     _refuse_without_space(draft, places)
     policy = draft.policy
@@ -69,8 +69,8 @@ def _refuse_without_space(draft: Draft, places: Places) -> None:
     draft.refuse("no_space", planning.sql("without_space"))
 
 
-def _refuse_below_the_floor(draft: Draft) -> None:
-    floor = _Floor(draft)
+def _refuse_below_the_floor(draft: Draft, places: Places) -> None:
+    floor = _Floor(draft, places)
     draft.insert("below_floor", _REFUSED.empty_table())
     for rows in _by_content(draft):
         below = [{"id": row["id"], "detail": why} for row in rows if (why := floor.forbids(row)) is not None]
@@ -90,10 +90,10 @@ def _by_content(draft: Draft) -> Iterator[list[dict[str, Any]]]:
 class _Floor:
     """The floor over what the catalog knows, file by file: a copy that the plan takes itself counts for no later one."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, places: Places) -> None:
         self._draft = draft
         self._floor = floor_of(draft)
-        self._domains = domains.cautious(domains.effective(draft.config, _devices(draft)))
+        self._domains = domains.cautious(domains.effective(draft.config, _devices(draft, places)))
         self._mirrors = guard.mirrors(draft.config)
         self._content: bytes | None = None
         self._taken: set[guard.Place] = set()
@@ -138,7 +138,7 @@ class _Floor:
 _NOWHERE = domains.Domain(frozenset(), frozenset(), frozenset(), frozenset(), {})
 
 
-def _devices(draft: Draft) -> dict[str, str | None]:
+def _devices(draft: Draft, places: Places) -> dict[str, str | None]:
     from catalog import snapshot
 
-    return {name: scan.device for name, scan in snapshot.newest_scans(draft.root).items()}
+    return guard.devices(draft.config, {name: scan.device for name, scan in snapshot.newest_scans(draft.root).items()}, places.devices())

@@ -110,7 +110,9 @@ def weighed(run: Run, work: Work, sha256: bytes, judge: Judge = looked_at, *, pu
     """Every copy that may count for a step, as the floor sees it now."""
     found = []
     source = work.step.fingerprint
-    for copy in work.copies(run.clock()):
+    copies = work.copies(run.clock())
+    run.see([work.step.volume, *(copy.volume for copy in copies)])
+    for copy in copies:
         if (copy.fingerprint.fs_id, copy.fingerprint.inode) == (source.fs_id, source.inode) and source.inode is not None and source.fs_id is not None:
             continue  # one file that was seen twice
         look, read = judge(run, copy, sha256)

@@ -163,6 +163,9 @@ class Store(Protocol):
         is another's, or the same storage is another volume of the configuration too.
         """
 
+    def device(self) -> str | None:
+        """The disks that it is on now, as scans tell them; None = nothing tells. Raises UnreachableError."""
+
     def look(self, path: bytes) -> Fingerprint | None:
         """What is at a path now; None = nothing."""
 

@@ -17,6 +17,7 @@ from lifecycle.stores._home import QUARANTINE, Home, Marker, is_here, refuse_ano
 from lifecycle.stores._quarantine import Quarantine
 from lifecycle.stores._staging import StagedFile, StagedLink
 from lifecycle.stores._tree import DIRECTORY, GONE, HOME, Tree, is_temporary, key_of, temporary
+from scanners import _place
 
 _READ_ONLY = 1  # ST_RDONLY of statvfs(3)
 
@@ -71,6 +72,10 @@ class Store:
             self._home.write_marker(Marker(self._tree.volume, marker, self._tree.fs_id, last, at_us, found))
         self._capabilities, self._identified = found, True
         return found
+
+    def device(self) -> str | None:
+        """The disks that it is on now, as scans tell them. Only reads. Raises UnreachableError."""
+        return _place.device(self._tree.root)
 
     def look(self, path: bytes) -> Fingerprint | None:
         """What is at a path now; None = nothing. Only reads. Raises EndError."""
