@@ -116,7 +116,7 @@ def open_existing(config: Config, root: Path) -> tuple[str, Database]:
     if not (folder / "journal.db").exists():
         raise RefusedError(f"{_shown(folder)}: the journal of this catalog is not there; mount its disk, or let 'lastcopy job rebuild' make it anew")
     _refuse_a_network(folder)
-    lock = _locked(folder, fcntl.F_RDLCK)
+    lock = locked(folder, fcntl.F_RDLCK)
     try:
         _refuse_another_file(place, folder, root)
         return place.id, Database(folder, _connected(folder, place.id), lock)
@@ -132,37 +132,25 @@ def make(config: Config, root: Path) -> None:
     folder = folder_of(config, root)
     folder.mkdir(parents=True, exist_ok=True)
     _refuse_a_network(folder)
-    lock = _locked(folder, fcntl.F_WRLCK)
+    lock = locked(folder, fcntl.F_WRLCK)
     try:
         if _told_place(root) is None:
+            if was_put_aside(folder):
+                told = "the journal was put aside, and none has its place; 'lastcopy job rebuild --take-over' makes it anew, with the holds of the old one"
+                raise RefusedError(f"{_shown(folder)}: {told}")
             _create(folder, root)
     finally:
         os.close(lock)
 
 
-def set_aside(config: Config, root: Path) -> Path | None:
-    """Put a lost or damaged journal away, so that `make` makes a new one; gives where what is left of it lies now. Nobody may have it open. Writes."""
-    folder = folder_of(config, root)
-    place = _told_place(root)
-    if place is not None:
-        _refuse_a_foreign_host(place, root)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = _locked(folder, fcntl.F_WRLCK, wait=False)
-    try:
-        aside, found = (
-            folder / f"lost-{secrets.token_hex(4)}",
-            [name for name in ("journal.db", "journal.db-wal", "journal.db-shm") if (folder / name).exists()],
-        )
-        if found:
-            aside.mkdir()
-        for name in found:
-            (folder / name).rename(aside / name)
-        _sync(folder)
-        (root / "journal.json").unlink(missing_ok=True)
-        _sync(root)
-        return aside if found else None
-    finally:
-        os.close(lock)
+def name_journal(root: Path, folder: Path, journal_id: str) -> None:
+    """Have journal.json name the database that lies in a folder, durably. Writes."""
+    _write_place(root, Place(journal_id, host(), str(folder), (folder / "journal.db").stat().st_ino))
+
+
+def was_put_aside(folder: Path) -> bool:
+    """Whether a journal was put aside in this folder and none has its place."""
+    return not (folder / "journal.db").exists() and any(folder.glob("lost-*"))
 
 
 def folder_of(config: Config, root: Path) -> Path:
@@ -207,7 +195,15 @@ def host() -> str:
 
 
 def _create(folder: Path, root: Path) -> None:
-    file = folder / "journal.db"
+    journal_id = write_tables(folder / "journal.db")
+    sync(folder)
+    sync(folder.parent)
+    name_journal(root, folder, journal_id)
+
+
+def write_tables(file: Path) -> str:
+    """Make a database that is not there, or was not made whole, a journal; gives its id. Writes. Raises CatalogError, RefusedError for another's."""
+    folder = file.parent
     with suppress(FileExistsError):  # left by a creation that was cut off
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
     connection = sqlite3.connect(file, timeout=WAIT_SECONDS, isolation_level=None)
@@ -224,9 +220,7 @@ def _create(folder: Path, root: Path) -> None:
         raise told(folder, error) from error
     finally:
         connection.close()
-    _sync(folder)
-    _sync(folder.parent)
-    _write_place(root, Place(found, host(), str(folder), file.stat().st_ino))
+    return str(found)
 
 
 def _connected(folder: Path, wanted: str) -> sqlite3.Connection:
@@ -280,7 +274,14 @@ def _write_place(root: Path, place: Place) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(root / "journal.json")
-    _sync(root)
+    sync(root)
+
+
+def refuse_a_foreign_host(root: Path) -> None:
+    """Raises RefusedError where the catalog's journal is on another host."""
+    place = _told_place(root)
+    if place is not None:
+        _refuse_a_foreign_host(place, root)
 
 
 def _refuse_a_foreign_host(place: Place, root: Path) -> None:
@@ -320,7 +321,8 @@ def file_system(folder: Path) -> int:
     return ctypes.c_ulong.from_buffer(buffer).value & 0xFFFFFFFF
 
 
-def _locked(folder: Path, how: int, *, wait: bool = True) -> int:
+def locked(folder: Path, how: int, *, wait: bool = True) -> int:
+    """A descriptor that holds the journal, shared or alone, until it is closed. Raises LockedError where another has it."""
     descriptor = _lock_file(folder)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, _flock(how, _IN_USE))
@@ -341,8 +343,9 @@ def _flock(how: int, byte: int) -> bytes:
     return struct.pack("hhqqi4x", how, os.SEEK_SET, byte, 1, 0)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Make a folder's names, or a file, durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

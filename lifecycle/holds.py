@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,17 +143,26 @@ def release(connection: sqlite3.Connection, number: int, *, reason: str, at_us: 
     return replace(hold, released_by=actor)
 
 
-def carry_over(file: Path, connection: sqlite3.Connection, at_us: int) -> int | None:
-    """Place the holds that are in force in an old journal's file anew, by those who placed them; gives how many, None where it cannot be read. Writes."""
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as old:
-            standing = {hold.number for hold in read(old).every if hold.holds_at(at_us)}
-            found = [event for event in _events(old) if event.kind == "hold_placed" and event.seq in standing]
-    except sqlite3.Error:
-        return None
-    for event in found:
-        audit.append(connection, at_us, event.actor, event.kind, event.subject, {**event.detail, "placed_us": event.at_us})
-    return len(found)
+def carry_over(files: Sequence[Path], connection: sqlite3.Connection, at_us: int) -> int | None:
+    """Place the holds that are in force in old journals' files anew, each once, by those who placed them. Writes.
+
+    Gives how many; None where one of the files cannot be read, or there is none: then holds may be lost.
+    """
+    found, whole = dict[tuple[str, str, str], audit.Event](), bool(files)
+    for file in files:
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as old:
+                standing = {hold.number for hold in read(old).every if hold.holds_at(at_us)}
+                events = [event for event in _events(old) if event.kind == "hold_placed" and event.seq in standing]
+        except sqlite3.Error:
+            whole = False
+            continue
+        for event in events:
+            told = {**event.detail, "placed_us": event.detail.get("placed_us", event.at_us)}
+            found.setdefault((event.actor, event.subject, json.dumps(told, sort_keys=True)), replace(event, detail=told))
+    for event in found.values():
+        audit.append(connection, at_us, event.actor, event.kind, event.subject, event.detail)
+    return len(found) if whole else None
 
 
 def read(connection: sqlite3.Connection, config: Config | None = None) -> Holds:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from catalog.config import Config
 from catalog.errors import LastcopyError, NotFoundError, RefusedError
-from lifecycle import _rows, audit, database, ledger, moving, takings, witness
+from lifecycle import _rows, audit, database, ledger, moving, renewal, takings, witness
 from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
@@ -63,14 +63,8 @@ class Journal:
 
         Raises LockedError while it is in use.
         """
-        aside = database.set_aside(config, root)
-        witness.forget(root)
-        journal = cls.open(config, root, create=True)
-        with journal._database.writing() as connection:
-            kept = None if aside is None else holding.carry_over(aside / "journal.db", connection, at_us)
-            detail = {"why": why, "aside": aside.name if aside else None, "holds": kept}
-            journal._append(connection, at_us, actor, "journal_renewed", journal.id, detail)
-        return journal
+        renewal.renew(config, root, at_us=at_us, actor=actor, why=why)
+        return cls.open(config, root, create=False)
 
     def close(self) -> None:
         """Let go of the journal; what it last held is remembered as seen."""

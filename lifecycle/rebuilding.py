@@ -9,7 +9,7 @@ from typing import Literal
 from catalog import names
 from catalog.config import Config, Policy
 from catalog.errors import CatalogError, ConfigError, NotFoundError, RefusedError, UnreachableError
-from lifecycle import stores
+from lifecycle import database, stores
 from lifecycle.ends import EndError
 from lifecycle.journal import Journal
 from lifecycle.manifest import Step
@@ -57,6 +57,8 @@ def _journal(root: Path, config: Config, at_us: int, actor: str, *, take_over: b
         if not take_over:
             told = "this catalog never had a journal: what is in quarantine is another's, whose jobs may work on it; if that catalog is gone for good"
             raise RefusedError(f"{told}, say --take-over") from error
+        if database.was_put_aside(database.folder_of(config, root)):
+            return Journal.renew(config, root, at_us=at_us, actor=actor, why=str(error))
         return Journal.open(config, root, create=True)
     except (CatalogError, RefusedError) as error:
         if isinstance(error, RefusedError) and ("job rebuild" not in str(error) or ("--take-over" in str(error) and not take_over)):
