@@ -246,7 +246,8 @@ def _name(run: Run, work: Work) -> None:
         return
     store = run.store(work.volume("target"))
     try:
-        work.target = store.publish(work.target_path, work.key, work.temp_inode, over=work.over)
+        seen = None if work.staged is None else work.staged.read_back
+        work.target = store.publish(work.target_path, work.key, work.temp_inode, over=work.over, read_back=seen)
     except EndError as end:
         found = store.look(work.target_path) if end.state == "CONFLICT" else None
         if found is None or not _alike(work, found):

@@ -25,6 +25,7 @@ from catalog.errors import CatalogError, LockedError, NotFoundError, RefusedErro
 VERSION = 1  # of journal.sql
 WAIT_SECONDS = 60.0
 _APPLICATION = 0x4C434A31  # "LCJ1"
+_LOCK = "journal.lock"
 _IN_USE = 0  # byte of journal.lock: shared by all who have the journal open
 # statfs(2): file systems that other hosts write too, or whose locks and syncs are another program's word.
 _NETWORKS = {
@@ -68,6 +69,7 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that writes: all of the block, durably, or nothing of it."""
         with self._using(), self._transaction("BEGIN IMMEDIATE"):
+            _refuse_a_lost_lock(self.folder, self._lock)
             yield self.connection
 
     @contextmanager
@@ -116,7 +118,7 @@ def open_existing(config: Config, root: Path) -> tuple[str, Database]:
     if not (folder / "journal.db").exists():
         raise RefusedError(f"{_shown(folder)}: the journal of this catalog is not there; mount its disk, or let 'lastcopy job rebuild' make it anew")
     _refuse_a_network(folder)
-    lock = locked(folder, fcntl.F_RDLCK)
+    lock = locked(folder, fcntl.F_RDLCK, create=False)
     try:
         _refuse_another_file(place, folder, root)
         return place.id, Database(folder, _connected(folder, place.id), lock)
@@ -160,9 +162,10 @@ def folder_of(config: Config, root: Path) -> Path:
 
 def claim(folder: Path, byte: int) -> int | None:
     """A descriptor that holds a byte of journal.lock until it is closed or its process ends; None where another holds it."""
-    descriptor = _lock_file(folder)
+    descriptor = _lock_file(folder, create=False)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK, byte))
+        _refuse_a_lost_lock(folder, descriptor)
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -321,20 +324,41 @@ def file_system(folder: Path) -> int:
     return ctypes.c_ulong.from_buffer(buffer).value & 0xFFFFFFFF
 
 
-def locked(folder: Path, how: int, *, wait: bool = True) -> int:
-    """A descriptor that holds the journal, shared or alone, until it is closed. Raises LockedError where another has it."""
-    descriptor = _lock_file(folder)
+def locked(folder: Path, how: int, *, wait: bool = True, create: bool = True) -> int:
+    """A descriptor that holds the journal, shared or alone, until it is closed. Raises LockedError where another has it, RefusedError without journal.lock."""
+    descriptor = _lock_file(folder, create=create)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, _flock(how, _IN_USE))
+        _refuse_a_lost_lock(folder, descriptor)
+    except RefusedError:
+        os.close(descriptor)
+        raise
     except BlockingIOError as error:
         os.close(descriptor)
         raise LockedError(f"{_shown(folder)}: the journal is in use; end all jobs first") from error
     return descriptor
 
 
-def _lock_file(folder: Path) -> int:
+def _refuse_a_lost_lock(folder: Path, lock: int) -> None:
+    """Raises RefusedError where an open journal.lock is not the file of that name: others may hold that one by now, and take what we have."""
     try:
-        return os.open(folder / "journal.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        named = os.path.samestat(os.fstat(lock), os.lstat(folder / _LOCK))
+    except FileNotFoundError:
+        named = False
+    if not named:
+        raise _lock_is_gone(folder)
+
+
+def _lock_is_gone(folder: Path) -> RefusedError:
+    text = "is gone, or is not the file that running jobs hold: somebody removed it; end all jobs of this catalog first, then make it with"
+    return RefusedError(f"{_shown(folder / _LOCK)}: {text} 'touch {_shown(folder / _LOCK)}'")
+
+
+def _lock_file(folder: Path, *, create: bool) -> int:
+    try:
+        return os.open(folder / _LOCK, os.O_RDWR | (os.O_CREAT if create else 0) | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except FileNotFoundError as error:
+        raise _lock_is_gone(folder) from error
     except OSError as error:
         raise CatalogError(f"{_shown(folder)}: the journal cannot be locked by user {os.geteuid()} ({error.strerror})") from error
 

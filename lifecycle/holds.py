@@ -91,13 +91,10 @@ class Holds:
             return None
         if scope.volume not in self.roots and _below(path, scope.path):
             return f"{scope}; that volume is not declared any more, so it holds this path on every volume"
-        here, there = self._at(volume, path), self._at(scope.volume, scope.path)
+        here, there = lies_at(self.roots, volume, path), lies_at(self.roots, scope.volume, scope.path)
         if here is not None and any(folder is not None and _below(here, folder) for folder in (there, hold.folder)):
             return f"{scope}, which is the same place"
         return None
-
-    def _at(self, volume: str, path: bytes) -> bytes | None:
-        return _joined((self.roots or {}).get(volume), path)
 
 
 def roots(config: Config) -> dict[str, bytes | None]:
@@ -107,6 +104,12 @@ def roots(config: Config) -> dict[str, bytes | None]:
         location = config.folder / declared.url.removeprefix("file://").removeprefix("file:")
         found[name] = os.path.realpath(os.fsencode(location)) if declared.kind == "posix" else None
     return found
+
+
+def lies_at(roots: Mapping[str, bytes | None], volume: str, path: bytes) -> bytes | None:
+    """Where a path of a volume lies on this host, by `roots`; None = nobody can tell."""
+    root = roots.get(volume)
+    return None if root is None else root.rstrip(b"/") + b"/" + path if path else root
 
 
 def place(connection: sqlite3.Connection, config: Config, scope: Scope, *, reason: str, until_us: int | None, at_us: int, actor: str) -> Hold:
@@ -119,7 +122,7 @@ def place(connection: sqlite3.Connection, config: Config, scope: Scope, *, reaso
     latest = max((hold.until_us or 0 for hold in same), default=0)
     if until_us is not None and until_us < latest:
         raise RefusedError(f"{scope}: its retention can only be moved later")
-    folder = _joined(roots(config).get(scope.volume or ""), scope.path or b"") if scope.kind == "path" else None
+    folder = lies_at(roots(config), scope.volume or "", scope.path or b"") if scope.kind == "path" else None
     more = {"until_us": until_us, "folder": None if folder is None else folder.hex()}
     detail = {**scope.subject(), "reason": reason, **{name: value for name, value in more.items() if value is not None}}
     event = audit.append(connection, at_us, actor, "hold_placed", str(scope), detail)
@@ -222,10 +225,6 @@ def _of_owner(held: str, owner: Owners) -> str | None:
     if owner is None:
         return "its owner is not known"
     return f"owner {names.escape(held.encode())}" if held in ({owner} if isinstance(owner, str) else owner) else None
-
-
-def _joined(root: bytes | None, path: bytes) -> bytes | None:
-    return None if root is None else root.rstrip(b"/") + b"/" + path if path else root
 
 
 def _below(path: bytes, folder: bytes) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import pyarrow.parquet as pq
 
+from catalog import names
 from catalog.config import Config
 from catalog.errors import NotFoundError, RefusedError
 from lifecycle import actions, crew, numbering, plan
@@ -23,6 +24,12 @@ from lifecycle.states import BAD_ENDS, LIVE, State
 
 Ending = Literal["done", "waiting", "suspended", "stopped", "interrupted", "outside_hours", "running"]
 UNDO_CHUNK_STEPS = 128
+_STAYS = {
+    "copy": "were copied, and their copies stay",
+    "recall": "were recalled, and stay",
+    "restore": "were restored, and stay",
+    "dedupe": "share blocks, and stay so",
+}
 _RETRIED_AT_ONCE = 500
 
 
@@ -46,11 +53,12 @@ class Outcome:
     counts: Mapping[State, int]
     bytes: Mapping[State, int]
     reasons: tuple[str, ...]  # why it went no further
+    not_undone: int = 0  # steps of the job that an undo is about which nothing can undo
 
     @property
     def complete(self) -> bool:
         """Whether every step came to what was intended."""
-        return self.state == "done" and not any(self.counts.get(state) for state in BAD_ENDS)
+        return self.state == "done" and not self.not_undone and not any(self.counts.get(state) for state in BAD_ENDS)
 
 
 Listener = Callable[[Progress], None]
@@ -93,7 +101,8 @@ def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str,
 def undo(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, workers: int = 1, progress: Listener | None = None) -> Outcome:
     """Bring back what a job took away: out of quarantine, or, once that was purged, from the copy. Copies that it made stay. Writes to storages.
 
-    What the job had not begun ends; what was under way is settled first. Raises RefusedError for a job that is itself an undo or a purge.
+    What the job had not begun ends; what was under way is settled first. Raises RefusedError for a job that is itself an undo or a purge,
+    and for one of which nothing can be undone.
     """
     with Journal.open(config, root, create=False) as journal:
         row = journal.job(job_id)
@@ -102,20 +111,41 @@ def undo(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, w
                 f"job {job_id} is {'an undo' if row.kind == 'undo' else 'a purge'}; undo the job that it is about" + (f", {row.of_job}" if row.of_job else "")
             )
         crew.abandon(Errand(root, config, job_id, actor, clock, None))
+        lasting = _lasting(journal, job_id)
+        if lasting and set(row.counts) <= {"DONE", *BAD_ENDS} and next(_inverse(journal, job_id), None) is None and not _undos(journal, job_id):
+            raise RefusedError(f"job {job_id}: nothing of it can be undone: {'; '.join(lasting)}")
         undo_id = _undo_of(journal, row, clock(), actor)
-    return resume(root, config, undo_id, clock=clock, actor=actor, workers=workers, progress=progress)
+    came = resume(root, config, undo_id, clock=clock, actor=actor, workers=workers, progress=progress)
+    return replace(came, reasons=(*came.reasons, *lasting), not_undone=sum(lasting.values()))
 
 
 def _refuse_undone(journal: Journal, row: JobRow) -> None:
     """Raises RefusedError for a job that somebody undid: what it has not done is not wanted any more."""
-    undone = [one.job_id for one in journal.jobs() if one.kind == "undo" and one.of_job == row.job_id]
+    undone = _undos(journal, row.job_id)
     if undone:
-        raise RefusedError(f"job {row.job_id} was undone by job {undone[-1]}; resume that one, or make a new plan")
+        raise RefusedError(f"job {row.job_id} was undone by job {undone[-1].job_id}; resume that one, or make a new plan")
+
+
+def _undos(journal: Journal, job_id: str) -> list[JobRow]:
+    """The jobs that undo a job, in order."""
+    return [one for one in journal.jobs() if one.kind == "undo" and one.of_job == job_id]
+
+
+def _lasting(journal: Journal, job_id: str) -> dict[str, int]:
+    """What no undo of a job brings back, a phrase each, with the number of its steps."""
+    found: dict[str, list[Record]] = {}
+    for record in journal.records(job_id, {"DONE"}):
+        if record.undone_by is None and _brought_back(record) is None:
+            taken = record.quarantine_fingerprint is not None
+            why = "purged, and the job made no copy of them: restore them from others" if taken else _STAYS.get(record.step.action, "stay as they are")
+            found.setdefault(why, []).append(record)
+    shown = {why: f"{records[0].step.volume}:{names.escape(records[0].step.path)}" for why, records in found.items()}
+    return {f"{len(records):,} files {why}; the first is {shown[why]}": len(records) for why, records in found.items()}
 
 
 def _undo_of(journal: Journal, row: JobRow, at_us: int, actor: str) -> str:
     """The job that undoes another one: the last if it is under way, or if nothing is left to bring back; else a new one, of all that is."""
-    made = [one for one in journal.jobs() if one.kind == "undo" and one.of_job == row.job_id]
+    made = _undos(journal, row.job_id)
     if made and (any(made[-1].counts.get(state) for state in LIVE) or next(_inverse(journal, row.job_id), None) is None):
         return made[-1].job_id
     which = f"{row.job_id} {len(made) + 1}" if made else row.job_id

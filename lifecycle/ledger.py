@@ -4,7 +4,7 @@ What is marked counts for nobody, until it is released: because the source staye
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from catalog.config import Config
@@ -43,10 +43,10 @@ def retire(connection: sqlite3.Connection, config: Config, job: int, states: dic
         raise RefusedError(f"step {wrong[0]} is {states.get(wrong[0], 'not of this job')}: nothing can be taken away in that state")
     late, standing = clock(connection, at_us), holds.read(connection, config)
     own = origins(connection, job, [request.step for request in requests])
-    answers = {}
+    answers, roots = {}, holds.roots(config)
     for request in requests:
         at = (job, request.step)
-        answers[request.step] = late or _ask(connection, config, standing, at, own.get(request.step, at), request, at_us)
+        answers[request.step] = late or _ask(connection, config, roots, standing, at, own.get(request.step, at), request, at_us)
     return answers
 
 
@@ -132,6 +132,7 @@ def rival(connection: sqlite3.Connection, job: int, of: tuple[int, int]) -> str 
 def _ask(
     connection: sqlite3.Connection,
     config: Config,
+    roots: Mapping[str, bytes | None],
     standing: holds.Holds,
     at: tuple[int, int],
     own: tuple[int, int],
@@ -145,7 +146,7 @@ def _ask(
         return _refused(refusal)
     if request.sha256 == guard.EMPTY:
         return _refused("it is empty: no copy can be told from any other empty file")
-    proof = guard.allowed(request.floor, request.copies, _gone(config, request, others))
+    proof = guard.allowed(request.floor, request.copies, _gone(config, roots, request, others))
     if not proof.allowed:
         return Answer(EndError("REFUSED", f"the floor: {proof.reason}", retry=True), proof)
     values = (*own, request.sha256, request.volume, request.path)
@@ -172,10 +173,17 @@ def _held(standing: holds.Holds, request: Retirement, others: list[_Entry], at_u
     return next((why for volume, path in places if (why := standing.blocking(request.sha256, volume, path, request.owner, at_us))), None)
 
 
-def _gone(config: Config, request: Retirement, others: list[_Entry]) -> guard.Gone:
+def _gone(config: Config, roots: Mapping[str, bytes | None], request: Retirement, others: list[_Entry]) -> guard.Gone:
     ledger = frozenset((entry.volume, entry.path) for entry in others)
+    ledger |= _by_other_names(roots, request, ledger)
     lost_with = guard.followers(config, {request.volume, *(volume for volume, _ in ledger)})
     return guard.Gone(request.volume, request.path, request.systems, request.devices, lost_with, ledger, guard.mirrors(config))
+
+
+def _by_other_names(roots: Mapping[str, bytes | None], request: Retirement, ledger: frozenset[guard.Place]) -> frozenset[guard.Place]:
+    """The copies of a wish that are the very places of the ledger, or the one to be taken, as another volume shows them."""
+    gone = {holds.lies_at(roots, *place) for place in (*ledger, (request.volume, request.path))} - {None}
+    return frozenset((copy.volume, copy.path) for copy in request.copies if holds.lies_at(roots, copy.volume, copy.path) in gone)
 
 
 def _entries(connection: sqlite3.Connection, sha256: bytes) -> list[_Entry]:

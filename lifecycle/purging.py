@@ -78,8 +78,10 @@ def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | Non
             return "gone", None
         if copy.fingerprint.fs_id not in (None, found.fs_id):
             return "changed", None  # what is mounted there is not the storage that was known, or nothing is
-        if None not in (found.fs_id, found.inode) and (found.fs_id, found.inode) in {(other.fs_id, other.inode) for other in work.read.values()}:
-            return "changed", None  # since it was known it became another name of a copy that is counted already
+        assert work.source is not None  # noqa: S101  # opened by the caller
+        others = (work.source.fingerprint, *work.read.values())
+        if None not in (found.fs_id, found.inode) and (found.fs_id, found.inode) in {(other.fs_id, other.inode) for other in others}:
+            return "changed", None  # since it was known it became another name of the file itself, or of a copy that is counted already
         digest = store.digest(copy.path, found)
     except (UnreachableError, ConfigError, EndError, OSError):
         return "unreachable", None

@@ -79,6 +79,9 @@ def _refuse_unlike(work: Work, other: Source, keeper: Source) -> None:
         raise EndError("REFUSED", f"{work.shown}: nothing keeps others from writing to it meanwhile; both files stay")
     if not _are_equal(other, keeper):
         raise _differ(work)
+    lost = other.metadata().dropped or keeper.metadata().dropped
+    if lost:
+        raise EndError("REFUSED", f"{work.shown}: one name of the file that is kept would not keep all of it: {', '.join(lost)}; both files stay")
     if _as_owned(other.metadata()) != _as_owned(keeper.metadata()):
         raise EndError("REFUSED", f"{work.shown}: has another owner, mode or attribute than the file that is kept; both files stay")
 

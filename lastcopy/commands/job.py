@@ -61,6 +61,7 @@ def undo(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> No
     """Bring back what a job took away: out of quarantine, or, once that was purged, from the copy. Copies that it made stay.
 
     The undo is a job itself: interrupted, it is gone on with by 'job resume', or by the same command again.
+    Exit 4 where something cannot be brought back, 5 where nothing can.
     """
     from lifecycle import job, people
 

@@ -126,6 +126,7 @@ class Staged(Protocol):
     """A copy under its temporary name."""
 
     inode: int | None  # None where a storage has none that last
+    read_back: Fingerprint | None  # what it was when it was digested; None = never
 
     def write(self, block: memoryview | int) -> None:
         """Append a block, or a run of zeros as a hole."""
@@ -184,11 +185,20 @@ class Store(Protocol):
     def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
         """A temporary name that an earlier run left, if it is that inode."""
 
-    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None, still: Callable[[], None] = lambda: None) -> Fingerprint:
+    def publish(
+        self,
+        path: bytes,
+        key: str,
+        inode: int | None,
+        *,
+        over: Fingerprint | None = None,
+        still: Callable[[], None] = lambda: None,
+        read_back: Fingerprint | None = None,
+    ) -> Fingerprint:
         """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes.
 
         `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that,
-        and if `still`, asked last, raises no EndError.
+        and if `still`, asked last, raises no EndError. `read_back` is what the temporary copy must still be: that of `Staged`.
         """
 
     def discard(self, path: bytes, key: str, inode: int | None = None) -> None:

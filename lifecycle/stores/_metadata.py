@@ -63,7 +63,7 @@ def lost_by_another_name(descriptor: int, wanted: Metadata) -> list[str]:
     """What one more name of an inode does not keep of what was wanted: the inode's own metadata stays. Only reads."""
     found, (kept, _) = os.fstat(descriptor), _attributes(descriptor)
     lost = [_told(name) for name in sorted(wanted.xattrs.keys() | kept.keys()) if wanted.xattrs.get(name) != kept.get(name)]
-    return [*_lost_rights(wanted, found), *lost, *_lost_times(wanted, found)]
+    return [*_lost_rights(wanted, found), *lost, *wanted.dropped, *_lost_times(wanted, found)]
 
 
 def _own(descriptor: int, wanted: Metadata) -> None:

@@ -87,7 +87,7 @@ class Quarantine:
             if kept is not None and here is not None and (here.fs_id, here.inode) == (kept.fs_id, kept.inode):
                 os.unlink(_name(key), dir_fd=home)  # linked, and not yet unlinked
             elif kept is None:
-                if here is None or _is_another(expected, here):
+                if here is None or _is_another(expected, here, numbers_are_given_anew=expected.created_ns is None):
                     raise EndError("STALE", f"{self._tree.shown(path)}: its file is not in quarantine any more")
                 self._drop_pointer(home, key, sidecar)  # a killed run had put it back
             elif wrong := _is_another(expected, kept):
@@ -265,9 +265,12 @@ def _take(directory: int, name: bytes, home: int, key: bytes) -> None:
         os.rename(name, key, src_dir_fd=directory, dst_dir_fd=home)
 
 
-def _is_another(expected: Fingerprint, found: Fingerprint) -> str | None:
-    """How a file shows to be another one; None for the very file, also where somebody who had it open has written to it since."""
-    written = expected if expected.inode is None else replace(expected, size_bytes=found.size_bytes, modified_ns=found.modified_ns)
+def _is_another(expected: Fingerprint, found: Fingerprint, *, numbers_are_given_anew: bool = False) -> str | None:
+    """How a file shows to be another one; None for the very file, also where somebody who had it open has written to it since.
+
+    `numbers_are_given_anew`: its inode alone does not tell, since the number of a file that went may be another's now.
+    """
+    written = expected if expected.inode is None or numbers_are_given_anew else replace(expected, size_bytes=found.size_bytes, modified_ns=found.modified_ns)
     return written.differs(found, moved=True)
 
 

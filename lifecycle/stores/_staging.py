@@ -21,6 +21,7 @@ class StagedFile:
         self, tree: Tree, path: bytes, key: str, descriptor: int, inode: int | None, losses: Iterable[str] = (), *, shares_inode: bool = False
     ) -> None:
         self.inode = inode
+        self.read_back: Fingerprint | None = None
         self._tree = tree
         self._path = path
         self._key = key
@@ -92,6 +93,7 @@ class StagedFile:
             try:
                 if not os.path.samestat(os.fstat(descriptor), os.fstat(self.descriptor)):
                     raise EndError("FAILED", f"{self._tree.shown(self._path)}: its temporary name leads to another file now", retry=True)
+                self.read_back = self._tree.fingerprint(descriptor, self._path)
                 return _reading.stored(descriptor)
             finally:
                 os.close(descriptor)
@@ -108,6 +110,7 @@ class StagedLink:
 
     def __init__(self, tree: Tree, path: bytes, key: str, inode: int | None, losses: Iterable[str] = ()) -> None:
         self.inode = inode
+        self.read_back: Fingerprint | None = None
         self._tree = tree
         self._path = path
         self._key = key
@@ -133,6 +136,7 @@ class StagedLink:
     def digest(self) -> tuple[bytes, int]:
         """SHA-256 and length of its text, as it is read back. Raises EndError."""
         with self._tree.directory(self._path, "read back") as (directory, _):
+            self.read_back = self._tree.fingerprint_in(directory, temporary(self._key), self._path)
             return _reading.sha256([memoryview(os.readlink(temporary(self._key), dir_fd=directory))])
 
     def close(self) -> None:

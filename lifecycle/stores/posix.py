@@ -115,7 +115,16 @@ class Store:
         """A temporary name that an earlier run left, if it is that inode. Raises EndError."""
         return _staging.left(self._tree, path, key, inode)
 
-    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None, still: Callable[[], None] = lambda: None) -> Fingerprint:
+    def publish(
+        self,
+        path: bytes,
+        key: str,
+        inode: int | None,
+        *,
+        over: Fingerprint | None = None,
+        still: Callable[[], None] = lambda: None,
+        read_back: Fingerprint | None = None,
+    ) -> Fingerprint:
         """Give the temporary name its final one, never over another but `over`, which goes. Writes. Raises EndError CONFLICT.
 
         What a killed run has published already is found, by its inode.
@@ -126,6 +135,8 @@ class Store:
             there = self._tree.fingerprint_in(directory, name, path)
             if staged is not None and inode is not None and staged.inode != inode:
                 raise EndError("FAILED", f"{self._tree.shown(path)}: its temporary name leads to another file now", retry=True)
+            if staged is not None and read_back is not None and (wrong := read_back.differs(staged)):
+                raise EndError("FAILED", f"{self._tree.shown(path)}: somebody changed its temporary copy after it was read back ({wrong})", retry=True)
             if there is not None and staged is not None and over is not None and not over.differs(there, moved=True):
                 return _staging.supersede(self._tree, directory, path, key, over, still, able=able.exchange)
             if there is not None:

@@ -8,6 +8,7 @@ states of engines that are wrong on purpose.
 import itertools
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,9 @@ class World:
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.connection.executescript(SCHEMA)
         self.connection.execute("INSERT INTO meta VALUES ('id', 'x'), ('latest_us', '0')")
-        self.journal = Journal(database.Database(Path("/nowhere"), self.connection, os.open(os.devnull, os.O_RDONLY)), given.config, "x")
+        self._folder = tempfile.TemporaryDirectory()
+        lock = os.open(os.path.join(self._folder.name, "journal.lock"), os.O_RDWR | os.O_CREAT)
+        self.journal = Journal(database.Database(Path(self._folder.name), self.connection, lock), given.config, "x")
         for at in given.droppers:
             self.journal.create_job(job(f"j{at}"), [step(1, f"v{at}", PATH, target=None)])
             self.journal.create_job(job(f"u{at}", "undo", f"j{at}"), [step(1, f"v{at}", PATH, target=None, of=(f"j{at}", 1))])

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CatalogError, RefusedError
-from lifecycle import database, holds, rebuilding, renewal
+from lifecycle import database, holds, rebuilding
 from lifecycle.holds import Scope
 from lifecycle.journal import Journal
+from lifecycle.records import Move
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
 
@@ -151,6 +152,23 @@ def test_a_journal_is_put_aside_also_where_there_are_no_links(small: Estate, mon
 
     held(small)
     restored(small)
-    monkeypatch.setattr(renewal.os, "link", no_links)
+    monkeypatch.setattr(os, "link", no_links)
     rebuild(small)
     assert standing(small) == ["prod:f by lawyer"]
+
+
+def test_a_lock_file_that_somebody_removed_gives_no_chunk_to_two_engines(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")])
+    lock = small.root / "journal" / "journal.lock"
+    with small.journal() as one, small.journal() as two, one.claim(archive, 1) as mine:
+        assert mine
+        lock.unlink()
+        with pytest.raises(RefusedError, match="end all jobs"), two.claim(archive, 1):
+            pass
+        with pytest.raises(RefusedError, match="end all jobs"):
+            small.journal()
+        lock.touch()  # though the jobs were not ended
+        with pytest.raises(RefusedError, match="end all jobs"):
+            one.advance([Move(1, "CLAIMED")], archive, small.clock(), "test")
+    assert small.states(archive) == ["PLANNED"]
