@@ -24,7 +24,15 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 CHROMIUM = shutil.which("chromium")
-DRAWN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+SETTLED = """() => {
+    const done = document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]') && document.querySelector(".lc-asof");
+    const now = done ? document.body.innerHTML : null;
+    if (now === null || now !== window.lastSeen) {
+        window.lastSeen = now;
+        window.sameSince = performance.now();
+    }
+    return now !== null && performance.now() - window.sameSince > 400;
+}"""
 ROOT = Path(__file__).parents[2]
 
 
@@ -75,10 +83,8 @@ class Visit:
         return self.page
 
     def drawn(self) -> None:
-        """Wait until the script has ended and the page says as of when it is."""
-        self.page.wait_for_timeout(150)  # until a click has reached the server
-        self.page.wait_for_selector(DRAWN, timeout=60_000)
-        self.page.wait_for_selector(".lc-asof", timeout=60_000)
+        """Wait until the script has ended, the page says as of when it is, and nothing in it has changed for a while: elements come after the state."""
+        self.page.wait_for_function(SETTLED, timeout=60_000, polling=100)
 
     def click(self, testid: str, x: float, y: float, until: str, place: int = 0) -> None:
         """Click into a canvas, at a share of its width, and pixels from its top where `y` is above 1; wait for an address that matches."""
