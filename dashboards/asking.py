@@ -14,7 +14,7 @@ from catalog import snapshot
 from catalog.errors import NotFoundError
 from catalog.snapshot import Snapshot
 from dashboards import seam
-from reports import Column, Value, explain, find, render, simulate, state
+from reports import Column, Value, alike, explain, find, render, simulate, state
 from reports.reach import Loss
 from reports.state import State
 
@@ -186,8 +186,15 @@ def _found(seen: View, pattern: str, limit: int) -> Answer:
 
 @st.cache_data(max_entries=64, show_spinner="Burning …")
 def _simulated(seen: View, loss: Loss) -> simulate.Simulation:
+    _prepare_losses(seen)
     with _cursor(seen) as connection:
         return simulate.simulate(connection, snapshot_of(seen).config, loss)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _prepare_losses(seen: View) -> None:
+    with _cursor(seen) as connection:
+        alike.prepare(connection, snapshot_of(seen).config)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

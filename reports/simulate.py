@@ -16,6 +16,7 @@ from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
 from reports import cells, remedy, terminal
+from reports.alike import COLUMNS, Alike, prepared
 from reports.reach import AXES, Loss, reach
 from reports.state import counted, day
 
@@ -113,7 +114,7 @@ def parse(lose: Sequence[str], threat: str | None = None, mounted: Sequence[str]
 def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss, worst: int = 20) -> Simulation:
     """What a loss would leave. `config` is the snapshot's. Raises NotFoundError where the estate has no such site, system, … or volume."""
     snapshot_id, as_of = _snapshot(connection)
-    with _outcomes(connection, config, loss):
+    with _outcomes(connection, config, loss) as alike:
         return Simulation(
             loss=str(loss),
             title=loss.title,
@@ -122,8 +123,8 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
             totals=_totals(connection),
             by_class=_sums(connection, "data_class"),
             by_volume=_sums(connection, "volume"),
-            survivors=_survivors(connection),
-            worst=_worst(connection, worst),
+            survivors=_survivors(connection, alike),
+            worst=_worst(connection, alike, worst),
             older=_older(connection),
             by_owner=_sums(connection, "owner"),
             targets=remedy.targets(connection),
@@ -133,14 +134,14 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
 def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:
     """One row an asset: `volume`, `path`, `original` and `copies` (whether it, or a copy that counts, survives: yes, no, unknown), `outcome`,
     and `only_older`: what survives is an older version, within the copy age of its class."""
-    with _outcomes(connection, config, loss):
+    with _outcomes(connection, config, loss) as alike:
         found = connection.sql(
             f"""
             SELECT
-                assets.volume, assets.path, {_word("o.original", _WORDS)} AS original, {_word("o.copies", _WORDS)} AS copies, o.outcome,
+                a.volume, a.dir || a.name AS path, {_word("o.original", _WORDS)} AS original, {_word("o.copies", _WORDS)} AS copies, o.outcome,
                 o.outcome = 'survives' AND o.original < 2 AND o.same_content < 2 AS only_older
-            FROM loss_outcomes AS o INNER JOIN assets ON o.volume = assets.volume AND o.entry_id = assets.entry_id
-            ORDER BY assets.volume, assets.path
+            FROM ({alike.assets()}) AS a INNER JOIN loss_outcomes AS o USING ({alike.keys})
+            ORDER BY 1, 2
             """
         )
         assert found is not None  # noqa: S101  # a SELECT gives a relation
@@ -153,19 +154,20 @@ def _snapshot(connection: "duckdb.DuckDBPyConnection") -> tuple[str, datetime.da
 
 
 @contextmanager
-def _outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> Iterator[None]:
+def _outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> Iterator[Alike]:
     volumes, classes = _rows(connection, "volumes"), _rows(connection, "classes")
     _refuse_unknown_names(volumes, loss)
     pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
     types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32()), ("is_mapped", pa.bool_())])
-    connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
-    try:
-        connection.execute("CREATE OR REPLACE TEMP TABLE loss_reach AS SELECT * FROM loss_pairs")
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE loss_outcomes AS {_OUTCOME_SQL}")
-        yield
-    finally:
-        connection.unregister("loss_pairs")
-        connection.execute("DROP TABLE IF EXISTS loss_outcomes; DROP TABLE IF EXISTS loss_reach")
+    with prepared(connection, config) as alike:
+        connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
+        try:
+            connection.execute("CREATE OR REPLACE TEMP TABLE loss_reach AS SELECT * FROM loss_pairs")
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE loss_outcomes AS {_outcome_sql(alike)}")
+            yield alike
+        finally:
+            connection.unregister("loss_pairs")
+            connection.execute("DROP TABLE IF EXISTS loss_outcomes; DROP TABLE IF EXISTS loss_reach")
 
 
 def _rows(connection: "duckdb.DuckDBPyConnection", view: str) -> list[dict[str, Any]]:
@@ -187,7 +189,8 @@ def _word(number: str, words: Sequence[str]) -> str:
 
 # What a spared volume was not seen to hold is unknown where it was never scanned; or where the asset's reasons say that some volume could not be
 # seen, and this one may be it; or, for an asset without reasons, where its newest scan is incomplete.
-_OUTCOME_SQL = f"""
+def _outcome_sql(alike: Alike) -> str:
+    return f"""
 WITH spared AS (
     SELECT
         r.volume,
@@ -204,44 +207,33 @@ WITH spared AS (
 
 judged AS (
     SELECT
-        a.volume,
-        a.entry_id,
-        a.data_class,
-        coalesce(a.owner, '') AS owner,
-        a.counted_bytes,
-        a.carried,
-        concat(a.user_error_reasons, ',', a.ransomware_reasons, ',', a.system_failure_reasons, ',', a.facility_outage_reasons) AS reasons,
+        a.*,
+        concat(w.user_error_reasons, ',', w.ransomware_reasons, ',', w.system_failure_reasons, ',', w.facility_outage_reasons) AS reasons,
         2 - r.removed AS original
-    FROM assets AS a
+    FROM loss_alike AS a
+    INNER JOIN stored_verdicts AS w ON a.signature_no = w.signature_no
     INNER JOIN loss_reach AS r ON a.volume = r.volume AND a.volume = r.copy_volume AND a.data_class = r.data_class
 ),
 
 matched AS (
     SELECT
-        c.volume,
-        c.entry_id,
-        max(least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed)) AS copies,
-        max(CASE WHEN c.is_current AND c.match <> 'older' THEN least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed) END)
-            AS same_content,
-        bool_or(c.match = 'older' AND r.removed = 0) AS older,
-        bool_or(c.match = 'conflict' AND r.removed = 0) AS conflict,
+        t.alike_no,
+        max(least(t.usable, 2 - r.removed)) AS copies,
+        max(CASE WHEN t.is_current THEN least(t.usable, 2 - r.removed) END) AS same_content,
+        bool_or(t.is_older AND r.removed = 0) AS older,
+        bool_or(t.is_conflict AND r.removed = 0) AS conflict,
         count(*) FILTER (WHERE r.removed < 2 AND coalesce(v.access, '') <> 'offline') AS connected,
         count(*) FILTER (WHERE r.removed < 2 AND v.state = 'incomplete') AS incomplete,
         count(*) FILTER (WHERE r.removed < 2 AND r.is_mapped) AS mapped
-    FROM copies AS c
-    INNER JOIN judged AS j ON c.volume = j.volume AND c.entry_id = j.entry_id
-    INNER JOIN loss_reach AS r ON c.volume = r.volume AND c.copy_volume = r.copy_volume AND j.data_class = r.data_class
-    INNER JOIN volumes AS v ON c.copy_volume = v.volume
-    GROUP BY c.volume, c.entry_id
+    FROM ({alike.testimonies}) AS t
+    INNER JOIN loss_reach AS r ON t.volume = r.volume AND t.copy_volume = r.copy_volume AND t.data_class = r.data_class
+    INNER JOIN volumes AS v ON t.copy_volume = v.volume
+    GROUP BY t.alike_no
 ),
 
 valued AS (
     SELECT
-        j.volume,
-        j.entry_id,
-        j.data_class,
-        j.owner,
-        j.counted_bytes,
+        j.* EXCLUDE (reasons, original),
         CASE WHEN j.carried THEN least(j.original, 1) ELSE j.original END AS original,
         CASE
             WHEN j.carried THEN 1
@@ -257,7 +249,7 @@ valued AS (
         coalesce(m.older, FALSE) AS older,
         coalesce(m.conflict, FALSE) AS conflict
     FROM judged AS j
-    LEFT JOIN matched AS m ON j.volume = m.volume AND j.entry_id = m.entry_id
+    LEFT JOIN matched AS m ON j.alike_no = m.alike_no
     LEFT JOIN spared AS s ON j.volume = s.volume AND j.data_class = s.data_class
 )
 
@@ -267,30 +259,27 @@ FROM valued
 
 
 def _totals(connection: "duckdb.DuckDBPyConnection") -> tuple[Sum, ...]:
-    rows = connection.execute("SELECT outcome, count(*), sum(counted_bytes) FROM loss_outcomes GROUP BY outcome").fetchall()
+    rows = connection.execute("SELECT outcome, sum(assets), sum(bytes) FROM loss_outcomes GROUP BY outcome").fetchall()
     found = {outcome: (assets, size) for outcome, assets, size in rows}
     return tuple(Sum("all", outcome, *map(int, found.get(outcome, (0, 0)))) for outcome in _OUTCOMES)
 
 
 def _sums(connection: "duckdb.DuckDBPyConnection", column: str) -> tuple[Sum, ...]:
-    query = f"SELECT {column}, outcome, count(*), sum(counted_bytes) FROM loss_outcomes GROUP BY 1, 2 ORDER BY 1, 2"
+    query = f"SELECT {column}, outcome, sum(assets), sum(bytes) FROM loss_outcomes GROUP BY 1, 2 ORDER BY 1, 2"
     return tuple(Sum(name, outcome, int(assets), int(size)) for name, outcome, assets, size in connection.execute(query).fetchall())
 
 
-def _survivors(connection: "duckdb.DuckDBPyConnection") -> tuple[Sum, ...]:
+def _survivors(connection: "duckdb.DuckDBPyConnection", alike: Alike) -> tuple[Sum, ...]:
     query = f"""
         WITH places AS (
-            SELECT volume AS place, original AS value, counted_bytes FROM loss_outcomes
+            SELECT volume AS place, original AS value, assets, bytes FROM loss_outcomes
             UNION ALL
-            SELECT
-                c.copy_volume AS place,
-                least(CASE c.usable WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0 END, 2 - r.removed, o.copies) AS value,
-                o.counted_bytes
+            SELECT t.copy_volume AS place, least(t.usable, 2 - r.removed, o.copies) AS value, o.assets, o.bytes
             FROM loss_outcomes AS o
-            INNER JOIN copies AS c ON o.volume = c.volume AND o.entry_id = c.entry_id
-            INNER JOIN loss_reach AS r ON c.volume = r.volume AND c.copy_volume = r.copy_volume AND o.data_class = r.data_class
+            INNER JOIN ({alike.testimonies}) AS t ON o.alike_no = t.alike_no
+            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class
         )
-        SELECT place, {_word("value", _OUTCOMES)} AS outcome, count(*), sum(counted_bytes)
+        SELECT place, {_word("value", _OUTCOMES)} AS outcome, sum(assets), sum(bytes)
         FROM places WHERE value > 0 GROUP BY 1, 2 ORDER BY 1, 2
         """
     return tuple(Sum(name, outcome, int(assets), int(size)) for name, outcome, assets, size in connection.execute(query).fetchall())
@@ -298,17 +287,44 @@ def _survivors(connection: "duckdb.DuckDBPyConnection") -> tuple[Sum, ...]:
 
 def _older(connection: "duckdb.DuckDBPyConnection") -> Sum:
     query = """
-        SELECT count(*), coalesce(sum(counted_bytes), 0) FROM loss_outcomes
+        SELECT coalesce(sum(assets), 0), coalesce(sum(bytes), 0) FROM loss_outcomes
         WHERE outcome = 'survives' AND original < 2 AND same_content < 2
         """
     [(assets, size)] = connection.execute(query).fetchall()
     return Sum("older", "survives", int(assets), int(size))
 
 
-def _worst(connection: "duckdb.DuckDBPyConnection", most: int) -> tuple[Hit, ...]:
-    query = """
-        SELECT a.volume, a.path, a.size_bytes, a.data_class, a.owner, o.outcome, o.older, o.conflict
-        FROM loss_outcomes AS o INNER JOIN assets AS a ON o.volume = a.volume AND o.entry_id = a.entry_id
-        WHERE o.outcome <> 'survives' ORDER BY o.outcome, a.size_bytes DESC, a.volume, a.path LIMIT $most
+def _worst(connection: "duckdb.DuckDBPyConnection", alike: Alike, most: int) -> tuple[Hit, ...]:
+    found: list[Hit] = []
+    for outcome in ("lost", "unknown"):
+        found += _worst_of(connection, alike, outcome, most - len(found))
+    return tuple(found)
+
+
+def _worst_of(connection: "duckdb.DuckDBPyConnection", alike: Alike, outcome: str, most: int) -> list[Hit]:
+    """The greatest assets of an outcome: of the greatest that share class and verdict with some of it, of ever more of these until there are enough."""
+    said = {"outcome": outcome}
+    those = """
+        stored_files AS f
+        INNER JOIN (SELECT DISTINCT volume, data_class, signature_no, carried FROM loss_outcomes WHERE outcome = $outcome) AS o
+            ON f.volume = o.volume AND f.data_class = o.data_class AND f.signature_no = o.signature_no AND f.carried = o.carried
         """
-    return tuple(Hit(*row) for row in connection.execute(query, {"most": most}).fetchall())
+    tried = 4 * most
+    while most > 0:
+        greatest = f"SELECT count(*), coalesce(min(size_bytes), 0) FROM (SELECT f.size_bytes FROM {those} ORDER BY f.size_bytes DESC LIMIT {tried}) AS found"
+        [(count, least)] = connection.execute(greatest, said).fetchall()
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE loss_candidates AS SELECT {COLUMNS} FROM {those} WHERE f.size_bytes >= {least}", said).fetchall()
+        matches = "(SELECT c.* FROM copies AS c INNER JOIN loss_candidates AS f ON c.volume = f.volume AND c.entry_id = f.entry_id)"
+        rows = connection.execute(
+            f"""
+            SELECT volume, dir || name AS path, size_bytes, data_class, nullif(owner, ''), outcome, older, conflict
+            FROM ({alike.assets("loss_candidates", matches)}) AS a INNER JOIN loss_outcomes AS o USING ({alike.keys})
+            WHERE outcome = $outcome ORDER BY size_bytes DESC, volume, path LIMIT {most}
+            """,
+            said,
+        ).fetchall()
+        connection.execute("DROP TABLE loss_candidates")
+        if len(rows) == most or count < tried:
+            return [Hit(*row) for row in rows]
+        tried *= 64
+    return []

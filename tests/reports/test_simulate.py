@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from catalog import config, connect, derive
 from catalog.errors import ConfigError, NotFoundError
 from catalog.schema import THREATS
-from reports import remedy, simulate
+from reports import alike, remedy, simulate
 from reports.reach import Loss
 from tests.catalog.estates import NOON, write_scan
 
@@ -167,6 +167,36 @@ def test_what_is_perhaps_on_the_lost_device_is_perhaps_lost(tmp_path: Path) -> N
     for lost in ("device=sda", "system=one", "site=paris"):
         assert results(connection, made, simulate.parse([lost])) == {"a": ("no", "unknown", "unknown")}
     assert results(connection, made, simulate.parse(["device=disk-2"])) == {"a": ("unknown", "no", "unknown")}
+
+
+def test_each_of_many_volumes_is_told_from_the_others_before_and_after_the_sets_were_prepared(tmp_path: Path) -> None:
+    backups = {f"v{n:02}": {"role": "backup", "site": f"s{n}", "system": f"s{n}"} for n in range(23)}
+    names = {name: f"only-on-{name}" for name in backups}
+    files = {"work": {name: {"size_bytes": n} for n, name in enumerate([*names.values(), "nowhere"], 1)}} | {
+        volume: {name: {"size_bytes": n}} for n, (volume, name) in enumerate(names.items(), 1)
+    }
+    connection, made = estate(tmp_path, {"work": {"site": "paris", "system": "nas"}} | backups, files)
+    for kept in ("v00", "v09", "v10", "v19", "v20", "v22"):
+        loss = simulate.parse(["volume=work", *(f"volume={name}" for name in backups if name != kept)])
+        for one in (connection, connection.cursor()):
+            assert {path for path, (_, _, outcome) in results(one, made, loss).items() if outcome == "survives"} == {names[kept]}
+            found = simulate.simulate(one, made, loss, worst=30)
+            assert [(s.name, s.assets) for s in found.survivors] == [(kept, 1)]
+            assert [hit.path for hit in found.worst] == ["nowhere", *reversed([name for volume, name in names.items() if volume != kept])]
+        alike.prepare(connection, made)
+
+
+def test_the_greatest_losses_are_found_below_thousands_that_survive_with_the_same_verdict(tmp_path: Path) -> None:
+    many = {f"f{n:04}": {"size_bytes": 9000 - n} for n in range(3000)}
+    lost = ("f2500", "f2999")
+    connection, made = estate(
+        tmp_path,
+        {"work": {"site": "paris"}, "near": {"role": "backup", "site": "paris"}, "far": {"role": "backup", "site": "lyon"}},
+        {"work": many, "near": {name: many[name] for name in lost}, "far": {name: many[name] for name in many if name not in lost}},
+    )
+    connection.execute("CREATE TEMP TABLE stored_files AS SELECT * REPLACE (1 AS signature_no) FROM stored_files")
+    found = simulate.simulate(connection, made, simulate.parse(["site=paris"]), worst=1)
+    assert [hit.path for hit in found.worst] == ["f2500"]
 
 
 def test_the_result_reads_as_text_and_as_data(paris: tuple[Any, config.Config]) -> None:
