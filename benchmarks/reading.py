@@ -25,11 +25,8 @@ derive.derive(folder / "catalog", config.load(folder / "lastcopy.toml"), as_of)
 
 def measure(asked: Asked) -> list[Row]:
     """The rows of the derivation and of reports."""
-    made = Estate(asked.scratch / f"synthetic-{asked.size(ENTRIES)}")
-    shutil.rmtree(made.folder, ignore_errors=True)
-    entries = sum(synthetic.write(made.folder, asked.size(ENTRIES)).values())
+    made, entries, derive = written(asked)
     over = f"{entries:,} synthetic entries"
-    derive = Command((sys.executable, "-c", _DERIVE, str(made.folder), synthetic.AS_OF.isoformat()))
     used = run(derive, sample_memory=True)
     note = f"2 threads; CPU {used.cpu_seconds:.0f} s, peak memory {used.peak_bytes / 1e6:,.0f} MB"
     say(f"derivation: {used.wall_seconds:.1f} s, {note}")
@@ -40,6 +37,21 @@ def measure(asked: Asked) -> list[Row]:
         except CommandError as failed:
             rows.append(not_measured(f"report {name} over {over}", "-", "", failed))
     return rows
+
+
+def derived(asked: Asked) -> tuple[Estate, int]:
+    """A synthetic estate that is derived, in place of the one there was, and the number of its entries."""
+    made, entries, derive = written(asked)
+    run(derive)
+    return made, entries
+
+
+def written(asked: Asked) -> tuple[Estate, int, Command]:
+    """A synthetic estate, in place of the one there was, the number of its entries, and what derives it."""
+    made = Estate(asked.scratch / f"synthetic-{asked.size(ENTRIES)}")
+    shutil.rmtree(made.folder, ignore_errors=True)
+    entries = sum(synthetic.write(made.folder, asked.size(ENTRIES)).values())
+    return made, entries, Command((sys.executable, "-c", _DERIVE, str(made.folder), synthetic.AS_OF.isoformat()))
 
 
 def _reports() -> list[str]:

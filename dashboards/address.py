@@ -2,6 +2,7 @@
 
 from typing import Any
 
+_FIRST = "/overview"  # a page that Streamlit knows by the root's address alone
 _HEAD = b"<head>"
 _SCRIPT = b'<script>window.__streamlit = { BACKEND_BASE_URL: window.location.origin + "/" }</script>'
 
@@ -13,9 +14,14 @@ class Rooted:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  # as above
-        """Pass everything on; change nothing but an HTML answer to a GET."""
+        """Pass everything on, but change an HTML answer to a GET, and lead from the first page's name to its address."""
         if scope["type"] != "http" or scope["method"] != "GET" or not _wants_page(scope):
             await self._app(scope, receive, send)
+            return
+        if scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/") == _FIRST:
+            where = b"./" + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+            await send({"type": "http.response.start", "status": 307, "headers": [(b"location", where), (b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
             return
         # Uncompressed, so that it can be written into; whatever compresses stands around this.
         plain = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name.lower() != b"accept-encoding"]}

@@ -1,7 +1,8 @@
 """Answers for pages: reports over one locked connection a snapshot and set of limits, kept until the snapshot or the limits change."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ROWS = 1000  # the most rows that a table of a page shows; files have all
 _KNOWN_SECONDS = 5  # for which a list of snapshots holds
+_asked: "set[DuckDBPyConnection]" = set()  # what answers right now, in any thread
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,22 @@ def explained(volume: str, path: str) -> list[explain.Explanation]:
     return result
 
 
+def warm(seen: View, asked: Sequence[tuple[str, Mapping[str, Value], str | None, int | None]]) -> None:
+    """Keep the answers of some reports (name, parameters, condition, most rows), and what losses are worked out from. Needs no page that is being drawn."""
+    _state(seen)
+    for name, params, where, limit in asked:
+        _report(seen, name, tuple(sorted(params.items())), where, limit)
+    _prepare_losses(seen)
+
+
+def interrupt() -> bool:
+    """End what is being asked, with an error for who waits, because the process is to end; whether anything was."""
+    found = list(_asked)
+    for connection in found:
+        connection.interrupt()
+    return bool(found)
+
+
 def export(seen: View, name: str, form: str, params: Mapping[str, Value] | None = None, where: str | None = None) -> bytes:
     """All rows of a report as a file of that format. Needs no page that is being drawn."""
     chosen = reports.load(name)
@@ -156,9 +174,15 @@ def _connection(seen: View) -> "DuckDBPyConnection":
     return seam.current().opened(root, snapshot.find(root, seen.snapshot_id), earlier, anybody)
 
 
-def _cursor(seen: View) -> "DuckDBPyConnection":
-    connection: DuckDBPyConnection = _connection(seen)
-    return connection.cursor()
+@contextmanager
+def _cursor(seen: View) -> Iterator["DuckDBPyConnection"]:
+    connection: DuckDBPyConnection = _connection(seen).cursor()
+    _asked.add(connection)
+    try:
+        yield connection
+    finally:
+        _asked.discard(connection)
+        connection.close()
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

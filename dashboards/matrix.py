@@ -12,6 +12,7 @@ from dashboards.marks import literal
 
 GROUPS = {"class": "Data classes", "volume": "Volumes", "owner": "Owners", "folder": "Top folders"}
 _BANDS = ((95.0, "rgba(46,139,87,.45)"), (80.0, "rgba(46,139,87,.22)"), (50.0, "rgba(201,138,27,.30)"), (0.0, "rgba(184,67,58,.32)"))
+LINES = 200  # the most that a matrix shows
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Cell:
     threat: str
 
 
-def draw(by: str, key: str, most: int = 200) -> Cell | None:
+def draw(by: str, key: str) -> Cell | None:
     """Draw the matrix and give the cell that was clicked."""
-    answer = asking.report("coverage", {"by": by}, limit=most * len(THREATS))
+    answer = asking.report("coverage", {"by": by}, limit=LINES * len(THREATS))
     lines: dict[str, dict[str, Any]] = {}
     for row in answer.dicts():
         lines.setdefault(row["name"], {})[row["threat"]] = row
@@ -51,7 +52,7 @@ def draw(by: str, key: str, most: int = 200) -> Cell | None:
         selection_mode="single-cell",
     )
     if answer.more:
-        st.caption(f"The first {most:,} groups; files have all of them.")
+        st.caption(f"The first {LINES:,} groups; files have all of them.")
     cells = event.selection.get("cells")
     if not cells or cells[0][0] >= len(names):
         return None

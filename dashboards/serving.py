@@ -1,6 +1,7 @@
 """The pages as an application that a server runs: only for the hosts that it is meant for, compressed, and told where it is."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from dashboards import address, options, seam
@@ -25,4 +26,12 @@ def application(served: seam.Served, hosts: Sequence[str] = LOOPBACK) -> "App":
 
     seam.use(served)
     trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    return App(options.SCRIPT, middleware=[trusted, Middleware(GZipMiddleware), Middleware(address.Rooted)])
+    return App(options.SCRIPT, middleware=[trusted, Middleware(GZipMiddleware, compresslevel=4), Middleware(address.Rooted)], lifespan=_warmed)
+
+
+@asynccontextmanager
+async def _warmed(app: "App") -> AsyncIterator[None]:
+    from dashboards import warming  # its caches are those of the runtime, which has been started by now
+
+    async with warming.lifespan(app):
+        yield

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
 from tests.lastcopy.program import environment
 
@@ -65,16 +65,24 @@ def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 class Visit:
-    """A browser's window on the pages of a server. `strangers` are requests to other hosts, all refused; `complaints` what the console says is wrong."""
+    """A browser's window on the pages of a server. `strangers` are requests to other hosts, all refused; `complaints` what the console says is wrong.
 
-    def __init__(self, page: Page, address: str) -> None:
+    `guarded` looks at each request, which takes about a second a page.
+    """
+
+    def __init__(self, page: Page, address: str, *, guarded: bool = True) -> None:
         self.page, self.address = page, address
         self.strangers: list[str] = []
         self.complaints: list[str] = []
-        page.route("**/*", self._guard)
+        if guarded:
+            page.route("**/*", self._guard)
         page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "assert") else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", self._dialog)
+        self._loading: set[Request] = set()
+        page.on("request", self._begun)
+        page.on("requestfinished", self._over)
+        page.on("requestfailed", self._over)
 
     def open(self, path: str) -> Page:
         """Go to a page, and wait until it is drawn."""
@@ -82,9 +90,17 @@ class Visit:
         self.drawn()
         return self.page
 
-    def drawn(self) -> None:
-        """Wait until the script has ended, the page says as of when it is, and nothing in it has changed for a while: elements come after the state."""
+    def drawn(self) -> float:
+        """Wait until the script has ended, the page says as of when it is, no part of the client is still on its way, and nothing has changed for a while.
+
+        Gives the seconds from the page's load until its last change.
+        """
         self.page.wait_for_function(SETTLED, timeout=60_000, polling=100)
+        while self._loading:
+            self.page.wait_for_timeout(50)
+            self.page.evaluate("window.lastSeen = null")
+            self.page.wait_for_function(SETTLED, timeout=60_000, polling=100)
+        return float(self.page.evaluate("window.sameSince / 1000"))
 
     def click(self, testid: str, x: float, y: float, until: str, place: int = 0) -> None:
         """Click into a canvas, at a share of its width, and pixels from its top where `y` is above 1; wait for an address that matches."""
@@ -103,6 +119,12 @@ class Visit:
         table.locator("td").first.wait_for(state="attached", timeout=30_000)
         found: list[list[str]] = table.evaluate("table => [...table.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))")
         return found
+
+    def _begun(self, request: Request) -> None:
+        self._loading.add(request)
+
+    def _over(self, request: Request) -> None:
+        self._loading.discard(request)
 
     def _guard(self, route: Route) -> None:
         if route.request.url.startswith((self.address, "data:", "blob:")):
@@ -127,11 +149,13 @@ def browsing() -> Iterator[Browser]:
 
 
 @contextmanager
-def visiting(browser: Browser, address: str, width: int = 1440, height: int = 1000, scheme: Literal["light", "dark"] = "light") -> Iterator[Visit]:
+def visiting(
+    browser: Browser, address: str, width: int = 1440, height: int = 1000, scheme: Literal["light", "dark"] = "light", *, guarded: bool = True
+) -> Iterator[Visit]:
     """A new window of a browser, which knows nothing of its others."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     try:
-        yield Visit(context.new_page(), address)
+        yield Visit(context.new_page(), address, guarded=guarded)
     finally:
         context.close()
 

@@ -1,0 +1,54 @@
+"""What pages ask first of a new snapshot, asked as soon as it is published: the first who looks waits as little as the second."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import duckdb
+
+from catalog.errors import LastcopyError
+from catalog.schema import THREATS
+from dashboards import asking, matrix, seam
+
+_SECONDS = 15  # between two looks for a new snapshot
+_POLL_SECONDS = 0.1
+ASKED: tuple[tuple[str, dict[str, int | str], str | None, int | None], ...] = (  # the slowest of what pages ask at first, as they ask it
+    ("overview", {}, None, asking.ROWS),
+    ("growth", {"by": "all"}, None, None),
+    ("volumes", {}, None, None),
+    ("ageing", {}, None, None),
+    ("coverage", {"by": "class"}, None, matrix.LINES * len(THREATS)),
+    ("savings", {"days": 365}, None, None),
+    ("dormant-copies", {"days": 365}, "role = 'primary'", asking.ROWS),
+    ("duplicate-groups", {"scope": "primary"}, None, asking.ROWS),
+)
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Do so in a thread while an application runs; nothing is being asked any more when this ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=(stop,), name="warming", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        while asking.interrupt() or thread.is_alive():
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _run(stop: threading.Event) -> None:
+    last = ""
+    while not stop.is_set():
+        try:
+            newest = asking.snapshots()[0].snapshot_id
+            if newest != last:
+                last = newest
+                asking.warm(asking.View(str(seam.current().root()), newest, ""), ASKED)
+        except (LastcopyError, duckdb.Error) as error:  # no snapshot yet, or an end in the middle of a question: the pages tell who looks
+            _log.debug("%s", error)
+        stop.wait(_SECONDS)

@@ -1,0 +1,50 @@
+"""What pages ask first is asked ahead of them, and ends with the application."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from dashboards import asking, seam, warming
+from reports import Report
+from tests.dashboards.conftest import Shown
+from tests.dashboards.test_pages import as_role, opened
+
+
+@pytest.fixture
+def view(shown: Shown) -> asking.View:
+    as_role(shown, "viewer")
+    return asking.View(str(seam.current().root()), asking.snapshots()[0].snapshot_id, "")
+
+
+def test_pages_find_the_answers_that_were_asked_ahead(view: asking.View, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking.warm(view, warming.ASKED)
+    asked: list[str] = []
+    run = Report.run
+    monkeypatch.setattr(Report, "run", lambda self, *words, **more: asked.append(self.name) or run(self, *words, **more))  # type: ignore[func-returns-value]
+    for page in ("overview", "dormant", "duplicates"):
+        opened(page)
+    assert {name for name, *_ in warming.ASKED}.isdisjoint(asked), asked
+    monkeypatch.setattr("reports.alike._create", lambda *_: pytest.fail("what losses are worked out from is found once more"))
+    opened("loss")
+
+
+def test_the_end_of_the_application_ends_what_is_being_asked(view: asking.View, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+
+    def endless(*_: object) -> None:
+        with asking._cursor(view) as connection:
+            begun.set()
+            connection.execute("SELECT count(*) FROM range(1000000000000) AS a(i) WHERE i % 7 = 8").fetchall()
+
+    monkeypatch.setattr(asking, "warm", endless)
+
+    async def run() -> float:
+        async with warming.lifespan(None):
+            assert await asyncio.to_thread(begun.wait, 20)
+            ended = time.monotonic()
+        return time.monotonic() - ended
+
+    assert asyncio.run(run()) < 10
+    assert "warming" not in {thread.name for thread in threading.enumerate()}
