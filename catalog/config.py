@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from catalog.errors import ConfigError
 
@@ -206,6 +206,7 @@ class Config(_Table):
     notify: dict[str, Any] = {}
     dashboard: dict[str, Any] = {}
     path: Path | None = Field(default=None, exclude=True)
+    _roots: dict[str, str] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _references(self) -> "Config":
@@ -235,6 +236,18 @@ class Config(_Table):
         """The folder that relative paths in the file are relative to."""
         return self.path.parent if self.path else Path.cwd()
 
+    def root(self, volume: str) -> Path | None:
+        """The folder of a volume that is a file tree, absolute, links as they are written; None for every other kind."""
+        declared = self.volumes[volume]
+        return self.folder.absolute() / path_of(declared.url) if declared.kind == "posix" else None
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """The folder of each volume that is a file tree, links resolved: as they are here and now, in a stored configuration as they were then."""
+        if self._roots is None:
+            self._roots = {name: os.path.realpath(root) for name in self.volumes if (root := self.root(name)) is not None}
+        return self._roots
+
     def data_class(self, name: str) -> DataClass:
         """The class of that name; `default` exists without being written."""
         return self.classes.get(name) or DataClass()
@@ -242,7 +255,7 @@ class Config(_Table):
     def stored(self) -> str:
         """JSON of what a snapshot keeps, in the order of the file (the first class that matches wins), without secrets."""
         secrets: Any = {"volumes": {name: {"password_file", "password_command"} for name in self.volumes}, "notify": True}
-        return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True))
+        return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True) | {"roots": self.roots})
 
 
 def find(given: str | None) -> Path:
@@ -281,7 +294,17 @@ def _told(found: "ErrorDetails") -> str:
 
 def restore(stored: str) -> Config:
     """The configuration that `Config.stored` wrote into a snapshot."""
-    return Config.model_validate_json(stored)
+    data = json.loads(stored)
+    roots = data.pop("roots", None)
+    found = Config.model_validate_json(json.dumps(data))
+    # Where a snapshot does not say them, the links of that day are gone.
+    found._roots = {name: os.path.normpath(path_of(volume.url)) for name, volume in found.volumes.items() if volume.kind == "posix"} if roots is None else roots
+    return found
+
+
+def path_of(url: str) -> str:
+    """The path of a file tree, of the forms that its URL may have: a plain path, `file:PATH` or `file://PATH`."""
+    return re.sub(r"^//+", "/", url.removeprefix("file://").removeprefix("file:"))
 
 
 def _refuse_a_circle(name: str, volumes: dict[str, Volume]) -> None:

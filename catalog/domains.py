@@ -5,7 +5,6 @@ Three-valued results are 0 = no, 1 = unknown, 2 = yes, so that AND is the least 
 """
 
 import datetime
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -117,7 +116,7 @@ def lost_with(config: Config, volume: str) -> frozenset[str]:
         if name not in found:
             found.add(name)
             waiting += _chain(config, name)
-            waiting += [other for other, outer in config.volumes.items() if _holds(outer, config.volumes[name])]
+            waiting += [outer for outer in config.volumes if _holds(config, outer, name)]
     return frozenset(found)
 
 
@@ -170,20 +169,16 @@ def _is_immutable(volume: Volume, data_class: DataClass, other_admin: int, as_of
 
 
 def _may_protect(config: Config, asset: str, protector: str) -> bool:
-    if asset == protector or _nested(config.volumes[asset], config.volumes[protector]):
+    if asset == protector or _holds(config, asset, protector) or _holds(config, protector, asset):
         return False
     volume = config.volumes[protector]
     return asset in volume.of if volume.of is not None else volume.role != "primary"
 
 
-def _nested(one: Volume, two: Volume) -> bool:
-    return _holds(one, two) or _holds(two, one)
-
-
-def _holds(outer: Volume, inner: Volume) -> bool:
-    if outer.kind != inner.kind:
+def _holds(config: Config, outer: str, inner: str) -> bool:
+    if (one := config.volumes[outer]).kind != (two := config.volumes[inner]).kind:
         return False
-    above, below = (os.path.normpath(volume.url.removeprefix("file://")) for volume in (outer, inner))
+    above, below = config.roots.get(outer, one.url), config.roots.get(inner, two.url)
     return below == above or below.startswith(above.rstrip("/") + "/")
 
 

@@ -163,17 +163,11 @@ def _tables(root: Path) -> list[Remark]:
 def _inside_a_volume(root: Path, config: Config) -> list[Remark]:
     """A warning for each volume that the catalog lies in: it would describe itself, and be lost with what it describes."""
     found = []
-    for name, volume in config.volumes.items():
-        place = folder(config, volume)
-        if place is not None and Path(os.path.realpath(root)).is_relative_to(os.path.realpath(place)):
+    for name, place in config.roots.items():
+        if Path(os.path.realpath(root)).is_relative_to(place):
             text = f"the catalog lies in volume {name}: it is left out of its scans, and lost with it"
             found.append(Remark("catalog", "place", "warning", text, "move the catalog to another disk"))
     return found
-
-
-def folder(config: Config, volume: Volume) -> Path | None:
-    """The root of a volume that is a file tree; None for every other kind."""
-    return config.folder / volume.url.removeprefix("file://").removeprefix("file:") if volume.kind == "posix" else None
 
 
 def _missing(name: str, volume: Volume) -> list[Remark]:

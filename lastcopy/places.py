@@ -15,7 +15,7 @@ from catalog.config import Config, Volume
 from catalog.errors import LastcopyError
 from catalog.snapshot import ScanRow
 from lastcopy import mounts
-from lastcopy.diagnosis import Remark, escaped, folder
+from lastcopy.diagnosis import Remark, escaped
 from reports.state import counted
 from scanners import Facts
 
@@ -42,7 +42,7 @@ def look(config: Config, names: Sequence[str], newest: Mapping[str, ScanRow], no
 
 def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.Mount], now: datetime.datetime) -> tuple[list[Remark], Facts | None]:
     declared = config.volumes[name]
-    place = folder(config, declared)
+    place = config.root(name)
     reach = _reach(name, declared, place, scan) if place is not None else None
     if reach and reach.state != "ok":
         return [reach], None
@@ -99,7 +99,7 @@ def _first_of(apart: Mapping[tuple[str, str], list[str]]) -> dict[tuple[str, str
 
 def _shown_again(config: Config, one: str, two: str, known: list[mounts.Mount]) -> tuple[str, str]:
     """The names of the volumes where one shows files of the other through another mount, the inner one first; else two empty texts."""
-    places = [place for name in (one, two) if (place := folder(config, config.volumes[name])) is not None]
+    places = [place for name in (one, two) if (place := config.root(name)) is not None]
     on = [mount for place in places if (mount := mounts.of(place, known)) is not None]
     if len(on) < 2 or on[0].point == on[1].point:
         return "", ""
@@ -240,10 +240,9 @@ def _scanned(name: str, scan: ScanRow | None, now: datetime.datetime) -> Remark:
 
 def _nested(config: Config, one: str, two: str) -> tuple[str, str]:
     """The names of the inner and the outer volume, where one root lies in the other; else two empty texts."""
-    here, there = folder(config, config.volumes[one]), folder(config, config.volumes[two])
-    if here is None or there is None:
+    if one not in config.roots or two not in config.roots:
         return "", ""
-    first, second = Path(os.path.realpath(here)), Path(os.path.realpath(there))
+    first, second = Path(config.roots[one]), Path(config.roots[two])
     if first.is_relative_to(second):
         return one, two
     return (two, one) if second.is_relative_to(first) else ("", "")

@@ -160,7 +160,7 @@ def _naive() -> datetime.datetime:
 
 def _absence(root: Path, config: Config, name: str) -> str | None:
     """Why an offline volume is taken for absent; None where it is there, or has to be looked at by a scan."""
-    place = diagnosis.folder(config, config.volumes[name])
+    place = config.root(name)
     if place is None:
         return None
     if not place.is_dir():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from catalog import names, snapshot
-from catalog.config import Config, Policy
+from catalog.config import Config, Policy, path_of
 from catalog.domains import Domain, cautious, effective
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import guard, stores
@@ -170,7 +170,7 @@ class Run:
 
     def folder(self, volume: str) -> bytes:
         """The root of a volume that is a file tree, as an absolute path."""
-        return os.path.abspath(os.fsencode(self.config.folder / self.config.volumes[volume].url.removeprefix("file://")))
+        return os.path.abspath(os.fsencode(self.config.folder / path_of(self.config.volumes[volume].url)))
 
     def close(self) -> None:
         """Let go of stores and threads."""

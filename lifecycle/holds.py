@@ -100,9 +100,9 @@ class Holds:
 def roots(config: Config) -> dict[str, bytes | None]:
     """Of every declared volume the folder that it is on this host, links resolved; None where it is no file tree."""
     found: dict[str, bytes | None] = {}
-    for name, declared in config.volumes.items():
-        location = config.folder / declared.url.removeprefix("file://").removeprefix("file:")
-        found[name] = os.path.realpath(os.fsencode(location)) if declared.kind == "posix" else None
+    for name in config.volumes:
+        location = config.root(name)
+        found[name] = None if location is None else os.path.realpath(os.fsencode(location))
     return found
 
 

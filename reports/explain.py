@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import names
+from catalog.config import path_of
 from catalog.errors import NotFoundError
 from catalog.schema import THREATS
 from reports import cells, terminal
@@ -174,7 +175,7 @@ def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
 
 def restore_command(source: Mapping[str, Any], source_path: str, target: Mapping[str, Any], target_path: str) -> str | None:
     """The shell command that copies a file from one file tree to another, as text; None where one is no file tree or at a relative place. Runs nothing."""
-    if any(volume["kind"] != "posix" or not _folder(volume["url"]).startswith("/") for volume in (source, target)):
+    if any(volume["kind"] != "posix" or not path_of(volume["url"]).startswith("/") for volume in (source, target)):
         return None
     return (
         f"cp --archive --no-clobber --no-target-directory -- {_quoted(_location(source['url'], source_path))} {_quoted(_location(target['url'], target_path))}"
@@ -327,7 +328,7 @@ def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[st
 
 def _anchored(volume: Mapping[str, Any], folder: Path | None) -> Mapping[str, Any]:
     """The volume, its relative folder made absolute: a restore command must mean the same files wherever it is run."""
-    return {**volume, "url": str(folder / _folder(volume["url"]))} if folder and volume["kind"] == "posix" else volume
+    return {**volume, "url": str(folder / path_of(volume["url"]))} if folder and volume["kind"] == "posix" else volume
 
 
 def _location(url: str, path: str) -> bytes:
@@ -335,11 +336,7 @@ def _location(url: str, path: str) -> bytes:
 
 
 def _root(url: str) -> str:
-    return _folder(url).rstrip("/")
-
-
-def _folder(url: str) -> str:
-    return url.removeprefix("file://").removeprefix("file:")
+    return path_of(url).rstrip("/")
 
 
 def _quoted(raw: bytes) -> str:

@@ -153,12 +153,9 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
     from catalog import glob
 
     declared = config.volumes[volume]
-    location = declared.url
-    if declared.kind == "posix":
-        location = str(config.folder.absolute() / declared.url.removeprefix("file://").removeprefix("file:"))
     return Settings(
         volume=volume,
-        location=location,
+        location=str(config.root(volume) or declared.url),
         started_us=started_us,
         exclude=glob.regex(list(declared.exclude)) if declared.exclude else None,
         cross_mounts=declared.cross_mounts,

@@ -46,10 +46,7 @@ def _below_a_volume(config: "Config | None", path: str) -> tuple[str | None, str
     """The volume and the path in it of an absolute path, where the configuration tells; else (None, path)."""
     if config is None or not path.startswith("/"):
         return None, path
-    from lastcopy import diagnosis
-
-    places = {name: diagnosis.folder(config, volume) for name, volume in config.volumes.items()}
-    above = {name: place for name, place in places.items() if place and Path(path).is_relative_to(place)}
+    above = {name: place for name in config.volumes if (place := config.root(name)) and Path(path).is_relative_to(place)}
     if not above:
         return None, path
     name = max(above, key=lambda one: len(str(above[one])))

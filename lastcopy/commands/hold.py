@@ -125,10 +125,9 @@ def _scope(config: "Config", volume: str | None, path: str | None, digest: str |
 def _inside(config: "Config", volume: str | None, path: str) -> tuple[str, bytes]:
     """The volume and the raw path in it. A path of this machine is sought below the volumes."""
     from catalog import names
-    from lastcopy import diagnosis
 
     if path.startswith("/"):
-        roots = {name: diagnosis.folder(config, declared) for name, declared in config.volumes.items() if volume in (None, name)}
+        roots = {name: config.root(name) for name in config.volumes if volume in (None, name)}
         above = {name: Path(os.path.abspath(root)) for name, root in roots.items() if root and Path(path).is_relative_to(os.path.abspath(root))}
         if not above:
             raise NotFoundError(f"--path {path}: is not below the root of {f'volume {volume}' if volume else 'any volume'}; give it relative to the root")

@@ -1,5 +1,6 @@
 """Failure domains: what is undeclared is unknown, and one device is in one place."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,21 @@ def test_a_volume_inside_another_protects_nothing_of_it() -> None:
         {"volumes": {"all": {"url": "/data"}, "part": {"url": "/data/backup/", "role": "backup"}, "near": {"url": "/data2", "role": "backup"}}}
     )
     assert domains.protectors(nested, "all") == ["near"]
+
+
+@pytest.mark.parametrize(
+    "inner", ["{}/data/copy", "data/copy", "./x/../data/copy/", "file:{}/data/copy", "file://{}/data/copy", "/{}/data/copy", "link", "data"]
+)
+def test_a_root_inside_another_is_found_however_it_is_written(inner: str, tmp_path: Path) -> None:
+    (tmp_path / "data" / "copy").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("data/copy")
+    volumes = {"all": {"url": str(tmp_path / "data")}, "part": {"url": inner.format(tmp_path), "role": "backup"}}
+    nested = config.parse({"volumes": volumes}, tmp_path / "lastcopy.toml")
+    assert domains.protectors(nested, "all") == []
+    assert domains.lost_with(nested, "part") == {"all", "part"}
+    stored = nested.stored()
+    (tmp_path / "link").unlink(missing_ok=True)
+    assert domains.protectors(config.restore(stored), "all") == []
 
 
 def test_only_volumes_that_are_not_primary_or_that_name_it_protect_a_volume() -> None:

@@ -1,9 +1,10 @@
 """Where volumes are: effective failure domains, who may protect whom, and where a path lies on another volume."""
 
 import itertools
+import os
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from catalog.config import Config, Volume
 from catalog.glob import regex
@@ -95,7 +96,7 @@ def chained(all_domains: dict[str, Domains], volume: str, axis: str, doubting: b
 
 def may_protect(config: Config, guard: str, ward: str) -> bool:
     """Whether a volume may protect the assets of another."""
-    if guard == ward or _nested(config.volumes[guard].url, config.volumes[ward].url):
+    if guard == ward or _nested(config, guard, ward):
         return False
     of = config.volumes[guard].of
     return config.volumes[guard].role != "primary" if of is None else ward in of
@@ -123,6 +124,14 @@ def excluded(volume: Volume, path: str) -> bool:
     return bool(volume.exclude) and re.fullmatch(regex(list(volume.exclude)), path) is not None
 
 
-def _nested(one: str, two: str) -> bool:
-    first, second = PurePosixPath(one), PurePosixPath(two)
+def _nested(config: Config, one: str, two: str) -> bool:
+    first, second = (_root(config, name) for name in (one, two))
     return first == second or first in second.parents or second in first.parents
+
+
+def _root(config: Config, name: str) -> Path:
+    url = config.volumes[name].url
+    if re.match("[a-z0-9+]+:", url) and not url.startswith("file:"):
+        return Path(url)
+    above = config.path.parent if config.path else Path.cwd()
+    return Path("/", os.path.realpath(above / re.sub("^file:(//(?=/))?", "", url)).lstrip("/"))

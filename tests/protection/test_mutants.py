@@ -147,7 +147,7 @@ MUTANTS = [
     Mutant(
         "a volume inside the other is another place",
         "domains.py",
-        " or _nested(config.volumes[asset], config.volumes[protector])",
+        " or _holds(config, asset, protector) or _holds(config, protector, asset)",
         "",
         "a volume inside the other is no other place",
     ),
