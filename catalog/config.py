@@ -45,9 +45,16 @@ def _volume_name(name: str) -> str:
     return name
 
 
+def _folder(path: str) -> str:
+    if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
+        raise ValueError(f"{path!r} is not the path of a folder: write it whole, as in '/home/me/rescued'")
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
 Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
 Name = Annotated[str, AfterValidator(_volume_name)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Role = Literal["primary", "replica", "backup", "archive"]
 Media = Literal["disk", "ssd", "object", "tape", "optical"]
 Access = Literal["online", "nearline", "offline"]
@@ -170,6 +177,7 @@ class Policy(_Table):
     where: str | None = None
     to: Name | None = None
     to_dir: str = ""
+    to_folder: Folder | None = None
     max_steps: int | None = Field(default=None, ge=1)
     max_bytes: Bytes | None = None
     max_share_pct: float | None = Field(default=None, gt=0, le=100)
@@ -189,6 +197,8 @@ class Policy(_Table):
     def _one_selection(self) -> "Policy":
         if self.report is not None and self.data_class is not None:
             raise ValueError("give either 'report' (its rows are taken) or 'data_class' (its assets are taken), not both")
+        if self.to_folder is not None and (self.to is not None or self.action != "restore"):
+            raise ValueError("'to_folder' is for restore, in place of 'to': other actions need a volume")
         return self
 
 

@@ -74,6 +74,7 @@ MEANINGS: dict[str, str] = {
     "[policies.NAME] params": "parameters of the report",
     "[policies.NAME] where": "which rows are taken: a predicate over the report's columns",
     "[policies.NAME] to": "the volume that files go to; needed by copy, archive and restore",
+    "[policies.NAME] to_folder": "of restore, in place of `to`: the path of a folder outside of every volume; it must be there",
     "[policies.NAME] to_dir": "the folder of it that they go to; below it, each keeps its path",
     "[policies.NAME] max_steps": "the most files of one plan; what comes after, in the order of the report, is left out",
     "[policies.NAME] max_bytes": "the most bytes of one plan",

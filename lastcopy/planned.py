@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.manifest import REFUSAL_REASONS
+from lifecycle.stores import is_folder
 from reports import cells
 from reports.state import counted, iso
 from reports.terminal import human, money
@@ -152,7 +153,13 @@ def _steps(plan: "Plan") -> Iterator[str]:
     if found:
         yield "" if len(found) == plan.steps_count else f"  the first {len(found)} steps; --steps lists all:"
     for row in found:
-        to = f" -> {row['target_volume']}:{row['target_path']}" if "target_volume" in row else f" = {row['kept_path']}" if "kept_path" in row else ""
+        to = (
+            f" -> {row['target_volume']}{'/' if is_folder(str(row['target_volume'])) else ':'}{row['target_path']}"
+            if "target_volume" in row
+            else f" = {row['kept_path']}"
+            if "kept_path" in row
+            else ""
+        )
         yield f"    {row['step']:>6} {human(row['size_bytes'], 'bytes'):>10}  {row['volume']}:{row['path']}{to}"
         yield f"           {row['reason']}"
 

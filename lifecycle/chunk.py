@@ -133,9 +133,13 @@ class Run:
     _domains: dict[str, Domain] | None = None
 
     def store(self, volume: str) -> Store:
-        """The store of a volume, connected once."""
+        """The store of a volume, or of a folder that a restore goes to, connected once."""
         if volume not in self._stores:
-            self._stores[volume] = stores.connect(self.config, volume)
+            if stores.is_folder(volume):
+                prepared = self.journal.prepared(volume)
+                self._stores[volume] = stores.folder(volume, prepared.capabilities if prepared else None)
+            else:
+                self._stores[volume] = stores.connect(self.config, volume)
         return self._stores[volume]
 
     @cached_property

@@ -116,7 +116,9 @@ class Draft:
 
     @property
     def target(self) -> str:
-        """The volume that files go to. Raises ConfigError where the policy names none."""
+        """The volume that files go to, or the folder outside of every volume. Raises ConfigError where the policy names none."""
+        if self.policy.to_folder is not None:
+            return self.policy.to_folder
         if self.policy.to is None:
             raise ConfigError(f"policy {self.name}: {self.action.NAME} needs 'to', the volume that files go to")
         return self.policy.to

@@ -24,7 +24,7 @@ from catalog.derive import earlier
 from catalog.derive.expressions import parquet, problem_rows, quoted
 from catalog.schema import ENTRIES, TABLES, THREATS
 from catalog.snapshot import ScanRow, Snapshot
-from lifecycle import planning, pointers
+from lifecycle import planning, pointers, stores
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -69,9 +69,12 @@ def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckD
     with _opened(root, wanted) as connection:
         connection.execute(f"CREATE TEMP VIEW steps AS SELECT * FROM read_parquet({quoted(str(steps))})")
         targets = [volume for (volume,) in connection.execute("SELECT DISTINCT target_volume FROM steps WHERE target_volume IS NOT NULL").fetchall()]
-        strange = [volume for volume in targets if volume not in wanted.config.volumes]
+        strange = [volume for volume in targets if volume not in wanted.config.volumes and not stores.is_folder(volume)]
         coverage = None
-        if not strange:
+        if any(map(stores.is_folder, targets)):  # what lies outside of every volume counts for nothing
+            summed = _summed(before, "assets")
+            coverage = {"before": summed, "after": summed}
+        elif not strange:
             _tell_names(connection, wanted, steps, doing)
             _apply(connection, root, wanted, removes=doing.removes)
             coverage = {"before": _summed(before, "assets"), "after": _after(connection, root, wanted, targets)}

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from catalog import names
 from catalog.config import Config
 from catalog.errors import NotFoundError, RefusedError
-from lifecycle import actions, crew, numbering, plan
+from lifecycle import actions, crew, folders, numbering, plan, stores
 from lifecycle.chunk import Clock
 from lifecycle.crew import Came, Errand
 from lifecycle.journal import Journal
@@ -73,7 +73,7 @@ def run(root: Path, config: Config, plan_id: str, *, clock: Clock, actor: str, w
     wanted = plan.load(root, plan_id)
     with _opened(root, config, wanted) as journal:
         wanted.refuse_if_ended(journal, clock())
-        _refuse_unprepared(journal, wanted, config)
+        _make_ready(journal, wanted, config, root, clock(), actor)
         _refuse_other_volumes(journal, wanted.header)
         job_id = journal.create_job(_job_of(wanted, clock(), actor), _approved(wanted, journal))
     return resume(root, config, job_id, clock=clock, actor=actor, workers=workers, progress=progress)
@@ -186,15 +186,18 @@ def _within(spans: Ranges, step: int) -> bool:
     return any(first <= step <= last for first, last in spans)
 
 
-def _refuse_unprepared(journal: Journal, wanted: Plan, config: Config) -> None:
-    """Raises RefusedError where a volume that is written to was never prepared, or is declared no more."""
+def _make_ready(journal: Journal, wanted: Plan, config: Config, root: Path, at_us: int, actor: str) -> None:
+    """Find out what a restore's folder can do. Raises RefusedError where a volume that is written to was never prepared, or is declared no more."""
     columns = ["volume", "target_volume"] if actions.load(wanted.header.action).TOUCHES else ["target_volume"]
     steps = pq.read_table(wanted.folder / numbering.STEPS_FILE, columns=columns)
     needed = {volume for column in columns for volume in steps[column].unique().to_pylist() if volume is not None}
     for volume in sorted(needed):
-        if volume not in config.volumes:
+        if stores.is_folder(volume):
+            folders.refuse_unfit(config, root, volume)
+            folders.prepare(journal, volume, wanted.header.volumes.get(volume, {}), at_us=at_us, actor=actor)
+        elif volume not in config.volumes:
             raise RefusedError(f"plan {wanted.id}: there is no volume {volume!r} any more")
-        if journal.prepared(volume) is None:
+        elif journal.prepared(volume) is None:
             raise RefusedError(f"volume {volume} was never prepared; 'lastcopy volume prepare {volume}' does that")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from catalog import names
 from catalog.errors import ConfigError, LastcopyError, UnreachableError
-from lifecycle import manifest, owners, stores
+from lifecycle import folders, manifest, owners, stores
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
 from lifecycle.holds import Holds, Owners
@@ -111,6 +111,8 @@ class Places:
 
     def _look(self, volume: str, written: bool) -> Place:
         draft = self._draft
+        if stores.is_folder(volume):
+            return _folder(volume)
         if volume not in draft.config.volumes:
             return Place(None, ("not_supported", f"volume {volume} is not in the configuration any more"))
         try:
@@ -141,6 +143,17 @@ class Places:
             store.free_bytes() if written else None,
             int(draft.now_us * 1000 - draft.policy.quiet * 1e9),
         )
+
+
+def _folder(path: str) -> Place:
+    """A folder that a restore goes to. Nothing was tried in it yet: what it cannot take ends its step."""
+    store = stores.folder(path, None)
+    try:
+        found = store.identify()
+    except UnreachableError as error:
+        return Place(None, ("offline", str(error)))
+    refusal = None if found.writable else ("not_supported", f"{path} cannot be written to")
+    return Place(store, refusal, found.fs_id, found.marker, folders.UNTRIED, store.free_bytes())
 
 
 def look(draft: Draft, places: Places) -> None:

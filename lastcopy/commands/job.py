@@ -159,8 +159,10 @@ def _cores(given: int | None) -> int:
 def _tell(chosen: settings.Settings, schema: str, outcome: "Outcome") -> None:
     """Say what came of a run, print the object that JSON asks for, and end with the exit code."""
     data = {"id": outcome.job_id, "state": outcome.state, "counts": dict(outcome.counts), "bytes": sum(outcome.bytes.values())}
+    from lifecycle.stores import is_folder
+
     with journals.existing(chosen.configuration()) as journal:
-        changed = journal.volumes_of(outcome.job_id) if journal else []
+        changed = [volume for volume in journal.volumes_of(outcome.job_id) if not is_folder(volume)] if journal else []
     data |= {"changed_volumes": changed, "bytes_by_state": dict(outcome.bytes), "reasons": [talk.printable(reason) for reason in outcome.reasons]}
     output.made(chosen, schema, data, complete=outcome.complete)
     if not chosen.quiet:

@@ -1,6 +1,7 @@
 """`lastcopy plan`: what a policy would do, frozen; approved by somebody before a job may do it."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -27,6 +28,9 @@ def create(
     where: Annotated[str | None, typer.Option(metavar="EXPR", help="A condition over the report's columns.")] = None,
     to: Annotated[str | None, typer.Option(metavar="VOLUME", help="The volume that files go to.")] = None,
     to_dir: Annotated[str | None, typer.Option(metavar="FOLDER", help="The folder of it that they go to.")] = None,
+    to_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder outside of every volume that a restore goes to, in place of --to; it must be there.")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(help="The most files to take.")] = None,
     max_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="The most bytes to take, as '2 TiB'.")] = None,
     quiet_time: Annotated[str | None, typer.Option(metavar="DURATION", help="Leave files alone that changed within it, as '24h'.")] = None,
@@ -47,6 +51,7 @@ def create(
     chosen = settings.of(context)
     config = chosen.configuration()
     given: dict[str, object] = {"action": action, "report": report, "data_class": data_class, "where": where, "to": to, "to_dir": to_dir}
+    given |= {"to_folder": None if to_folder is None else str(to_folder.absolute())}
     given |= {"max_steps": max_steps, "max_bytes": max_bytes, "quiet": quiet_time, "grace": grace, "min_copies": min_copies}
     given |= {"leave": leave, "hard_links": hard_links, "params": dict(_pair(text) for text in param) if param else None}
     wanted = _wanted(config.volumes, policy, {key: value for key, value in given.items() if value is not None})

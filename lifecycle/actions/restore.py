@@ -1,8 +1,8 @@
-"""Restore: a file comes back to a chosen place, from itself or from any copy that is known to have its content."""
+"""Restore: a file comes back to a chosen place, on a volume or in a folder outside of all, from itself or from any copy that is known to have its content."""
 
 from typing import TYPE_CHECKING
 
-from lifecycle import actions
+from lifecycle import actions, folders
 
 if TYPE_CHECKING:
     from lifecycle.draft import Draft
@@ -35,7 +35,9 @@ class Action(actions.Action):
     STAGES = ("open", "copy", "verify", "publish")
 
     def intend(self, draft: "Draft") -> None:
-        """Each chosen file goes to the policy's target, under its own path; where it is not as the scan saw it, a copy of it goes."""
+        """Each chosen file goes to the policy's volume or folder, under its own path; where it is not as the scan saw it, a copy of it goes."""
+        if draft.policy.to_folder is not None:
+            folders.refuse_unfit(draft.config, draft.root, draft.policy.to_folder)
         draft.choose()
         draft.intend(_CHOICES, to=draft.target, folder=draft.folder)
         draft.prefer_originals()

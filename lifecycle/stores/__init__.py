@@ -285,7 +285,17 @@ class Move:
 
 STUB_MAGIC = stubs.MAGIC
 
-Connect = Callable[["Config", str], Store]
+
+def is_folder(volume: str) -> bool:
+    """Whether what takes the place of a volume's name is the path of a folder outside of every volume."""
+    return volume.startswith("/")
+
+
+def folder(path: str, able: Capabilities | None) -> Store:
+    """The store of a folder outside of every volume; `able` is what was found of it, None = not tried yet."""
+    from lifecycle.stores._folder import Folder
+
+    return Folder(path, able)
 
 
 def connect(config: "Config", volume: str) -> Store:

@@ -22,10 +22,13 @@ _ACL = struct.pack("<I", 2) + b"".join(
 )
 
 
-def find_out(tree: Tree, home: int) -> Capabilities:
-    """What the volume can do. Writes, and removes what it wrote. Raises OSError where not even files can be made, LockedError while another run does this."""
+def find_out(tree: Tree, home: int, name: bytes = _DIRECTORY) -> Capabilities:
+    """What the volume can do, tried in a directory of that name, which is ours and goes again. Writes.
+
+    Raises OSError where not even files can be made, LockedError while another run does this.
+    """
     remote = tree.remote
-    with _place(tree, home) as at:
+    with _place(tree, home, name) as at:
         return Capabilities(
             publish=_publish(at),
             exchange=_does(_exchange, at),
@@ -47,17 +50,17 @@ def find_out(tree: Tree, home: int) -> Capabilities:
 
 
 @contextmanager
-def _place(tree: Tree, home: int) -> Iterator[int]:
+def _place(tree: Tree, home: int, name: bytes) -> Iterator[int]:
     """An empty directory, which goes afterwards."""
     with suppress(FileExistsError):
-        os.mkdir(_DIRECTORY, 0o700, dir_fd=home)
-    at = tree.open_in(home, _DIRECTORY, DIRECTORY)
+        os.mkdir(name, 0o700, dir_fd=home)
+    at = tree.open_in(home, name, DIRECTORY)
     try:
         _alone(tree, at)
         _clear(at)
         yield at
         _clear(at)
-        os.rmdir(_DIRECTORY, dir_fd=home)
+        os.rmdir(name, dir_fd=home)
     finally:
         os.close(at)
 

@@ -53,8 +53,7 @@ class Store:
             marker = None  # another volume's, or one that was copied within its file system
         self._capabilities = marker.capabilities if marker and marker.fs_id == fs_id else None
         self._identified = True
-        writable = not os.fstatvfs(root).f_flag & _READ_ONLY and os.access(b".", os.W_OK, dir_fd=root, effective_ids=True)
-        return Identity(marker.id if marker and marker.volume == self._tree.volume else None, fs_id, writable)
+        return Identity(marker.id if marker and marker.volume == self._tree.volume else None, fs_id, self._writable(root))
 
     def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
         """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError, LockedError."""
@@ -288,6 +287,9 @@ class Store:
         """Let go of what is held open."""
         self._home.close()
         self._tree.close()
+
+    def _writable(self, root: int) -> bool:
+        return not os.fstatvfs(root).f_flag & _READ_ONLY and os.access(b".", os.W_OK, dir_fd=root, effective_ids=True)
 
     @property
     def _leases(self) -> bool:
