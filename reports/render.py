@@ -171,10 +171,16 @@ def _markdown(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
     return rows
 
 
+def _in_utc(column: pa.Field) -> pa.Field:
+    """A column whose times say that they are UTC, as those of the catalog are."""
+    return column.with_type(pa.timestamp(column.type.unit, "UTC")) if pa.types.is_timestamp(column.type) and column.type.tz is None else column
+
+
 def _parquet(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
     import pyarrow.parquet
 
-    columns = cells.safe(pa.RecordBatch.from_pylist([], found.batches.schema)).schema.with_metadata({"lastcopy": json.dumps(found.meta(), ensure_ascii=False)})
+    plain = cells.safe(pa.RecordBatch.from_pylist([], found.batches.schema)).schema
+    columns = pa.schema(map(_in_utc, plain), {"lastcopy": json.dumps(found.meta(), ensure_ascii=False)})
     rows = 0
     with pyarrow.parquet.ParquetWriter(out, columns, compression="zstd", compression_level=1) as writer:
         for group in _groups(found.batches):

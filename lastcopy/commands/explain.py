@@ -1,5 +1,6 @@
 """`lastcopy explain`: everything that is known of one file."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,10 @@ def _configuration(chosen: settings.Settings) -> "Config | None":
 
 
 def _below_a_volume(config: "Config | None", path: str) -> tuple[str | None, str]:
-    """The volume and the path in it of an absolute path, where the configuration tells; else (None, path)."""
+    """The volume and the path in it of a path of this machine, absolute or from `./`, where the configuration tells; else (None, path), without the `./`."""
+    if path.startswith("./"):
+        name, inside = _below_a_volume(config, os.path.abspath(path))
+        return (name, inside) if name else (None, os.path.normpath(path))
     if config is None or not path.startswith("/"):
         return None, path
     above = {name: place for name in config.volumes if (place := config.root(name)) and Path(path).is_relative_to(place)}

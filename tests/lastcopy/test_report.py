@@ -180,6 +180,12 @@ def test_the_restore_command_means_the_same_files_wherever_it_is_run(estate: Est
     assert Path(source).is_file()
 
 
+def test_a_path_from_the_current_folder_is_explained(estate: Estate) -> None:
+    for typed in ("./data/deep/same", "./deep/same", "./deep/../deep/same"):
+        found = ask("explain", typed, "--format", "json", folder=estate.folder).data
+        assert ("data", "deep/same") in {(one["volume"], one["path"]) for one in found}
+
+
 def test_a_path_of_this_machine_is_explained(estate: Estate) -> None:
     ended = ask("explain", str(estate.folder / "data" / "deep" / "same"), "--format", "json", folder=estate.folder)
     assert [(row["volume"], row["path"]) for row in ended.data] == [("data", "deep/same")]

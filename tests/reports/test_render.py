@@ -136,7 +136,7 @@ def test_parquet_keeps_types_and_carries_its_snapshot(tmp_path: Path) -> None:
     rows = [{"n": 2**60, "t": datetime.datetime(2026, 1, 1), "s": "\x1b"}]
     render.save(answer(rows), "parquet", tmp_path / "x.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "x.parquet")
-    assert table.to_pylist() == [rows[0] | {"s": "\\x1b"}]
+    assert table.to_pylist() == [rows[0] | {"s": "\\x1b", "t": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)}]
     assert json.loads(table.schema.metadata[b"lastcopy"])["snapshot"] == "snap-2"
 
 
