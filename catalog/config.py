@@ -6,55 +6,17 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from catalog.errors import ConfigError
+from catalog.fields import TABLE, Bytes, Folder, Name, Seconds
+from catalog.services import Api, Dashboard, Grant, Notify, Task
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
-_SIZES = {"": 1, "B": 1} | {f"{p}{s}": 1000**i for i, p in enumerate("KMGTP", 1) for s in ("", "B")} | {f"{p}iB": 1024**i for i, p in enumerate("KMGTP", 1)}
-
-
-def duration(value: object) -> object:
-    """Seconds of '24h', '90d', '1y' (365 days); whatever else goes on to pydantic."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdwy])\s*", value)
-        if not found:
-            raise ValueError(f"not a duration: {value!r}; write a number and one of s, m, h, d, w, y, as in '90d'")
-        return float(found[1]) * _UNITS[found[2]]
-    return value
-
-
-def size(value: object) -> object:
-    """Bytes of '2 TiB', '500MB', 1000; whatever else goes on to pydantic."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
-        if not found or found[2] not in _SIZES:
-            raise ValueError(f"not a size: {value!r}; write bytes, or a number and a unit as in '2 TiB' or '500 MB'")
-        return int(float(found[1]) * _SIZES[found[2]])
-    return value
-
-
-def _volume_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise ValueError(f"{name!r} is not a name: use lower-case letters, digits and '-', as in 'nas-paris'")
-    return name
-
-
-def _folder(path: str) -> str:
-    if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
-        raise ValueError(f"{path!r} is not the path of a folder: write it whole, as in '/home/me/rescued'")
-    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
-Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
-Name = Annotated[str, AfterValidator(_volume_name)]
-Folder = Annotated[str, AfterValidator(_folder)]
 Role = Literal["primary", "replica", "backup", "archive"]
 Media = Literal["disk", "ssd", "object", "tape", "optical"]
 Access = Literal["online", "nearline", "offline"]
@@ -63,10 +25,11 @@ Control = Literal[
     "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "media",
     "offline_or_immutable", "max_copy_age", "min_verification_level", "max_verification_age", "retention",
 ]  # fmt: skip
+_OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = TABLE
 
 
 class Catalog(_Table):
@@ -212,9 +175,10 @@ class Config(_Table):
     exceptions: tuple[AcceptedFinding, ...] = ()
     policies: dict[Name, Policy] = {}
     lifecycle: Lifecycle = Lifecycle()
-    schedule: dict[str, Any] = {}
-    notify: dict[str, Any] = {}
-    dashboard: dict[str, Any] = {}
+    schedule: dict[Name, Task] = {}
+    notify: Notify = Notify()
+    dashboard: Dashboard = Dashboard()
+    api: Api = Api()
     path: Path | None = Field(default=None, exclude=True)
     _roots: dict[str, str] | None = PrivateAttr(default=None)
 
@@ -241,6 +205,27 @@ class Config(_Table):
                 raise ValueError(f"policies.{name}.data_class: there is no class {policy.data_class!r}; classes are {', '.join([*self.classes, 'default'])}")
         return self
 
+    @model_validator(mode="after")
+    def _seen(self) -> "Config":
+        grants: dict[str, Grant] = {f"dashboard.people.{name}": one for name, one in self.dashboard.people.items()}
+        grants |= {f"dashboard.groups.{name}": one for name, one in self.dashboard.groups.items()}
+        grants |= {f"api.tokens.{name}": one for name, one in self.api.tokens.items()}
+        for place, grant in grants.items():
+            for volume in grant.sight.volumes if grant.sight else ():
+                if volume not in self.volumes:
+                    raise ValueError(f"{place}.see: there is no volume {volume!r}; volumes are {', '.join(self.volumes)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sent(self) -> "Config":
+        for name, task in self.schedule.items():
+            for receiver in task.to:
+                if receiver not in self.notify.to:
+                    raise ValueError(
+                        f"schedule.{name}.to: there is no receiver {receiver!r}; receivers of [notify.to] are {', '.join(self.notify.to) or 'none'}"
+                    )
+        return self
+
     @property
     def folder(self) -> Path:
         """The folder that relative paths in the file are relative to."""
@@ -264,7 +249,8 @@ class Config(_Table):
 
     def stored(self) -> str:
         """JSON of what a snapshot keeps, in the order of the file (the first class that matches wins), without secrets."""
-        secrets: Any = {"volumes": {name: {"password_file", "password_command"} for name in self.volumes}, "notify": True}
+        secrets: Any = {"volumes": {name: {"password_file", "password_command"} for name in self.volumes}}
+        secrets |= dict.fromkeys(_OF_THE_SERVICE, True)
         return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True) | {"roots": self.roots})
 
 
@@ -303,10 +289,10 @@ def _told(found: "ErrorDetails") -> str:
 
 
 def restore(stored: str) -> Config:
-    """The configuration that `Config.stored` wrote into a snapshot."""
+    """The configuration that `Config.stored` wrote into a snapshot, without what is of the service: older snapshots have some."""
     data = json.loads(stored)
     roots = data.pop("roots", None)
-    found = Config.model_validate_json(json.dumps(data))
+    found = Config.model_validate({key: value for key, value in data.items() if key not in _OF_THE_SERVICE})
     # Where a snapshot does not say them, the links of that day are gone.
     found._roots = {name: os.path.normpath(path_of(volume.url)) for name, volume in found.volumes.items() if volume.kind == "posix"} if roots is None else roots
     return found

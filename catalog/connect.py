@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import derive, domains, snapshot, table
+from catalog import derive, domains, limiting, snapshot, table
 from catalog.derive.expressions import parquet
 from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
+from catalog.sight import Sight
 from catalog.snapshot import ScanRow, Snapshot
 
 if TYPE_CHECKING:
@@ -67,8 +68,12 @@ _WITH_PATH = {"duplicate_groups", "copies"}
 _JOINED = ("files", "verdicts")  # the view `files` joins them
 
 
-def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memory_limit: str | None = None, threads: int | None = None) -> "DuckDBPyConnection":
+def connect(
+    root: Path, wanted: Snapshot, against: Snapshot | None = None, memory_limit: str | None = None, threads: int | None = None, sight: Sight | None = None
+) -> "DuckDBPyConnection":
     """A connection with the views of docs/architecture.md; `files_before` are the files of `against`, by default of the previous snapshot.
+
+    With a sight the views hold what it lets see, and totals are counted anew from that.
 
     No file outside the catalog can be read through it and no setting changed; a query is still to be held against `predicate.select`,
     for COPY could write into the catalog. Derived rows that an older snapshot lacks are derived again first.
@@ -79,7 +84,11 @@ def connect(root: Path, wanted: Snapshot, against: Snapshot | None = None, memor
         derive.ensure(root, earlier)
     connection = _open(root, memory_limit, threads)
     _create_small(connection, root, wanted)
-    _create_stored(connection, root, wanted, earlier)
+    _create_stored(connection, root, wanted, earlier, sight)
+    if sight is None:
+        connection.execute("CREATE TABLE sight (part VARCHAR)")
+    else:
+        limiting.tables(connection, sight)
     connection.execute(_WITH_LATER_PROBLEMS)
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection
@@ -141,29 +150,40 @@ def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBP
     return connection
 
 
-def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
+def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None, sight: Sight | None) -> None:
+    def create(name: str, query: str) -> None:
+        _view(connection, name, query if sight is None else limiting.view(name, query, sight))
+
     entries = [path for paths in snapshot.snapshot_files(root, wanted).values() for path in paths]
     columns = ENTRIES.append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
-    _view(connection, "entries", f"SELECT *, dir || name AS path FROM {parquet(entries, columns, 'scan_id', 'volume')}")
-    for name in DERIVED:
-        ids = [wanted.snapshot_id] if name != "history" else [s.snapshot_id for s in snapshot.snapshots(root) if s.as_of <= wanted.as_of]
-        path = ", dir || name AS path" if name in _WITH_PATH else ""
-        hive = ("snapshot_id",) if name == "history" else ()
-        schema = TABLES[name].append(pa.field("snapshot_id", pa.string())) if hive else TABLES[name]
-        stored = f"stored_{name}" if name in _JOINED else name
-        _view(connection, stored, f"SELECT *{path} FROM {parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}")
+    create("entries", f"SELECT *, dir || name AS path FROM {parquet(entries, columns, 'scan_id', 'volume')}")
+    stored = {name: _stored(root, name, wanted) for name in DERIVED}
+    for name in _JOINED:
+        create(f"stored_{name}", stored.pop(name))
     _view(connection, "files", f"SELECT *, dir || name AS path FROM ({derive.sql('file_rows')}) AS file_rows")
     _view(connection, "assets", "SELECT * FROM files WHERE is_asset")
+    for name, query in stored.items():
+        create(name, query)
+    create("elsewhere", stored["copies"] if sight else "SELECT volume, entry_id, CAST(0 AS BIGINT) AS copies FROM copies WHERE FALSE")
     for name in _JOINED:
         before = table.files(root, name, snapshot_id=[earlier.snapshot_id]) if earlier else []
-        _view(connection, f"stored_{name}_before", f"SELECT * FROM {parquet(before, TABLES[name])}")
+        create(f"stored_{name}_before", f"SELECT * FROM {parquet(before, TABLES[name])}")
     rows_before = derive.sql("file_rows").replace("stored_files", "stored_files_before").replace("stored_verdicts", "stored_verdicts_before")
     _view(connection, "files_before", f"SELECT *, dir || name AS path FROM ({rows_before}) AS file_rows")
     problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
     columns = TABLES["problems"].append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
-    _view(connection, "problems", f"SELECT * FROM {parquet(problems, columns, 'scan_id', 'volume')}")
+    create("problems", f"SELECT * FROM {parquet(problems, columns, 'scan_id', 'volume')}")
     digests = table.files(root, "digests", wanted.versions.get("digests"))
-    _view(connection, "digests", f"SELECT *, dir || name AS path FROM {parquet(digests, TABLES['digests'])}")
+    create("digests", f"SELECT *, dir || name AS path FROM {parquet(digests, TABLES['digests'])}")
+
+
+def _stored(root: Path, name: str, wanted: Snapshot) -> str:
+    """The query over a derived table: of this snapshot, `history` of all up to it."""
+    ids = [wanted.snapshot_id] if name != "history" else [s.snapshot_id for s in snapshot.snapshots(root) if s.as_of <= wanted.as_of]
+    path = ", dir || name AS path" if name in _WITH_PATH else ""
+    hive = ("snapshot_id",) if name == "history" else ()
+    schema = TABLES[name].append(pa.field("snapshot_id", pa.string())) if hive else TABLES[name]
+    return f"SELECT *{path} FROM {parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}"
 
 
 def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot) -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from catalog.errors import LastcopyError
-from dashboards import chrome, seam
+from dashboards import chrome, links, seam
 
 PAGES = {
     "": [
@@ -24,14 +24,13 @@ PAGES = {
     ],
 }
 HIDDEN = [("file", "File", ":material/find_in_page:"), ("search", "Search", ":material/search:")]
-WHOLE = ("loss", "plans")  # pages for those who may see every volume
 
 
 def main() -> None:
     """Draw the page that was asked for."""
     st.set_page_config(page_title="Lastcopy", page_icon="🛟", layout="wide")
     viewer = seam.current().viewer()
-    pages = {section: [_page(*page) for page in listed if not (viewer.limits and page[0] in WHOLE)] for section, listed in {**PAGES, " ": HIDDEN}.items()}
+    pages = {section: [_page(*page) for page in listed if not (viewer.limits and page[0] in links.WHOLE)] for section, listed in {**PAGES, " ": HIDDEN}.items()}
     chosen = st.navigation(pages, position="sidebar", expanded=True)
     chrome.look()
     try:

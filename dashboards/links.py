@@ -1,15 +1,20 @@
 """Ways from one page to another; every view has an address."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import streamlit as st
 
 from dashboards import asking
 
+WHOLE = ("loss", "plans")  # pages for those who may see every volume
+
 
 def to(page: str, label: str, params: Mapping[str, str] | None = None) -> None:
-    """Draw a link to a page of this snapshot."""
+    """Draw a link to a page of this snapshot, if whoever looks has that page."""
+    if asking.view().limits and PurePath(page).stem in WHOLE:
+        return
     st.page_link(page, label=label, icon=":material/arrow_forward:", query_params={**_snapshot(), **(params or {})})
 
 

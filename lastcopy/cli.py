@@ -31,6 +31,10 @@ _COMMANDS = (
     "plan",
     "job",
     "dashboard",
+    "serve",
+    "schedule",
+    "notify",
+    "token",
     "version",
 )
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from catalog import config
+from catalog import config, fields, services
 from lastcopy import cli, exits, keys, settings
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -23,6 +23,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "[[exceptions]]": config.AcceptedFinding,
     "[policies.NAME]": config.Policy,
     "[lifecycle]": config.Lifecycle,
+    "[dashboard]": services.Dashboard,
+    "[dashboard.people.NAME]": services.Grant,
+    "[api.tokens.NAME]": services.Token,
+    "[schedule.NAME]": services.Task,
+    "[notify]": services.Notify,
+    "[notify.to.NAME]": services.Receiver,
 }
 _COMMON = {"config", "catalog", "snapshot", "format", "output", "quiet", "verbose", "no_input"}
 _SHOWN_ELSEWHERE = {"help", "install_completion", "show_completion"}
@@ -97,9 +103,9 @@ def _type(annotation: object, field: FieldInfo | None = None) -> str:  # noqa: P
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     metadata = [*(field.metadata if field else ()), *(inner[1:] if origin is typing.Annotated else ())]
     validators = [m.func for m in metadata if isinstance(m, BeforeValidator)]
-    if config.duration in validators:
+    if fields.duration in validators:
         return 'duration, as `"90d"`'
-    if config.size in validators:
+    if fields.size in validators:
         return 'size, as `"2 TiB"`'
     if origin is typing.Annotated:
         return _type(inner[0])
@@ -110,7 +116,7 @@ def _type(annotation: object, field: FieldInfo | None = None) -> str:  # noqa: P
     if origin is tuple:
         return f"list of {_type(inner[0])}"
     if origin is dict:
-        return "table of text"
+        return "tables" if isinstance(inner[1], type) and issubclass(inner[1], BaseModel) else "table of text"
     words = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "date": "day, as `2027-06-30`"}
     return words[getattr(annotation, "__name__", "")]
 
@@ -120,11 +126,11 @@ def _default(field: FieldInfo) -> str:
         return "must be given"
     if field.default is None:
         return ""
-    if field.default in ((), {}):
-        return "none"
+    if isinstance(field.default, tuple | dict):
+        return ", ".join(f"`{one}`" for one in field.default) or "none"
     if field.default == "":
         return ""
-    if any(isinstance(m, BeforeValidator) and m.func is config.duration for m in field.metadata):
+    if any(isinstance(m, BeforeValidator) and m.func is fields.duration for m in field.metadata):
         return f'`"{field.default / 86400:g}d"`'
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 

@@ -10,7 +10,7 @@ Predicates are one boolean expression over columns, as in `path LIKE 'contracts/
 
 A policy takes the rows of one report, or the assets of one class, and says what is to be done with them; `lastcopy plan create NAME` turns it
 into a plan. `purge` and `recall` need neither: they take what the journal knows, and their `where` asks for `volume`, `path`, `size_bytes`,
-`archive_volume`, `archive_path`, `action`, `job` and `taken_at`. `[schedule]`, `[notify]` and `[dashboard]` have no effect on scans, reports and jobs."""
+`archive_volume`, `archive_path`, `action`, `job` and `taken_at`. `[schedule]`, `[notify]`, `[dashboard]` and `[api]` are for `lastcopy serve`."""
 
 _DOMAIN = "what is the same on two volumes fails together"
 
@@ -95,4 +95,29 @@ MEANINGS: dict[str, str] = {
     "[lifecycle] max_evidence_age": "how old the reading of a copy may be that a removal rests on",
     "[lifecycle] max_failures_pct": "a job with a greater share of changed or failed steps is suspended",
     "[lifecycle] kill_switch": "while this file exists no step is begun; absent: `STOP` beside the journal",
+    "[dashboard] listen": "address and port; on anything but loopback only where somebody can be known: by `user_header`, or by tokens",
+    "[dashboard] hosts": "the names under which browsers and programs reach it, beside those of loopback; others are refused",
+    "[dashboard] user_header": "the header in which a proxy that you trust says who asks, as `X-Forwarded-Email` of oauth2-proxy",
+    "[dashboard] groups_header": "the header in which it names the groups, joined by commas",
+    "[dashboard] proxies": "addresses of the proxies; from any other address the headers are taken away",
+    "[dashboard] people": "what each person may do, by the name in the header; it comes before his groups",
+    "[dashboard] groups": "what the people of a group may do; the first group of this table that he is in decides",
+    "[dashboard.people.NAME] role": "a `viewer` looks, an `auditor` too, and an `operator` who sees everything also creates and approves plans",
+    "[dashboard.people.NAME] see": "volumes, as `projects`, and folders, as `projects:finance`; nothing else is there for him. Absent: everything",
+    "[api.tokens.NAME] hash": "`sha256:` and the hash that `lastcopy token` prints",
+    "[api.tokens.NAME] role": "as for people; the API only reads",
+    "[api.tokens.NAME] see": "as for people",
+    "[schedule.NAME] cron": "when, in the five fields of cron, or `@hourly`, `@daily`, `@weekly`, `@monthly`; a run that was missed is caught up once",
+    "[schedule.NAME] run": "the command without `lastcopy`: `scan`, `check`, `report`, `simulate`, `plan create`, or `approved-plans`, "
+    "which carries out what people approved. `{day}` stands for the day of the run, as in `report coverage --output coverage-{day}.pdf`",
+    "[schedule.NAME] to": "receivers of `[notify.to]` who are sent the file that it wrote (`--output`)",
+    "[schedule.NAME] timezone": "the zone of `cron`, as `Europe/Paris`",
+    "[notify] to": "who is told",
+    "[notify] unprotected_over": "tell where a snapshot has more newly unprotected assets than this",
+    "[notify] stale_after": "tell where the newest good scan of a volume is older",
+    "[notify] exception_within": "tell where an accepted finding ends so soon",
+    "[notify.to.NAME] url_file": "the file with the Apprise address, as `mailtos://…` or `json://…`",
+    "[notify.to.NAME] url_command": "the command that prints it",
+    "[notify.to.NAME] url_env": "the environment variable that holds it",
+    "[notify.to.NAME] on": "of what he is told: newly unprotected data, stale volumes, failed scans and jobs, exceptions that end, plans that wait",
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ALL_ROWS = sys.maxsize
 _TABLE_ROWS = 1000
+_BINARY = ("parquet", "xlsx", "pdf")
+_DOCUMENTS = ("xlsx", "html", "pdf")
 
 
 def answer(chosen: Settings, found: "Answer", limit: int | None = None) -> None:
@@ -45,6 +47,8 @@ def rows(chosen: Settings, name: str, found: Sequence[Mapping[str, object]], *, 
 
     batch = cells.plain(pa.RecordBatch.from_pylist([dict(row) for row in found]))
     plain, form = batch.to_pylist(), chosen.chosen_format
+    if form in _DOCUMENTS:
+        raise ConfigError(f"--format {form}: only an answer about a snapshot is a document; give table, csv, json, jsonl, md or parquet")
     out: IO[bytes] = io.BytesIO()
     if form == "json":
         out.write(envelope(name, plain, complete=complete).encode() + b"\n")
@@ -100,8 +104,8 @@ def _stream(chosen: Settings) -> Iterator[IO[bytes]]:
         with chosen.output.open("wb") as out:
             yield out
         return
-    if chosen.chosen_format == "parquet" and sys.stdout.isatty():
-        raise ConfigError("parquet is not for a terminal; give --output FILE")
+    if chosen.chosen_format in _BINARY and sys.stdout.isatty():
+        raise ConfigError(f"{chosen.chosen_format} is not for a terminal; give --output FILE")
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
 
 Mode = Literal["off", "match", "all"]
-Format = Literal["table", "csv", "json", "jsonl", "md", "parquet"]
-_ENDINGS: dict[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".md": "md", ".parquet": "parquet", ".txt": "table"}
+Format = Literal["table", "csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf"]
+_ENDINGS: dict[str, Format] = {f".{form}": form for form in ("csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf")} | {".txt": "table"}
 _PANEL = "Everywhere"
 
 

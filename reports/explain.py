@@ -58,6 +58,7 @@ MEND_CONTROL = {
     "max_verification_age": "verify a copy again",
     "retention": "keep its versions for longer",
 }
+_ELSEWHERE = "SELECT copies FROM elsewhere WHERE volume = $volume AND entry_id = $entry_id"
 _CLASS_COLUMNS = {"max_copy_age": "max_copy_age_days", "max_verification_age": "max_verification_age_days", "retention": "retention_days"}
 _PRINTABLE = re.compile(rb"[ -~]+")
 
@@ -116,6 +117,7 @@ class Explanation:
     as_of: datetime.datetime
     same_volume: tuple[str, ...] = ()  # other names of the file, and duplicates of it, at most 20
     unread: str | None = None  # why its content could not be read by the scan that holds
+    elsewhere: int = 0  # volumes with a current copy that who asks may not see
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -134,9 +136,10 @@ class Explanation:
             lines.append("  its folder could not be read by the newest scan: what is said of it is older")
         if self.unread:
             lines.append(f"  it could not be read: {self.unread}")
+        lines += ["", f"Elsewhere: {counted(self.elsewhere, 'volume')} with a copy, not yours to see"] if self.elsewhere else []
         if self.copies:
             lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
-        elif self.is_asset:
+        elif self.is_asset and not self.elsewhere:
             lines += ["", "Copies: none is known"]
         if self.same_volume:
             lines += ["", "Also on its own volume, which protects nothing", *(f"  {path}" for path in self.same_volume)]
@@ -238,6 +241,7 @@ def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], 
         as_of=as_of,
         same_volume=_same_volume(connection, row),
         unread=_unread(connection, row["volume"], row["path"]),
+        elsewhere=sum(found["copies"] for found in _rows(connection, _ELSEWHERE, {key: row[key] for key in ("volume", "entry_id")})),
     )
 
 

@@ -1,4 +1,4 @@
-"""Answers in every format: table, csv, json, jsonl, md and parquet, in batches, so that no answer has to fit into memory."""
+"""Answers in every format: table, csv, json, jsonl, md, parquet, xlsx, html and pdf, in batches, so that no answer has to fit into memory."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from catalog.errors import ConfigError
 from reports import Column, Report, cells, terminal
 from reports.state import State
 
-FORMATS = ("table", "csv", "json", "jsonl", "md", "parquet")
+FORMATS = ("table", "csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf")
 BATCH_ROWS = 50_000
 _BARE = ("csv", "jsonl")  # they have no place for the snapshot
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
@@ -99,6 +99,7 @@ def envelope(name: str, data: object, state: State, warnings: Sequence[str] = ()
 
 def _writer(form: str) -> Callable[[Answer, IO[bytes], terminal.Look], int]:
     writers = {"table": _table, "csv": _csv, "json": _json, "jsonl": _jsonl, "md": _markdown, "parquet": _parquet}
+    writers |= {"xlsx": _xlsx, "html": _html, "pdf": _pdf}
     if form not in writers:
         raise ConfigError(f"there is no format {form!r}; formats are {', '.join(FORMATS)}")
     return writers[form]
@@ -187,6 +188,24 @@ def _parquet(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
             writer.write_table(group.cast(columns))
             rows += group.num_rows
     return rows
+
+
+def _xlsx(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
+    from reports import sheets
+
+    return sheets.write(found, out)
+
+
+def _html(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
+    from reports import paper
+
+    return paper.html(found, out)
+
+
+def _pdf(found: Answer, out: IO[bytes], look: terminal.Look) -> int:
+    from reports import paper
+
+    return paper.pdf(found, out, look.rows)
 
 
 def _groups(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from catalog.config import Config
-from catalog.errors import ConfigError, NotFoundError
+from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.schema import THREATS
 from reports import cells, remedy, terminal
 from reports.alike import COLUMNS, Alike, prepared
@@ -112,7 +112,10 @@ def parse(lose: Sequence[str], threat: str | None = None, mounted: Sequence[str]
 
 
 def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss, worst: int = 20) -> Simulation:
-    """What a loss would leave. `config` is the snapshot's. Raises NotFoundError where the estate has no such site, system, … or volume."""
+    """What a loss would leave. `config` is the snapshot's. Raises NotFoundError where the estate has no such site, system, … or volume,
+    RefusedError on a connection that is cut to a part of it."""
+    if connection.execute("SELECT 1 FROM sight LIMIT 1").fetchall():
+        raise RefusedError("what survives a loss depends on copies on every volume: only who may see all of them can simulate one")
     snapshot_id, as_of = _snapshot(connection)
     with _outcomes(connection, config, loss) as alike:
         return Simulation(

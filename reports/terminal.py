@@ -22,7 +22,7 @@ _STYLES = {
     "failed": "red",
 }
 _WIDEST_WORD, _WIDEST_PATH, _NARROWEST_PATH = 24, 40, 16  # longer values are folded
-_LONG = {"path", "folder", "moved_from", "condition", "error"}
+LONG = {"path", "folder", "moved_from", "condition", "error"}
 RIGHT = {"bytes", "files", "count", "days", "%", "money", "level"}
 
 
@@ -61,7 +61,7 @@ def draw(drawing: Drawing, state: State, warnings: Sequence[str], look: Look) ->
             Text(heading(column)),
             justify="right" if column.unit in RIGHT else "left",
             overflow="fold",
-            min_width=min(width, _NARROWEST_PATH if column.name in _LONG else _WIDEST_WORD),
+            min_width=min(width, _NARROWEST_PATH if column.name in LONG else _WIDEST_WORD),
         )
     for text in texts:
         drawn.add_row(*(Text(text[column.name], _STYLES.get(text[column.name], "")) for column, _ in shown))
@@ -139,7 +139,7 @@ def _fitting(columns: Sequence[Column], texts: Sequence[dict[str, str]], width: 
     for column in columns:
         head = max(map(cell_len, heading(column).split()))
         needed = max([head, *(cell_len(text[column.name]) for text in texts)])
-        used += min(needed, max(_NARROWEST_PATH, min(_WIDEST_PATH, width // 3)) if column.name in _LONG else _WIDEST_WORD) + 2
+        used += min(needed, max(_NARROWEST_PATH, min(_WIDEST_PATH, width // 3)) if column.name in LONG else _WIDEST_WORD) + 2
         if shown and used > width + 2:
             break
         shown.append((column, needed))
@@ -156,8 +156,11 @@ def _below(drawing: Drawing, hidden: int, state: State, warnings: Sequence[str])
     lines = [""]
     if not drawing.rows:
         lines.append("No rows.")
-    omitted = [f"rows after the first {len(drawing.rows):,}" if len(drawing.rows) != 1 else "rows after the first"] if drawing.more else []
-    omitted += [counted(hidden, "column")] if hidden else []
-    if omitted:
-        lines.append(f"Left out: {' and '.join(omitted)}; csv, json, jsonl, md and parquet have all.")
-    return [*lines, *footer(state), *(f"Warning: {cells.clean(warning)}" for warning in warnings)]
+    return [*lines, *left_out(len(drawing.rows), drawing.more, hidden), *footer(state), *(f"Warning: {cells.clean(warning)}" for warning in warnings)]
+
+
+def left_out(rows: int, more: bool, columns: int) -> list[str]:
+    """The line that says what is not shown of an answer, and where it is; none where all is."""
+    omitted = [f"rows after the first {rows:,}" if rows != 1 else "rows after the first"] if more else []
+    omitted += [counted(columns, "column")] if columns else []
+    return [f"Left out: {' and '.join(omitted)}; csv, json, jsonl, md, parquet and xlsx have all."] if omitted else []

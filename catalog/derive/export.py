@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from catalog import table
-from catalog.config import size
 from catalog.derive.expressions import parquet, quoted, sql_type
+from catalog.fields import size
 from catalog.schema import STORED_FILES, TABLES
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboards import asking, chrome, marks, tables
 from reports.explain import LEVELS, Explanation
+from reports.state import counted
 from reports.terminal import size
 
 _COPIES = asking.columns(
@@ -62,6 +63,8 @@ def _file(one: Explanation) -> None:
         for copy in one.copies
     ]
     tables.draw(asking.answer("copies", _COPIES, rows), f"copies-{one.volume}")
+    if one.elsewhere:
+        st.caption(f"Elsewhere: {counted(one.elsewhere, 'volume')} with a copy, not yours to see.")
     if one.same_volume:
         st.caption("Also on its own volume, which protects nothing:")
         st.code("\n".join(one.same_volume), language=None)

@@ -57,11 +57,11 @@ def _since(chosen: settings.Settings) -> "list[gate.Finding]":
 
 
 def _seconds(text: str | None) -> float | None:
-    from catalog import config
+    from catalog import fields
     from catalog.errors import ConfigError
 
     try:
-        found = config.duration(text)
+        found = fields.duration(text)
     except ValueError as error:
         raise ConfigError(f"--max-age: {error}") from error
     return found if isinstance(found, float) else None

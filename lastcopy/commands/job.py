@@ -9,12 +9,11 @@ import typer
 
 from lastcopy import exits, journals, output, settings, talk
 from lastcopy.bars import Bars
-from lastcopy.commands import hold
 from lastcopy.exits import Exit
 
 if TYPE_CHECKING:
     from lifecycle.job import Outcome
-    from lifecycle.records import JobRow, Record
+    from lifecycle.records import Record
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="Plans that are carried out, gone on with, undone.")
 
@@ -75,16 +74,10 @@ def undo(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> No
 @app.command("list", cls=settings.Command)
 def list_jobs(context: typer.Context) -> None:
     """List the jobs of this catalog, oldest first."""
-    from catalog.errors import NotFoundError
-    from lifecycle.journal import Journal
+    from lastcopy import listing
 
     chosen = settings.of(context)
-    try:
-        with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
-            found = journal.jobs()
-    except NotFoundError:
-        found = []  # without a journal there are none
-    output.rows(chosen, "job-list", [_row(job) for job in found])
+    output.rows(chosen, "job-list", listing.jobs(chosen.configuration()))
 
 
 @app.command("show", cls=settings.Command)
@@ -95,6 +88,7 @@ def show(
     steps: Annotated[bool, typer.Option("--steps", help="Every step, not only those that ended otherwise than was meant.")] = False,
 ) -> None:
     """Show what came of a job: its steps by state, then each that ended otherwise than was meant, with its reason, and what metadata was lost."""
+    from lastcopy import listing
     from lifecycle.journal import Journal
 
     chosen = settings.of(context)
@@ -102,7 +96,7 @@ def show(
         job = journal.job(job_id)
         records = [_step(record) for record in journal.records(job_id) if steps or record.losses or record.state not in _GOOD]
     if chosen.chosen_format == "json":
-        told = {key: f"{value.isoformat()}Z" if isinstance(value, datetime.datetime) else value for key, value in _row(job).items()}
+        told = {key: f"{value.isoformat()}Z" if isinstance(value, datetime.datetime) else value for key, value in listing.job_row(job).items()}
         output.made(chosen, "job-show", {**told, "counts": dict(job.counts), "bytes_by_state": dict(job.bytes), "steps": records}, complete=True)
         return
     if not chosen.quiet:
@@ -182,27 +176,6 @@ def _tell(chosen: settings.Settings, schema: str, outcome: "Outcome") -> None:
 
 def _counted(counts: Any) -> str:  # noqa: ANN401  a mapping of words that only lifecycle names
     return ", ".join(f"{steps:,} {state}" for state, steps in counts.items()) or "no steps"
-
-
-def _row(job: "JobRow") -> dict[str, object]:
-    from lifecycle.states import BAD_ENDS, ENDS
-
-    ended = {state: steps for state, steps in job.counts.items() if state in ENDS or state in _GOOD}
-    return {
-        "id": job.job_id,
-        "kind": job.kind,
-        "state": job.state,
-        "action": job.action,
-        "plan": job.plan_id,
-        "of_job": job.of_job,
-        "created_at": hold.time_of(job.created_us),
-        "actor": job.actor,
-        "finished_at": hold.time_of(job.finished_us),
-        "steps": sum(job.counts.values()),
-        "ended": sum(ended.values()),
-        "failed": sum(steps for state, steps in ended.items() if state in BAD_ENDS),
-        "bytes": sum(job.bytes.values()),
-    }
 
 
 def _step(record: "Record") -> dict[str, object]:

@@ -73,29 +73,10 @@ def create(
 @app.command("list", cls=settings.Command)
 def list_plans(context: typer.Context) -> None:
     """List the plans, oldest first, each with its state."""
-    from lastcopy import journals
-    from lifecycle import plan
-    from reports.state import iso
+    from lastcopy import listing
 
     chosen = settings.of(context)
-    config = chosen.configuration()
-    with journals.existing(config) as journal:
-        rows = [
-            {
-                "id": one.id,
-                "state": one.state(journal, _now_us()),
-                "policy": one.header.policy_name or None,
-                "action": one.header.action,
-                "steps": one.steps_count,
-                "bytes": one.header.totals["bytes"],
-                "refused": one.header.totals["refused"],
-                "created_at": iso(plan.moment(one.header.created_us)),
-                "expires_at": iso(plan.moment(one.header.expires_us)),
-                "actor": one.header.actor,
-            }
-            for one in plan.plans(settings.root_of(config))
-        ]
-    output.rows(chosen, "plan-list", rows)
+    output.rows(chosen, "plan-list", listing.plans(chosen.configuration(), _now_us()))
 
 
 @app.command("show", cls=settings.Command)

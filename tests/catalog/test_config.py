@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from catalog import config
+from catalog import config, fields
 from catalog.errors import ConfigError
 
 VOLUME = {"volumes": {"nas": {"url": "/srv"}}}
@@ -13,12 +13,12 @@ VOLUME = {"volumes": {"nas": {"url": "/srv"}}}
 
 @pytest.mark.parametrize(("text", "seconds"), [("90d", 90 * 86400), ("24h", 86400), ("1.5h", 5400), ("0s", 0), ("2w", 14 * 86400)])
 def test_durations_are_read_as_seconds(text: str, seconds: float) -> None:
-    assert config.duration(text) == seconds
+    assert fields.duration(text) == seconds
 
 
 @pytest.mark.parametrize(("text", "size_bytes"), [("2 TiB", 2 << 40), ("500MB", 500_000_000), ("7", 7), ("1.5 KiB", 1536)])
 def test_sizes_are_read_as_bytes(text: str, size_bytes: int) -> None:
-    assert config.size(text) == size_bytes
+    assert fields.size(text) == size_bytes
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,13 @@ def test_what_a_snapshot_stores_holds_no_secret_and_gives_the_same_configuration
     data = {
         "volumes": {"b": {"url": "/b", "password_file": "/secret/file", "password_command": "pass show"}, "a": {"url": "/a", "keeps_versions": "30d"}},
         "classes": {"z": {"select": "TRUE"}, "a": {"copies": 2}},
-        "notify": {"url": "https://token@host"},
+        "notify": {"to": {"ops": {"url_command": "print https://token@host"}}},
+        "api": {"tokens": {"grafana": {"hash": f"sha256:{'5ec2e7' * 10}abcd", "see": ["a"]}}},
+        "dashboard": {"user_header": "X-User", "people": {"ana@secret.example": {"role": "operator"}}},
+        "schedule": {"nightly": {"cron": "0 2 * * *", "run": "scan"}},
     }
     stored = config.parse(data).stored()
-    assert not any(secret in stored for secret in ("/secret", "pass show", "token"))
+    assert not any(secret in stored for secret in ("/secret", "pass show", "token", "5ec2e7", "ana@", "nightly"))
     again = config.restore(stored)
     assert list(again.volumes) == ["b", "a"]
     assert list(again.classes) == ["z", "a"]
@@ -72,3 +75,27 @@ def test_an_exception_that_names_no_control_is_refused_for_it_would_accept_all()
     assert config.parse({"exceptions": [accepted]}).exceptions[0].controls is None
     with pytest.raises(ConfigError, match=r"exceptions\.0\.controls"):
         config.parse({"exceptions": [accepted | {"controls": []}]})
+
+
+@pytest.mark.parametrize(
+    ("table", "wrong", "told"),
+    [
+        ("schedule", {"a": {"cron": "0 2 * * *", "run": "plan approve x"}}, r"schedule\.a\.run: .*scheduled can be scan"),
+        ("schedule", {"a": {"cron": "0 2 * * *", "run": "scan --accept-losses"}}, "--accept-losses is for a person"),
+        ("schedule", {"a": {"cron": "0 2 * * *", "run": "job undo x"}}, "scheduled can be"),
+        ("schedule", {"a": {"cron": "@daily", "run": "report coverage", "to": ["ops"]}}, "writes none"),
+        ("schedule", {"a": {"cron": "@daily", "run": "report coverage --output=a.pdf", "to": ["ops"]}}, "no receiver 'ops'"),
+        ("notify", {"to": {"a": {"url_env": "A", "url_file": "b"}}}, "give one of"),
+        ("api", {"tokens": {"a": {"hash": "secret"}}}, r"api\.tokens\.a\.hash"),
+        ("api", {"tokens": {"a": {"hash": "sha256:" + "0" * 64, "see": ["nowhere"]}}}, "no volume 'nowhere'"),
+        ("dashboard", {"people": {"a": {"see": ["../x"]}}}, "write VOLUME"),
+        ("dashboard", {"listen": "example.org"}, r"dashboard\.listen"),
+    ],
+)
+def test_a_service_that_could_do_or_show_too_much_is_refused(table: str, wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        config.parse({"volumes": {"work": {"url": "/srv"}}, table: wrong})
+
+
+def test_a_snapshot_of_an_older_version_is_read_whatever_it_says_of_the_service() -> None:
+    assert config.restore('{"schedule": {"any": 1}, "dashboard": {"old": true}}').schedule == {}

@@ -94,9 +94,9 @@ def test_a_folder_as_output_is_a_usage_error(estate: Estate, tmp_path: Path) -> 
 
 
 def test_an_ending_that_is_no_format_is_a_usage_error_unless_a_format_is_given(estate: Estate, tmp_path: Path) -> None:
-    ended = ask("report", "assets", "--output", str(tmp_path / "assets.xlsx"), folder=estate.folder, code=2)
-    assert "known are .csv, .json, .jsonl, .md, .parquet, .txt" in ended.err
-    assert not (tmp_path / "assets.xlsx").exists()
+    ended = ask("report", "assets", "--output", str(tmp_path / "assets.ods"), folder=estate.folder, code=2)
+    assert "known are .csv, .json, .jsonl, .md, .parquet, .xlsx, .html, .pdf, .txt" in ended.err
+    assert not (tmp_path / "assets.ods").exists()
     ask("report", "assets", "--output", str(tmp_path / "assets.tsv"), "--format", "csv", folder=estate.folder)
     ask("report", "assets", "--output", str(tmp_path / "assets"), folder=estate.folder)
 

@@ -6,10 +6,23 @@ import sys
 
 import pytest
 
-HEAVY = {"duckdb", "pyarrow", "deltalake", "polars", "numpy", "sqlglot", "magic", "scanners", "reports"}
+SERVICE = {"fastapi", "uvicorn", "starlette", "streamlit", "apscheduler", "apprise", "structlog", "prometheus_client", "weasyprint", "jinja2", "xlsxwriter"}
+HEAVY = {"duckdb", "pyarrow", "deltalake", "polars", "numpy", "sqlglot", "magic", "scanners", "reports", *SERVICE}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["version"], ["scan", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["version"],
+        ["scan", "--help"],
+        ["doctor", "--help"],
+        ["serve", "--help"],
+        ["dashboard", "--help"],
+        ["schedule", "--help"],
+        ["notify", "--help"],
+    ],
+)
 def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
     program = (
         "import json, sys\n"

@@ -75,6 +75,8 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     )
     _table(connection, "exceptions", EXCEPTIONS, [{"controls": []} | dict(row) for row in views.get("exceptions", [])])
     snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1"}
+    _table(connection, "sight", pa.schema([("part", TEXT)]), views.get("sight", []))
+    _table(connection, "elsewhere", pa.schema([("volume", TEXT), ("entry_id", WHOLE), ("copies", WHOLE)]), views.get("elsewhere", []))
     _table(connection, "snapshot", SNAPSHOT, [snapshot | dict(row) for row in views.get("snapshot", [{}])])
     return connection
 

@@ -179,8 +179,8 @@ def test_rows_are_written_while_they_are_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no format 'xlsx'; formats are table, csv, json"):
-        written(answer([{"a": 1}]), "xlsx")
+    with pytest.raises(ConfigError, match="no format 'ods'; formats are table, csv, json"):
+        written(answer([{"a": 1}]), "ods")
 
 
 def test_a_table_says_what_is_unknown_above_and_what_it_rests_on_below() -> None:

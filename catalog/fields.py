@@ -1,0 +1,49 @@
+"""What a value of the configuration may be: durations, sizes and names as people write them."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+_SIZES = {"": 1, "B": 1} | {f"{p}{s}": 1000**i for i, p in enumerate("KMGTP", 1) for s in ("", "B")} | {f"{p}iB": 1024**i for i, p in enumerate("KMGTP", 1)}
+
+
+def duration(value: object) -> object:
+    """Seconds of '24h', '90d', '1y' (365 days); whatever else goes on to pydantic."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdwy])\s*", value)
+        if not found:
+            raise ValueError(f"not a duration: {value!r}; write a number and one of s, m, h, d, w, y, as in '90d'")
+        return float(found[1]) * _UNITS[found[2]]
+    return value
+
+
+def size(value: object) -> object:
+    """Bytes of '2 TiB', '500MB', 1000; whatever else goes on to pydantic."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+        if not found or found[2] not in _SIZES:
+            raise ValueError(f"not a size: {value!r}; write bytes, or a number and a unit as in '2 TiB' or '500 MB'")
+        return int(float(found[1]) * _SIZES[found[2]])
+    return value
+
+
+def _volume_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError(f"{name!r} is not a name: use lower-case letters, digits and '-', as in 'nas-paris'")
+    return name
+
+
+def _folder(path: str) -> str:
+    if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
+        raise ValueError(f"{path!r} is not the path of a folder: write it whole, as in '/home/me/rescued'")
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
+Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
+Name = Annotated[str, AfterValidator(_volume_name)]
+Folder = Annotated[str, AfterValidator(_folder)]
+
+TABLE = ConfigDict(extra="forbid", frozen=True)  # of every table: it has no other keys, and is not changed

@@ -1,0 +1,1 @@
+"""The one process that serves: HTTP API, metrics, dashboard, schedule and notifications."""

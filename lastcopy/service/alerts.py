@@ -1,0 +1,188 @@
+"""What somebody is told: once, when it comes to be so; many things at once in one message."""
+
+import datetime
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import reports
+from catalog.config import Config
+from catalog.errors import ConfigError, NotFoundError
+from catalog.services import Event, Receiver
+from lastcopy import listing
+from lastcopy.service import logs, tasks
+from reports import cells
+from reports.state import age, counted, day
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_LINES = 40  # of a message
+_SECONDS = 30  # for the command that prints an address
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that holds now. `key` is the same as long as it is the same thing."""
+
+    key: str
+    event: Event
+    text: str
+
+
+def tell(config: Config, root: Path, now: datetime.datetime, states: Mapping[str, str]) -> int:
+    """Send to each receiver, in one message, what holds now and did not when he was told last; gives the number of messages. Sends, and writes what was told.
+
+    A message that could not be sent is sent with the next.
+    """
+    found = list(alerts(config, root, now.astimezone(datetime.UTC).replace(tzinfo=None), states))
+    sent = 0
+    for name, receiver in config.notify.to.items():
+        wanted = [one for one in found if one.event in receiver.on]
+        told = _told(root, name)
+        new = [one for one in wanted if one.key not in told]
+        if new and not _sent(config, name, receiver, *message(new)):
+            continue
+        sent += bool(new)
+        if told != {one.key for one in wanted}:
+            _remember(root, name, {one.key for one in wanted})
+    return sent
+
+
+def message(new: Sequence[Alert]) -> tuple[str, str]:
+    """Title and body, as plain text."""
+    title = f"Lastcopy: {new[0].text.splitlines()[0]}" if len(new) == 1 else f"Lastcopy: {counted(len(new), 'thing')} to look at"
+    lines = [f"* {one.text}" for one in new[:_LINES]]
+    more = [f"and {len(new) - _LINES:,} more"] if len(new) > _LINES else []
+    return cells.clean(title)[:200], "\n".join(cells.clean(line) for line in (*lines, *more))
+
+
+def deliver(config: Config, names: Sequence[str], title: str, file: Path) -> bool:
+    """Send a file to receivers; gives whether all of them took it. Sends."""
+    body = f"{file.name}, {file.stat().st_size:,} bytes"
+    return all([_sent(config, name, config.notify.to[name], cells.clean(title), cells.clean(body), file) for name in names])
+
+
+def _sent(config: Config, name: str, receiver: Receiver, title: str, body: str, file: Path | None = None) -> bool:
+    """As `send`; why it could not be is logged, so that the others are told."""
+    why = "it was not taken"
+    try:
+        if send(config, name, receiver, title, body, file):
+            return True
+    except ConfigError as error:
+        why = str(error)
+    logs.log().error("message was not sent", receiver=name, why=why)
+    return False
+
+
+def send(config: Config, name: str, receiver: Receiver, title: str, body: str, file: Path | None = None) -> bool:
+    """Send a message, perhaps with a file. Raises ConfigError where the receiver's address cannot be had, or is none."""
+    import apprise
+    from apprise.attachment.file import AttachFile
+
+    asset = apprise.AppriseAsset(app_id="Lastcopy", app_desc="Lastcopy", app_url="")
+    sender = apprise.Apprise(asset=asset)
+    if not sender.add(_address(config, name, receiver)):
+        raise ConfigError(f"notify.to.{name}: this is no address of Apprise; it begins with a service, as mailtos:// or json://")
+    attached: Any = AttachFile(str(file)) if file else None  # type: ignore[no-untyped-call]  # it ships no types
+    return bool(sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT, attach=attached))
+
+
+def alerts(config: Config, root: Path, now: datetime.datetime, states: Mapping[str, str]) -> Iterator[Alert]:
+    """All that holds now. `now` is naive UTC, `states` are those of scheduled tasks."""
+    for name, state in states.items():
+        run = tasks.read(root, name)
+        if state == "failed" and run:
+            yield Alert(
+                f"task {name} {run.code}",
+                "failed",
+                f"scheduled task {name} ended with exit code {run.code}; {tasks.folder(root) / f'task-{name}.log'} has what it said",
+            )
+    yield from _of_snapshot(config, root, now)
+    for job in listing.jobs(config):
+        if job["failed"] or job["state"] in ("failed", "FAILED"):
+            yield Alert(f"job {job['id']} {job['failed']}", "failed", f"job {job['id']}: {counted(int(str(job['failed'])), 'step')} failed")
+    for plan in listing.plans(config, (now - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)):
+        if plan["state"] == "waiting":
+            yield Alert(f"plan {plan['id']}", "plan", f"plan {plan['id']} waits for approval: {plan['action']}, {counted(int(str(plan['steps'])), 'step')}")
+
+
+def _of_snapshot(config: Config, root: Path, now: datetime.datetime) -> Iterator[Alert]:
+    from catalog import snapshot
+    from lastcopy import asking
+
+    try:
+        newest = snapshot.find(root, None)
+    except NotFoundError:
+        return
+    for scan in {one.volume: one for one in snapshot.scans(root)}.values():
+        if scan.state == "failed" and scan.volume in config.volumes:
+            yield Alert(
+                f"scan {scan.volume} {scan.error}", "failed", f"volume {scan.volume}: its newest scan failed at {day(scan.started_at)} UTC: {scan.error}"
+            )
+    for place, accepted in enumerate(config.exceptions):
+        left = datetime.datetime.combine(accepted.until, datetime.time()) - now
+        if left.total_seconds() <= config.notify.exception_within:
+            ends = "ended" if left.total_seconds() < -86400 else "ends"
+            key = hashlib.sha256(f"{accepted.where}{accepted.until}".encode()).hexdigest()[:16]
+            yield Alert(f"exception {key}", "exception", f"exception {place + 1}, of {accepted.owner}, {ends} on {accepted.until}: {accepted.reason}")
+    connection = asking.opened(root, newest)
+    try:
+        yield from _of_volumes(connection, config, now)
+        yield from _newly(connection, config, newest.snapshot_id)
+    finally:
+        connection.close()
+
+
+def _of_volumes(connection: "DuckDBPyConnection", config: Config, now: datetime.datetime) -> Iterator[Alert]:
+    for volume, scanned_at in connection.execute("SELECT volume, scanned_at FROM volumes ORDER BY position").fetchall():
+        if volume not in config.volumes or config.volumes[volume].access == "offline":
+            continue
+        if scanned_at is None:
+            yield Alert(f"stale {volume}", "stale", f"volume {volume} was never scanned")
+        elif (now - scanned_at).total_seconds() > config.notify.stale_after:
+            yield Alert(f"stale {volume}", "stale", f"volume {volume}: its newest good scan is {age(scanned_at, now)} old")
+
+
+def _newly(connection: "DuckDBPyConnection", config: Config, snapshot_id: str) -> Iterator[Alert]:
+    if connection.execute("SELECT previous_snapshot_id FROM snapshot").fetchall() == [(None,)]:
+        return
+    relation = reports.load("changes").run(connection, where="newly_unprotected")
+    rows: Any = relation.aggregate("count(*), coalesce(sum(size_bytes), 0)").fetchall()
+    [(assets, size)] = rows
+    if assets > config.notify.unprotected_over:
+        from reports.terminal import size as human
+
+        text = f"{counted(assets, 'asset')} ({human(int(size))}) became unprotected: 'lastcopy report changes --where newly_unprotected' lists them"
+        yield Alert(f"unprotected {snapshot_id}", "unprotected", text)
+
+
+def _address(config: Config, name: str, receiver: Receiver) -> str:
+    try:
+        if receiver.url_file is not None:
+            return (config.folder / receiver.url_file).read_text("utf-8").strip()
+        if receiver.url_command is not None:
+            done = subprocess.run(receiver.url_command, shell=True, capture_output=True, text=True, check=True, timeout=_SECONDS, cwd=config.folder)  # noqa: S602  # the configuration's own command
+            return done.stdout.strip()
+        return os.environ[str(receiver.url_env)]
+    except (OSError, UnicodeDecodeError, KeyError, subprocess.SubprocessError) as error:
+        raise ConfigError(f"notify.to.{name}: its address cannot be had: {type(error).__name__}") from error
+
+
+def _told(root: Path, name: str) -> set[str]:
+    try:
+        return set(json.loads((root / ".service" / f"told-{name}.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
+def _remember(root: Path, name: str, keys: set[str]) -> None:
+    from reports import render
+
+    with render.replaced(tasks.folder(root) / f"told-{name}.json") as file:
+        file.write(json.dumps(sorted(keys)).encode())

@@ -1,0 +1,171 @@
+"""The ASGI application: API, metrics, health and pages behind one door."""
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import lastcopy
+from catalog import config
+from catalog.config import Config
+from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError
+from dashboards import serving
+from lastcopy import listing, settings
+from lastcopy.service import api, identity, metrics
+from lastcopy.service.answers import Connections
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+class Configuration:
+    """The configuration of a file, read anew when the file changes; while it is broken the last good one holds."""
+
+    def __init__(self, path: Path, catalog: str | None = None) -> None:
+        self._path = path
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._seen = self._stamp()
+        self._config = self._load()
+
+    def __call__(self) -> Config:
+        """The configuration as it is now."""
+        with self._lock:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._seen = stamp
+                try:
+                    self._config = self._load()
+                except ConfigError:
+                    return self._config
+            return self._config
+
+    def root(self) -> Path:
+        """The catalog's folder."""
+        return settings.root_of(self())
+
+    def _load(self) -> Config:
+        loaded = config.load(self._path)
+        return loaded.model_copy(update={"catalog": loaded.catalog.model_copy(update={"path": self._catalog})}) if self._catalog else loaded
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is served: `tasks` gives scheduled tasks and their states."""
+
+    configuration: Configuration
+    loopback: bool
+    tasks: Callable[[], Sequence[tuple[str, str]]] = tuple
+    started_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names beside those of loopback under which it is asked."""
+        return [*(self.configuration().dashboard.hosts or ([] if self.loopback else ["*"]))]
+
+
+def application(service: Service, pages: bool, lifespan: Lifespan | None = None) -> ASGIApp:
+    """The application; with `pages` the dashboard too."""
+    connections = Connections(service.configuration.root)
+    routes: list[BaseRoute] = [
+        Route("/healthz", _health(service)),
+        Route("/metrics", _metrics(service, connections)),
+        Mount("/api", api.application(api.Served(service.configuration, connections, service.loopback))),
+    ]
+    door = Middleware(Door, service=service)
+    if pages:
+        from lastcopy.service import pages as dashboard
+
+        return dashboard.application(service, connections, routes, door, lifespan)
+    return Starlette(routes=routes, middleware=[*serving.guards(service.hosts), door, Middleware(GZipMiddleware)], lifespan=lifespan)
+
+
+class Door:
+    """An ASGI middleware that takes the headers of the proxy away from whoever is not the proxy, and lets to the pages only who is known."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything else on."""
+        if scope["type"] in ("http", "websocket"):
+            dashboard = self._service.configuration().dashboard
+            client = (scope.get("client") or ("", 0))[0]
+            names = {name.lower().encode() for name in (dashboard.user_header, dashboard.groups_header) if name}
+            # A header that is there twice was sent by two: it says nothing.
+            sent = [name.lower() for name, _ in scope["headers"]]
+            refused = {name for name in names if client not in dashboard.proxies or sent.count(name) > 1}
+            if refused:
+                scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name.lower() not in refused]}
+            if not _asks_itself(scope["path"]) and identity.reader(dashboard, Headers(scope=scope), loopback=self._service.loopback) is None:
+                await PlainTextResponse(f"{identity.UNKNOWN}\n", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _asks_itself(path: str) -> bool:
+    """Whether a path is no page: what answers there finds out who asks."""
+    return path in ("/metrics", "/healthz") or path.startswith("/api/")
+
+
+def _health(service: Service) -> Callable[[Request], Any]:
+    def known() -> bool:
+        from catalog import snapshot
+
+        try:
+            snapshot.find(service.configuration.root(), None)
+        except NotFoundError:
+            return False
+        return True
+
+    async def answer(_request: Request) -> Response:
+        try:
+            found = await run_in_threadpool(known)
+        except (LastcopyError, OSError):
+            return JSONResponse({"status": "failed"}, 503)
+        up = int(time.monotonic() - service.started_at)
+        return JSONResponse({"status": "ok", "version": lastcopy.version(), "snapshot": found, "up_seconds": up})
+
+    return answer
+
+
+def _metrics(service: Service, connections: Connections) -> Callable[[Request], Any]:
+    def text(person: identity.Person) -> bytes:
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        jobs = listing.jobs(service.configuration()) if person.sight is None else []
+        with connections.cursor(None, person.sight) as connection:
+            return metrics.text(connection, now, jobs, service.tasks() if person.sight is None else ())
+
+    async def answer(request: Request) -> Response:
+        person = identity.program(service.configuration(), request.headers, loopback=service.loopback)
+        if person is None:
+            return PlainTextResponse("give a token that is known\n", 401, {"WWW-Authenticate": "Bearer"})
+        try:
+            return Response(await run_in_threadpool(text, person), media_type=metrics.CONTENT_TYPE)
+        except NotFoundError:
+            return PlainTextResponse("there is no snapshot yet\n", 503)
+        except (CatalogError, ConfigError):
+            return PlainTextResponse("the catalog cannot answer now\n", 503)
+
+    return answer

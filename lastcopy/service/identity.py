@@ -1,0 +1,90 @@
+"""Who asks, and what he may see: by a token, by the header of a trusted proxy, or, on loopback without either, anybody."""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog.config import Config
+from catalog.errors import RefusedError
+from catalog.services import Dashboard, Grant
+from catalog.sight import Sight
+
+PREFIX = "lc_"
+UNKNOWN = "You are not known here. Ask who runs Lastcopy to add you to [dashboard.people] or [dashboard.groups]."
+Role = Literal["viewer", "auditor", "operator"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks. `sight` None: he sees everything."""
+
+    name: str
+    role: Role
+    sight: Sight | None
+
+    @classmethod
+    def of(cls, name: str, grant: Grant) -> "Person":
+        """Somebody with what the configuration gives him."""
+        return cls(name, grant.role, grant.sight)
+
+
+ANYBODY = Person("", "viewer", None)
+
+
+def new_token() -> tuple[str, str]:
+    """A new token, and its hash for the configuration."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    return token, hashed(token)
+
+
+def hashed(token: str) -> str:
+    """The hash of a token: it is as random as a key, so that one SHA-256 keeps it."""
+    return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def program(config: Config, headers: Mapping[str, str], *, loopback: bool) -> Person | None:
+    """Who asks the API, by token, else as in `reader`; None = nobody who is known."""
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    if given or config.api.tokens:
+        if kind.lower() != "bearer":
+            return reader(config.dashboard, headers, loopback=False)
+        found = hashed(given.strip())
+        # All are compared, so that the time tells nothing of which there are.
+        matching = [name for name, token in config.api.tokens.items() if hmac.compare_digest(token.hash, found)]
+        return Person.of(matching[0], config.api.tokens[matching[0]]) if matching else None
+    return reader(config.dashboard, headers, loopback=loopback)
+
+
+def reader(dashboard: Dashboard, headers: Mapping[str, str], *, loopback: bool) -> Person | None:
+    """Who looks at the pages: by the header of the proxy, which only a trusted one can have sent here; where none is configured, on loopback, anybody."""
+    if dashboard.user_header is None:
+        return ANYBODY if loopback else None
+    name = headers.get(dashboard.user_header.lower(), "").strip()
+    if not name:
+        return None
+    if name in dashboard.people:
+        return Person.of(name, dashboard.people[name])
+    given = headers.get((dashboard.groups_header or "").lower(), "")
+    of = {group.strip() for group in given.split(",")}
+    return next((Person.of(name, grant) for group, grant in dashboard.groups.items() if group in of), None)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def refuse_unguarded(config: Config, host: str) -> None:
+    """Raise RefusedError where others than this machine could ask, and nobody could be told from anybody."""
+    if not is_loopback(host) and config.dashboard.user_header is None and not config.api.tokens:
+        raise RefusedError(
+            f"{host} is reached by others, and the configuration knows nobody: give [dashboard] user_header, or tokens in [api.tokens] "
+            "('lastcopy token' makes one), or listen on 127.0.0.1"
+        )

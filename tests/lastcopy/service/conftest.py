@@ -1,0 +1,60 @@
+"""The scanned estate of the command line's tests, served with three tokens."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from lastcopy.service import app, identity
+from tests.lastcopy.conftest import DECLARED, Estate
+
+TOKENS = {"all": identity.new_token(), "data": identity.new_token(), "deep": identity.new_token()}
+GRANTS = f"""
+[api.tokens.all]
+hash = "{TOKENS["all"][1]}"
+role = "auditor"
+
+[api.tokens.data]
+hash = "{TOKENS["data"][1]}"
+see = ["data"]
+
+[api.tokens.deep]
+hash = "{TOKENS["deep"][1]}"
+see = ["data:deep"]
+"""
+
+
+def bearer(name: str) -> dict[str, str]:
+    """The header that lets a token in."""
+    return {"Authorization": f"Bearer {TOKENS[name][0]}"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A client of the application, and its folder."""
+
+    client: TestClient
+    folder: Path
+
+
+def served_from(folder: Path, more: str, *, loopback: bool = True, peer: str = "127.0.0.1") -> TestClient:
+    """A client of the application over a scanned folder with more in its configuration."""
+    path = folder / f"service-{abs(hash(more))}.toml"
+    path.write_text(DECLARED + more)
+    service = app.Service(app.Configuration(path), loopback=loopback)
+    return TestClient(app.application(service, pages=False), base_url="http://127.0.0.1", client=(peer, 50000))
+
+
+@pytest.fixture(scope="session")
+def served(estate: Estate) -> Iterator[Served]:
+    with served_from(estate.folder, GRANTS) as client:
+        yield Served(client, estate.folder)
+
+
+@pytest.fixture(scope="session")
+def open_to_all(estate: Estate) -> Iterator[TestClient]:
+    """A client of a service on loopback that knows nobody."""
+    with served_from(estate.folder, "\n") as client:
+        yield client

@@ -1,0 +1,162 @@
+"""Notifications: once when it comes to be so, many in one message, and again where it could not be sent."""
+
+import base64
+import datetime
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog import config
+from catalog.config import Config
+from catalog.errors import ConfigError
+from lastcopy import settings
+from lastcopy.service import alerts, schedule
+from lastcopy.service.alerts import Alert
+from tests.lastcopy.conftest import DECLARED, Estate
+from tests.lastcopy.program import run
+
+
+class Inbox:
+    """A webhook that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.status = 200
+        inbox = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if inbox.status == 200:
+                    inbox.messages.append(body)
+                self.send_response(inbox.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"json://127.0.0.1:{self._server.server_address[1]}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    found = Inbox()
+    yield found
+    found.close()
+
+
+def told_to(estate: Estate, inbox: Inbox, tmp_path: Path, more: str = "") -> Config:
+    (tmp_path / "address").write_text(inbox.url)
+    path = tmp_path / "lastcopy.toml"
+    path.write_text(DECLARED.replace('path = "catalog"', f'path = "{estate.folder}/catalog"') + f'\n[notify.to.ops]\nurl_file = "address"\n{more}')
+    return config.load(path)
+
+
+@pytest.fixture(autouse=True)
+def forgets(estate: Estate) -> Iterator[None]:
+    yield
+    for file in (estate.folder / "catalog" / ".service").glob("told-*"):
+        file.unlink()
+
+
+def in_days(days: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+
+
+def test_what_comes_to_be_so_is_told_once_and_together(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    declared = told_to(estate, inbox, tmp_path)
+    root = settings.root_of(declared)
+    assert alerts.tell(declared, root, in_days(0), {}) == 0
+    assert alerts.tell(declared, root, in_days(10), {}) == 1
+    assert alerts.tell(declared, root, in_days(11), {}) == 0
+    [message] = inbox.messages
+    assert message["title"] == "Lastcopy: 2 things to look at"
+    assert "volume data: its newest good scan is 10 d old" in message["message"]
+    assert "volume mirror" in message["message"]
+    assert alerts.tell(declared, root, in_days(0), {}) == 0
+    assert alerts.tell(declared, root, in_days(10), {}) == 1, "it became stale anew"
+
+
+def test_what_could_not_be_sent_is_sent_with_the_next(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    declared = told_to(estate, inbox, tmp_path)
+    root = settings.root_of(declared)
+    inbox.status = 500
+    assert alerts.tell(declared, root, in_days(10), {}) == 0
+    inbox.status = 200
+    assert alerts.tell(declared, root, in_days(10), {}) == 1
+
+
+def test_one_receiver_who_cannot_be_told_keeps_nobody_else_from_it(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    declared = told_to(estate, inbox, tmp_path, '[notify.to.all]\nurl_file = "nowhere"\n[notify.to.zoe]\nurl_file = "address"\n')
+    assert alerts.tell(declared, settings.root_of(declared), in_days(10), {}) == 2
+    assert len(inbox.messages) == 2
+
+
+def test_a_scheduled_report_is_a_file_and_a_mail(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    task = '[schedule.paper]\ncron = "@monthly"\nrun = "report coverage --output coverage-{day}.html"\nto = ["ops"]\n'
+    declared = told_to(estate, inbox, tmp_path, task)
+    runner = schedule.Runner(lambda: declared, ["--config", str(declared.path)])
+    assert runner.run("paper") == 0
+    [written] = tmp_path.glob("coverage-*.html")
+    [message] = inbox.messages
+    [attached] = message["attachments"]
+    assert message["title"] == "Lastcopy: paper"
+    assert attached["filename"] == written.name
+    assert base64.b64decode(attached["base64"]) == written.read_bytes()
+    inbox.status = 500
+    assert runner.run("paper") == 8
+
+
+def test_a_receiver_is_told_what_he_asked_for(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    ends = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=5)).date()
+    more = f'on = ["exception"]\n[[exceptions]]\nwhere = "path = \'x\'"\nreason = "agreed"\nowner = "legal"\nuntil = {ends}\n'
+    declared = told_to(estate, inbox, tmp_path, more)
+    assert alerts.tell(declared, settings.root_of(declared), in_days(30), {}) == 1
+    [message] = inbox.messages
+    assert "exception 1, of legal, ended on" in message["message"]
+    assert "stale" not in message["message"]
+
+
+def test_a_burst_is_one_message_of_some_lines() -> None:
+    title, body = alerts.message([Alert(f"k{number}", "failed", f"job \x1b[31m{number}") for number in range(500)])
+    assert title == "Lastcopy: 500 things to look at"
+    assert len(body.splitlines()) == 41
+    assert "and 460 more" in body
+    assert "\x1b" not in body
+
+
+def test_an_address_that_cannot_be_had_is_said_without_it(estate: Estate, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = told_to(estate, inbox, tmp_path)
+    (tmp_path / "address").write_text("nothing-of-the-kind secret")
+    receiver = declared.notify.to["ops"]
+    with pytest.raises(ConfigError, match="no address of Apprise") as error:
+        alerts.send(declared, "ops", receiver, "a", "b")
+    assert "secret" not in str(error.value)
+    (tmp_path / "address").unlink()
+    with pytest.raises(ConfigError, match="cannot be had"):
+        alerts.send(declared, "ops", receiver, "a", "b")
+    monkeypatch.setenv("TOLD_AT", inbox.url)
+    by_environment = config.parse({"notify": {"to": {"ops": {"url_env": "TOLD_AT"}}}})
+    assert alerts.send(by_environment, "ops", by_environment.notify.to["ops"], "a", "b")
+    by_command = config.parse({"notify": {"to": {"ops": {"url_command": f"echo {inbox.url}"}}}})
+    assert alerts.send(by_command, "ops", by_command.notify.to["ops"], "a", "b")
+
+
+def test_the_test_command_says_who_can_be_told(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    told_to(estate, inbox, tmp_path)
+    assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok"}]
+    assert [message["title"] for message in inbox.messages] == ["Lastcopy: test"]
+    inbox.status = 500
+    run("notify", "test", folder=tmp_path, code=8)
+    assert "no receiver 'x'; receivers are ops" in run("notify", "test", "x", folder=tmp_path, code=6).err
