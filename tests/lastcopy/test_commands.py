@@ -27,7 +27,7 @@ COMMANDS = paths(typer.main.get_command(cli.app))
 
 
 def test_the_promised_commands_are_there() -> None:
-    promised = "init demo doctor volume scan report find explain simulate check sql catalog version policy plan job hold audit dashboard"
+    promised = "init demo doctor volume scan report find explain simulate check sql catalog version policy plan job hold audit dashboard serve schedule notify token"
     assert {path[0] for path in COMMANDS} == set(promised.split())
     assert {("volume", "list"), ("volume", "check"), ("volume", "prepare"), ("catalog", "info")} <= set(COMMANDS)
     assert {("job", name) for name in ("run", "list", "show", "resume", "undo", "rebuild")} <= set(COMMANDS)
@@ -140,7 +140,7 @@ def test_a_closed_pipe_ends_every_format_silently(estate: Estate, form: str) -> 
     import subprocess
     import sys
 
-    query = "SELECT concat(a.path, b.path, c.path) AS names FROM files a, files b, files c"
+    query = "SELECT sha256(concat(a.path, b.path, c.path)) AS names FROM files a, files b, files c"  # more than a pipe holds, packed too
     program = f"{shlex.quote(sys.executable)} -m lastcopy sql '{query}' --format {form} --quiet | head -c 20 >/dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", program], cwd=estate.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (141, "")
