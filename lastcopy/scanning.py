@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import lastcopy
 from catalog.config import Config
-from catalog.errors import ConfigError, LastcopyError, LockedError, NotFoundError, UnreachableError
+from catalog.errors import ConfigError, LockedError, NotFoundError, UnreachableError
 from lastcopy import diagnosis, exits, journals, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
@@ -47,6 +47,7 @@ class Outcome:
     scans: "dict[str, ScanResult]" = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
     digests: "DigestCounts | None" = None
+    unread: Exception | None = None  # what ended the reading of contents
     before: "Snapshot | None" = None
     snapshot: "Snapshot | None" = None
 
@@ -55,7 +56,7 @@ class Outcome:
         """The exit code: the greatest harm of all volumes."""
         partly = [Exit.PARTLY for scan in self.scans.values() if scan.state != "complete"]
         unread = [Exit.PARTLY] if self.digests and self.digests.problems else []
-        return exits.worst([*partly, *unread, *(exits.code_of(error) for error in self.errors.values())])
+        return exits.worst([*partly, *unread, *(exits.code_of(error) for error in (*self.errors.values(), self.unread) if error)])
 
 
 def scan(chosen: Settings, wish: Wish) -> Exit:
@@ -102,14 +103,18 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                     explained=journals.taken(config, name, before[name].started_at) if name in before else 0,
                     progress=bars.crawl(name),
                 )
-            except (LastcopyError, OSError) as error:
+            except Exception as error:  # one volume's, foreseen or not: the others are scanned all the same
                 outcome.errors[name] = error
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             else:
                 _say(chosen, _line(outcome.scans[name], before[name].entries if name in before else None))
         if outcome.scans:
             names = list(outcome.scans)
-            outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, again=wish.again, progress=bars.digest())
+            try:
+                outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, again=wish.again, progress=bars.digest())
+            except Exception as error:  # what was read until then is kept, what was not is unknown: the scans are judged all the same
+                outcome.unread = error
+                talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             bars.derive()
             outcome.snapshot = _derived(root, config, chosen)
 

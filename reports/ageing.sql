@@ -44,7 +44,7 @@ SELECT
     bounds.age_to_days,
     ages.files,
     ages.bytes,
-    CASE WHEN ages.volume_bytes > 0 THEN (ages.bytes * 1000 // ages.volume_bytes) / 10.0 END AS bytes_pct,
+    CASE WHEN ages.volume_bytes > 0 THEN (CAST(ages.bytes AS HUGEINT) * 1000 // ages.volume_bytes) / 10.0 END AS bytes_pct,
     ages.unprotected_assets,
     ages.unprotected_bytes,
     ages.unknown_assets

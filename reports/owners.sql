@@ -22,7 +22,7 @@ SELECT
     files,
     bytes,
     allocated_bytes,
-    CASE WHEN sum(bytes) OVER (PARTITION BY volume) > 0 THEN (bytes * 1000 // sum(bytes) OVER (PARTITION BY volume)) / 10.0 END AS bytes_pct,
+    CASE WHEN sum(bytes) OVER (PARTITION BY volume) > 0 THEN (CAST(bytes AS HUGEINT) * 1000 // sum(bytes) OVER (PARTITION BY volume)) / 10.0 END AS bytes_pct,
     assets,
     unprotected_assets,
     unprotected_bytes,

@@ -162,7 +162,7 @@ def _sql(name: str) -> str:
 def _portions(place: Place, batch: pa.RecordBatch) -> Iterator[Chunk]:
     """A batch cut so that no portion is long to read, but for single large files."""
     sizes = np.where(batch["whole"].to_numpy(zero_copy_only=False), batch["size_bytes"].to_numpy(), 2 * SAMPLE_BYTES)
-    read_before = np.concatenate([[0], np.cumsum(sizes)])
+    read_before = np.concatenate([[0], np.cumsum(np.minimum(sizes, CHUNK_BYTES))])
     start = 0
     while start < batch.num_rows:
         within = int(np.searchsorted(read_before, read_before[start] + CHUNK_BYTES, "right")) - 1

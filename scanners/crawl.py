@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from catalog.snapshot import ScanRow
     from scanners.journal import Journal
 
+_GREATEST_SUM = 2**63 - 1  # that a column of integers holds; no volume within its share of it makes a sum that is beyond
 _FEW_PLACES = 100  # directories: fewer in a shard tell that the end is near
 
 
@@ -114,10 +115,10 @@ def scan(
                 _discard(run)
             _publish_failure(_row(run, now) if run else _failed_row(root, config, volume, started_at, now), error, root)
             raise
-        except (LastcopyError, OSError) as error:
+        except Exception as error:  # also one that nobody foresaw: the volume's failure is known, and the others are scanned
             if run:
                 _publish_failure(_row(run, now), error, root)
-            elif isinstance(error, UnreachableError) and config.volumes[volume].access != "offline":  # a shelved medium has not failed
+            elif _has_failed(error, config.volumes[volume]):
                 _publish_failure(_failed_row(root, config, volume, started_at, now), error, root)
             raise
 
@@ -232,15 +233,17 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
                 guard.check_mounts(target.volume, comparison.changed_mounts() if losses.lost else [])
             if losses.hidden:
                 carried = list(comparison.carry(run.journal.next_number))
+    if size > _GREATEST_SUM // len(config.volumes):
+        problems.append(table.write(run.root, "problems", guard.vast(target, seen, size, scanners.utc(now())), target.partition))
     table.commit(run.root, "problems", problems, target.scan_id)
     table.commit(run.root, "entries", [*entries, *carried], target.scan_id)
     row = _row(run, now) | {
         "state": "incomplete" if problems else "complete",
         "entries": sum(record.rows for record in records),
         "files": sum(record.files for record in records),
-        "bytes": size,
+        "bytes": min(size, _GREATEST_SUM),
         "carried_entries": sum(file.rows for file in carried),
-        "problems": sum(record.problem_rows for record in records),
+        "problems": sum(file.rows for file in problems),
         "excluded": sum(record.excluded for record in records),
     }
     _append(run.root, row)
@@ -248,9 +251,15 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
     return ScanResult(**{f.name: row[f.name] for f in dataclasses.fields(ScanResult)})
 
 
+def _has_failed(error: Exception, declared: "Volume") -> bool:
+    """Whether an error before the scan began is the volume's own: a shelved medium has not failed, nor has what another run scans."""
+    return declared.access != "offline" if isinstance(error, UnreachableError) else not isinstance(error, (LastcopyError, OSError))
+
+
 def _publish_failure(row: dict[str, Any], error: Exception, root: Path) -> None:
     """Write that a scan failed, under an id of its own: the scan itself can still be gone on with."""
-    failed = {"scan_id": _scan_id(row["started_at"], row["volume"]), "state": "failed", "error": str(error)}
+    said = str(error) if isinstance(error, (LastcopyError, OSError)) else f"{type(error).__name__}: {error}"
+    failed = {"scan_id": _scan_id(row["started_at"], row["volume"]), "state": "failed", "error": said}
     counts = ("entries", "files", "bytes", "carried_entries", "problems", "excluded")
     try:
         _append(root, row | failed | dict.fromkeys(counts, 0))

@@ -1,5 +1,6 @@
 """What keeps a scan from calling an unmounted disk a deletion: refusals, and what is carried over where sight was lost."""
 
+import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 
 from catalog import snapshot, table
 from catalog.errors import RefusedError
-from catalog.schema import ENTRIES
+from catalog.schema import ENTRIES, PROBLEMS
 from catalog.snapshot import ScanRow
 from scanners import Facts
 from scanners.sink import Target
@@ -186,6 +187,21 @@ def linked_bytes(target: Target, entries: Sequence[str]) -> int:
             {"files": list(entries)},
         ).fetchone()
     return int(found[0]) if found else 0
+
+
+def vast(target: Target, entries: Sequence[str], size_bytes: int, seen_at: datetime.datetime) -> pa.Table:
+    """The problem, at the largest file, of a volume whose sizes add up to so much that sums may not hold it. Rows of `schema.PROBLEMS`."""
+    with connect(target) as connection:
+        [(path,)] = connection.execute(
+            """
+            SELECT dir || name FROM read_parquet($files, hive_partitioning = false)
+            WHERE type = 'file' ORDER BY size_bytes DESC, dir, name LIMIT 1
+            """,
+            {"files": list(entries)},
+        ).fetchall()
+    error = f"the sizes of the volume's files add up to {size_bytes} bytes, this is the largest: sums that hold them say no more than 8 EiB"
+    row = {"path": path, "stage": "stat", "error": error, "errno": None, "hides_below": False, "seen_at": seen_at}
+    return pa.Table.from_pylist([row], PROBLEMS)
 
 
 def _outermost(prefixes: "duckdb.DuckDBPyConnection") -> Iterator[str]:

@@ -4,7 +4,7 @@ SELECT
     n.digest,
     r.size_bytes,
     g.members,
-    (g.members - 1) * r.size_bytes AS reclaimable_bytes,
+    CAST(g.members - 1 AS HUGEINT) * r.size_bytes AS reclaimable_bytes,
     f.volume,
     r.entry_id,
     d.dir,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MEMORY_A_FILE_BYTES = 600  # that is joined to be written
-_GREATEST_ID = 2**63 - 1
+_GREATEST = 2**63 - 1
 _JOINED = ("verdicts", "files")  # by numbers of one derivation: where one is missing both are made
 # Dictionaries only for words: of sizes, times and names they are larger than what they replace, and take a quarter more time.
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000, WRITE_BLOOM_FILTER false"
@@ -50,7 +50,7 @@ class Export:
         stored = table.files(self._root, name, snapshot_id=self._partition.values())
         if stored and (name not in _JOINED or self._joined_are_stored):
             return stored
-        typed = ", ".join(f'CAST("{field.name}" AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
+        typed = self._typed(name)
         written = []
         for share in self._shares() if name == "files" else ["TRUE"]:
             path = table.new_path(name, self._partition)
@@ -61,6 +61,12 @@ class Export:
             written.append(table.NewFile(path, file.stat().st_size, rows, self._partition))
         self._commits.append(self._committing.submit(self._commit, self._commits[-1:], name, written, stored))
         return [str(self._root / name / file.path) for file in written]
+
+    def _typed(self, name: str) -> str:
+        """The columns of a derived table in their stored types. Sums beyond 8 EiB become the greatest number there is; the scans have problems that say so."""
+        kinds = dict(self._connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {self._sql(name)})").fetchall())
+        least = {field.name: f'least("{field.name}", {_GREATEST})' if kinds[field.name] == "HUGEINT" else f'"{field.name}"' for field in TABLES[name]}
+        return ", ".join(f'CAST({least[field.name]} AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
 
     def _commit(self, before: list[Future[int]], name: str, written: list[table.NewFile], stored: list[str]) -> int:
         """Commit a table, if the one before it was: `files` never stand without their `verdicts`."""
@@ -76,7 +82,7 @@ class Export:
             return ["TRUE"]
         places = [n / count for n in range(1, count)]
         [(edges,)] = self._connection.execute(f"SELECT approx_quantile(entry_id, {places}) FROM items").fetchall()
-        return [f"entry_id > {low} AND entry_id <= {high}" for low, high in itertools.pairwise([-1, *sorted(set(edges)), _GREATEST_ID])]
+        return [f"entry_id > {low} AND entry_id <= {high}" for low, high in itertools.pairwise([-1, *sorted(set(edges)), _GREATEST])]
 
 
 def tables(connection: "DuckDBPyConnection", root: Path, snapshot_id: str, as_of: datetime.datetime, sql: Callable[[str], str]) -> None:

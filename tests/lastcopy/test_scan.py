@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import reports
 from catalog import lock, snapshot
+from scanners import digest, guard
 from tests.lastcopy import program
 from tests.lastcopy.conftest import HOSTILE, Estate, grow
 from tests.lastcopy.program import ask, run
+from tests.lifecycle.stores.places import tmpfs
 
 
 @pytest.fixture
@@ -251,3 +254,49 @@ def test_hostile_names_of_volumes_and_paths_reach_no_terminal(folder: Path) -> N
     ended = run("scan", folder=folder, code=8)
     assert "\x1b" not in ended.err
     assert os.linesep + "error: " in os.linesep + ended.err
+
+
+def test_sizes_beyond_any_sum_are_a_problem_and_every_report_still_answers(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "data") as data:
+        (tmp_path / "lastcopy.toml").write_text('[volumes.data]\nurl = "data"\n[volumes.other]\nurl = "other"\nrole = "backup"\n')
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "one").write_text("one")
+        for name in ("x", "y"):
+            os.truncate(os.open(data / name, os.O_CREAT | os.O_WRONLY), 2**62)
+        ended = run("scan", "--digest", "off", "--format", "json", folder=tmp_path, code=4)
+    assert states(ended) == {"data": "incomplete", "other": "complete"}
+    [problem] = ask("report", "problems", "--format", "json", folder=tmp_path).data
+    assert (problem["volume"], problem["path"], problem["stage"]) == ("data", "x", "stat")
+    assert f"add up to {2**63} bytes" in problem["error"]
+    [row] = ask("report", "growth", "--where", "name = 'data'", "--format", "json", folder=tmp_path).data
+    assert row["bytes"] == 2**63 - 1
+    for report in reports.names():
+        ask("report", report, folder=tmp_path)
+    ask("check", "--fail-under", "1", folder=tmp_path, code=3)
+
+
+def test_a_volume_that_fails_in_a_way_that_nobody_foresaw_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflows(*_: object) -> None:
+        raise OverflowError("int too big to convert")
+
+    seen = guard.linked_bytes
+    os.link(folder / "data" / "-1+1", folder / "data" / "again")
+    monkeypatch.setattr(guard, "linked_bytes", overflows)
+    ended = ask("scan", "--format", "json", folder=folder, code=1)
+    assert states(ended) == {"data": "failed", "mirror": "complete", "vault": "skipped"}
+    assert "OverflowError: int too big to convert" in ended.err
+    assert {row.volume: row.error for row in snapshot.scans(folder / "catalog") if row.state == "failed"} == {"data": "OverflowError: int too big to convert"}
+    monkeypatch.setattr(guard, "linked_bytes", seen)
+    assert states(ask("scan", "--format", "json", folder=folder))["data"] == "complete"
+
+
+def test_where_reading_contents_fails_in_a_way_that_nobody_foresaw_the_scans_are_judged_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflows(*_: object) -> None:
+        raise OverflowError("int too big to convert")
+
+    monkeypatch.setattr(digest, "_places", overflows)
+    ended = ask("scan", "--format", "json", folder=folder, code=1)
+    assert states(ended) == {"data": "complete", "mirror": "complete", "vault": "skipped"}
+    assert "OverflowError: int too big to convert" in ended.err
+    assert ended.data["state"] == "incomplete"
+    assert ended.data["assets"]["unknown_assets"] == 16
