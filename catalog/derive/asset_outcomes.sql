@@ -6,6 +6,7 @@ SELECT
     w.level,
     w.verified_at,
     w.uncounted_copies,
+    w.carried,
     w.digest_no
 FROM asset_words AS w
 INNER JOIN signatures AS g

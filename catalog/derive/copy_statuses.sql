@@ -9,11 +9,15 @@ FROM (
         e.v,
         e.copy_entry_id AS entry_id,
         b.badness,
-        s.uncounted_copies + coalesce(c.files - 1, 0) AS other_copies
+        CASE
+            WHEN e.found IN (3, 4) AND NOT e.carried AND NOT s.carried THEN s.uncounted_copies + coalesce(CASE WHEN u.v IS NULL THEN c.files - 1 END, 0)
+            ELSE 0
+        END AS other_copies
     FROM evidence AS e
     INNER JOIN asset_outcomes AS s ON e.a = s.a AND e.entry_id = s.entry_id
     INNER JOIN verdicts AS w ON s.signature_no = w.signature_no
     INNER JOIN status_badness AS b ON w.status = b.status
+    LEFT JOIN unreadable AS u ON s.a = u.v AND s.entry_id = u.entry_id
     LEFT JOIN contents AS c ON s.digest_no = c.digest_no
     WHERE e.found >= 3
     UNION ALL

@@ -1,4 +1,4 @@
-/* Equal content in more than one file: of all primary volumes together, and of each other volume by itself. */
+/* Equal content in more than one file that is seen: of all primary volumes together, and of each other volume by itself. */
 SELECT
     g.scope,
     n.digest,
@@ -21,10 +21,10 @@ INNER JOIN (
         count(DISTINCT m.identity) AS members
     FROM repeated AS m
     INNER JOIN volume_facts AS one ON m.v = one.v
-    WHERE m.counted
+    WHERE m.counted AND m.seen
     GROUP BY one.scope, m.digest_no
     HAVING count(DISTINCT m.identity) > 1
 ) AS g ON f.scope = g.scope AND r.digest_no = g.digest_no
 INNER JOIN digest_numbers AS n ON r.digest_no = n.digest_no
 INNER JOIN dirs AS d ON r.dir_no = d.dir_no
-WHERE r.counted
+WHERE r.counted AND r.seen

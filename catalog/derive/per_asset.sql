@@ -25,7 +25,7 @@ FROM (
         CASE WHEN e.found >= 3 AND NOT e.carried THEN 3 WHEN e.found >= 3 OR e.found = 0 THEN 2 ELSE 1 END AS fresh,
         CASE WHEN e.is_current AND NOT e.carried THEN e.level END AS level,
         e.verified_at,
-        CASE WHEN e.found IN (3, 4) THEN 1 ELSE 0 END AS uncounted_copies
+        CASE WHEN e.found IN (3, 4) AND NOT e.carried THEN 1 ELSE 0 END AS uncounted_copies
     FROM evidence AS e
     INNER JOIN pair_list AS p ON e.a = p.a AND e.v = p.v
     UNION ALL

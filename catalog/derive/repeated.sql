@@ -1,4 +1,4 @@
-/* Files with a digest that another file may have, too. */
+/* Files with a digest that another file may have, too. What is `seen` was seen by the newest scan, and could be read: what others were is not known now. */
 SELECT
     i.v,
     i.entry_id,
@@ -12,7 +12,9 @@ SELECT
     i.accessed_at,
     i.link_count,
     n.v IS NULL AS counted,
+    NOT i.carried AND u.v IS NULL AS seen,
     coalesce(CAST(i.fs_no AS VARCHAR) || ':' || CAST(i.inode AS VARCHAR), CAST(i.v AS VARCHAR) || '/' || CAST(i.entry_id AS VARCHAR)) AS identity
 FROM items AS i
 LEFT JOIN later_names AS n ON i.v = n.v AND i.entry_id = n.entry_id
+LEFT JOIN unreadable AS u ON i.v = u.v AND i.entry_id = u.entry_id
 WHERE i.digest_no IS NOT NULL AND i.size_bytes > 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -31,6 +32,25 @@ def test_a_file_whose_copy_is_elsewhere_and_offline_is_protected(tmp_path: Path)
     made = derive.derive(tmp_path, config.parse(ESTATE), NOON)
     rows = connect.connect(tmp_path, made).sql("SELECT path, status, reasons FROM assets ORDER BY path").fetchall()
     assert rows == [("a/alone.txt", "unprotected", "never_copied"), ("a/plan.txt", "protected", "")]
+
+
+@pytest.mark.parametrize("sight", ["seen", "carried", "unreadable"])
+def test_what_was_not_seen_or_not_read_now_is_no_other_copy_and_no_duplicate(sight: str, tmp_path: Path) -> None:
+    now = {"carried_from": "an-earlier-scan"} if sight == "carried" else {}
+    held = {"digest": b"1" * 32}
+    write_scan(tmp_path, "work", {"a": held, "twin/a": {**held, **now}, "listed": {}, "empty": {"size_bytes": 0}})
+    scan_id = write_scan(tmp_path, "copy", {"a": {**held, **now}, "listed": now, "empty": {"size_bytes": 0, **now}})
+    if sight == "unreadable":
+        for volume, scan, paths in (("work", f"{NOON:%Y%m%dT%H%M%S}-work", ["twin/a"]), ("copy", scan_id, ["a", "listed", "empty"])):
+            rows = [{"path": path, "stage": "read", "error": "I/O error", "errno": 5, "hides_below": False, "seen_at": NOON} for path in paths]
+            table.append(tmp_path, "problems", pa.Table.from_pylist(rows, schema.PROBLEMS), f"{scan}-problems", {"scan_id": scan, "volume": volume})
+    made = connect.connect(tmp_path, derive.derive(tmp_path, config.parse(ESTATE), NOON))
+    rows = made.sql("SELECT path, other_copies, is_last_copy FROM assets WHERE path <> 'twin/a' ORDER BY path").fetchall()
+    seen = sight == "seen"
+    assert rows == [("a", 2 if seen else 0, not seen), ("empty", int(seen), not seen), ("listed", int(seen), not seen)]
+    assert made.sql("SELECT path FROM duplicate_groups ORDER BY path").fetchall() == ([("a",), ("twin/a",)] if seen else [])
+    shadows = made.sql("SELECT path, other_copies FROM files WHERE volume = 'copy' ORDER BY path").fetchall()
+    assert shadows == [("a", 2 if seen else 0), ("empty", int(seen)), ("listed", int(seen))]
 
 
 def test_without_any_good_scan_nothing_is_derived(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def _differences(estate: Estate, where: str, verdict: Verdict, row: Mapping[str,
         "verified_at": verdict.verified_at,
         "data_class": verdict.data_class,
         "counted_bytes": verdict.counted_bytes,
+        "other_copies": verdict.other_copies,
         "first_seen_at": verdict.first_seen_at,
         "reasons": all_reasons,
     }

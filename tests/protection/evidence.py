@@ -88,7 +88,8 @@ def duplicates(estate: Estate) -> dict[tuple[str, bytes], tuple[int, int, frozen
     names: dict[tuple[str, bytes], list[tuple[str, File]]] = defaultdict(list)
     for volume, file in estate.every_file():
         known = evidence.digest(volume, file)
-        if known and file.size > 0 and (volume, file.path) in counted:
+        seen = not file.carried and not evidence.is_unreadable(volume, file)
+        if known and seen and file.size > 0 and (volume, file.path) in counted:
             scope = "primary" if estate.config.volumes[volume].role == "primary" else volume
             names[scope, known.value].append((volume, file))
     groups = {}

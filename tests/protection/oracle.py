@@ -45,6 +45,7 @@ class Verdict:
     verified_at: datetime.datetime | None
     newest_copy_at: datetime.datetime | None
     counted_bytes: int
+    other_copies: int
     first_seen_at: datetime.datetime
     matches: dict[str, Match] = field(default_factory=dict, compare=False)
     usable: dict[str, str] = field(default_factory=dict, compare=False)
@@ -294,6 +295,7 @@ class _Court:
             verified_at=max((match.verified_at for match in seen if match.level == level and match.verified_at), default=None),
             newest_copy_at=max(starts, default=None),
             counted_bytes=asset.size if (ward, asset.path) in self.first_names else 0,
+            other_copies=self.other_copies(ward, asset, matches),
             first_seen_at=self.first_seen(ward, asset)[0],
             matches=matches,
             usable={name: value for name, (value, _) in usable.items()},
@@ -341,6 +343,23 @@ class _Court:
             if another and known and twin and asset.size > 0 and twin.value == known.value:
                 return "same_volume_only"
         return "never_copied"
+
+    def other_copies(self, ward: str, asset: File, matches: dict[str, Match]) -> int:
+        """How many other files and volumes are known to hold an asset's content: by digest every other file, else the volumes that hold it by listing."""
+        if asset.carried:
+            return 0
+        listed = [name for name, match in matches.items() if match.kind == "metadata" or (match.kind == "content" and not asset.size)]
+        count = sum(not self._is_blind(name, matches[name]) for name in listed)
+        known = self.evidence.digest(ward, asset)
+        if not known or not asset.size or self.evidence.is_unreadable(ward, asset):
+            return count
+        others = set()
+        for volume, file in self.estate.every_file():
+            theirs = self.evidence.digest(volume, file)
+            seen = not file.carried and not self.evidence.is_unreadable(volume, file)
+            if seen and theirs and theirs.value == known.value and file.size > 0:
+                others.add(file.identity or (volume, file.path))
+        return count + len(others - {asset.identity or (ward, asset.path)})
 
     def _status(self, ward: str, asset: File, controls: dict[str, str], threats: dict[str, tuple[str, tuple[str, ...]]]) -> str:
         missed = {control for control, result in controls.items() if result == "not_met"}
