@@ -33,12 +33,11 @@ _COLUMNS = [name for name in DIGESTS.names if name not in _KNOWN_ONLY_AFTER_READ
 
 @dataclass(frozen=True)
 class Place:
-    """A volume that can be read now, and how: all its files, or those that match. `fresh` = it was just scanned."""
+    """A volume that can be read now, and how: all its files, or those that match."""
 
     scan: ScanRow
     folder: Path
     mode: Literal["match", "all"]
-    fresh: bool
 
 
 @dataclass(frozen=True)

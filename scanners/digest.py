@@ -1,7 +1,6 @@
 """Digests: reads what could have a copy, each file once, and keeps what was read with the fingerprint for which it holds."""
 
 import datetime
-import errno
 import os
 import time
 import uuid
@@ -24,7 +23,7 @@ from catalog.schema import DIGESTS, PROBLEMS
 from catalog.snapshot import ScanRow
 from scanners.candidates import Candidates, Chunk, Found, Place
 from scanners.readers import Readers
-from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
+from scanners.reading import SAMPLE_BYTES, Reply, read_files
 
 Mode = Literal["off", "match", "all"]
 
@@ -68,7 +67,7 @@ def digest(
     """Read what the modes ask for and append it to `digests`, in groups: an interrupted run goes on where it stopped.
 
     `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
-    files that match, if their root can be read now. `now` gives an aware time. What cannot be read, or changes while it is read, becomes a
+    files that match, if their root can be read now. `now` gives an aware time. What cannot be read, is gone or was changed since its scan, or changes while it is read, becomes a
     row of `problems` under the scan that saw it. `again`: what is known is read
     once more, as a proof that it still holds. Reads storage, changes only the catalog.
     """
@@ -104,7 +103,7 @@ def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode:
         own = declared.digest or ("all" if declared.access == "offline" else "match")
         wanted = (mode or own) if name in fresh else "off" if own == "off" else "match"
         if wanted != "off" and scanners.load(declared.kind).CAPABILITIES.local_files and _is_there(config, scan):
-            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted, name in fresh)
+            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted)
     return places
 
 
@@ -152,16 +151,15 @@ class _Results:
     def add(self, chunk: Chunk, reply: Reply) -> tuple[int, int]:
         """Take what was read of a chunk; gives the number of files that were read, and of problems."""
         rows = _rows(chunk, reply, self._now())
-        problems = [problem for problem in reply.problems if chunk.place.fresh or not _only_outdated(problem)]
         if rows.num_rows:
             self._rows.append(rows)
         self._count += rows.num_rows
-        if problems:
+        if reply.problems:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
-            self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
+            self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in reply.problems)
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
             self.hand_over()
-        return rows.num_rows, len(problems)
+        return rows.num_rows, len(reply.problems)
 
     def sampled(self) -> pa.Table:
         """What has a sample and may not be on disk yet, as rows of `schema.DIGESTS`."""
@@ -201,9 +199,3 @@ def _rows(chunk: Chunk, reply: Reply, now: datetime.datetime) -> pa.Table:
     }
     rows = pa.table({**given, **read}).select(DIGESTS.names)
     return rows.filter(pc.or_(digests.is_valid(), samples.is_valid())) if reply.problems else rows
-
-
-def _only_outdated(problem: Problem) -> bool:
-    """Whether a problem says no more than that the file was changed, moved or removed since a scan that is not of today."""
-    _, stage, _, number = problem
-    return stage == "changed" or number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

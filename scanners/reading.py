@@ -1,6 +1,7 @@
 """Reads the bytes of files below a root: in this process, or as a child that does nothing else and imports nothing heavy."""
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import marshal
@@ -22,6 +23,8 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CL
 _NOATIME = getattr(os, "O_NOATIME", 0)
 _TICK_NS = 10_000_000  # of a kernel's clock, at most
 _COARSE_TICK_NS = 2_000_000_000  # of FAT, the longest there is; others that keep no fraction have one second
+_DIRTY_NS = 600_000_000_000  # a kernel writes back what was written within half a minute, or some
+_SYNC_FILE_RANGE = 1 | 2 | 4  # wait before, write, wait after
 _KEPT_OPEN = 32  # descriptors of the directories on the way down; deeper ones are opened again for each directory
 LENGTH_BYTES = 8  # before each message
 _STDIN, _STDOUT = 0, 1
@@ -114,6 +117,9 @@ def _file(descriptor: int, fingerprint: tuple[int, ...], whole: int, settled_ns:
     try:
         inode, size, modified, changed = fingerprint
         before = os.fstat(descriptor)
+        if before.st_ctime_ns >= settled_ns - _DIRTY_NS:
+            _write_back(descriptor)
+            before = os.fstat(descriptor)
         if (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (inode, size, modified, changed):
             _compare(before, inode, size, modified, changed)
         if before.st_ctime_ns >= settled_ns:
@@ -191,6 +197,17 @@ def _compare(found: os.stat_result, inode: int, size: int, modified: int, change
     ):
         if then != UNKNOWN and (now - then) % 2**64:
             raise _ChangedError(f"{what} at the scan")
+
+
+def _write_back(descriptor: int) -> None:
+    """Have the kernel store now what programs wrote: into a page that waits for it, a program that has mapped the file writes without a new time."""
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+    if call is None:
+        os.fsync(descriptor)
+    elif call(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE) and ctypes.get_errno() in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _outwait_the_tick(changed_ns: int) -> None:

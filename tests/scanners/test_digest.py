@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import mmap
 import os
 import signal
 import subprocess
@@ -305,16 +306,17 @@ def test_a_volume_that_is_not_there_now_stays_unknown_without_a_problem(estate: 
     assert estate.problems("a") == []
 
 
-def test_a_file_that_is_gone_is_a_problem_of_a_scan_of_today_but_not_of_an_old_one(estate: Estate) -> None:
+def test_a_file_that_is_gone_or_was_changed_is_a_problem_of_a_scan_of_today_and_of_an_old_one(estate: Estate) -> None:
     for volume in "ab":
-        estate.put(f"{volume}/1", b"same")
-        estate.put(f"{volume}/2", b"same")
+        for name in "123":
+            estate.put(f"{volume}/{name}", b"same")
     estate.scan()
     for volume in "ab":
         (estate.folder / volume / "1").unlink()
+        estate.put(f"{volume}/2", b"more")
     counts = estate.digest(volumes=["b"])
-    assert (counts.read, counts.problems) == (2, 1)
-    assert (estate.problems("a"), estate.problems("b")) == ([], [("1", "open")])
+    assert (counts.read, counts.problems) == (2, 4)
+    assert estate.problems("a") == estate.problems("b") == [("1", "open"), ("2", "changed")]
 
 
 def test_what_failed_is_not_tried_again_before_the_next_scan(estate: Estate) -> None:
@@ -456,6 +458,19 @@ def test_a_file_is_read_when_a_further_write_would_show_in_its_times(estate: Est
         after = coarse(opened.fileno())
     assert read.digests == [hashlib.sha256(b"first").digest()]
     assert [after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns] != before
+
+
+def test_what_a_program_writes_through_a_mapping_after_the_read_shows_at_the_next_scan(estate: Estate) -> None:
+    for volume in "ab":
+        estate.put(f"{volume}/table", b"A" * 8192)
+    with (estate.folder / "a/table").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0:1] = b"B"  # the page waits for its write-back, the times are of now
+        (estate.folder / "b/table").write_bytes(mapped[:])
+        estate.scan_and_digest()
+        time.sleep(0.02)  # beyond the tick of the kernel's clock
+        mapped[1:5] = b"LOST"
+        assert estate.scan_and_digest().read == 1
+    assert estate.known(estate.folder / "a/table") == sha256(b"BLOST".ljust(8192, b"A"))
 
 
 def test_an_access_time_that_our_reading_changed_lies_within_it(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
