@@ -3,7 +3,7 @@
 import datetime
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, UNKNOWN, Request
 
 CHUNK_FILES = 1024  # a reader's portion: at most so many files, or bytes to read
 CHUNK_BYTES = 16 * 1024 * 1024
+HOLLOW = {"least_bytes": 2**30, "fullness": 64, "most_bytes": 2**40}  # what is sparse: less than one part of so many is stored; so much of it is read in a run
 _BATCH_ROWS = 8 * 2048
 _MEMORY = "256MiB"  # beyond it DuckDB goes to disk
 _KNOWN_ONLY_AFTER_READING = ("digest", "sample", "read_started_at", "digested_at", "bytes_read")
@@ -42,11 +43,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """How many names of files are not known well enough, and how many files are to be read (hard links once), with their bytes."""
+    """How many names of files are not known well enough, and how many files are to be read (hard links once), with their bytes; what is too `hollow` to be read."""
 
     names: int
     wanted: int
     wanted_bytes: int
+    hollow: Mapping["Place", Sequence[tuple[str, str]]]  # path, and what is wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,8 @@ class Candidates:
         self._view("known", "known")
         self._view("asked", question)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
-        return Found(*self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()[0])
+        hollow = self._hollow()
+        return Found(*self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()[0], hollow)
 
     def asked(self) -> int:
         """How many files the last question was about, known or not."""
@@ -115,6 +118,18 @@ class Candidates:
         for volume, place in self._places.items():
             for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
                 yield from _portions(place, batch)
+
+    def _hollow(self) -> dict[Place, list[tuple[str, str]]]:
+        """Sparse files that would take longer to read than they are worth, by place: path and what is wrong. They are wanted no more."""
+        run = self._connection.execute
+        run(f"CREATE OR REPLACE TEMP TABLE hollow AS {_sql('hollow')}", HOLLOW)
+        found: dict[Place, list[tuple[str, str]]] = {}
+        for volume, path, size, stored in run("SELECT volume, dir || name, size_bytes, allocated_bytes FROM hollow ORDER BY ALL").fetchall():
+            error = f"a sparse file of {size} bytes, of which {stored} are stored; no more than {HOLLOW['most_bytes']} bytes of such files are read in a run"
+            found.setdefault(self._places[volume], []).append((path, error))
+        if found:
+            run("UPDATE wanted SET has_failed = TRUE WHERE is_first AND (volume, dir, name) IN (SELECT volume, dir, name FROM hollow)")
+        return found
 
     def _source(self, name: str, scans: Iterable[ScanRow] | None = None, recent: pa.Table | None = None) -> bool:
         """Make a view of a table, or of its part that belongs to some scans, and of recent rows; gives whether there are any."""

@@ -86,6 +86,7 @@ def digest(
                 files = candidates.asked()
                 counts = replace(counts, files=files, carried=files - found.names)
             counts = replace(counts, wanted=counts.wanted + found.wanted, wanted_bytes=counts.wanted_bytes + found.wanted_bytes)
+            counts = replace(counts, problems=counts.problems + results.refuse(found.hollow))
             for chunk, reply in _read(candidates.chunks(), found, readers):
                 read, problems = results.add(chunk, reply)
                 counts = replace(counts, read=counts.read + read, bytes_read=counts.bytes_read + reply.bytes_read, problems=counts.problems + problems)
@@ -160,6 +161,12 @@ class _Results:
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
             self.hand_over()
         return rows.num_rows, len(reply.problems)
+
+    def refuse(self, found: Mapping[Place, Sequence[tuple[str, str]]]) -> int:
+        """Take what is not read at all: paths with what is wrong; gives their number."""
+        for place, files in found.items():
+            self._problems.setdefault(place, []).extend((path, "read", error, None, False, self._now()) for path, error in files)
+        return sum(map(len, found.values()))
 
     def sampled(self) -> pa.Table:
         """What has a sample and may not be on disk yet, as rows of `schema.DIGESTS`."""

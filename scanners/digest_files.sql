@@ -10,6 +10,7 @@ SELECT
     inode,
     created_at,
     size_bytes,
+    allocated_bytes,
     modified_at,
     modified_ns,
     changed_at,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from catalog import config, snapshot, table
 from catalog.errors import CatalogError
-from scanners import crawl, digest, reading
+from scanners import candidates, crawl, digest, reading
 from scanners.digest import DigestCounts, Mode
 
 KIB = 1024
@@ -458,6 +458,20 @@ def test_a_file_is_read_when_a_further_write_would_show_in_its_times(estate: Est
         after = coarse(opened.fileno())
     assert read.digests == [hashlib.sha256(b"first").digest()]
     assert [after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns] != before
+
+
+def test_sparse_files_beyond_what_is_read_of_such_in_a_run_are_problems(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(candidates.HOLLOW, "least_bytes", LARGE)
+    monkeypatch.setitem(candidates.HOLLOW, "most_bytes", 3 * LARGE)
+    for name, size in (("little", LARGE), ("more", 2 * LARGE), ("vast", 2**43), ("full", LARGE)):
+        for volume in "ab":
+            file = estate.put(f"{volume}/{name}", b"" if name != "full" else bytes(LARGE - 1) + b"x")
+            os.truncate(file, size)
+    counts = estate.scan_and_digest()
+    assert (counts.problems, estate.problems("a"), estate.problems("b")) == (4, [("more", "read"), ("vast", "read")], [("more", "read"), ("vast", "read")])
+    assert [estate.known(estate.folder / "a" / name) for name in ("little", "full")] == [sha256(bytes(LARGE)), sha256(bytes(LARGE - 1) + b"x")]
+    assert estate.known(estate.folder / "a/vast") is None
+    assert estate.digest().problems == 0  # before the next scan they are not tried again
 
 
 def test_what_a_program_writes_through_a_mapping_after_the_read_shows_at_the_next_scan(estate: Estate) -> None:
