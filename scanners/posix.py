@@ -30,6 +30,7 @@ _LISTED_AT_ONCE_BYTES = 512 * 1024  # size of a directory above which it is list
 _AGAIN = 3  # times that a directory is listed again which changed meanwhile
 _WAITING = 20_000  # directories kept in memory; the others wait in the journal
 _LARGE = 4 * _GROUP
+_LONGEST_PATH = 16 * 1024  # bytes of a directory's path that is entered: four times what one call can name; sums by folder hold every one above it
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _TEMPORARY = ".lastcopy~"
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -315,6 +316,10 @@ class Scanner:
         found = [f"{owners[row].directory}{flat[row]}/" for row in rows.tolist()]
         small = (slots["size_bytes"][rows] <= _LISTED_AT_ONCE_BYTES).tolist()
         walk.changed_ns.update(compress(zip(found, _kernel.changed_ns(slots[rows]), strict=True), small))
+        for directory in [one for one in found if len(one) > _LONGEST_PATH // 4 and len(os.fsencode(one)) > _LONGEST_PATH]:
+            _problem(walk, directory, "list", errno.ENAMETOOLONG, hides_below=True)
+            walk.changed_ns.pop(directory, None)
+            found.remove(directory)
         return found
 
     def _keep(

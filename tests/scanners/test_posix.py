@@ -157,7 +157,7 @@ def make_deep(folder: Path, depth: int, name: bytes) -> None:
 @pytest.mark.parametrize("openat2", [True, False])
 def test_a_tree_1200_deep_is_read_to_the_bottom(root: Path, deep: Path, openat2: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_kernel, "_openat2_works", [openat2])
-    name = b"d" * 200
+    name = b"d" * 12
     make_deep(deep, 1200, name)
     result = crawl.scan(root, contract.settings_of({"url": str(deep)}), "v", now=contract.clock, workers=1)
     assert result.entries == 1201
@@ -166,6 +166,15 @@ def test_a_tree_1200_deep_is_read_to_the_bottom(root: Path, deep: Path, openat2:
     assert last == (name + b"/") * 1200 + b"bottom"
     scanner = scanners.connect(contract.settings_of({"url": str(deep)}), "v")
     os.close(scanner.open_file(((name + b"/") * 1200).decode(), "bottom"))
+
+
+def test_a_directory_whose_path_is_longer_than_16_kib_is_not_entered_and_a_problem(root: Path, deep: Path) -> None:
+    make_deep(deep, 70, b"d" * 255)
+    (deep / "beside").write_bytes(b"seen")
+    result = crawl.scan(root, contract.settings_of({"url": str(deep)}), "v", now=contract.clock, workers=1)
+    assert (result.state, result.entries, result.problems) == ("incomplete", 66, 1)  # 65 directories, the last of them not entered
+    [problem] = table.read(root, "problems").to_pylist()
+    assert (problem["path"], problem["stage"], problem["errno"], problem["hides_below"]) == ("/".join(["d" * 255] * 65), "list", errno.ENAMETOOLONG, True)
 
 
 def as_nobody(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
