@@ -2,8 +2,11 @@
 
 import re
 
-# Controls, bidi marks, separators of lines and paragraphs, zero-width and other format characters.
-_RANGES = r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
+# Controls, bidi marks, separators of lines and paragraphs, zero-width and other format characters, letters without a shape, variation selectors.
+_RANGES = (
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
+)
 _UNSAFE = re.compile(rf"[{_RANGES}\ud800-\udfff]")
 RE2 = re.sub(r"\\[uU]0*([0-9a-f]+)", r"\\x{\1}", f"[{_RANGES}]")  # the same for RE2 and UTF-8, which has no surrogates
 

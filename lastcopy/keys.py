@@ -7,6 +7,7 @@ What is not given and has no default is *unknown*, and the unknown never counts 
 
 Names of volumes and classes have lower-case letters, digits and `-`. Durations are a number and one of `s`, `m`, `h`, `d`, `w`, `y` (365 days).
 Predicates are one boolean expression over columns, as in `path LIKE 'contracts/%'`; they may not contain queries or read files.
+`text ~ 'pattern'`, as `regexp_matches`, finds a regular expression (RE2) anywhere in the text: `'^…$'` asks for the whole.
 
 A policy takes the rows of one report, or the assets of one class, and says what is to be done with them; `lastcopy plan create NAME` turns it
 into a plan. `purge` and `recall` need neither: they take what the journal knows, and their `where` asks for `volume`, `path`, `size_bytes`,

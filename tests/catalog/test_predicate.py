@@ -55,6 +55,11 @@ def test_a_condition_over_known_columns_is_printed_anew(text: str) -> None:
     ).fetchall()
 
 
+def test_a_tilde_finds_a_pattern_anywhere_in_the_text() -> None:
+    for text, found in (("path ~ 'b'", True), ("path ~ '^b$'", False), ("path !~ 'b'", False)):
+        assert duckdb.execute(f"SELECT {predicate.check(text, COLUMNS, 'here')} FROM (SELECT 'abc' AS path)").fetchall() == [(found,)]
+
+
 @pytest.mark.parametrize("text", REFUSED)
 def test_anything_else_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^classes.core.select: "):
