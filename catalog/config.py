@@ -149,6 +149,7 @@ class Policy(_Table):
     two_persons: bool = False
     expires: Seconds = 7 * 86400.0
     min_copies: int | None = Field(default=None, ge=1)
+    max_evidence_age: Seconds | None = None
     grace: Seconds = 7 * 86400.0
     leave: Literal["nothing", "stub", "symlink"] = "nothing"
     hard_links: bool = False

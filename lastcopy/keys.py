@@ -85,6 +85,7 @@ MEANINGS: dict[str, str] = {
     "[policies.NAME] two_persons": "whether that must be another person than the one who created it",
     "[policies.NAME] expires": "how long after it was made a plan may be approved and begun",
     "[policies.NAME] min_copies": "how many verified, independent copies must stay of what is taken away; never less than `[lifecycle] min_copies`",
+    "[policies.NAME] max_evidence_age": "how old evidence of a copy may be for its files, where that is less than `[lifecycle] max_evidence_age`",
     "[policies.NAME] grace": "how long what was taken away stays in quarantine before a purge may take it",
     "[policies.NAME] leave": "what archive leaves at the file's name",
     "[policies.NAME] hard_links": "whether dedupe may make hard links where blocks cannot be shared",

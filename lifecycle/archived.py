@@ -36,6 +36,7 @@ TAKEN = pa.schema(
         *_ASKED,
         ("step", pa.int64()),
         ("key", pa.string()),
+        ("kept_path", pa.string()),  # of a file that dedupe replaced: the one that keeps the blocks
         ("sha256", pa.binary()),
         ("of_source", EXPECTED),  # in quarantine
         ("of_copy", EXPECTED),
@@ -88,6 +89,7 @@ def _row(job: "JobRow", record: "Record") -> dict[str, Any]:
         "taken_at": moment(record.since_us),
         "step": step.step,
         "key": record.key,
+        "kept_path": None if step.kept_path is None else names.escape(step.kept_path),
         "sha256": record.sha256,
         "of_source": _fields(record.quarantine_fingerprint),
         "of_copy": _fields(record.target_fingerprint),

@@ -17,8 +17,9 @@ from catalog import names, snapshot
 from catalog.config import Config, Policy, path_of
 from catalog.domains import Domain, cautious, effective
 from catalog.errors import ConfigError, UnreachableError
-from lifecycle import guard, stores
+from lifecycle import folder_times, guard, stores
 from lifecycle.ends import EndError, failed
+from lifecycle.folder_times import Folder, Left
 from lifecycle.journal import Journal
 from lifecycle.manifest import Copy, Step
 from lifecycle.pace import Pace
@@ -58,6 +59,7 @@ class Work:
     read: dict[tuple[str, bytes], Fingerprint] = field(default_factory=dict)  # of a purge: the other copies by volume and path, as they were read
     end: EndError | None = None
     paused: str | None = None  # why nothing is done with it until a later run
+    stays: bool = False  # of a purge: what took its place when it was deduplicated, or the file that keeps the blocks, has its content
     gone: bool = False  # of a purge: there is nothing left to remove
     rests: bool = False  # had ended, or come to rest, before this run
 
@@ -131,6 +133,7 @@ class Run:
     _asked: set[str] = field(default_factory=set)
     _devices: dict[str, str | None] = field(default_factory=dict)  # of the volumes that were seen in this run
     _domains: dict[str, Domain] | None = None
+    _folders: dict[str, Mapping[Folder, Sequence[tuple[int, int]]]] = field(default_factory=dict)
 
     def store(self, volume: str) -> Store:
         """The store of a volume, or of a folder that a restore goes to, connected once."""
@@ -152,6 +155,12 @@ class Run:
         if job_id not in self._policies:
             self._policies[job_id] = Policy.model_validate_json(self.journal.job(job_id).policy)
         return self._policies[job_id]
+
+    def folders_of(self, job_id: str) -> Mapping[Folder, Sequence[tuple[int, int]]]:
+        """What is kept of the folders that a job took files out of, read once."""
+        if job_id not in self._folders:
+            self._folders[job_id] = folder_times.read([event.detail for event in self.journal.events(job_id, kinds=(folder_times.KIND,))])
+        return self._folders[job_id]
 
     @cached_property
     def _scanned(self) -> dict[str, str | None]:
@@ -255,8 +264,10 @@ class Run:
                 return True
         return False
 
-    def advance(self, works: Iterable[Work], state: State | None, values: Callable[[Work], Mapping[str, Any]] = lambda _: {}) -> None:
-        """Write that the live steps have come to a state (None: to no other), and what ended, in one transaction."""
+    def advance(
+        self, works: Iterable[Work], state: State | None, values: Callable[[Work], Mapping[str, Any]] = lambda _: {}, folders: Sequence[Left] = ()
+    ) -> None:
+        """Write that the live steps have come to a state (None: to no other), what ended, and what is kept of folders, in one transaction."""
         works = list(works)
         ended = [work for work in works if work.end is not None and work.state != work.end.state]
         self.tidy(ended)
@@ -264,7 +275,7 @@ class Run:
         moves = [Move(work.step.step, state, None, values(work)) for work in live] if state is not None else []
         moves += [Move(work.step.step, work.end.state, work.end.reason, {"retry": work.end.retry}) for work in ended if work.end]
         if moves:
-            self.journal.advance(moves, self.job_id, self.clock(), self.actor)
+            self.journal.advance(moves, self.job_id, self.clock(), self.actor, folders)
         for work in live:
             work.state = state or work.state
         self._release([work for work in ended if work.state in GUARDING and "purge" not in work.stages])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from catalog import names
-from lifecycle import pointers
+from lifecycle import actions, pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source
@@ -18,14 +18,29 @@ _ZEROS = bytes(BLOCK_BYTES)
 
 
 def open_sources(run: Run, works: Sequence[Work]) -> None:
-    """Open every source as it was planned, under a lease where the kernel gives one; the intent to copy is written. Only reads."""
+    """Open every source as it was planned, past its quiet time, under a lease where the kernel gives one; the intent to copy is written. Only reads."""
+
+    youngest_ns: dict[str, int] = {}
 
     def act(work: Work) -> None:
-        work.source = run.store(work.step.volume).open(work.step.path, expected(work))
+        store = run.store(work.step.volume)
+        if run.policy.quiet and actions.load(work.step.action).QUIET:
+            if work.step.volume not in youngest_ns:
+                youngest_ns[work.step.volume] = store.clock_ns() - int(run.policy.quiet * 1e9)
+            _refuse_young(work, youngest_ns[work.step.volume])
+        work.source = store.open(work.step.path, expected(work))
 
     run.each(works, act)
     run.advance([work for work in works if "copy" in work.stages], "COPYING", _intent)
     run.advance([work for work in works if not work.live], None)
+
+
+def _refuse_young(work: Work, youngest_ns: int) -> None:
+    """Raises EndError SOURCE_BUSY for what was modified or changed since a time of its own storage's clock: the plan could only ask the host's."""
+    planned = work.step.fingerprint
+    if max(planned.modified_ns, planned.changed_ns or 0) > youngest_ns:
+        told = "by the clock of its own storage it was modified or changed within the quiet time; resume the job later"
+        raise EndError("SOURCE_BUSY", f"{work.shown}: {told}", retry=True)
 
 
 def expected(work: Work) -> Fingerprint:

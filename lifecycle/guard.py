@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from catalog import names
-from catalog.config import Config
+from catalog.config import Config, Policy
 from catalog.domains import Domain
 from lifecycle.manifest import Copy
 from lifecycle.records import Counted
@@ -57,6 +57,12 @@ def weigh(
     """
     why = _unverified(wanted, copy, look, sha256, offline, now_us - max_age_us, now_us, purging)
     return Counted(copy.volume, copy.path, domain.systems, domain.devices, offline, verified=why is None, why=why or "")
+
+
+def evidence_age(config: Config, policy: Policy) -> float:
+    """How long ago a copy may have been read, in seconds: as it is configured, or as the policy says where that is less."""
+    limit = config.lifecycle.max_evidence_age
+    return limit if policy.max_evidence_age is None else min(limit, policy.max_evidence_age)
 
 
 def allowed(floor: int, copies: Sequence[Counted], gone: Gone) -> Verdict:

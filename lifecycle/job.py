@@ -136,11 +136,16 @@ def _lasting(journal: Journal, job_id: str) -> dict[str, int]:
     found: dict[str, list[Record]] = {}
     for record in journal.records(job_id, {"DONE"}):
         if record.undone_by is None and _brought_back(record) is None:
-            taken = record.quarantine_fingerprint is not None
-            why = "purged, and the job made no copy of them: restore them from others" if taken else _STAYS.get(record.step.action, "stay as they are")
+            why = _purged(record.step) if record.quarantine_fingerprint is not None else _STAYS.get(record.step.action, "stay as they are")
             found.setdefault(why, []).append(record)
     shown = {why: f"{records[0].step.volume}:{names.escape(records[0].step.path)}" for why, records in found.items()}
     return {f"{len(records):,} files {why}; the first is {shown[why]}": len(records) for why, records in found.items()}
+
+
+def _purged(step: Step) -> str:
+    if step.kept_path is not None:
+        return "were replaced by an equal file, and purged: what took their place stays"
+    return "purged, and the job made no copy of them: restore them from others"
 
 
 def _undo_of(journal: Journal, row: JobRow, at_us: int, actor: str) -> str:
@@ -165,7 +170,8 @@ def _job_of(wanted: Plan, at_us: int, actor: str) -> Job:
     stages = actions.load(wanted.header.action).STAGES
     kind: Kind = "purge" if "purge" in stages else "plan"
     policy = wanted.header.policy
-    kept = policy.model_copy(update={"min_copies": max(policy.min_copies or 1, wanted.header.floor)})  # the floor that was shown and approved
+    approved = {"min_copies": max(policy.min_copies or 1, wanted.header.floor), "max_evidence_age": wanted.header.max_evidence_age}
+    kept = policy.model_copy(update=approved)  # the floor that was shown and approved
     return Job(_id(wanted.hash), kind, wanted.id, wanted.hash, wanted.header.action, kept.model_dump_json(), at_us, actor, None)
 
 

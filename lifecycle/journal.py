@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from catalog.config import Config
 from catalog.errors import LastcopyError, NotFoundError, RefusedError
-from lifecycle import _rows, audit, database, ledger, moving, renewal, takings, witness
+from lifecycle import _rows, audit, database, folder_times, ledger, moving, renewal, takings, witness
 from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
@@ -235,8 +235,11 @@ class Journal:
 
     # Moves
 
-    def advance(self, moves: Sequence[Move], job_id: str, at_us: int, actor: str) -> None:
-        """Move steps to their next states, all of them or none. Raises RefusedError for a move that is not drawn in docs/lifecycle.md. Writes."""
+    def advance(self, moves: Sequence[Move], job_id: str, at_us: int, actor: str, folders: Sequence[folder_times.Left] = ()) -> None:
+        """Move steps to their next states, all of them or none, and keep what is told of folders.
+
+        Raises RefusedError for a move that is not drawn in docs/lifecycle.md. Writes.
+        """
         if not moves:
             return
         number = self._number(job_id)
@@ -248,6 +251,8 @@ class Journal:
             moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
             moving.carry_over(connection, number, job_id, moves, at_us)
             self._append(connection, at_us, actor, "steps_moved", job_id, moving.told(moves))
+            if folders:
+                self._append(connection, at_us, actor, folder_times.KIND, job_id, folder_times.told(folders))
 
     def retire(self, requests: Sequence[Retirement], job_id: str, at_us: int, actor: str) -> dict[int, EndError | None]:
         """Ask whether copies may be taken away, and mark those that may: RETIRING, and in the ledger. None = allowed. Writes.

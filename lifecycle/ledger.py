@@ -144,6 +144,8 @@ def _ask(
     refusal = _held(standing, request, others, at_us) or _rivalry(connection, at, own, request, others)
     if refusal:
         return _refused(refusal)
+    if request.stays:
+        return Answer(None, None)
     if request.sha256 == guard.EMPTY:
         return _refused("it is empty: no copy can be told from any other empty file")
     proof = guard.allowed(request.floor, request.copies, _gone(config, roots, request, others))

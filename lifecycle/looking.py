@@ -95,7 +95,7 @@ class Places:
 
     def without_shared_blocks(self) -> frozenset[str]:
         """Those of the volumes that were looked at whose file system cannot share blocks."""
-        return frozenset(volume for (volume, _), place in self._known.items() if place.capabilities is not None and not place.capabilities.dedupe)
+        return frozenset(volume for (volume, _), place in self._known.items() if (able := place.capabilities) is not None and not (able.dedupe or able.reflink))
 
     def close(self) -> None:
         """Let go of all stores."""

@@ -48,6 +48,7 @@ class Header:
     expires_us: int
     actor: str
     floor: int  # copies that must stay where the action removes
+    max_evidence_age: float  # seconds; what was read longer ago is no evidence of a copy
     volumes: Mapping[str, Mapping[str, str | None]]  # volume -> marker, fs_id as they were
     totals: Mapping[str, Any]  # chosen, steps, bytes, refused, refusals by reason, cost_per_month
     effect: Mapping[str, Any] | None  # see `effect`; None = was not asked for
@@ -93,10 +94,14 @@ class Plan:
         return everything if any(one.steps is None for one in good) else merged(span for one in good for span in one.steps or ())
 
     def state(self, journal: "Journal | None", now_us: int) -> str:
-        """In a word: empty, cancelled, running or done (its job), expired, waiting, partly approved, approved."""
+        """In a word: empty, cancelled, what its job came to or by which job that was undone, expired, waiting, partly approved, approved."""
         if journal is not None and journal.cancelled(self.id):
             return "cancelled"
-        jobs = [job for job in journal.jobs() if job.plan_hash == self.hash] if journal is not None else []
+        known = journal.jobs() if journal is not None else []
+        jobs = [job for job in known if job.plan_hash == self.hash]
+        undone = [job for job in known if jobs and job.kind == "undo" and job.of_job == jobs[0].job_id]
+        if undone:
+            return f"job {jobs[0].job_id}: undone by job {undone[-1].job_id}" + ("" if undone[-1].state == "done" else f": {undone[-1].state}")
         if jobs:
             return f"job {jobs[0].job_id}: {jobs[0].state}"
         if not self.steps_count:
@@ -286,6 +291,7 @@ def _said(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
         "expires_us": draft.now_us + int(draft.policy.expires * 1e6),
         "actor": draft.actor,
         "floor": refusing.floor_of(draft),
+        "max_evidence_age": refusing.evidence_age_of(draft),
         "volumes": places.identities(),
         "totals": _totals(draft),
         "sha256s": {file: _sha256(made / file) for file in (numbering.STEPS_FILE, numbering.REFUSALS_FILE)},

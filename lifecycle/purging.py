@@ -45,7 +45,8 @@ def _weigh(run: Run, work: Work, before: Record) -> None:
     if found != before.sha256:
         raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it after it was put into quarantine; it stays there, 'job undo' puts it back")
     work.sha256, work.known = found, _known(before)
-    work.counted = weighed(run, work, found, lambda run, copy, _wanted: _read_now(run, copy, work), purging=True)
+    work.stays = _stays(run, work, found)
+    work.counted = () if work.stays else weighed(run, work, found, lambda run, copy, _wanted: _read_now(run, copy, work), purging=True)
 
 
 def _due(run: Run, work: Work, before: Record) -> None:
@@ -59,6 +60,21 @@ def _due(run: Run, work: Work, before: Record) -> None:
 def _policy_of(run: Run, work: Work) -> Policy:
     assert work.step.of_job is not None  # noqa: S101  # purge steps name it
     return run.policy_of(work.step.of_job)
+
+
+def _stays(run: Run, work: Work, sha256: bytes) -> bool:
+    """Whether dedupe replaced the file, and what took its place, or the file that keeps the blocks, has its content, read now: then no copy goes."""
+    if work.step.kept_path is None:
+        return False
+    store = run.store(work.step.volume)
+    for path in (work.step.path, work.step.kept_path):
+        try:
+            found = store.look(path)
+            if found is not None and found.type == "file" and store.digest(path, found) == sha256:
+                work.read[work.step.volume, path] = found
+        except EndError:
+            continue
+    return bool(work.read)
 
 
 def _known(before: Record) -> tuple[Copy, ...]:
@@ -91,6 +107,8 @@ def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | Non
 
 def _copies_stand(run: Run, work: Work) -> None:
     """The copies that were counted are what they were when they were read: that may be long ago where many or large files were read since. Raises EndError."""
+    if work.stays and not any(found == run.store(volume).look(path) for (volume, path), found in work.read.items()):
+        raise EndError("REFUSED", f"{work.shown}: what took its place changed or went after it was read; nothing was removed", retry=True)
     for copy in work.counted:
         if not copy.verified:
             continue
@@ -124,7 +142,7 @@ def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
     assert work.sha256 is not None  # noqa: S101  # weighed
     domain = run.domain(work.step.volume)
     least = max(run.config.lifecycle.min_copies, run.policy.min_copies or 1, _policy_of(run, work).min_copies or 1)
-    return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
+    return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices, work.stays)
 
 
 def _remove(run: Run, work: Work, before: Record, removed: set[int | None]) -> None:

@@ -114,3 +114,4 @@ class Retirement:
     floor: int
     systems: frozenset[str]
     devices: frozenset[str]
+    stays: bool = False  # its content stays at its name, so that no copy goes: neither floor nor ledger are asked

@@ -5,7 +5,6 @@ planned and read again before it is taken away.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from catalog import names
 from catalog.errors import UnreachableError
@@ -67,8 +66,6 @@ def _resume(run: Run, work: Work) -> None:
             if work.temp_inode is not None and "copy" in work.stages:  # it ended after its copy was whole
                 _named(run, work, work.temp_inode)
             _begin_again(run, work)
-        if "share" in work.stages and work.record.key is not None and run.policy.hard_links and sharing.is_one_file(run, work):
-            work.stages = ()
     elif work.state == "VERIFIED":
         _verified(run, work)
     elif work.state == "PUBLISHED":
@@ -81,7 +78,7 @@ def _begin_again(run: Run, work: Work) -> None:
     """Away with the temporary name of the earlier try; the next one has a key of its own."""
     ours, work.target, work.temp_inode, work.sha256 = work.temp_inode, None, None, work.step.sha256
     if "share" in work.stages:
-        _take_back(run, work)
+        _shared(run, work)
         return
     if "copy" not in work.stages:
         return
@@ -91,21 +88,22 @@ def _begin_again(run: Run, work: Work) -> None:
     work.state = "PLANNED" if work.state == "PLANNED" else "CLAIMED"  # so that the new key is written before it is used
 
 
-def _take_back(run: Run, work: Work) -> None:
-    """A file that had changed places with a name of the kept one, and did not go: it has its name again, since somebody may have waited to write to it."""
-    store, planned, kept = run.store(work.step.volume), work.step.fingerprint, sharing.kept_inode(work)
-    if kept is None:
+def _shared(run: Run, work: Work) -> None:
+    """In quarantine already, and an equal file in its place: make that durable and say so. Else away with what was made to take its place."""
+    store = run.store(work.step.volume)
+    try:
+        found = store.quarantined(work.key)
+    except (EndError, OSError) as error:
+        work.paused = _untold(work, error)
         return
-    linked = sharing.is_one_file(run, work)
-    store.give_back(work.step.path, work.key, kept)
-    store.discard(work.step.path, work.key, kept)
-    found = store.look(work.step.path)
-    if not linked or found is None or found.inode == kept:
-        return  # nothing had changed places, or what did is gone for good
-    wrong = planned.differs(found, moved=True)
-    if wrong:
-        raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it while it was replaced by a link ({wrong}); it stays where it is")
-    work.step = replace(work.step, fingerprint=replace(planned, changed_ns=None))  # that is of the exchanges
+    if found is not None:
+        _moved(run, work, found)
+        return
+    store.discard(work.step.path, work.key, sharing.inode_of_stand_in(run, work))
+
+
+def _untold(work: Work, error: Exception) -> str:
+    return f"{work.shown}: whether it was moved cannot be told: {error}"
 
 
 def _verified(run: Run, work: Work) -> None:
@@ -162,7 +160,7 @@ def _guarded(run: Run, work: Work) -> None:
     try:
         found = store.quarantined(work.key) if work.state == "GUARDED" else None
     except (EndError, OSError) as error:
-        work.paused = f"{work.shown}: whether it was moved cannot be told: {error}"
+        work.paused = _untold(work, error)
         return
     if found is not None:
         _moved(run, work, found)
@@ -177,7 +175,7 @@ def _guarded(run: Run, work: Work) -> None:
 
 def _moved(run: Run, work: Work, found: Fingerprint) -> None:
     """A file in quarantine goes on to rest there, if it is what was planned and its copy stands; else it goes back. Raises EndError."""
-    work.moved, work.stages = found, tuple(stage for stage in work.stages if stage == "retire")
+    work.moved, work.stages = found, ("retire",)
     wrong = work.step.fingerprint.differs(found, moved=True)
     if wrong:  # a run was killed before it could put back what it should not have moved
         end = EndError("SOURCE_CHANGED", f"{work.shown}: what was moved was not what was expected ({wrong})", retry=True)

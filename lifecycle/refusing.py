@@ -62,6 +62,11 @@ def floor_of(draft: Draft) -> int:
     return max(draft.config.lifecycle.min_copies, draft.policy.min_copies or 0)
 
 
+def evidence_age_of(draft: Draft) -> float:
+    """How long ago a copy may have been read, in seconds."""
+    return guard.evidence_age(draft.config, draft.policy)
+
+
 def _refuse_without_space(draft: Draft, places: Places) -> None:
     targets = [volume for (volume,) in draft.run("SELECT DISTINCT target_volume FROM standing WHERE target_volume IS NOT NULL")]
     rows = [{"volume": volume, "free_bytes": places.of(volume, written=True).free_bytes} for volume in targets]
@@ -81,7 +86,10 @@ def _refuse_below_the_floor(draft: Draft, places: Places) -> None:
 
 def _by_content(draft: Draft) -> Iterator[list[dict[str, Any]]]:
     """What stands with its evidence, equal contents together, in the order of the selection."""
-    draft.make("removals", "SELECT id, volume, path, size_bytes, sha256, target_volume, target_path, evidence FROM evidence ORDER BY sha256, rank, id")
+    draft.make(
+        "removals",
+        "SELECT id, volume, path, size_bytes, sha256, target_volume, target_path, evidence FROM evidence WHERE kept_path IS NULL ORDER BY sha256, rank, id",
+    )
     [(count,)] = draft.run("SELECT count(*) FROM removals")
     for first in range(0, count, _AT_ONCE):
         yield draft.connection.sql(f"SELECT * FROM removals WHERE rowid >= {first} AND rowid < {first + _AT_ONCE} ORDER BY rowid").to_arrow_table().to_pylist()
@@ -131,7 +139,7 @@ class _Floor:
             sha256=wanted,
             offline=offline,
             now_us=self._draft.now_us,
-            max_age_us=int(config.lifecycle.max_evidence_age * 1e6),
+            max_age_us=int(evidence_age_of(self._draft) * 1e6),
         )
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from catalog import names
 from catalog.domains import Domain
 from catalog.errors import ConfigError, UnreachableError
+from lifecycle import folder_times, owners, pointers
 from lifecycle import guard as floor
-from lifecycle import owners, pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.copying import expected
 from lifecycle.ends import EndError
@@ -60,17 +60,22 @@ def check(run: Run, works: Sequence[Work]) -> None:
 def retire(run: Run, works: Sequence[Work]) -> None:
     """Move each source into quarantine, durably; what is not what was expected goes back at once."""
     going = [work for work in works if work.live and work.moved is None]
+    before = folder_times.seen(run, going)
     run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
     run.each(going, lambda work: _take(run, work))
-    run.each(going, lambda work: _unheard(run, work))
-    run.at_once(works, "source", _settle_taken)
-    run.advance(works, "QUARANTINED", lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256})
+    run.each(going, lambda work: unheard(run, work))
+    run.at_once(works, "source", settle_taken)
+    left = folder_times.left(run, going, before)
+    run.advance(works, "QUARANTINED", lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256}, left)
     for work in works:
         work.let_go()
 
 
 def put_back(run: Run, works: Sequence[Work]) -> None:
-    """Move files from quarantine to their old names, durably, over nothing but a pointer that we left there."""
+    """Move files from quarantine to their old names, durably, over nothing but a pointer that we left there.
+
+    A folder in which nothing else happened since has the time again when it was modified before.
+    """
     originals = {id(work): original(run, work) for work in works if work.live}
 
     def act(work: Work) -> None:
@@ -83,7 +88,9 @@ def put_back(run: Run, works: Sequence[Work]) -> None:
             end.reason, end.retry = f"{end.reason}; mend that, then undo again", True
             raise
 
+    before = folder_times.seen(run, works)
     run.each(works, act)
+    folder_times.give_back(run, works, before)
     run.at_once(works, "source", _settle)
     run.advance(works, "DONE")  # and the step of the job that is undone counts again, in the same transaction
 
@@ -117,7 +124,7 @@ def weighed(run: Run, work: Work, sha256: bytes, judge: Judge = looked_at, *, pu
             continue  # one file that was seen twice
         look, read = judge(run, copy, sha256)
         offline = copy.volume in run.config.volumes and run.config.volumes[copy.volume].access == "offline"
-        limit_us = int(run.config.lifecycle.max_evidence_age * 1_000_000)
+        limit_us = int(floor.evidence_age(run.config, run.policy) * 1_000_000)
         domain = _with_itself(run.domain(copy.volume), copy)
         known = sha256 if read is None else read
         found.append(floor.weigh(sha256, copy, look, domain, sha256=known, offline=offline, now_us=run.clock(), max_age_us=limit_us, purging=purging))
@@ -186,12 +193,12 @@ def _take(run: Run, work: Work) -> None:
     try:
         work.moved = store.quarantine(work.step.path, work.key, expected(work), leave=pointers.left_by(run, work))
     except (EndError, OSError) as error:
-        work.paused = _half_moved(store, work, error)
+        work.paused = half_moved(store, work, error)
         if work.paused is None:
             raise
 
 
-def _unheard(run: Run, work: Work) -> None:
+def unheard(run: Run, work: Work) -> None:
     """Nobody has asked to write to the file while it was moved; else it goes back before they get to it."""
     if work.source is None or work.moved is None:
         return
@@ -220,7 +227,7 @@ def bring_back(run: Run, work: Work, end: EndError) -> None:
     raise end
 
 
-def _half_moved(store: Store, work: Work, error: Exception) -> str | None:
+def half_moved(store: Store, work: Work, error: Exception) -> str | None:
     """Why a step whose move went wrong is left as it is, for the next run to look at: its file lies in quarantine, or nobody can tell."""
     try:
         if store.quarantined(work.key) is not None:
@@ -231,7 +238,7 @@ def _half_moved(store: Store, work: Work, error: Exception) -> str | None:
     return None
 
 
-def _settle_taken(store: Store, works: Sequence[Work]) -> None:
+def settle_taken(store: Store, works: Sequence[Work]) -> None:
     """Make moves into quarantine durable, where they went before where they came from: no power cut leaves a file in neither."""
     store.settle_quarantine()
     Run.settle(store, [work.step.path for work in works])

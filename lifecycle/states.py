@@ -18,7 +18,7 @@ STATES: tuple[State, ...] = State.__args__  # type: ignore[attr-defined]  # the 
 # What may follow a state, beside an end, which may follow any live one. RETIRING is entered by the guard's transaction alone.
 _NEXT: dict[State, frozenset[State]] = {
     "PLANNED": frozenset({"CLAIMED"}),
-    "CLAIMED": frozenset({"PLANNED", "CLAIMED", "COPYING", "DONE"}),
+    "CLAIMED": frozenset({"PLANNED", "CLAIMED", "COPYING", "QUARANTINED", "DONE"}),  # QUARANTINED: an equal file has its name
     "COPYING": frozenset({"PLANNED", "CLAIMED", "COPYING", "VERIFIED", "PUBLISHED"}),  # PUBLISHED: equal content was at the target
     "VERIFIED": frozenset({"PLANNED", "CLAIMED", "COPYING", "VERIFIED", "PUBLISHED"}),
     "PUBLISHED": frozenset({"PLANNED", "CLAIMED", "PUBLISHED", "DONE"}),

@@ -9,7 +9,8 @@ _STANDS = ", ".join(f"'{state}'" for state in sorted({*TAKEN, "DONE"}))
 
 
 def names(connection: sqlite3.Connection, volume: str, since_us: int) -> int:
-    """How many names of a volume jobs took away since a time: without those that were brought back, and those at which a pointer was left."""
+    """How many names of a volume jobs took away since a time: without those that were brought back, and those at which a pointer
+    or an equal file was left."""
     gone: set[bytes] = set()
     moved = """
         SELECT subject, json_extract(detail, '$.states.QUARANTINED'), json_extract(detail, '$.states.PUBLISHED')
@@ -56,6 +57,7 @@ def _taken(connection: sqlite3.Connection, job_id: str, first: int, last: int, v
             AND steps.volume = ?
             AND progress.state IN ({_STANDS})
             AND progress.undone_by IS NULL
+            AND steps.kept_path IS NULL
         """,
         (job_id, first, last, volume),
     )

@@ -36,7 +36,7 @@ class Action(actions.Action):
             draft.refuse("not_supported", _DIFFERENT)
 
     def lacks(self, capabilities: "Capabilities", policy: "Policy") -> str | None:
-        """Blocks that can be shared, or hard links where the policy wants them."""
-        if capabilities.dedupe or (policy.hard_links and capabilities.hard_links):
+        """Blocks that can be shared, or clones or, where the policy wants them, hard links that can take the place of a file."""
+        if capabilities.dedupe or (capabilities.exchange and (capabilities.reflink or (policy.hard_links and capabilities.hard_links))):
             return None
         return "its file system cannot share blocks, and the policy does not ask for hard links"

@@ -13,6 +13,7 @@ SELECT
     volume,
     path,
     key,
+    kept_path,
     job AS of_job,
     step AS of_step,
     'in quarantine since ' || CAST(taken_at AS VARCHAR) || ' by job ' || job AS reason,

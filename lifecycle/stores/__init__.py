@@ -5,7 +5,7 @@ one step for ever (letters, digits, '-'); temporary and quarantine names are mad
 Every method raises `lifecycle.ends.EndError` for what ends a step, never a bare OSError.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -185,20 +185,11 @@ class Store(Protocol):
     def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
         """A temporary name that an earlier run left, if it is that inode."""
 
-    def publish(
-        self,
-        path: bytes,
-        key: str,
-        inode: int | None,
-        *,
-        over: Fingerprint | None = None,
-        still: Callable[[], None] = lambda: None,
-        read_back: Fingerprint | None = None,
-    ) -> Fingerprint:
+    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None, read_back: Fingerprint | None = None) -> Fingerprint:
         """Give the temporary name its final one, never over another: EndError CONFLICT. Not durable before `settle`. Writes.
 
-        `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that,
-        and if `still`, asked last, raises no EndError. `read_back` is what the temporary copy must still be: that of `Staged`.
+        `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that.
+        `read_back` is what the temporary copy must still be: that of `Staged`.
         """
 
     def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
@@ -237,6 +228,8 @@ class Store(Protocol):
     def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
         """Move a quarantined file to its old name, over nothing but a pointer that we left there: EndError CONFLICT. Writes.
 
+        An equal file that was left there is read before it goes: one that somebody wrote to stays, EndError CONFLICT, SOURCE_BUSY.
+
         Durable as `quarantine` is. What a killed run has put back already is found.
         """
 
@@ -249,8 +242,17 @@ class Store(Protocol):
     def clone(self, path: bytes, key: str, kept: bytes, kept_expected: Fingerprint, how: Literal["reflink", "hard_link"]) -> Staged:
         """As `stage`, with the content of another file of the volume: sharing its blocks, or as one more name of it. Writes."""
 
+    def stand_in(self, path: bytes, key: str, sha256: bytes, read_back: Fingerprint) -> "Pointer":
+        """What lies under a step's temporary name, as what `quarantine` leaves in the place of its file. `read_back`: what it was when it had that content."""
+
     def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint, parents: tuple[Metadata, ...] = ()) -> list[str]:
         """Give a published file one more name, as its source had: stages it under `key`, for `publish`, as `stage` does. Writes."""
+
+    def folder_modified_ns(self, path: bytes) -> int:
+        """When the folder that holds a path was last modified."""
+
+    def give_folder_modified(self, path: bytes, modified_ns: int) -> None:
+        """Say when the folder that holds a path was last modified. Durable as its names are. Writes."""
 
     def strays(self) -> Iterator[Stray]:
         """Everything of ours on the volume, by its names and sidecars: for rebuilding a lost journal."""
@@ -267,10 +269,10 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Pointer:
-    """What stays at the name of a file that was archived."""
+    """What stays at the name of a file that was archived, or replaced by an equal one."""
 
-    how: Literal["stub", "symlink"]
-    text: bytes  # of a stub its content, whose first line starts with STUB_MAGIC; of a symlink its target
+    how: Literal["stub", "symlink", "equal"]
+    text: bytes  # of a stub its content, whose first line starts with STUB_MAGIC; of a symlink its target; of an equal file how it is known again
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ A sidecar tells of a move before it is made, see `_sidecars`.
 import base64
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from catalog import stubs
 from lifecycle.ends import EndError
-from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _sidecars
+from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _sidecars, _standins
 from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._home import Home
 from lifecycle.stores._tree import Tree, temporary
@@ -89,7 +89,10 @@ class Quarantine:
             elif kept is None:
                 if here is None or _is_another(expected, here, numbers_are_given_anew=expected.created_ns is None):
                     raise EndError("STALE", f"{self._tree.shown(path)}: its file is not in quarantine any more")
-                self._drop_pointer(home, key, sidecar)  # a killed run had put it back
+                try:
+                    self._drop_pointer(home, key, path, sidecar)  # a killed run had put it back
+                except EndError as end:
+                    self._take_again(home, directory, name, path, key, here, end)
             elif wrong := _is_another(expected, kept):
                 if here is not None and not expected.differs(here, moved=True):
                     self._take_again(home, directory, name, path, key, here)
@@ -117,7 +120,7 @@ class Quarantine:
         directory = self._home.quarantine()
         with self._ending("forget"):
             sidecar = _sidecars.read(directory, key)
-            self._drop_pointer(directory, key, sidecar)
+            self._drop_pointer(directory, key, b"", sidecar)
             if self._tree.fingerprint_in(directory, _name(key), b"") is None:
                 self._drop_sidecar(directory, key)
 
@@ -147,18 +150,21 @@ class Quarantine:
                 os.unlink(_name(move.key), dir_fd=home)
                 return None
             raise EndError("CONFLICT", f"{self._tree.shown(move.path)}: is in quarantine, and its name was taken by something else")
-        if not self._is_pointer(home, _name(move.key), _sidecars.read(home, move.key)):
+        sidecar = _sidecars.read(home, move.key)
+        if not self._is_pointer(home, _name(move.key), sidecar):
             raise EndError("UNKNOWN", f"{self._shown(move.key)}: holds something that is not expected there; look at it")
-        os.unlink(_name(move.key), dir_fd=home)
+        self._drop_pointer(home, move.key, move.path, sidecar)
         return None
 
     def _leave_pointer(self, home: int, directory: int, name: bytes, move: Move, pointer: Pointer) -> None:
         """Make the pointer in quarantine, whole and durable, and let it change places with the file: its name is never missing."""
         key, new = _name(move.key), _new(move.key)
-        owner = os.stat(name, dir_fd=directory, follow_symlinks=False)
         with suppress(FileNotFoundError):
             os.unlink(new, dir_fd=home)  # of a killed run, perhaps not whole
-        if pointer.how == "symlink":
+        owner = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if pointer.how == "equal":
+            _calls.rename_new(directory, temporary(move.key), home, new)
+        elif pointer.how == "symlink":
             os.symlink(pointer.text, new, dir_fd=home)
             with suppress(PermissionError):
                 os.chown(new, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
@@ -169,8 +175,7 @@ class Quarantine:
         try:
             _calls.exchange(home, key, directory, name)
         except OSError:
-            if self._is_pointer(home, key, _sidecars.read(home, move.key)):  # an error may come after the act
-                os.unlink(key, dir_fd=home)
+            self._drop_pointer(home, move.key, move.path, _sidecars.read(home, move.key))  # if it is there: an error may come after the act
             raise
 
     def _move_back(self, home: int, directory: int, name: bytes, move: Move) -> None:
@@ -194,27 +199,42 @@ class Quarantine:
             raise EndError(
                 "CONFLICT", f"{self._tree.shown(move.path)}: was replaced while it was moved, and {wrong}; what that replaced is {self._shown(move.key)}"
             )
-        with suppress(FileNotFoundError):  # somebody took the pointer away
-            os.unlink(key, dir_fd=home)
+        self._drop_pointer(home, move.key, move.path, sidecar)  # if it is there: somebody may have taken it away
 
     def _take_pointer(self, home: int, directory: int, name: bytes, path: bytes, key: str, sidecar: dict[str, Any] | None) -> None:
         """Let the file change places with our pointer, and remove that. Raises EndError CONFLICT for anything that is not our pointer."""
         if not self._is_pointer(directory, name, sidecar):
             raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else has this name now; the file stays in quarantine")
         taken = self._tree.fingerprint_in(home, _name(key), path)
-        _calls.exchange(home, _name(key), directory, name)
-        if not self._is_pointer(home, _name(key), sidecar):
-            self._take_again(home, directory, name, path, key, taken)
-        os.unlink(_name(key), dir_fd=home)
+        with self._standing(directory, name, path, sidecar) as wanted:
+            _calls.exchange(home, _name(key), directory, name)
+            if not self._is_pointer(home, _name(key), sidecar):
+                self._take_again(home, directory, name, path, key, taken)
+            if wanted():
+                busy = EndError("SOURCE_BUSY", f"{self._tree.shown(path)}: somebody wants to write to it", retry=True)
+                self._take_again(home, directory, name, path, key, taken, busy)
+            os.unlink(_name(key), dir_fd=home)
 
-    def _take_again(self, home: int, directory: int, name: bytes, path: bytes, key: str, taken: Fingerprint | None) -> NoReturn:
-        """Let a file that has its name change places again with what somebody had just saved there. Raises OSError, EndError CONFLICT."""
+    @contextmanager
+    def _standing(self, directory: int, name: bytes, path: bytes, sidecar: dict[str, Any] | None) -> Iterator[Callable[[], bool]]:
+        """Whether somebody wants to write to what stands at a name, asked inside; an equal file is read first. Raises OSError, EndError."""
+        if not sidecar or sidecar["leave"]["how"] != "equal":
+            yield lambda: False
+            return
+        standing = _standins.opened(self._tree, directory, name, path, base64.b64decode(sidecar["leave"]["text"]))
+        try:
+            yield lambda: _standins.is_wanted(standing)
+        finally:
+            standing.close()
+
+    def _take_again(self, home: int, directory: int, name: bytes, path: bytes, key: str, taken: Fingerprint | None, end: EndError | None = None) -> NoReturn:
+        """Let a file that has its name change places again with what somebody had just saved there. Raises OSError, EndError CONFLICT, or that end."""
         at = (home, _name(key))
         wrong = change_back(self._tree, at, (directory, name), path, lambda: is_one(taken, self._tree.fingerprint_in(*at, path)))
         self._tree.sync(home, may_not=True)
         if wrong:
             raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now, and {wrong}; what that replaced is {self._shown(key)}")
-        raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now; the file stays in quarantine")
+        raise end or EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced just now; the file stays in quarantine")
 
     def _is_pointer(self, directory: int, name: bytes, sidecar: dict[str, Any] | None) -> bool:
         """Whether a name holds exactly the pointer that a sidecar tells of."""
@@ -222,15 +242,24 @@ class Quarantine:
             return False
         text = base64.b64decode(sidecar["leave"]["text"])
         try:
+            if sidecar["leave"]["how"] == "equal":
+                return _standins.is_it(text, self._tree.fingerprint_in(directory, name, b""))
             if sidecar["leave"]["how"] == "symlink":
                 return os.readlink(name, dir_fd=directory) == text
             return _read(directory, name, len(text) + 1) == text
         except OSError:
             return False  # nothing there, or nothing of that type
 
-    def _drop_pointer(self, directory: int, key: str, sidecar: dict[str, Any] | None) -> None:
-        if self._is_pointer(directory, _name(key), sidecar):
-            os.unlink(_name(key), dir_fd=directory)
+    def _drop_pointer(self, home: int, key: str, path: bytes, sidecar: dict[str, Any] | None) -> None:
+        """Remove a pointer that is in quarantine. Raises OSError, EndError where it is an equal file that somebody writes to: that stays."""
+        if not self._is_pointer(home, _name(key), sidecar):
+            return
+        try:
+            with self._standing(home, _name(key), path, sidecar):
+                os.unlink(_name(key), dir_fd=home)
+        except EndError as end:
+            told = f"{self._tree.shown(path)}: somebody writes to what stood in its place for a moment; look at it, it is {self._shown(key)}"
+            raise EndError(end.state, told, retry=end.retry) from end
 
     def _drop_sidecar(self, directory: int, key: str) -> None:
         for name in (_new(key), _sidecars.name(key)):

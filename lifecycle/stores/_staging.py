@@ -1,11 +1,11 @@
 """Copies under their temporary names, and the directories that they need."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from lifecycle.ends import EndError
-from lifecycle.stores import Fingerprint, Metadata, _calls, _metadata, _reading
+from lifecycle.stores import Fingerprint, Metadata, Pointer, _calls, _metadata, _reading, _standins
 from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
 
@@ -164,8 +164,18 @@ def create_beside(tree: Tree, directory: int, path: bytes, key: str, losses: Ite
     return StagedFile(tree, path, key, descriptor, tree.fingerprint(descriptor, path).inode if stable else None, losses)
 
 
-def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerprint, still: Callable[[], None], *, able: bool) -> Fingerprint:
-    """Let the temporary name and what is at the path change places; what comes out goes if it is `over` and `still` lets it. Writes. Raises EndError."""
+def stand_in(tree: Tree, path: bytes, key: str, sha256: bytes, read_back: Fingerprint) -> Pointer:
+    """What is left in the place of a file: what lies under a temporary name, if it is what was read back as that content. Only reads. Raises EndError."""
+    with tree.directory(path, "look at what takes its place") as (directory, _):
+        found = tree.fingerprint_in(directory, temporary(key), path)
+    wrong = "it is gone" if found is None else read_back.differs(found)
+    if found is None or wrong:
+        raise EndError("FAILED", f"{tree.shown(path)}: somebody changed what was to take its place after it was read back ({wrong})", retry=True)
+    return _standins.pointer(found, sha256)
+
+
+def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerprint, *, able: bool) -> Fingerprint:
+    """Let the temporary name and what is at the path change places; what comes out goes if it is `over`. Writes. Raises EndError."""
     if not able:
         raise EndError("REFUSED", f"{tree.shown(path)}: this volume cannot let two names change places, so nothing can take the place of what is there")
     name = path.rsplit(b"/", 1)[-1]
@@ -175,11 +185,6 @@ def supersede(tree: Tree, directory: int, path: bytes, key: str, over: Fingerpri
     if out is None or over.differs(out, moved=True):
         _change_back(tree, directory, path, key, ours)
         raise EndError("CONFLICT", f"{tree.shown(path)}: something else took this name just now")
-    try:
-        still()
-    except EndError:  # somebody waits to write to what is about to go: it has its name again before they get to it
-        _change_back(tree, directory, path, key, ours)
-        raise
     os.unlink(temporary(key), dir_fd=directory)
     found = tree.fingerprint_in(directory, name, path)
     if found is None or not is_one(ours, found):

@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import Lock
 from typing import Literal
@@ -114,16 +114,7 @@ class Store:
         """A temporary name that an earlier run left, if it is that inode. Raises EndError."""
         return _staging.left(self._tree, path, key, inode)
 
-    def publish(
-        self,
-        path: bytes,
-        key: str,
-        inode: int | None,
-        *,
-        over: Fingerprint | None = None,
-        still: Callable[[], None] = lambda: None,
-        read_back: Fingerprint | None = None,
-    ) -> Fingerprint:
+    def publish(self, path: bytes, key: str, inode: int | None, *, over: Fingerprint | None = None, read_back: Fingerprint | None = None) -> Fingerprint:
         """Give the temporary name its final one, never over another but `over`, which goes. Writes. Raises EndError CONFLICT.
 
         What a killed run has published already is found, by its inode.
@@ -137,7 +128,7 @@ class Store:
             if staged is not None and read_back is not None and (wrong := read_back.differs(staged)):
                 raise EndError("FAILED", f"{self._tree.shown(path)}: somebody changed its temporary copy after it was read back ({wrong})", retry=True)
             if there is not None and staged is not None and over is not None and not over.differs(there, moved=True):
-                return _staging.supersede(self._tree, directory, path, key, over, still, able=able.exchange)
+                return _staging.supersede(self._tree, directory, path, key, over, able=able.exchange)
             if there is not None:
                 return self._published_already(directory, path, key, inode, staged, there)
             if staged is None:
@@ -243,6 +234,10 @@ class Store:
         finally:
             source.close()
 
+    def stand_in(self, path: bytes, key: str, sha256: bytes, read_back: Fingerprint) -> Pointer:
+        """What lies under a step's temporary name, as what `quarantine` leaves in the place of its file. Only reads. Raises EndError."""
+        return _staging.stand_in(self._tree, path, key, sha256, read_back)
+
     def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint, parents: tuple[Metadata, ...] = ()) -> list[str]:
         """Give a file one more name, staged under `key`, with its directories; gives what these could not keep. Writes. Raises EndError."""
         able = self._able(path)
@@ -252,6 +247,16 @@ class Store:
         with self._tree.directory(path, "link") as (directory, _):
             self._link(directory, first, temporary(key), first_expected)
         return losses
+
+    def folder_modified_ns(self, path: bytes) -> int:
+        """When the folder that holds a path was last modified. Only reads. Raises EndError."""
+        with self._tree.directory(path, "look at its directory") as (directory, _):
+            return os.fstat(directory).st_mtime_ns
+
+    def give_folder_modified(self, path: bytes, modified_ns: int) -> None:
+        """Say when the folder that holds a path was last modified. Writes. Raises EndError."""
+        with self._tree.directory(path, "give its directory its time") as (directory, _):
+            os.utime(directory, ns=(os.fstat(directory).st_atime_ns, modified_ns))
 
     def strays(self) -> Iterator[Stray]:
         """Everything of ours on the volume. Only reads. Raises EndError at the end where a directory could not be listed."""

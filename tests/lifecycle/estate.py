@@ -104,7 +104,7 @@ class Estate:
     def job(self, steps: Iterable[Step], action: str = "archive", kind: Kind = "plan", **policy: object) -> str:
         """A job of steps; the policy asks for one copy besides, unless it says otherwise."""
         number = next(_numbers)
-        text = json.dumps({"action": action, "data_class": "default", **policy})
+        text = json.dumps({"action": action, "data_class": "default", "quiet": 0, **policy})
         with self.journal() as journal:
             return journal.create_job(Job(f"jt{number}", kind, "", f"plan {number}", action, text, self.clock(), "test", None), steps)
 

@@ -88,9 +88,9 @@ class Grounds:
             journal.remember_volume(changed(known, capabilities=changed(known.capabilities, **capabilities), prepared_us=known.prepared_us + 1), "test")
 
     def plan(self, action: str, *, now_us: int | None = None, with_effect: bool = False, **policy: object) -> Plan:
-        """A plan of a policy made of those keys; of the class `default` where nothing else is said."""
+        """A plan of a policy made of those keys, without a quiet time and of all assets where nothing else is said."""
         chosen = {} if {"report", "data_class"} & set(policy) or action in ("purge", "recall", "dedupe", "delete") else {"report": "assets"}
-        given = Policy.model_validate({"action": action, **chosen, **policy})
+        given = Policy.model_validate({"action": action, "quiet": 0, **chosen, **policy})
         with self.journal() as journal:
             return plan.create(self.root, self.config, given, now_us=now_us or self.now_us, actor="ada", journal=journal, with_effect=with_effect)
 

@@ -11,7 +11,21 @@ import pytest
 
 _PROGRAMS = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "fusermount3": "fuse3", "rsync": "rsync", "rclone": "rclone"}
 _GROUPS = ("archive", "copy", "undo", "targets")
-_SLOW_GROUPS = ("recall", "purge", "dedupe", "writers", "mutants", "raced-mutants", "engines", "removals", "purges", "peers")
+_SLOW_GROUPS = (
+    "recall",
+    "purge",
+    "dedupe",
+    "dedupe-links",
+    "dedupe-clones",
+    "undo-dedupe",
+    "writers",
+    "mutants",
+    "raced-mutants",
+    "engines",
+    "removals",
+    "purges",
+    "peers",
+)
 
 
 def _missing() -> str | None:

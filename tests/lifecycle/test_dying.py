@@ -186,23 +186,58 @@ def delete(small: Estate, name: str) -> Any:  # noqa: ANN401  see Ready
     return (lambda: small.carry_out(job)), (lambda: small.carry_out(job)), check
 
 
-def dedupe(small: Estate, name: str) -> Any:  # noqa: ANN401  see Ready
+def dedupe_job(small: Estate, name: str) -> str:
     for path in ("kept", "one", "two"):
         os.utime(small.write("prod", f"{name}/{path}", b"equal" * 99), ns=(7, 7))
     kept = [small.copy("prod", f"{name}/kept")]
     paths = (f"{name}/one", f"{name}/two")
     steps = [small.step(number, path, "dedupe", evidence=kept, kept_path=f"{name}/kept".encode()) for number, path in enumerate(paths, 1)]
-    job = small.job(steps, "dedupe", hard_links=True)
+    return small.job(steps, "dedupe", hard_links=True, grace="0s")
+
+
+def dedupe(small: Estate, name: str) -> Any:  # noqa: ANN401  see Ready
+    job = dedupe_job(small, name)
 
     def check() -> None:
-        assert small.states(job) == ["DONE"] * 2, small.reasons(job)
+        assert small.states(job) == ["QUARANTINED"] * 2, small.reasons(job)
         assert {small.read("prod", f"{name}/{path}") for path in ("kept", "one", "two")} == {b"equal" * 99}
-        assert small.strays("prod") == []
+        assert len({os.stat(small.at("prod", f"{name}/{path}")).st_ino for path in ("kept", "one", "two")}) == 1
+        keys = {f".lastcopy/quarantine/{record.key}" for record in small.records(job)}
+        assert keys == {found for found in small.strays("prod") if not found.endswith(".json") and (f"/{job}-" in found or ".part" in found)}
 
     return (lambda: small.carry_out(job)), (lambda: small.carry_out(job)), check
 
 
-ACTIONS: tuple[Ready, ...] = (archive, archive_with_stubs, copy, undo, recall, purge, delete, dedupe)
+def undo_dedupe(small: Estate, name: str) -> Any:  # noqa: ANN401  see Ready
+    job = dedupe_job(small, name)
+    small.carry_out(job)
+
+    def back() -> object:
+        return jobs.undo(small.root, small.config, job, clock=small.clock, actor="test")
+
+    def check() -> None:
+        assert {small.read("prod", f"{name}/{path}") for path in ("kept", "one", "two")} == {b"equal" * 99}
+        assert {os.stat(small.at("prod", f"{name}/{path}")).st_nlink for path in ("kept", "one", "two")} == {1}
+        assert [found for found in small.strays("prod") if job in found or ".part" in found] == []
+        assert all(record.undone_by for record in small.records(job))
+
+    return back, back, check
+
+
+def purge_dedupe(small: Estate, name: str) -> Any:  # noqa: ANN401  see Ready
+    job = dedupe_job(small, name)
+    small.carry_out(job)
+    purging = small.job(purge_steps(small, job), "purge", "purge", grace="0s")
+
+    def check() -> None:
+        assert small.states(purging) == ["DONE"] * 2, small.reasons(purging)
+        assert {small.read("prod", f"{name}/{path}") for path in ("kept", "one", "two")} == {b"equal" * 99}
+        assert [found for found in small.strays("prod") if job in found] == []
+
+    return (lambda: small.carry_out(purging)), (lambda: small.carry_out(purging)), check
+
+
+ACTIONS: tuple[Ready, ...] = (archive, archive_with_stubs, copy, undo, recall, purge, delete, dedupe, undo_dedupe, purge_dedupe)
 
 
 def points_of(small: Estate, ready: Ready) -> Iterator[int]:

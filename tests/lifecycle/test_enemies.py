@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from catalog.config import Label
 from catalog.errors import RefusedError
-from lifecycle import engine, job, plan, purging, rebuilding, sharing
+from lifecycle import engine, job, plan, purging, rebuilding
 from lifecycle.holds import Scope
 from lifecycle.manifest import Copy
 from lifecycle.records import Move
@@ -19,7 +18,7 @@ from lifecycle.stores import _calls, _quarantine
 from lifecycle.stores.posix import Store
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
-from tests.lifecycle.grounds import Grounds
+from tests.lifecycle.grounds import DAY_US, Grounds, refusals
 
 
 @pytest.fixture
@@ -407,39 +406,6 @@ def test_a_copy_of_a_catalog_takes_no_journal_over(small: Estate) -> None:
     assert rebuilding.rebuild(small.folder / "copied", small.config, at_us=small.clock(), actor="test", take_over=True)
 
 
-def test_a_file_that_somebody_wants_to_write_to_is_not_replaced_by_a_link(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("kept", "other"):
-        small.write("prod", name, b"content")
-    step = small.step(1, "other", "dedupe", kept_path=b"kept", evidence=[small.copy("prod", "kept")])
-    dedupe = small.job([step], "dedupe", hard_links=True)
-    writers: list[int] = []
-    real = _calls.exchange
-
-    def exchange(*given: int | bytes) -> None:
-        if not writers:
-            writers.append(os.fork())
-            if writers[0] == 0:
-                with open(small.at("prod", "other"), "r+b") as file:  # waits until the lease is given back
-                    file.write(b"WRITTEN")
-                os._exit(0)
-            store = small.at("prod", "other")
-            while not _waits(store):
-                time.sleep(0.01)
-        real(*given)  # type: ignore[arg-type]  # passed on as they came
-
-    monkeypatch.setattr(_calls, "exchange", exchange)
-    small.carry_out(dedupe)
-    os.waitpid(writers[0], 0)
-    assert small.states(dedupe) == ["SOURCE_BUSY"], small.reasons(dedupe)
-    assert (small.read("prod", "other"), small.read("prod", "kept")) == (b"WRITTEN", b"content")
-
-
-def _waits(path: bytes) -> bool:
-    """Whether the kernel asks that a lease on a file be given back."""
-    inode = str(os.stat(path).st_ino)
-    return any("LEASE  BREAKING" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
-
-
 def declared(small: Estate, **volumes: dict[str, object]) -> None:
     """Say something else of volumes from now on."""
     told = {name: known.model_copy(update=volumes.get(name, {})) for name, known in small.config.volumes.items()}
@@ -512,6 +478,45 @@ def test_a_file_that_a_killed_purge_refused_to_remove_can_be_purged_by_another_j
     assert (small.states(again), small.states(archive)) == (["DONE"], ["DONE"]), small.reasons(again)
 
 
+def test_evidence_that_was_too_old_for_the_plan_is_too_old_for_its_job(tmp_path: Path) -> None:
+    grounds = Grounds(tmp_path, more="[lifecycle]\nmin_copies = 1\nmax_evidence_age = '3d'\n")
+    for volume in ("data", "far"):
+        grounds.write(volume, "f")
+    grounds.scanned().prepared("data", "far")
+    made = grounds.plan("delete", report="largest", where="volume = 'far'", needs_approval=False)
+    assert made.header.max_evidence_age == 3 * 86_400
+    grounds.configure("[lifecycle]\nmin_copies = 1\nmax_evidence_age = '300d'\n")
+    later_us = grounds.now_us + 2 * DAY_US  # the copy was read four days before; the plan has not expired
+    outcome = job.run(grounds.root, grounds.config, made.id, clock=lambda: later_us, actor="ada")
+    assert outcome.counts == {"REFUSED": 1}
+    assert os.path.exists(grounds.at("far", "f"))
+    strict = grounds.plan("delete", report="largest", where="volume = 'far'", max_evidence_age="1d")
+    assert refusals(strict) == {"f": "floor_not_reachable"}
+
+
+@pytest.mark.parametrize("ahead", ["host", "storage", "neither"])
+def test_the_quiet_time_is_judged_again_by_the_clock_of_the_storage(small: Estate, monkeypatch: pytest.MonkeyPatch, ahead: str) -> None:
+    """A host whose clock is days ahead would plan what was written just now."""
+    small.write("prod", "f", b"content")
+    archive = small.job([small.step(1, "f")], quiet="1d")
+    small.clock.ahead_us = 5 * DAY_US if ahead == "host" else 0
+    real = Store.clock_ns
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "clock_ns", lambda store: real(store) + (5 * DAY_US * 1000 if ahead == "storage" else 0))
+        small.carry_out(archive)
+    assert small.states(archive) == ["QUARANTINED" if ahead == "storage" else "SOURCE_BUSY"], small.reasons(archive)
+    assert small.there("prod", "f") == (ahead != "storage")
+    if ahead == "host":
+        assert "by the clock of its own storage" in small.reasons(archive)
+
+
+def test_a_copy_back_waits_for_no_quiet_time(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    recall = small.job([small.step(1, "f", "recall")], "recall", quiet="1d")
+    small.carry_out(recall)
+    assert small.states(recall) == ["DONE"]
+
+
 def test_a_target_that_is_the_very_source_is_no_copy(small: Estate) -> None:
     small.write("prod", "f", b"content")
     os.link(small.at("prod", "f"), small.at("vault", "f"))  # as a bind mount shows it
@@ -541,24 +546,6 @@ def test_a_file_that_is_replaced_twice_under_a_pointer_keeps_its_name(small: Est
     os.unlink(small.at("prod", "f"))
     assert undone(small, archive).complete
     assert small.read("prod", "f") == b"saved first"
-
-
-@pytest.mark.parametrize("written", [True, False])
-def test_a_write_that_waited_while_a_killed_run_replaced_a_file_by_a_link_is_kept(small: Estate, monkeypatch: pytest.MonkeyPatch, written: bool) -> None:
-    for name in ("kept", "other"):
-        small.write("prod", name, b"content")
-    step = small.step(1, "other", "dedupe", kept_path=b"kept", evidence=[small.copy("prod", "kept")])
-    dedupe = small.job([step], "dedupe", hard_links=True)
-    killed_at(small, dedupe, monkeypatch, sharing, "_unheard")
-    [temporary] = small.strays("prod")
-    if written:
-        with open(small.at("prod", temporary), "r+b") as file:  # as by a program that waited on the lease
-            file.write(b"WRITTEN")
-    small.carry_out(dedupe)
-    assert small.states(dedupe) == ["SOURCE_CHANGED" if written else "DONE"], small.reasons(dedupe)
-    assert (small.read("prod", "other"), small.read("prod", "kept")) == (b"WRITTEN" if written else b"content", b"content")
-    assert os.path.samefile(small.at("prod", "other"), small.at("prod", "kept")) != written
-    assert small.strays("prod") == []
 
 
 def test_directories_that_a_killed_run_named_are_durable_before_a_copy_below_them_counts(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

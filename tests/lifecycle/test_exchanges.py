@@ -74,32 +74,34 @@ def test_a_name_that_a_dedupe_cannot_give_back_since_it_went_is_given_anew(small
     dedupe = dedupe_of(small)
     saving(small, monkeypatch, lambda: os.rename(small.at("prod", "f"), small.at("prod", "f.bak")))
     small.carry_out(dedupe)
-    assert small.states(dedupe) == ["CONFLICT"], small.reasons(dedupe)
+    assert small.states(dedupe) == ["SOURCE_CHANGED"], small.reasons(dedupe)
     assert (small.read("prod", "f"), small.read("prod", "f.bak")) == (SAVED, b"content")
     assert small.strays("prod") == []
 
 
-def test_what_was_saved_last_has_the_name_and_what_it_replaced_is_told_of(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_saved_last_has_the_name_and_what_it_replaced_rests_in_quarantine(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     dedupe = dedupe_of(small)
     saving(small, monkeypatch, lambda: save(small, b"saved once more"))
     small.carry_out(dedupe)
-    assert small.states(dedupe) == ["CONFLICT"]
-    [aside] = small.strays("prod")
-    assert os.path.basename(aside) in small.reasons(dedupe)
-    assert (small.read("prod", "f"), small.read("prod", aside)) == (b"saved once more", SAVED)
+    small.carry_out(dedupe)
+    assert small.states(dedupe) == ["QUARANTINED"], small.reasons(dedupe)
+    assert small.read("prod", "f") == b"saved once more"
+    os.unlink(small.at("prod", "f"))
+    assert undone(small, dedupe).complete
+    assert (small.read("prod", "f"), small.read("prod", "kept")) == (SAVED, b"content")
 
 
-def test_what_was_saved_is_never_discarded_where_the_exchange_back_fails(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_saved_has_its_name_again_though_the_exchange_back_failed_once(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise OSError(5, "Input/output error")
 
     dedupe = dedupe_of(small)
     saving(small, monkeypatch, fail)
     small.carry_out(dedupe)
-    assert small.states(dedupe) == ["CONFLICT"]
-    [aside] = small.strays("prod")
-    assert os.path.basename(aside) in small.reasons(dedupe)
-    assert small.read("prod", aside) == SAVED
+    assert SAVED in {small.read("prod", stray) for stray in small.strays("prod")}
+    small.carry_out(dedupe)
+    assert small.states(dedupe) == ["SOURCE_CHANGED"], small.reasons(dedupe)
+    assert (small.read("prod", "f"), small.read("prod", "kept"), small.strays("prod")) == (SAVED, b"content", [])
 
 
 def test_an_undo_over_a_stub_that_is_killed_between_two_exchanges_gives_what_was_saved_its_name_again(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,9 @@ def test_processes_share_a_job_and_an_undo_brings_everything_back(folder: Path) 
     assert files(folder / "prod") == {}
     assert {name: content for name, (content, _, _) in files(folder / "vault").items()} == {name: content for name, (content, _, _) in before.items()}
     assert job(folder, "run", plan_of(folder)).data["id"] == done.data["id"]
-    assert job(folder, "undo", done.data["id"]).data["counts"] == {"DONE": FILES}
+    undone = job(folder, "undo", done.data["id"]).data
+    assert undone["counts"] == {"DONE": FILES}
+    assert [row["state"] for row in ask("plan", "list", "--format", "json", folder=folder).data] == [f"job {done.data['id']}: undone by job {undone['id']}"]
     assert files(folder / "prod") == before
     rows = job(folder, "list").data
     assert [(row["kind"], row["state"], row["steps"], row["failed"]) for row in rows] == [("plan", "done", FILES, 0), ("undo", "done", FILES, 0)]

@@ -332,7 +332,7 @@ def test_chunks_are_those_with_work_left(journal: Journal) -> None:
 DRAWN = """
             PLANNED CLAIMED COPYING VERIFIED PUBLISHED RETIRING GUARDED QUARANTINED PURGING DONE
 PLANNED        -       x       -       -         -         -       -         -         -      -
-CLAIMED        x       x       x       -         -         -       -         -         -      x
+CLAIMED        x       x       x       -         -         -       -         x         -      x
 COPYING        x       x       x       x         x         -       -         -         -      -
 VERIFIED       x       x       x       x         x         -       -         -         -      -
 PUBLISHED      x       x       -       -         x         -       -         -         -      x

@@ -86,8 +86,8 @@ def test_what_a_writer_wrote_to_a_file_that_a_killed_dedupe_exchanged_comes_back
         small.write("prod", name, b"content")
     step = small.step(1, "other", "dedupe", kept_path=b"kept", evidence=[small.copy("prod", "kept")])
     made = small.job([step], "dedupe", hard_links=True)
-    killed_at(small, made, monkeypatch, sharing, "_unheard")
-    [stray] = small.strays("prod")
+    killed_at(small, made, monkeypatch, sharing, "unheard")
+    [stray] = [name for name in small.strays("prod") if not name.endswith(".json")]
     with open(small.at("prod", stray), "r+b") as file:
         file.write(b"WRITTEN")
     crew.work(Errand(small.root, small.config, made, "test", small.clock, 1), lambda _steps, _bytes: None)

@@ -65,7 +65,7 @@ def test_a_file_whose_name_was_taken_rests_where_an_undo_finds_it(small: Estate,
 def test_a_file_that_a_writer_waits_for_rests_where_an_undo_finds_it_if_its_name_was_taken(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     small.write("prod", "f", b"content")
     archive = small.job([small.step(1, "f")])
-    real = retiring._unheard
+    real = retiring.unheard
 
     def busy(_self: Reading) -> None:
         raise EndError("SOURCE_BUSY", "somebody wants to write to it", retry=True)
@@ -77,7 +77,7 @@ def test_a_file_that_a_writer_waits_for_rests_where_an_undo_finds_it_if_its_name
             real(run, work)
 
     with monkeypatch.context() as patch:
-        patch.setattr(retiring, "_unheard", unheard)
+        patch.setattr(retiring, "unheard", unheard)
         small.carry_out(archive)
     assert small.states(archive) == ["QUARANTINED"], small.reasons(archive)
     os.unlink(small.at("prod", "f"))

@@ -17,12 +17,12 @@ def _put(place: object, name: str, value: object) -> None:
 
 
 def applied(name: str | None, body: Body) -> Body:
-    """The body of a child in which that measure is missing."""
+    """The body of a child in which that measure, or that ability of the kernel, is missing."""
     if name is None:
         return body
 
     def bad() -> int | None:
-        MUTANTS[name]()
+        {**MUTANTS, **LACKS}[name]()
         return body()
 
     return bad
@@ -218,6 +218,45 @@ def _follows_links() -> None:
     _put(_kernel, "open_beneath", followed)
 
 
+def _duplicates_are_believed() -> None:
+    """What the catalog calls equal is not compared, nor kept from being written to meanwhile."""
+    from lifecycle import sharing
+    from lifecycle.stores import Fingerprint, _calls
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EINVAL, "no leases")
+
+    def alike(_run: Any, work: Any, staged: Any, metadata: Any, _how: Any) -> None:  # noqa: ANN401  as the function that it replaces
+        staged.finish(metadata)
+        staged.sync()
+        staged.digest()  # and what it gives is not looked at
+        work.sha256 = work.step.sha256
+
+    _put(_calls, "lease", refuse)
+    _put(Fingerprint, "differs", lambda _self, _found, **_how: None)
+    _put(sharing, "_refuse_unleased", lambda *_: None)
+    _put(sharing, "_made_alike", alike)
+
+
+def _stand_ins_go_unread() -> None:
+    """An undo takes away whatever is at the name now, if its inode is that of what was left there."""
+    from lifecycle.stores import _reading, _standins
+
+    def opened(tree: Any, directory: int, name: bytes, path: bytes, _text: bytes) -> Any:  # noqa: ANN401  as the function that it replaces
+        found = tree.fingerprint_in(directory, name, path)
+        return _reading.open_expected(tree, (directory, name), path, found, lease=False)
+
+    _put(_standins, "opened", opened)
+    _put(_standins, "is_it", lambda text, found: found is not None and f'"inode": {found.inode},'.encode() in text)
+
+
+def _kernel_shares_nothing() -> None:
+    """The kernel compares and shares no blocks (FIDEDUPERANGE), as on a network file system."""
+    from lifecycle.stores import _calls
+
+    _put(_calls, "dedupe", lambda _kept, _other, _size_bytes: "unsupported")
+
+
 def _replace_stage(name: str, stage: Callable[[Any, Sequence[Any]], None]) -> None:
     from lifecycle import engine
 
@@ -243,4 +282,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "no floor": _no_floor,
     "no claims": _no_claims,
     "links are followed": _follows_links,
+    "duplicates are believed": _duplicates_are_believed,
+    "stand-ins go unread": _stand_ins_go_unread,
 }
+LACKS: dict[str, Callable[[], None]] = {"FIDEDUPERANGE": _kernel_shares_nothing}  # what no engine has

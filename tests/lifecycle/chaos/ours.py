@@ -126,6 +126,7 @@ class Ours:
     moves: bool  # whether the content leaves the source
     files: Truth | None = None
     mutant: str | None = None
+    lacks: str | None = None  # what the kernel cannot do, of `mutants.LACKS`
     then: "Callable[[Ours, Rack], None]" = lambda _ours, _rack: None  # what an operator does after the job, to its end
     disks: Sequence[str] = ("S", "D", "J")
     command: Sequence[str] = ()
@@ -147,7 +148,7 @@ class Ours:
 
     def rival(self, rack: Rack) -> Run:
         """Start the other job, and let it come as far as it can in a moment: a transaction that stands still keeps it waiting."""
-        run = warm.start(mutants.applied(self.mutant, warm.lastcopy(*self.second)), self._place(rack))
+        run = warm.start(self._altered(warm.lastcopy(*self.second)), self._place(rack))
         until = time.monotonic() + _A_MOMENT_SECONDS
         while not run.ended() and time.monotonic() < until:
             time.sleep(0.005)
@@ -174,7 +175,7 @@ class Ours:
             _LEARNED.add(kind)
         if kind not in _LEARNED:
             body = warm.learning(body, listed)
-        return warm.start(mutants.applied(self.mutant, body), self._place(rack), held=held)
+        return warm.start(self._altered(body), self._place(rack), held=held)
 
     def again(self, rack: Rack) -> int:
         code = self._run(rack, *self.command, mutant=self.mutant)[0]
@@ -196,7 +197,7 @@ class Ours:
         return missing(truth, target if self.moves or self.action == "copy" else source)
 
     def landing(self, rack: Rack) -> Path:
-        return self.roots(rack)[0 if self.action in ("undo", "recall") else 1]
+        return self.roots(rack)[0 if self.action in ("undo", "recall", "undo-dedupe") else 1]
 
     def claims(self, rack: Rack) -> list[str]:
         """Every file that the journal says was published or put into quarantine must be there, with its content."""
@@ -240,7 +241,7 @@ class Ours:
         spot = self._place(rack)
         for path in (spot.out, spot.err):
             path.unlink(missing_ok=True)
-        body, listed = warm.lastcopy(*arguments, "--format", "json"), rack.folder / "modules.json"
+        body, listed = mutants.applied(self.lacks, warm.lastcopy(*arguments, "--format", "json")), rack.folder / "modules.json"
         kind = tuple(arguments[:2])
         code = warm.start(mutants.applied(mutant, body if kind in _LEARNED else warm.learning(body, listed)), spot).wait()
         if kind not in _LEARNED:
@@ -250,6 +251,9 @@ class Ours:
             return code, json.loads(spot.out.read_text())["data"]
         except (OSError, ValueError, KeyError):
             return code, None
+
+    def _altered(self, body: warm.Body) -> warm.Body:
+        return mutants.applied(self.mutant, mutants.applied(self.lacks, body))
 
     def _said(self, rack: Rack) -> str:
         return (rack.folder / "err").read_text(errors="replace")[-1500:]
@@ -268,6 +272,10 @@ def _archived(ours: Ours, rack: Rack) -> str:
 
 def _undone(ours: Ours, rack: Rack) -> Sequence[str]:
     return ("job", "undo", _archived(ours, rack), "--workers", "1")
+
+
+def _separated(ours: Ours, rack: Rack) -> Sequence[str]:
+    return ("job", "undo", str(ours.do(rack, "job", "run", ours.plan(rack, "dedupe"), "--workers", "1")["id"]), "--workers", "1")
 
 
 def _purged(ours: Ours, rack: Rack) -> Sequence[str]:
@@ -294,7 +302,9 @@ def purge_after(ours: Ours, rack: Rack) -> None:
 DUPLICATES: Truth = {b"one/%d" % number: b"the same content, many times\n" * 400 for number in range(4)} | {
     b"two/%d" % number: b"another content, twice\n" * 900 for number in range(2)
 }
-ACTIONS = ("copy", "archive", "undo", "purge", "recall", "dedupe")
+CLONING = ("dedupe-clones", "undo-dedupe")  # duplicates are replaced by clones
+DEDUPES = ("dedupe", "dedupe-links", *CLONING)
+ACTIONS = ("copy", "archive", "undo", "purge", "recall", *DEDUPES)
 
 
 def ours(action: str, *, files: Truth | None = None, mutant: str | None = None) -> Ours:
@@ -306,10 +316,14 @@ def ours(action: str, *, files: Truth | None = None, mutant: str | None = None) 
         "purge": _purged,
         "recall": _recalled,
         "dedupe": _planned("dedupe"),
+        "dedupe-links": _planned("dedupe"),
+        "dedupe-clones": _planned("dedupe"),
+        "undo-dedupe": _separated,
     }[action]
-    if action == "dedupe" and files is None:
+    if action in DEDUPES and files is None:
         files = DUPLICATES
-    return Ours(action, ready, moves=action in ("archive", "purge"), files=files, mutant=mutant)
+    lacks = "FIDEDUPERANGE" if action in CLONING else None
+    return Ours(action, ready, moves=action in ("archive", "purge"), files=files, mutant=mutant, lacks=lacks)
 
 
 def moved_for_good(*, files: Truth | None = None, mutant: str | None = None) -> Ours:

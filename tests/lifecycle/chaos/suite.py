@@ -41,11 +41,11 @@ def _caught(program: Ours, mutant: str, sweep: Callable[[Ours], Row]) -> Row:
 
 
 def kills(action: str) -> Group:
-    """SIGKILL through a job of an action; on xfs where blocks are to be shared."""
+    """SIGKILL through a job of an action; on xfs where blocks are to be shared, or files cloned."""
 
     def group(folder: Path, short: bool) -> Iterator[Row]:
         program = ours.ours(action)
-        with _rack(folder, program, "xfs" if action == "dedupe" else "ext4") as rack:
+        with _rack(folder, program, "xfs" if action in ("dedupe", *ours.CLONING) else "ext4") as rack:
             yield kill.kill(program, rack, _some(7, short=short))
             if not short:
                 yield from (kill.power(program, rack, Choice(changing=True), committed) for committed in ((), ("S",), ("D",)))
@@ -53,6 +53,11 @@ def kills(action: str) -> Group:
             if action == "undo":
                 yield races.race(program, rack, _some(4, short=short), races.TARGET)
                 yield _caught(program, "undo overwrites", lambda bad: races.race(bad, rack, replace(_NEAR_NAMING, at_most=24), races.TARGET))
+            if action in ours.CLONING:
+                for seed, kind in enumerate(("overwrite", "overwrite, times put back", "replace by rename")):
+                    yield races.race(program, rack, _some(4, short=short, seed=seed), kind)
+                mutant = "duplicates are believed" if action == "dedupe-clones" else "stand-ins go unread"
+                yield _caught(program, mutant, lambda bad: races.race(bad, rack, _some(9, short=True, seed=3), "overwrite, times put back"))
 
     return group
 

@@ -38,9 +38,10 @@ def race(program: Program, rack: Rack, choice: Choice, kind: str) -> Row:
     truth = ready(program, rack)
     own = own_calls(program, rack)[:-1]
     row.existing = len(own)
+    changed = [path for path in _CHANGED if path in truth] or sorted(truth)
     for place, call in enumerate(choice.of(own)):
         rack.restore()
-        fired, verdict = _one(program, rack, truth, call, kind, _CHANGED[place % len(_CHANGED)])
+        fired, verdict = _one(program, rack, truth, call, kind, changed[place % len(changed)])
         row.note(f"{call} {kind}", verdict, fired=fired)
     return row
 
