@@ -75,7 +75,8 @@ def run(root: Path, config: Config, plan_id: str, *, clock: Clock, actor: str, w
         wanted.refuse_if_ended(journal, clock())
         _make_ready(journal, wanted, config, root, clock(), actor)
         _refuse_other_volumes(journal, wanted.header)
-        job_id = journal.create_job(_job_of(wanted, clock(), actor), _approved(wanted, journal))
+        job = _job_of(wanted, clock(), actor)
+        job_id = journal.create_job(job, _approved(wanted, journal, journal.step_ranges(job.job_id)))
     return resume(root, config, job_id, clock=clock, actor=actor, workers=workers, progress=progress)
 
 
@@ -180,12 +181,19 @@ def _id(seed: str) -> str:
     return "j" + base64.b32encode(hashlib.sha256(seed.encode()).digest()).decode().lower()[:10]
 
 
-def _approved(wanted: Plan, journal: Journal) -> Iterator[Step]:
+def _approved(wanted: Plan, journal: Journal, known: Ranges) -> Iterator[Step]:
+    """The approved steps that its job has not yet; `known` are those that it has."""
     spans = wanted.approved(journal)
     if wanted.steps_count and not spans:
         raise RefusedError(f"plan {wanted.id} is not approved; 'lastcopy plan approve {wanted.id}' does that, by the hash {wanted.hash[:12]}")
+    if _count(spans) == _count(known):
+        return  # an approval is never taken back
     for batch in wanted.steps():
-        yield from (step for step in batch if _within(spans, step.step))
+        yield from (step for step in batch if _within(spans, step.step) and not _within(known, step.step))
+
+
+def _count(spans: Ranges) -> int:
+    return sum(last - first + 1 for first, last in spans)
 
 
 def _within(spans: Ranges, step: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from catalog.config import Config
 from catalog.errors import LastcopyError, NotFoundError, RefusedError
-from lifecycle import _rows, audit, database, folder_times, ledger, moving, renewal, takings, witness
+from lifecycle import _rows, audit, database, folder_times, intents, ledger, moving, renewal, takings, witness
 from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
@@ -120,26 +120,30 @@ class Journal:
     # Jobs
 
     def create_job(self, job: Job, steps: Iterable[Step]) -> str:
-        """Make a job of a plan's steps; gives its id, or that of the job that the plan already has. Writes."""
+        """Make a job of a plan's steps, or give the job that the plan has those that it has not yet; gives its id. Writes.
+
+        Raises RefusedError where the plan was cancelled, or its job was undone and would get more steps.
+        """
         with self._database.writing() as connection:
-            found = connection.execute("SELECT job_id FROM jobs WHERE kind = ? AND plan_hash = ?", (job.kind, job.plan_hash)).fetchone()
+            found = connection.execute("SELECT job, job_id FROM jobs WHERE kind = ? AND plan_hash = ?", (job.kind, job.plan_hash)).fetchone()
             if found:
-                return str(found[0])
+                self._add_steps(connection, found[0], replace(job, job_id=found[1]), steps)
+                return str(found[1])
             if connection.execute("SELECT 1 FROM jobs WHERE job_id = ?", (job.job_id,)).fetchone():
                 raise RefusedError(f"there is a job {job.job_id} of another plan")
             if job.kind == "plan" and next(audit.events(connection, job.plan_id, kinds=("plan_cancelled",)), None):
                 raise RefusedError(f"plan {job.plan_id} was cancelled")
             columns = ", ".join(asdict(job))
             number = connection.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", tuple(asdict(job).values())).lastrowid
-            marks = ", ".join("?" * len(_rows.STEP.split(", ")))
-            connection.executemany(f"INSERT INTO steps (job, {_rows.STEP}) VALUES ({number}, {marks})", _intents(connection, number, job.created_us, steps))
-            connection.execute(
-                "INSERT INTO counts SELECT job, state, count(*), sum(size_bytes) FROM progress WHERE job = ? GROUP BY job, state ORDER BY state", (number,)
-            )
-            (count,) = connection.execute("SELECT coalesce(sum(steps), 0) FROM counts WHERE job = ?", (number,)).fetchone()
+            count = intents.write(connection, int(number or 0), job.created_us, steps)
             told = {"kind": job.kind, "plan": job.plan_id, "plan_hash": job.plan_hash, "action": job.action, "of_job": job.of_job, "steps": count}
             self._append(connection, job.created_us, job.actor, "job_created", job.job_id, told)
         return job.job_id
+
+    def step_ranges(self, job_id: str) -> tuple[tuple[int, int], ...]:
+        """The steps that a job has, as ranges of their numbers; none where there is no such job."""
+        with self._database.reading() as connection:
+            return intents.ranges(connection, job_id)
 
     def jobs(self) -> list[JobRow]:
         """Every job, oldest first."""
@@ -349,6 +353,15 @@ class Journal:
         self._wrote = True
         connection.execute("UPDATE meta SET value = ? WHERE key = 'latest_us' AND CAST(value AS INTEGER) < ?", (str(at_us), at_us))
 
+    def _add_steps(self, connection: sqlite3.Connection, number: int, job: Job, steps: Iterable[Step]) -> None:
+        """Give a job what was approved since it was made. An undo is of one instant: it gets nothing more."""
+        added = intents.write(connection, number, job.created_us, steps) if job.kind != "undo" else 0
+        if not added:
+            return
+        if undone := connection.execute("SELECT job_id FROM jobs WHERE kind = 'undo' AND of_job = ?", (job.job_id,)).fetchone():
+            raise RefusedError(f"job {job.job_id} was undone by job {undone[0]}: it gets no more steps; make a new plan")
+        self._append(connection, job.created_us, job.actor, "steps_added", job.job_id, {"steps": added})
+
     def _number(self, job_id: str) -> int:
         if job_id not in self._numbers:
             with self._database.reading() as connection:
@@ -357,19 +370,6 @@ class Journal:
                 raise NotFoundError(f"there is no job {job_id!r}; 'lastcopy job list' shows them")
             self._numbers[job_id] = found[0]
         return self._numbers[job_id]
-
-
-def _intents(connection: sqlite3.Connection, number: int | None, at_us: int, steps: Iterable[Step]) -> Iterator[tuple[object, ...]]:
-    """The rows of `steps`; those of `progress` are written on the way, a batch at a time."""
-    waiting: list[tuple[object, ...]] = []
-    insert = f"INSERT INTO progress (job, step, chunk, size_bytes, state, since_us) VALUES ({number}, ?, ?, ?, 'PLANNED', {at_us})"
-    for step in steps:
-        waiting.append((step.step, step.chunk, step.fingerprint.size_bytes))
-        if len(waiting) == 10_000:
-            connection.executemany(insert, waiting)
-            waiting = []
-        yield _rows.of_step(step)
-    connection.executemany(insert, waiting)
 
 
 def _approval(event: audit.Event) -> Approval:

@@ -105,6 +105,26 @@ def test_processes_share_a_job_and_an_undo_brings_everything_back(folder: Path) 
     ask("audit", "verify", folder=folder)
 
 
+def test_what_is_approved_after_a_run_is_done_by_the_next_one(folder: Path) -> None:
+    before, plan = files(folder / "prod"), plan_of(folder)
+    ask("plan", "approve", plan, "--steps", "1-3,7", folder=folder)
+    first = job(folder, "run", plan).data
+    assert first["counts"] == {"QUARANTINED": 4}
+    assert job(folder, "run", plan).data == first
+    ask("plan", "approve", plan, "--steps", "4-9", folder=folder)
+    second = job(folder, "run", plan).data
+    assert (second["id"], second["counts"]) == (first["id"], {"QUARANTINED": 9})
+    assert len(files(folder / "prod")) == FILES - 9
+    assert job(folder, "list").data[0]["steps"] == 9
+    ask("audit", "verify", folder=folder)
+    assert job(folder, "undo", first["id"]).data["counts"] == {"DONE": 9}
+    assert files(folder / "prod") == before
+    approved(folder)
+    assert "was undone" in job(folder, "run", plan, code=5).error["message"]
+    assert job(folder, "list").data[0]["steps"] == 9
+    assert files(folder / "prod") == before
+
+
 def test_a_job_goes_on_when_its_medium_is_there_again(folder: Path) -> None:
     plan = approved(folder)
     (folder / "vault").rename(folder / "shelf")
