@@ -305,4 +305,17 @@ def _finish(journal: Journal, job_id: str, came: Came, at_us: int, actor: str) -
 
 
 def _resting(journal: Journal, job_id: str, left: bool) -> Sequence[str]:
-    return [f"job {job_id}: steps are left; another engine has them, or their volume is not there"] if left else []
+    """Why a run that nothing stopped brought not all to what was intended."""
+    if left:
+        return [f"job {job_id}: steps are left; another engine has them, or their volume is not there"]
+    row = journal.job(job_id)
+    if not row.counts:
+        return [] if row.kind == "undo" else [f"plan {row.plan_id} has no steps, so nothing was done; 'lastcopy plan show {row.plan_id}' says what it left out"]
+    if row.kind == "undo":
+        return []
+    lasting: dict[State, int] = {}
+    for record in journal.records(job_id, BAD_ENDS):
+        if not record.retry:
+            lasting[record.state] = lasting.get(record.state, 0) + 1
+    told = ", ".join(f"{steps:,} {state}" for state, steps in sorted(lasting.items()))
+    return [f"{told}: not tried again; mend what 'lastcopy job show {job_id}' says of them, then create a new plan"] if told else []

@@ -32,7 +32,8 @@ def run(
 ) -> None:
     """Carry out the approved steps of a plan, each checked again at the moment of the act. Writes to your storage.
 
-    Ctrl-C is safe: 'job resume' goes on. Exit 4 where steps failed or wait, 5 where the plan is not approved, expired, or was altered.
+    Ctrl-C is safe: 'job resume' goes on. Exit 0 also for a plan without steps, 4 where steps failed or wait,
+    5 where the plan is not approved, expired, or was altered.
     """
     from lifecycle import job, people
 
@@ -45,7 +46,10 @@ def run(
 
 @app.command("resume", cls=settings.Command)
 def resume(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> None:
-    """Go on with a job that was interrupted, suspended, or waits for a medium; what failed so that it may succeed now is tried again."""
+    """Go on with a job that was interrupted, suspended, or waits for a medium; what failed so that it may succeed now is tried again.
+
+    What ended otherwise (mostly CONFLICT, STALE, SOURCE_CHANGED) stays so, and is counted: its files need a new plan.
+    """
     from lifecycle import job, people
 
     chosen = settings.of(context)

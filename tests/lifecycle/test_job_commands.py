@@ -144,6 +144,16 @@ def test_what_failed_is_shown_with_its_reason_and_is_exit_4(folder: Path) -> Non
     assert (step["state"], step["path"], step["target"]) == ("CONFLICT", "prod:d0/f0", "vault:d0/f0")
     assert "something else" in step["reason"]
     assert (folder / "vault" / "d0" / "f0").read_bytes() == b"foreign"
+    for again in (done, job(folder, "resume", done.data["id"], code=4)):
+        assert again.data["reasons"] == [f"1 CONFLICT: not tried again; mend what 'lastcopy job show {done.data['id']}' says of them, then create a new plan"]
+
+
+def test_a_plan_without_steps_is_done_and_says_that_nothing_was(folder: Path) -> None:
+    plan = ask("plan", "create", "--action", "copy", "--to", "vault", "--where", "size_bytes > 99999999", "--format", "json", folder=folder).data["id"]
+    done = job(folder, "run", plan)
+    assert (done.data["state"], done.data["counts"]) == ("done", {})
+    assert done.data["reasons"] == [f"plan {plan} has no steps, so nothing was done; 'lastcopy plan show {plan}' says what it left out"]
+    assert job(folder, "resume", done.data["id"]).data["reasons"] == done.data["reasons"]
 
 
 def test_an_interrupted_job_ends_with_130_and_is_resumed(folder: Path) -> None:
