@@ -94,8 +94,8 @@ class Report:
     ) -> "duckdb.DuckDBPyRelation":
         """The answer as a relation that is computed when it is read, in the report's order.
 
-        `where` is a condition over the report's columns, `limit` the most rows to give. Raises ConfigError for a wrong
-        parameter or condition, NotFoundError for a volume that there is none of, CatalogError where the snapshot cannot answer (as `changes` without an earlier one).
+        `where` is a condition over the report's columns, `limit` the most rows to give. Raises ConfigError for a wrong parameter or condition,
+        NotFoundError for a volume that there is none of, CatalogError where the snapshot cannot answer (as `changes` without an earlier one).
         """
         import duckdb
 

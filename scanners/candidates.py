@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """How many names of files are not known well enough, and how many files are to be read (hard links once), with their bytes; what is too `hollow` to be read."""
+    """How many names of files are not known well enough, how many files are to be read (hard links once), their bytes; what is too `hollow` to be read."""
 
     names: int
     wanted: int
@@ -105,7 +105,8 @@ class Candidates:
         self._view("asked", question)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
         hollow = self._hollow()
-        return Found(*self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()[0], hollow)
+        [(names, wanted, wanted_bytes)] = self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()
+        return Found(names, wanted, wanted_bytes, hollow)
 
     def asked(self) -> int:
         """How many files the last question was about, known or not."""

@@ -67,9 +67,9 @@ def digest(
     """Read what the modes ask for and append it to `digests`, in groups: an interrupted run goes on where it stopped.
 
     `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
-    files that match, if their root can be read now. `now` gives an aware time. What cannot be read, is gone or was changed since its scan, or changes while it is read, becomes a
-    row of `problems` under the scan that saw it. `again`: what is known is read
-    once more, as a proof that it still holds. Reads storage, changes only the catalog.
+    files that match, if their root can be read now. `now` gives an aware time. What cannot be read, is gone or was changed since its scan,
+    or changes while it is read, becomes a row of `problems` under the scan that saw it. `again`: what is known is read once more, as a proof
+    that it still holds. Reads storage, changes only the catalog.
     """
     scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
     fresh = set(scans if volumes is None else volumes)

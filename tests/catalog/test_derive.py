@@ -42,8 +42,8 @@ def test_what_was_not_seen_or_not_read_now_is_no_other_copy_and_no_duplicate(sig
     scan_id = write_scan(tmp_path, "copy", {"a": {**held, **now}, "listed": now, "empty": {"size_bytes": 0, **now}})
     if sight == "unreadable":
         for volume, scan, paths in (("work", f"{NOON:%Y%m%dT%H%M%S}-work", ["twin/a"]), ("copy", scan_id, ["a", "listed", "empty"])):
-            rows = [{"path": path, "stage": "read", "error": "I/O error", "errno": 5, "hides_below": False, "seen_at": NOON} for path in paths]
-            table.append(tmp_path, "problems", pa.Table.from_pylist(rows, schema.PROBLEMS), f"{scan}-problems", {"scan_id": scan, "volume": volume})
+            failed = [{"path": path, "stage": "read", "error": "I/O error", "errno": 5, "hides_below": False, "seen_at": NOON} for path in paths]
+            table.append(tmp_path, "problems", pa.Table.from_pylist(failed, schema.PROBLEMS), f"{scan}-problems", {"scan_id": scan, "volume": volume})
     made = connect.connect(tmp_path, derive.derive(tmp_path, config.parse(ESTATE), NOON))
     rows = made.sql("SELECT path, other_copies, is_last_copy FROM assets WHERE path <> 'twin/a' ORDER BY path").fetchall()
     seen = sight == "seen"

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import scanners
-from catalog import names, snapshot
+from catalog import names, snapshot, table
 from scanners import _kernel, crawl, posix
 from tests.scanners import contract
 from tests.scanners.contract import Contract, Factory, Item, entries, expected, paths, problems, scan
