@@ -149,7 +149,8 @@ def test_what_failed_is_shown_with_its_reason_and_is_exit_4(folder: Path) -> Non
 
 
 def test_a_plan_without_steps_is_done_and_says_that_nothing_was(folder: Path) -> None:
-    plan = ask("plan", "create", "--action", "copy", "--to", "vault", "--where", "size_bytes > 99999999", "--format", "json", folder=folder).data["id"]
+    words = ("--action", "copy", "--class", "default", "--to", "vault", "--where", "size_bytes > 99999999")
+    plan = ask("plan", "create", *words, "--format", "json", folder=folder).data["id"]
     done = job(folder, "run", plan)
     assert (done.data["state"], done.data["counts"]) == ("done", {})
     assert done.data["reasons"] == [f"plan {plan} has no steps, so nothing was done; 'lastcopy plan show {plan}' says what it left out"]
