@@ -147,7 +147,7 @@ class Explanation:
             lines += ["", "Requirement", *(f"  {_control_line(control)}" for control in self.controls)]
         if self.mend:
             lines += ["", "What would mend it", *(f"  * {sentence}" for sentence in self.mend)]
-        lines += ["", f"Restore with{self._doubt} (a file that is still there stays as it is)", f"  {self.restore}"] if self.restore else []
+        lines += ["", f"Restore with{self._doubt}", f"  {self.restore}"] if self.restore else []
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
     @property
