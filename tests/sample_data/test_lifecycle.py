@@ -207,13 +207,14 @@ def _assert_points(company: Company, path: str, leave: str) -> None:
 
 
 def test_the_other_policies_of_the_sample_do_what_their_plans_say(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    for policy, ends in {"protect": {"DONE": 13}, "dedupe": {"DONE": 1}, "thin-out": {"QUARANTINED": 2}}.items():
+    # A duplicate is done where the kernel shares blocks; where an equal file takes its place it rests in quarantine.
+    for policy, ends in {"protect": [{"DONE": 13}], "dedupe": [{"DONE": 1}, {"QUARANTINED": 1}], "thin-out": [{"QUARANTINED": 2}]}.items():
         made = company.run("plan", "create", policy).data
         if made["policy"]["two_persons"]:
             assert "somebody else must approve it" in company.run("plan", "approve", made["id"], code=5).err
             monkeypatch.setattr("lifecycle.people.actor", lambda: "another person")
         ask("plan", "approve", made["id"], folder=company.folder)
-        assert company.job(made)["counts"] == ends
+        assert company.job(made)["counts"] in ends
         company.scan()
         assert company.coverage() == made["effect"]["coverage"]["after"], policy
 
