@@ -1,11 +1,16 @@
 """`lastcopy schedule`: what runs when, running it now, and the unit that keeps it running."""
 
+import shlex
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lastcopy import extras, output, settings
+
+if TYPE_CHECKING:
+    from catalog.config import Config
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="What runs when nobody looks.")
 
@@ -28,7 +33,7 @@ AmbientCapabilities=CAP_DAC_READ_SEARCH
 CapabilityBoundingSet=CAP_DAC_READ_SEARCH
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths={catalog}
+ReadWritePaths={written}
 PrivateTmp=yes
 
 [Install]
@@ -87,9 +92,19 @@ def install(
     """Print the systemd unit that keeps 'lastcopy serve' running; writes nothing."""
     chosen = settings.of(context)
     config = chosen.configuration()
-    values = {"folder": config.folder, "config": config.path, "catalog": settings.root_of(config), "python": sys.executable}
-    if strange := [key for key, value in values.items() if set(str(value)) & set(" %\"'\\\n")]:
+    folders = list(dict.fromkeys([str(settings.root_of(config)), *_written_to(config)]))
+    paths = (sys.executable, str(config.folder), str(config.path), *folders)
+    if strange := [path for path in paths if set(path) & set(" %\"'\\\n")]:
         from catalog.errors import ConfigError
 
-        raise ConfigError(f"{values[strange[0]]}: a unit cannot name a path with blanks, quotes, '%' or '\\'")
-    output.text(chosen, _UNIT.format(user=user, **values))
+        raise ConfigError(f"{strange[0]}: a unit cannot name a path with blanks, quotes, '%' or '\\'")
+    output.text(chosen, _UNIT.format(user=user, folder=config.folder, config=config.path, python=sys.executable, written=" ".join(folders)))
+
+
+def _written_to(config: "Config") -> Iterator[str]:
+    """The folders of the files that tasks write."""
+    from catalog.services import written
+
+    for task in config.schedule.values():
+        if file := written(shlex.split(task.run)):
+            yield str(next(folder for folder in (config.folder / file).parents if "{day}" not in str(folder)))

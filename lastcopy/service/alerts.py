@@ -1,5 +1,6 @@
 """What somebody is told: once, when it comes to be so; many things at once in one message."""
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -22,6 +23,8 @@ from reports.state import age, counted, day
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from catalog.snapshot import Snapshot
+
 _LINES = 40  # of a message
 _SECONDS = 30  # for the command that prints an address
 
@@ -41,16 +44,19 @@ def tell(config: Config, root: Path, now: datetime.datetime, states: Mapping[str
     A message that could not be sent is sent with the next.
     """
     found = list(alerts(config, root, now.astimezone(datetime.UTC).replace(tzinfo=None), states))
+    newest = _newest(root)
     sent = 0
     for name, receiver in config.notify.to.items():
-        wanted = [one for one in found if one.event in receiver.on]
         told = _told(root, name)
-        new = [one for one in wanted if one.key not in told]
+        lost = list(newly(config, root, newest, told.snapshot)) if newest and "unprotected" in receiver.on else []
+        wanted = [one for one in (*found, *lost) if one.event in receiver.on]
+        new = [one for one in wanted if one.key not in told.keys]
         if new and not _sent(config, name, receiver, *message(new)):
             continue
         sent += bool(new)
-        if told != {one.key for one in wanted}:
-            _remember(root, name, {one.key for one in wanted})
+        knows = _Told(frozenset(one.key for one in wanted), newest.snapshot_id if newest else None)
+        if knows != told:
+            _remember(root, name, knows)
     return sent
 
 
@@ -94,7 +100,7 @@ def send(config: Config, name: str, receiver: Receiver, title: str, body: str, f
 
 
 def alerts(config: Config, root: Path, now: datetime.datetime, states: Mapping[str, str]) -> Iterator[Alert]:
-    """All that holds now. `now` is naive UTC, `states` are those of scheduled tasks."""
+    """All that holds now, whatever held before. `now` is naive UTC, `states` are those of scheduled tasks."""
     for name, state in states.items():
         run = tasks.read(root, name)
         if state == "failed" and run:
@@ -105,20 +111,51 @@ def alerts(config: Config, root: Path, now: datetime.datetime, states: Mapping[s
             )
     yield from _of_snapshot(config, root, now)
     for job in listing.jobs(config):
-        if job["failed"] or job["state"] in ("failed", "FAILED"):
-            yield Alert(f"job {job['id']} {job['failed']}", "failed", f"job {job['id']}: {counted(int(str(job['failed'])), 'step')} failed")
+        if job["failed"] or job["state"] == "suspended":
+            ended = "; it is suspended" if job["state"] == "suspended" else ""
+            yield Alert(f"job {job['id']} {job['failed']}{ended}", "failed", f"job {job['id']}: {counted(int(str(job['failed'])), 'step')} failed{ended}")
     for plan in listing.plans(config, (now - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)):
         if plan["state"] == "waiting":
             yield Alert(f"plan {plan['id']}", "plan", f"plan {plan['id']} waits for approval: {plan['action']}, {counted(int(str(plan['steps'])), 'step')}")
+
+
+def newly(config: Config, root: Path, newest: "Snapshot", since: str | None) -> Iterator[Alert]:
+    """What became unprotected since a snapshot; without one, or where it is there no more, since the one before the newest."""
+    from catalog import snapshot
+    from lastcopy import asking
+    from reports.terminal import size as human
+
+    if since == newest.snapshot_id:
+        return
+    known = {one.snapshot_id: one for one in snapshot.snapshots(root)}
+    earlier = known.get(since or "") or known.get(newest.previous_id or "")
+    if earlier is None:
+        return
+    with contextlib.closing(asking.opened(root, newest, earlier)) as connection:
+        relation = reports.load("changes").run(connection, where="newly_unprotected")
+        rows: Any = relation.aggregate("count(*), coalesce(sum(size_bytes), 0)").fetchall()
+    [(assets, size_bytes)] = rows
+    if assets > config.notify.unprotected_over:
+        lists = f"lastcopy report changes --against {earlier.snapshot_id} --where newly_unprotected"
+        text = f"{counted(assets, 'asset')} ({human(int(size_bytes))}) became unprotected since {day(earlier.as_of)} UTC: '{lists}' lists them"
+        yield Alert(f"unprotected {newest.snapshot_id}", "unprotected", text)
+
+
+def _newest(root: Path) -> "Snapshot | None":
+    from catalog import snapshot
+
+    try:
+        return snapshot.find(root, None)
+    except NotFoundError:
+        return None
 
 
 def _of_snapshot(config: Config, root: Path, now: datetime.datetime) -> Iterator[Alert]:
     from catalog import snapshot
     from lastcopy import asking
 
-    try:
-        newest = snapshot.find(root, None)
-    except NotFoundError:
+    newest = _newest(root)
+    if newest is None:
         return
     for scan in {one.volume: one for one in snapshot.scans(root)}.values():
         if scan.state == "failed" and scan.volume in config.volumes:
@@ -131,12 +168,8 @@ def _of_snapshot(config: Config, root: Path, now: datetime.datetime) -> Iterator
             ends = "ended" if left.total_seconds() < -86400 else "ends"
             key = hashlib.sha256(f"{accepted.where}{accepted.until}".encode()).hexdigest()[:16]
             yield Alert(f"exception {key}", "exception", f"exception {place + 1}, of {accepted.owner}, {ends} on {accepted.until}: {accepted.reason}")
-    connection = asking.opened(root, newest)
-    try:
+    with contextlib.closing(asking.opened(root, newest)) as connection:
         yield from _of_volumes(connection, config, now)
-        yield from _newly(connection, config, newest.snapshot_id)
-    finally:
-        connection.close()
 
 
 def _of_volumes(connection: "DuckDBPyConnection", config: Config, now: datetime.datetime) -> Iterator[Alert]:
@@ -147,19 +180,6 @@ def _of_volumes(connection: "DuckDBPyConnection", config: Config, now: datetime.
             yield Alert(f"stale {volume}", "stale", f"volume {volume} was never scanned")
         elif (now - scanned_at).total_seconds() > config.notify.stale_after:
             yield Alert(f"stale {volume}", "stale", f"volume {volume}: its newest good scan is {age(scanned_at, now)} old")
-
-
-def _newly(connection: "DuckDBPyConnection", config: Config, snapshot_id: str) -> Iterator[Alert]:
-    if connection.execute("SELECT previous_snapshot_id FROM snapshot").fetchall() == [(None,)]:
-        return
-    relation = reports.load("changes").run(connection, where="newly_unprotected")
-    rows: Any = relation.aggregate("count(*), coalesce(sum(size_bytes), 0)").fetchall()
-    [(assets, size)] = rows
-    if assets > config.notify.unprotected_over:
-        from reports.terminal import size as human
-
-        text = f"{counted(assets, 'asset')} ({human(int(size))}) became unprotected: 'lastcopy report changes --where newly_unprotected' lists them"
-        yield Alert(f"unprotected {snapshot_id}", "unprotected", text)
 
 
 def _address(config: Config, name: str, receiver: Receiver) -> str:
@@ -174,15 +194,24 @@ def _address(config: Config, name: str, receiver: Receiver) -> str:
         raise ConfigError(f"notify.to.{name}: its address cannot be had: {type(error).__name__}") from error
 
 
-def _told(root: Path, name: str) -> set[str]:
+@dataclass(frozen=True)
+class _Told:
+    """What a receiver knows: the keys of what held when he was told last, and the snapshot that was the newest then."""
+
+    keys: frozenset[str] = frozenset()
+    snapshot: str | None = None
+
+
+def _told(root: Path, name: str) -> _Told:
     try:
-        return set(json.loads((root / ".service" / f"told-{name}.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return set()
+        found = json.loads((root / ".service" / f"told-{name}.json").read_text("utf-8"))
+        return _Told(frozenset(found["keys"]), found["snapshot"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return _Told()
 
 
-def _remember(root: Path, name: str, keys: set[str]) -> None:
+def _remember(root: Path, name: str, told: _Told) -> None:
     from reports import render
 
     with render.replaced(tasks.folder(root) / f"told-{name}.json") as file:
-        file.write(json.dumps(sorted(keys)).encode())
+        file.write(json.dumps({"keys": sorted(told.keys), "snapshot": told.snapshot}).encode())

@@ -28,6 +28,8 @@ _LOCKED_WAIT_SECONDS = 30.0
 _LOCKED_TRIES = 240  # two hours for a scan that somebody else runs
 _STOP_SECONDS = 60.0
 _ALERTS_EVERY_SECONDS = 600
+_LEFT = ("waiting", "outside_hours")  # jobs that stopped for a reason which time may have mended; suspended and stopped ones are for a person
+_OURS = (*_LEFT, "open", "interrupted")  # one that this service had begun, and was ended over
 
 
 def now() -> datetime.datetime:
@@ -199,15 +201,26 @@ class Runner:
             yield words
 
     def _plans(self, name: str, before: Run) -> Iterator[list[str]]:
-        """First the job that was interrupted, then each plan that is approved as a whole."""
+        """First the jobs of approved plans that are to be gone on with, then each plan that is approved as a whole."""
         config = self._configuration()
-        if before.unfinished and before.plan:
-            yield from (["job", "resume", str(job["id"])] for job in listing.jobs(config) if job["plan"] == before.plan and job["state"] == "open")
-        for plan in listing.plans(config, int(now().timestamp() * 1_000_000)):
-            if plan["state"] == "approved":
-                if run := tasks.read(self.root, name):
-                    tasks.write(self.root, name, replace(run, plan=str(plan["id"])))
-                yield ["job", "run", str(plan["id"])]
+        jobs = listing.jobs(config)
+        plans = {plan["id"]: str(plan["state"]) for plan in listing.plans(config, int(now().timestamp() * 1_000_000))}
+        undone = {job["of_job"] for job in jobs if job["kind"] == "undo"}
+        for job in jobs:
+            states = _OURS if before.unfinished and job["plan"] == before.plan else _LEFT
+            wanted = job["kind"] != "undo" and job["id"] not in undone and plans.get(job["plan"]) not in (None, "cancelled")
+            if wanted and job["state"] in states:
+                self._carries_out(name, str(job["plan"]))
+                yield ["job", "resume", str(job["id"])]
+        for plan, state in plans.items():
+            if state == "approved":
+                self._carries_out(name, str(plan))
+                yield ["job", "run", str(plan)]
+
+    def _carries_out(self, name: str, plan: str) -> None:
+        """Remember the plan whose job is the task's, so that it is gone on with if this is ended over it."""
+        if run := tasks.read(self.root, name):
+            tasks.write(self.root, name, replace(run, plan=plan))
 
     def _child(self, name: str, words: list[str], said: "int | None") -> int:
         for tries_left in reversed(range(_LOCKED_TRIES)):

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from lastcopy.service import app, identity
 from tests.lastcopy.conftest import DECLARED, Estate
+from tests.lastcopy.service.receivers import Inbox, Mailbox
 
 TOKENS = {"all": identity.new_token(), "data": identity.new_token(), "deep": identity.new_token()}
 GRANTS = f"""
@@ -58,3 +59,17 @@ def open_to_all(estate: Estate) -> Iterator[TestClient]:
     """A client of a service on loopback that knows nobody."""
     with served_from(estate.folder, "\n") as client:
         yield client
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    found = Inbox()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    found = Mailbox()
+    yield found
+    found.close()

@@ -2,12 +2,8 @@
 
 import base64
 import datetime
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,44 +15,10 @@ from lastcopy.service import alerts, schedule
 from lastcopy.service.alerts import Alert
 from tests.lastcopy.conftest import DECLARED, Estate
 from tests.lastcopy.program import run
+from tests.lastcopy.service.receivers import Inbox, Mailbox
 
 
-class Inbox:
-    """A webhook that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.status = 200
-        inbox = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if inbox.status == 200:
-                    inbox.messages.append(body)
-                self.send_response(inbox.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://127.0.0.1:{self._server.server_address[1]}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    found = Inbox()
-    yield found
-    found.close()
-
-
-def told_to(estate: Estate, inbox: Inbox, tmp_path: Path, more: str = "") -> Config:
+def told_to(estate: Estate, inbox: Inbox | Mailbox, tmp_path: Path, more: str = "") -> Config:
     (tmp_path / "address").write_text(inbox.url)
     path = tmp_path / "lastcopy.toml"
     path.write_text(DECLARED.replace('path = "catalog"', f'path = "{estate.folder}/catalog"') + f'\n[notify.to.ops]\nurl_file = "address"\n{more}')
@@ -160,3 +122,27 @@ def test_the_test_command_says_who_can_be_told(estate: Estate, inbox: Inbox, tmp
     inbox.status = 500
     run("notify", "test", folder=tmp_path, code=8)
     assert "no receiver 'x'; receivers are ops" in run("notify", "test", "x", folder=tmp_path, code=6).err
+
+
+def test_a_mail_has_the_report_as_it_was_written(estate: Estate, mailbox: Mailbox, tmp_path: Path) -> None:
+    task = '[schedule.paper]\ncron = "@monthly"\nrun = "report assets --output assets.xlsx"\nto = ["ops"]\n'
+    declared = told_to(estate, mailbox, tmp_path, task)
+    assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok"}]
+    assert schedule.Runner(lambda: declared, ["--config", str(declared.path)]).run("paper") == 0
+    [test, mail] = mailbox.mails
+    assert (test["Subject"], test["To"]) == ("Lastcopy: test", "ana@example.org")
+    assert mail["Subject"] == "Lastcopy: paper"
+    [attached] = mail.iter_attachments()
+    assert attached.get_filename() == "assets.xlsx"
+    assert attached.get_content() == (tmp_path / "assets.xlsx").read_bytes()
+
+
+def test_a_mail_of_hostile_words_has_one_subject_and_plain_text(estate: Estate, mailbox: Mailbox, tmp_path: Path) -> None:
+    declared = told_to(estate, mailbox, tmp_path)
+    title, body = alerts.message([Alert("k", "failed", "volume x: \x1b[31m\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>\u202e")])
+    assert alerts.send(declared, "ops", declared.notify.to["ops"], title, body)
+    [mail] = mailbox.mails
+    assert mail["Bcc"] is None
+    assert [part.get_content_type() for part in mail.walk()] == ["text/plain"]
+    assert "<script>alert(1)</script>" in mail.get_content()
+    assert not set("\x1b\u202e") & set(mail["Subject"] + mail.get_content())

@@ -1,6 +1,7 @@
 """The schedule: what is due, what was missed, one of a kind at a time, and the commands around it."""
 
 import datetime
+import shutil
 import threading
 from pathlib import Path
 
@@ -150,4 +151,11 @@ def test_the_unit_runs_the_service_of_this_configuration(folder: Path) -> None:
     assert f"Environment=LASTCOPY_CONFIG={folder}/lastcopy.toml" in unit
     assert "User=keeper" in unit
     assert "-m lastcopy serve" in unit
-    assert f"ReadWritePaths={folder}/catalog" in unit
+    assert f"ReadWritePaths={folder}/catalog {folder}\n" in unit, "the report is written beside the configuration"
+
+
+def test_a_unit_is_not_made_of_paths_that_it_cannot_name(folder: Path) -> None:
+    strange = folder / "with blank"
+    strange.mkdir()
+    shutil.copy(folder / "lastcopy.toml", strange)
+    assert "with blank: a unit cannot name" in run("schedule", "install", folder=strange, code=2).err
