@@ -35,7 +35,9 @@ MEDIA_TYPES = {
 }
 _STATUS = {ConfigError: 422, MissingExtraError: 501, NotFoundError: 404, RefusedError: 403, UnreachableError: 503, CatalogError: 503}
 _WHOLE_FIRST = ("parquet", "xlsx", "pdf")  # their writers go back in the file
-_AT_ONCE = 8  # answers that are computed side by side; more are asked to come again
+_AT_ONCE = 8  # answers that are computed side by side
+_IN_LINE = 24  # who waits for his turn, each in one of the server's 40 threads: those who read need some too
+_TURN_SECONDS = 60.0
 _MOST = 2**31 - 1
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "Nobody who is known asks"},
@@ -196,12 +198,22 @@ def _answered(served: Served, person: Person, found: reports.Report, given: dict
     return _streaming(write, common.format, found.name)
 
 
-_slots = threading.BoundedSemaphore(_AT_ONCE)
+_slots, _line = threading.BoundedSemaphore(_AT_ONCE), threading.BoundedSemaphore(_IN_LINE)
+
+
+def _wait_for_turn() -> None:
+    busy = HTTPException(503, "too many answers at once; come again", {"Retry-After": "5"})
+    if not _line.acquire(blocking=False):
+        raise busy
+    try:
+        if not _slots.acquire(timeout=_TURN_SECONDS):
+            raise busy
+    finally:
+        _line.release()
 
 
 def _streaming(write: Callable[[IO[bytes]], object], form: Form, name: str) -> StreamingResponse:
-    if not _slots.acquire(timeout=10):
-        raise HTTPException(503, "too many answers at once; come again", {"Retry-After": "5"})
+    _wait_for_turn()
 
     def within(out: IO[bytes]) -> None:
         try:

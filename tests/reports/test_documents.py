@@ -3,8 +3,11 @@
 import datetime
 import html.parser
 import io
+import os
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -16,6 +19,7 @@ from catalog.errors import MissingExtraError
 from reports import Column, cells, paper, render, sheets, terminal
 from tests.reports.test_render import HOSTILE, RAW, STATE, answer
 
+ROOT = Path(__file__).parents[2]
 NAMES = [*HOSTILE, "_x001B_", "no-utf8\\xff\\xfe", "\u05d0\u05d1 rtl \u05d2", "mailto:a@b.c", "https://example.org/", "{=1+1}", "&lt;b&gt;", "a" * 40_000]
 
 
@@ -98,6 +102,14 @@ def test_a_pdf_of_hostile_names_holds_no_action_link_or_script() -> None:
 @pytest.mark.parametrize("form", ["xlsx", "html", "pdf"])
 def test_the_same_answer_is_the_same_bytes(form: str) -> None:
     assert written(hostile(), form) == written(hostile(), form)
+
+
+@pytest.mark.parametrize("form", ["xlsx", "html", "pdf"])
+def test_the_same_answer_is_the_same_bytes_on_another_day_and_machine(form: str) -> None:
+    program = f"import sys; from tests.reports import test_documents as t; sys.stdout.buffer.write(t.written(t.hostile(), {form!r}))"
+    other = {"TZ": "Asia/Tokyo", "LANG": "C", "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "86400", "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"}
+    done = subprocess.run([sys.executable, "-c", program], env={"PATH": os.environ["PATH"], **other}, cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == written(hostile(), form)
 
 
 def test_a_report_of_a_document_fetches_nothing() -> None:

@@ -1,9 +1,11 @@
 """The HTTP API: the command line's answers, for who is known, and of what he may see."""
 
+import contextlib
 import csv
 import io
 import json
-from typing import Any
+import re
+from typing import Any, get_args
 
 import openpyxl
 import pyarrow.parquet as pq
@@ -15,6 +17,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 
 import reports
+from lastcopy.service import api
 from tests.lastcopy.conftest import Estate
 from tests.lastcopy.program import ask
 from tests.lastcopy.service.conftest import GRANTS, TOKENS, Served, bearer, served_from
@@ -112,6 +115,30 @@ def test_a_limited_token_is_told_nothing_of_another_volume(path: str, name: str,
         assert [word for word in OTHERS if word in text] == []
 
 
+def text_of(given: bytes, form: str) -> str:
+    """All that a file of an answer says."""
+    if form == "xlsx":
+        return repr([row for sheet in openpyxl.load_workbook(io.BytesIO(given)) for row in sheet.iter_rows(values_only=True)])
+    if form == "pdf":
+        return "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(given)).pages)
+    if form == "parquet":
+        found = pq.read_table(io.BytesIO(given))
+        return repr((found.to_pylist(), found.schema.metadata))
+    return given.decode()
+
+
+@pytest.mark.parametrize("form", get_args(api.Form))
+def test_no_file_tells_a_limited_token_anything_of_another_volume(form: str, served: Served) -> None:
+    def got(name: str, token: str) -> str:
+        answer = served.client.get(f"/api/reports/{name}", params={"format": form}, headers=bearer(token))
+        assert answer.status_code == 200
+        return re.sub(r"mirror[\W_]*o\s*n\s*l\s*y", "", text_of(answer.content, form).lower())  # a reason, however it is broken into lines
+
+    for name in ("volumes", "coverage", "duplicates", "problems", "assets"):
+        assert [word for word in OTHERS if word in got(name, "deep")] == [], name
+    assert "mirror" in got("volumes", "all")
+
+
 @pytest.mark.parametrize("path", ["/api/plans", "/api/jobs"])
 def test_plans_and_jobs_are_not_for_a_limited_token(path: str, served: Served) -> None:
     assert served.client.get(path, headers=bearer("data")).status_code == 403
@@ -170,6 +197,20 @@ def test_a_token_that_is_taken_out_of_the_configuration_is_refused_at_once(estat
 
 def test_answers_are_packed_for_who_can_unpack_them(served: Served) -> None:
     assert served.client.get("/api/reports/assets", headers=bearer("all")).headers["Content-Encoding"] == "gzip"
+
+
+def test_who_comes_when_too_many_ask_is_told_to_come_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_TURN_SECONDS", 0.1)
+    with contextlib.ExitStack() as asking:
+        for _ in range(api._AT_ONCE):
+            asking.enter_context(api._slots)
+        refused = served.client.get("/api/volumes", headers=bearer("all"))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert served.client.get("/api/volumes", headers=bearer("all")).status_code == 200
+    with contextlib.ExitStack() as waiting:
+        for _ in range(api._IN_LINE):
+            waiting.enter_context(api._line)
+        assert served.client.get("/api/volumes", headers=bearer("all")).status_code == 503
 
 
 def test_health_tells_nothing_but_whether_it_is_well(served: Served) -> None:
