@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,22 +34,31 @@ def place(
     until: Annotated[
         str | None, typer.Option("--until", metavar="DATE", help="Make it a retention that ends after this day; it can only be moved later.")
     ] = None,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Also for an owner of whom the newest snapshot has no file.")] = False,
 ) -> None:
     """Place a hold on a path, a content or an owner's files: nothing of it is removed, purged or archived away until another person releases it.
 
     With --until it is a retention: it ends by its date, is never released, and can only be moved later.
+    An owner of whom no file is known is refused (exit 6), with the names that are like it: a hold on a wrong name holds nothing of whom it is meant for.
     """
     from lifecycle import people
 
     chosen = settings.of(context)
     config = chosen.configuration()
     scope = _scope(config, volume, path, digest, owner)
+    seen = _seen(chosen, scope)
+    if owner is not None and not seen.found and not unseen:
+        like = f"; like it are {', '.join(seen.like)}" if seen.like else ""
+        raise NotFoundError(f"--owner {owner}: the newest snapshot has no file of that owner{like}; '--unseen' places the hold all the same")
     with _journal(chosen, config, create=True) as journal:
         found = journal.place_hold(scope, reason=reason, until_us=_until(until), at_us=_now_us(), actor=people.actor())
     if not chosen.quiet:
         talk.say(f"hold {found.number} is placed on {scope}")
-        if not _is_seen(chosen, scope):
+        if not seen.found:
             talk.say(f"warning: the newest snapshot has no file of {scope}; the hold stands, but look whether it is what you meant")
+        if seen.ownerless:
+            told = "no account of the host that scanned them has their number"
+            talk.say(f"  it also holds {seen.ownerless:,} files of the newest snapshot whose owner is not known: {told}")
     _made(chosen, "hold-place", found)
 
 
@@ -139,26 +149,40 @@ def _inside(config: "Config", volume: str | None, path: str) -> tuple[str, bytes
     return volume, names.unescape(path) if typed.decode("utf-8", "replace") == path else typed
 
 
-def _is_seen(chosen: settings.Settings, scope: "Scope") -> bool:
-    """Whether the newest snapshot has a file that a path or an owner is about; True where nothing can tell."""
+@dataclass(frozen=True)
+class _Seen:
+    """What the newest snapshot says of a scope."""
+
+    found: bool = True  # it has a file of it, or nothing can tell
+    like: tuple[str, ...] = ()  # owners whose names are like that of the scope
+    ownerless: int = 0  # files that a hold on an owner holds too, since nobody knows whose they are
+
+
+def _seen(chosen: settings.Settings, scope: "Scope") -> _Seen:
+    """Look a scope up in the newest snapshot."""
+    import difflib
+
     from catalog import names, snapshot
     from lastcopy import asking
 
     if scope.kind == "digest":
-        return True
+        return _Seen()
     try:
         connection = asking.opened(chosen.root(), snapshot.find(chosen.root(), None))
     except LastcopyError:
-        return True
-    path = names.escape(scope.path or b"")
-    where, given = "owner = $owner OR file_owner = $owner", {"owner": scope.owner}
-    if scope.kind == "path":
-        where = "volume = $volume AND ($path = '' OR dir || name = $path OR starts_with(dir, $path || '/'))"
-        given = {"volume": scope.volume, "path": path}
+        return _Seen()
     try:
-        return connection.execute(f"SELECT 1 FROM files WHERE {where} LIMIT 1", given).fetchone() is not None
+        if scope.kind == "path":
+            where = "volume = $volume AND ($path = '' OR dir || name = $path OR starts_with(dir, $path || '/'))"
+            given = {"volume": scope.volume, "path": names.escape(scope.path or b"")}
+            return _Seen(connection.execute(f"SELECT 1 FROM files WHERE {where} LIMIT 1", given).fetchone() is not None)
+        rows = connection.execute("SELECT owner, file_owner, count(*) FROM files GROUP BY ALL").fetchall()
     finally:
         connection.close()
+    known = sorted({name for *both, _ in rows for name in both if name is not None})
+    ownerless = sum(count for _, stored, count in rows if stored is None)
+    like = difflib.get_close_matches(scope.owner or "", known, n=5, cutoff=0.6)
+    return _Seen(scope.owner in known, tuple(like), ownerless)
 
 
 def _made(chosen: settings.Settings, name: str, hold: "Hold") -> None:

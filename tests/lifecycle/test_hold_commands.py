@@ -1,6 +1,7 @@
 """`lastcopy hold` and `lastcopy audit`, by the real program."""
 
 import os
+import pwd
 import shutil
 import sqlite3
 from pathlib import Path
@@ -70,9 +71,32 @@ def test_a_path_of_any_bytes_is_held_however_it_is_written(estate: Path, way: st
 
 
 def test_a_hold_on_nothing_that_is_known_stands_and_says_so(estate: Path) -> None:
-    for scope in (("--volume", "data", "--path", "contract"), ("--owner", "nobody at all")):
+    for scope in (("--volume", "data", "--path", "contract"), ("--owner", "nobody at all", "--unseen")):
         assert "warning: the newest snapshot has no file" in ask("hold", "place", *scope, "--reason", "x", folder=estate).err
     assert len(ask("hold", "list", "--format", "json", folder=estate).data) == 2
+
+
+def test_an_owner_of_whom_no_file_is_known_is_refused_with_the_names_that_are_like_it(estate: Path) -> None:
+    owner = pwd.getpwuid(os.stat(estate / "data").st_uid).pw_name
+    typo = owner + owner[-1]
+    told = ask("hold", "place", "--owner", typo, "--reason", "x", folder=estate, code=6).err
+    assert f"like it are {owner}" in told
+    assert "--unseen" in told
+    assert ask("hold", "list", "--format", "json", folder=estate).data == []
+    assert "warning" not in ask("hold", "place", "--owner", owner, "--reason", "x", folder=estate).err
+    ask("hold", "place", "--owner", typo, "--unseen", "--reason", "x", folder=estate)
+    assert [row["scope"] for row in ask("hold", "list", "--format", "json", folder=estate).data] == [f"owner {owner}", f"owner {typo}"]
+
+
+def test_a_hold_on_an_owner_says_how_many_files_of_nobody_it_holds_too(estate: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives files to a number that no account has")
+    for name in ("one", "two"):
+        (estate / "data" / name).write_text(name)
+        os.chown(estate / "data" / name, 3_999_999_999, -1)
+    ask("scan", "data", folder=estate, code=None)
+    owner = pwd.getpwuid(os.stat(estate / "data").st_uid).pw_name
+    assert "it also holds 2 files of the newest snapshot whose owner is not known" in ask("hold", "place", "--owner", owner, "--reason", "x", folder=estate).err
 
 
 @pytest.mark.parametrize(
@@ -146,7 +170,7 @@ def test_a_trail_that_was_tampered_with_fails(estate: Path) -> None:
 
 
 def test_what_an_enemy_writes_into_a_hold_steers_no_terminal(estate: Path) -> None:
-    ask("hold", "place", "--owner", "eve\x1b[31m", "--reason", "red\x1b]0;title\x07\nerror: forged", folder=estate)
+    ask("hold", "place", "--owner", "eve\x1b[31m", "--unseen", "--reason", "red\x1b]0;title\x07\nerror: forged", folder=estate)
     for command in (("hold", "list"), ("audit", "log"), ("hold", "list", "--format", "csv")):
         out = ask(*command, folder=estate).out
         assert b"\x1b" not in out
