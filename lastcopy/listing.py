@@ -1,11 +1,12 @@
 """The plans and jobs of a catalog as rows, for the command line and the API."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lastcopy import journals, settings
 
 if TYPE_CHECKING:
     from catalog.config import Config
+    from lifecycle.journal import Journal
     from lifecycle.records import JobRow
 
 _GOOD = ("DONE", "QUARANTINED")
@@ -34,14 +35,14 @@ def plans(config: "Config", now_us: int) -> list[dict[str, object]]:
         ]
 
 
-def jobs(config: "Config") -> list[dict[str, object]]:
-    """The jobs, oldest first; none without a journal."""
+def jobs(config: "Config", *, resting: bool = False) -> list[dict[str, Any]]:
+    """The jobs, oldest first; none without a journal. `resting` asks what of each is in quarantine, which takes longer."""
     with journals.existing(config) as journal:
-        return [job_row(job) for job in journal.jobs()] if journal else []
+        return [job_row(job, journal if resting else None) for job in journal.jobs()] if journal else []
 
 
-def job_row(job: "JobRow") -> dict[str, object]:
-    """A job, and how far it came."""
+def job_row(job: "JobRow", journal: "Journal | None" = None) -> dict[str, Any]:
+    """A job, how far it came, and, where its journal is given, what of it rests in quarantine."""
     from lastcopy.commands import hold
     from lifecycle.states import BAD_ENDS, ENDS
 
@@ -60,4 +61,18 @@ def job_row(job: "JobRow") -> dict[str, object]:
         "ended": sum(ended.values()),
         "failed": sum(steps for state, steps in ended.items() if state in BAD_ENDS),
         "bytes": sum(job.bytes.values()),
+        **(_resting(job, journal) if journal is not None else {}),
     }
+
+
+def _resting(job: "JobRow", journal: "Journal") -> dict[str, object]:
+    """What of a job rests in quarantine, and when a purge may take the last of it."""
+    from catalog.config import Policy
+    from lastcopy.commands import hold
+    from lifecycle.states import TAKEN
+
+    found = journal.resting(job.job_id) if job.kind == "plan" and any(job.counts.get(state) for state in TAKEN) else None
+    if found is None:
+        return {"quarantined": 0, "quarantined_bytes": 0, "grace_ends_at": None}
+    ends_us = found.last_us + int(Policy.model_validate_json(job.policy).grace * 1e6)
+    return {"quarantined": found.files, "quarantined_bytes": found.bytes, "grace_ends_at": hold.time_of(ends_us)}

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from catalog.config import Config
 from catalog.errors import LastcopyError, NotFoundError, RefusedError
-from lifecycle import _rows, audit, database, folder_times, intents, ledger, moving, renewal, takings, witness
+from lifecycle import _rows, audit, database, folder_times, intents, ledger, moving, renewal, resting, takings, witness
 from lifecycle import holds as holding
 from lifecycle.ends import EndError
 from lifecycle.manifest import Step
@@ -157,6 +157,11 @@ class Journal:
         if not found:
             raise NotFoundError(f"there is no job {job_id!r}; 'lastcopy job list' shows them")
         return found[0]
+
+    def resting(self, job_id: str) -> resting.Resting | None:
+        """What of a job rests in quarantine; None = nothing."""
+        with self._database.reading() as connection:
+            return resting.of(connection, job_id)
 
     def finish(self, job_id: str, state: str, at_us: int, actor: str) -> None:
         """Say in one word how a run of a job ended: done, waiting, suspended. Writes."""

@@ -77,11 +77,11 @@ def undo(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> No
 
 @app.command("list", cls=settings.Command)
 def list_jobs(context: typer.Context) -> None:
-    """List the jobs of this catalog, oldest first."""
+    """List the jobs of this catalog, oldest first: what came of each, what of it rests in quarantine, and when a purge may take the last of that."""
     from lastcopy import listing
 
     chosen = settings.of(context)
-    output.rows(chosen, "job-list", listing.jobs(chosen.configuration()))
+    output.rows(chosen, "job-list", listing.jobs(chosen.configuration(), resting=True))
 
 
 @app.command("show", cls=settings.Command)
@@ -94,17 +94,24 @@ def show(
     """Show what came of a job: its steps by state, then each that ended otherwise than was meant, with its reason, and what metadata was lost."""
     from lastcopy import listing
     from lifecycle.journal import Journal
+    from reports.state import counted
+    from reports.terminal import human
 
     chosen = settings.of(context)
     with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
         job = journal.job(job_id)
+        row = listing.job_row(job, journal)
         records = [_step(record) for record in journal.records(job_id) if steps or record.losses or record.state not in _GOOD]
     if chosen.chosen_format == "json":
-        told = {key: f"{value.isoformat()}Z" if isinstance(value, datetime.datetime) else value for key, value in listing.job_row(job).items()}
+        told = {key: f"{value.isoformat()}Z" if isinstance(value, datetime.datetime) else value for key, value in row.items()}
         output.made(chosen, "job-show", {**told, "counts": dict(job.counts), "bytes_by_state": dict(job.bytes), "steps": records}, complete=True)
         return
     if not chosen.quiet:
         talk.say(f"job {job_id}: {job.state}; {_counted(job.counts)}")
+        if row["quarantined"]:
+            until = f"{row['grace_ends_at']:%Y-%m-%d %H:%M} UTC" if row["grace_ends_at"] else "a time beyond the calendar"
+            rests = f"{counted(row['quarantined'], 'file')}, {human(row['quarantined_bytes'], 'bytes')}"
+            talk.say(f"  {rests} in quarantine; a purge may take the last of it from {until} on")
     output.rows(chosen, "job-show", records)
 
 

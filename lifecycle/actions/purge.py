@@ -38,6 +38,10 @@ class Action(actions.Action):
 
     def intend(self, draft: "Draft") -> None:
         """Every file in quarantine whose grace time is over, by the policy of the job that put it there."""
+        from catalog.errors import ConfigError
         from lifecycle import archived
 
+        if "grace" in draft.policy.model_fields_set:
+            told = "a purge goes by the grace time of the job that took the files away, which was approved with it; leave out the grace time here"
+            raise ConfigError(f"{f'policy {draft.name}' if draft.name else '--grace'}: {told}, and see 'lastcopy job list' for when it ends")
         draft.intend(_DUE.format(condition=archived.taken(draft, lambda job, record: archived.is_due(job, record, draft.now_us))))

@@ -148,6 +148,24 @@ def test_what_failed_is_shown_with_its_reason_and_is_exit_4(folder: Path) -> Non
         assert again.data["reasons"] == [f"1 CONFLICT: not tried again; mend what 'lastcopy job show {done.data['id']}' says of them, then create a new plan"]
 
 
+def test_what_rests_in_quarantine_is_told_until_it_is_undone(folder: Path) -> None:
+    os.link(folder / "prod" / "d1" / "f1", folder / "prod" / "d1" / "another name")
+    ask("scan", "prod", folder=folder)
+    plan = ask("plan", "create", "archive", "--format", "json", folder=folder).data["id"]
+    ask("plan", "approve", plan, folder=folder)
+    known = [path.stat() for path in (folder / "prod").rglob("*") if path.is_file() and ".lastcopy" not in path.parts]
+    size_bytes = sum({found.st_ino: found.st_size for found in known}.values())
+    done = job(folder, "run", plan).data
+    [row] = job(folder, "list").data
+    assert (row["quarantined"], row["quarantined_bytes"], row["grace_ends_at"] is None) == (FILES + 1, size_bytes, False)
+    told = ask("job", "show", done["id"], folder=folder).err
+    assert f"{FILES + 1} files" in told
+    assert "in quarantine; a purge may take the last of it from" in told
+    assert job(folder, "show", done["id"]).data["quarantined_bytes"] == size_bytes
+    job(folder, "undo", done["id"])
+    assert [(row["quarantined"], row["quarantined_bytes"], row["grace_ends_at"]) for row in job(folder, "list").data] == [(0, 0, None)] * 2
+
+
 def test_a_plan_without_steps_is_done_and_says_that_nothing_was(folder: Path) -> None:
     words = ("--action", "copy", "--class", "default", "--to", "vault", "--where", "size_bytes > 99999999")
     plan = ask("plan", "create", *words, "--format", "json", folder=folder).data["id"]

@@ -106,7 +106,6 @@ quiet = "0s"
 [policies.purge]
 action = "purge"
 quiet = "0s"
-grace = "0s"
 """
 
 _A_MOMENT_SECONDS = 1.0
