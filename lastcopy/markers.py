@@ -1,17 +1,86 @@
-"""Remarks on what jobs know of volumes: their markers, and what they were found able to do. Only reads."""
+"""Remarks on what jobs know of volumes: the journal, their markers, what they were found able to do, the links that jobs left. Only reads."""
 
-from collections.abc import Sequence
-from contextlib import closing
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from catalog.config import Config
-from catalog.errors import ConfigError, LastcopyError, UnreachableError
-from lastcopy.diagnosis import Remark
+from catalog.config import Config, Policy
+from catalog.errors import ConfigError, LastcopyError, NotFoundError, UnreachableError
+from lastcopy.diagnosis import Remark, escaped
 from lifecycle import stores
 from lifecycle.journal import Journal
 from lifecycle.records import PreparedVolume
 from lifecycle.stores import Capabilities
+from reports.state import counted
+
+_MOST_LINKS = 100_000  # links that are looked at
+_MOST_BYTES = 64 << 10  # of a marker
+
+
+def journal(root: Path, config: Config) -> list[Remark]:
+    """Whether the catalog's journal is there and its own, the volumes that it knows are declared, and the links that its jobs left lead somewhere."""
+    try:
+        with Journal.open(config, root, create=False) as found:
+            return [Remark("journal", "journal", "ok", f"is there, id {found.id}"), *_undeclared(config, found), *_dangling(config, found)]
+    except NotFoundError:
+        return [Remark("journal", "journal", "ok", "there is none yet: no volume was prepared, no plan approved")]
+    except (LastcopyError, OSError) as error:
+        mend = "run jobs on the host that it names, with its disk mounted; if it is lost, 'lastcopy job rebuild' makes it anew"
+        return [Remark("journal", "journal", "error", str(error), mend)]
+
+
+def _undeclared(config: Config, found: Journal) -> Iterator[Remark]:
+    """Volumes that were prepared, and are declared no more, or by another name."""
+    there = {marker: name for name in config.volumes if (marker := _marker_at(config.root(name)))}
+    for name in dict.fromkeys(event.subject for event in found.events(kinds=("volume_prepared",))):
+        known = None if name in config.volumes or stores.is_folder(name) else found.prepared(name)
+        if known is None:
+            continue
+        now = there.get(known.marker)
+        if now is None:
+            text, mend = "was prepared, and is declared no more: none of its jobs can be undone or purged", f"declare volume {name} again"
+        else:
+            text = f"was prepared, and is declared as volume {now} now: jobs refuse it, and none of its jobs can be undone or purged"
+            mend = f"give it its old name, {name}; or undo or purge its jobs under that name first, then 'lastcopy volume prepare {now} --take-over'"
+        yield Remark(name, "declared", "warning", text, mend)
+
+
+def _marker_at(root: str | Path | None) -> str | None:
+    """The id in the marker below a root, whatever volume it names; None where there is none that can be read."""
+    if root is None:
+        return None
+    with suppress(OSError, ValueError, AttributeError):
+        descriptor = os.open(os.path.join(os.fsencode(root), b".lastcopy/volume.json"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            marker = json.loads(file.read(_MOST_BYTES)).get("id")
+        return marker if isinstance(marker, str) else None
+    return None
+
+
+def _dangling(config: Config, found: Journal) -> Iterator[Remark]:
+    """The symbolic links that jobs left at the names of archived files, and that lead nowhere now."""
+    lost: dict[str, list[bytes]] = {}
+    looked = 0
+    for job in found.jobs():
+        if job.kind != "plan" or Policy.model_validate_json(job.policy).leave != "symlink":
+            continue
+        for record in found.records(job.job_id, {"QUARANTINED", "DONE"}):
+            root = config.root(record.step.volume) if record.step.volume in config.volumes else None
+            if record.undone_by is not None or root is None or looked >= _MOST_LINKS:
+                continue
+            looked += 1
+            link = os.path.join(os.fsencode(root), record.step.path)
+            if os.path.islink(link) and not os.path.exists(link):
+                lost.setdefault(record.step.volume, []).append(link)
+    for volume, links in lost.items():
+        text = f"{counted(len(links), 'link')} of jobs at the names of archived files: what is linked to is not there"
+        first = escaped(os.fsdecode(links[0]))
+        yield Remark(
+            volume, "links", "warning", f"{text}; the first is {first}", "mount the archive where it was, or bring the files back with a plan of action recall"
+        )
 
 
 def look(root: Path, config: Config, names: Sequence[str]) -> list[Remark]:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def doctor(context: typer.Context) -> None:
-    """Check Python, libmagic, the catalog, every volume and what is declared of it; say how to mend what is wrong.
+    """Check Python, libmagic, the catalog, the journal, every volume and what is declared of it, the links that jobs left; say how to mend what is wrong.
 
     Only reads. States: ok, unknown (a thing that is not declared or cannot be told), warning, error. Exit 0 if there is neither warning nor error, else 4.
     """
     from catalog import snapshot
     from catalog.errors import LastcopyError
-    from lastcopy import diagnosis, places
+    from lastcopy import diagnosis, markers, places
 
     chosen = settings.of(context)
     config = chosen.configuration()
@@ -31,6 +31,7 @@ def doctor(context: typer.Context) -> None:
     except LastcopyError:
         newest = {}  # a damaged catalog is already among the remarks
     found += [*places.look(config, list(config.volumes), newest, now).remarks, *diagnosis.declarations(config)]
+    found += [*markers.journal(root, config), *markers.look(root, config, list(config.volumes))]
     report(chosen, found)
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from catalog.schema import SCANS
 from catalog.snapshot import ScanRow
 from lastcopy import diagnosis, mounts, places
 from lastcopy.diagnosis import Remark
-from tests.lastcopy.program import run
+from tests.lastcopy.program import ask, run
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
 DECLARED = {"system": "nas-1", "site": "paris", "admin": "it", "media": "disk", "access": "online", "immutability": "none"}
@@ -234,6 +236,58 @@ def test_a_lost_file_and_a_damaged_log_of_the_catalog_are_errors(tmp_path: Path)
     (log,) = (tmp_path / "scans" / "_delta_log").glob("*1.json")
     log.write_text("{")
     assert found(diagnosis.storage(tmp_path, settings), "catalog", "table scans").state == "error"
+
+
+def prepared(folder: Path) -> None:
+    """Two volumes that jobs may write to."""
+    grow(folder, "data", "vault")
+    write(folder, "[volumes.data]", 'url = "data"', "[volumes.vault]", 'url = "vault"', 'role = "archive"')
+    for name in ("data", "vault"):
+        ask("volume", "prepare", name, folder=folder)
+
+
+def doctored(folder: Path, check: str) -> Remark:
+    (found,) = [row for row in ask("doctor", "--format", "json", folder=folder, code=None).data if row["check"] == check and row["state"] != "ok"]
+    return Remark(**found)
+
+
+@pytest.mark.parametrize("how", ["lost", "foreign"])
+def test_a_journal_that_is_lost_or_of_another_host_is_an_error(tmp_path: Path, how: str) -> None:
+    prepared(tmp_path)
+    if how == "lost":
+        shutil.rmtree(tmp_path / "catalog" / "journal")
+    else:
+        place = tmp_path / "catalog" / "journal.json"
+        place.write_text(json.dumps({**json.loads(place.read_text()), "host": "another"}))
+    remark = doctored(tmp_path, "journal")
+    assert (remark.subject, remark.state) == ("journal", "error")
+    assert "job rebuild" in remark.mend
+
+
+def test_a_volume_that_was_renamed_or_left_out_is_told(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    write(tmp_path, "[volumes.renamed]", 'url = "data"', "[volumes.vault]", 'url = "vault"', 'role = "archive"')
+    remark = doctored(tmp_path, "declared")
+    assert (remark.subject, remark.state) == ("data", "warning")
+    assert "declared as volume renamed now" in remark.text
+    write(tmp_path, "[volumes.vault]", 'url = "vault"', 'role = "archive"')
+    assert "declared no more" in doctored(tmp_path, "declared").text
+
+
+def test_links_of_jobs_that_lead_nowhere_are_told(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    ask("scan", folder=tmp_path, code=None)
+    (tmp_path / "data" / "mine").symlink_to("nowhere")  # not of a job
+    options = ("--where", "volume = 'data'", "--report", "assets", "--to", "vault", "--leave", "symlink", "--quiet-time", "0s", "--min-copies", "1")
+    made = ask("plan", "create", "--action", "archive", *options, "--format", "json", folder=tmp_path)
+    ask("plan", "approve", made.data["id"], folder=tmp_path)
+    ask("job", "run", made.data["id"], folder=tmp_path)
+    assert (tmp_path / "data" / "file").is_symlink()
+    assert [row for row in ask("doctor", "--format", "json", folder=tmp_path, code=None).data if row["check"] == "links"] == []
+    (tmp_path / "vault" / "file").rename(tmp_path / "vault" / "elsewhere")
+    remark = doctored(tmp_path, "links")
+    assert (remark.subject, remark.state) == ("data", "warning")
+    assert "1 link of jobs" in remark.text
 
 
 def test_a_predicate_that_is_none_is_an_error(tmp_path: Path) -> None:
