@@ -38,16 +38,15 @@ _JUDGED = f"""(
     INNER JOIN items AS i ON o.v = i.v AND o.entry_id = i.entry_id
 ) AS judged"""
 _OF_STUBS = ("step", "target_volume", "target_path", "size_bytes")
-_COSTS = """
+_SAVED = "SELECT coalesce(sum(cost_per_month), 0), coalesce(sum(size_bytes) FILTER (WHERE cost_per_month IS NULL), 0) FROM steps"
+# Of all names of a file one; what its target has already, by the size that was seen there, takes no more room.
+_ADDED = """
 SELECT
-    coalesce(sum(s.cost_per_month), 0) AS saved,
-    coalesce(sum(s.size_bytes) FILTER (WHERE s.cost_per_month IS NULL), 0) AS unpriced_saved_bytes,
-    coalesce(sum(s.added_bytes * t.cost_per_tib_month / 1099511627776.0), 0) AS added,
-    coalesce(sum(s.added_bytes) FILTER (WHERE s.target_volume IS NOT NULL AND t.cost_per_tib_month IS NULL), 0) AS unpriced_added_bytes
-FROM (
-    SELECT *, CASE WHEN step = min(step) OVER (PARTITION BY coalesce(link_group, -step)) THEN size_bytes ELSE 0 END AS added_bytes FROM steps
-) AS s
-LEFT JOIN prices AS t ON s.target_volume = t.volume
+    coalesce(sum(s.size_bytes * t.cost_per_tib_month / 1099511627776.0), 0) AS added,
+    coalesce(sum(s.size_bytes) FILTER (WHERE t.cost_per_tib_month IS NULL), 0) AS unpriced_added_bytes
+FROM standing AS s
+LEFT JOIN effect_prices AS t ON s.target_volume = t.volume
+WHERE s.target_volume IS NOT NULL AND s.id = s.unit AND NOT coalesce(s.adopts, FALSE)
 """
 
 
@@ -62,7 +61,7 @@ class Doing:
 
 
 def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckDBPyConnection", doing: Doing) -> dict[str, Any]:
-    """The effect of the steps in a Parquet file, in plain JSON values. `before` reads the snapshot.
+    """The effect of the steps in a Parquet file, in plain JSON values. `before` reads the snapshot, and has the table `standing` of the draft.
 
     Where a target is not in the snapshot's configuration, coverage is None.
     """
@@ -79,7 +78,7 @@ def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckD
             _apply(connection, root, wanted, removes=doing.removes)
             coverage = {"before": _summed(before, "assets"), "after": _after(connection, root, wanted, targets)}
         why = f"volume {strange[0]} is not in the snapshot's configuration; scan first" if strange else None
-        return {"coverage": coverage, "unknown_because": why, "cost": _cost(connection, config, frees=doing.frees)}
+        return {"coverage": coverage, "unknown_because": why, "cost": _cost(connection, before, config, frees=doing.frees)}
 
 
 def _after(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, targets: list[str]) -> dict[str, Any]:
@@ -157,13 +156,15 @@ def _add(sums: dict[str, dict[str, int]], key: str, assets: int, size_bytes: int
     found["bytes"] += int(size_bytes)
 
 
-def _cost(connection: "DuckDBPyConnection", config: Config, *, frees: bool) -> dict[str, Any]:
+def _cost(connection: "DuckDBPyConnection", before: "DuckDBPyConnection", config: Config, *, frees: bool) -> dict[str, Any]:
     prices = pa.table(
         {"volume": list(config.volumes), "cost_per_tib_month": [volume.cost_per_tib_month for volume in config.volumes.values()]},
         schema=pa.schema([("volume", pa.string()), ("cost_per_tib_month", pa.float64())]),
     )
-    connection.register("prices", prices)
-    [(saved, unpriced_saved, added, unpriced_added)] = connection.execute(_COSTS).fetchall()
+    before.register("effect_prices", prices)
+    [(added, unpriced_added)] = before.execute(_ADDED).fetchall()
+    before.unregister("effect_prices")
+    [(saved, unpriced_saved)] = connection.execute(_SAVED).fetchall()
     return {
         "currency": config.catalog.currency,
         "saved_per_month": float(saved) if frees else 0.0,

@@ -97,6 +97,17 @@ def test_bytes_without_a_price_are_counted_apart(grounds: Grounds) -> None:
     }
 
 
+def test_what_is_at_the_target_already_costs_nothing_more(grounds: Grounds) -> None:
+    for name in ("here", "there too"):
+        grounds.write("data", name, os.urandom(MIB))
+    grounds.write("vault", "there too", Path(os.fsdecode(grounds.at("data", "there too"))).read_bytes())
+    grounds.scanned()
+    made = grounds.plan("copy", to="vault", report="assets", where="path IN ('here', 'there too')", with_effect=True)
+    assert made.steps_count == 2
+    assert made.header.effect is not None
+    assert made.header.effect["cost"]["added_per_month"] == pytest.approx(5.0 * MIB / 2**40)
+
+
 def test_a_copy_on_a_volume_that_was_never_scanned_leaves_the_rest_of_it_unknown(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     grounds.write("data", "one", b"1")
