@@ -241,7 +241,9 @@ def test_a_lost_file_and_a_damaged_log_of_the_catalog_are_errors(tmp_path: Path)
 def prepared(folder: Path) -> None:
     """Two volumes that jobs may write to."""
     grow(folder, "data", "vault")
-    write(folder, "[volumes.data]", 'url = "data"', "[volumes.vault]", 'url = "vault"', 'role = "archive"')
+    vault = ('url = "vault"', 'role = "archive"', 'system = "vault"', 'device = "two"')
+    data = ("[volumes.data]", 'url = "data"', 'system = "nas"', 'device = "one"')
+    write(folder, *data, "[volumes.vault]", *vault, "[lifecycle]", "min_copies = 1")
     for name in ("data", "vault"):
         ask("volume", "prepare", name, folder=folder)
 
@@ -278,7 +280,7 @@ def test_links_of_jobs_that_lead_nowhere_are_told(tmp_path: Path) -> None:
     prepared(tmp_path)
     ask("scan", folder=tmp_path, code=None)
     (tmp_path / "data" / "mine").symlink_to("nowhere")  # not of a job
-    options = ("--where", "volume = 'data'", "--report", "assets", "--to", "vault", "--leave", "symlink", "--quiet-time", "0s", "--min-copies", "1")
+    options = ("--where", "volume = 'data'", "--report", "assets", "--to", "vault", "--leave", "symlink", "--quiet-time", "0s")
     made = ask("plan", "create", "--action", "archive", *options, "--format", "json", folder=tmp_path)
     ask("plan", "approve", made.data["id"], folder=tmp_path)
     ask("job", "run", made.data["id"], folder=tmp_path)

@@ -157,6 +157,8 @@ def test_a_purge_takes_what_is_past_the_grace_of_its_own_job(grounds: Grounds) -
 
 
 def test_a_purge_refuses_a_grace_time_of_its_own(grounds: Grounds) -> None:
+    grounds.write("data", "file")
+    grounds.scanned().prepared("data", "vault")
     archived(grounds, grace="9d")
     with pytest.raises(ConfigError, match="goes by the grace time of the job"):
         grounds.plan("purge", grace="0s")
