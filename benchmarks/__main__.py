@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import duplicates, lifecycle, memory, pages, reading, scanning
+from benchmarks import duplicates, lifecycle, memory, pages, reading, scanning, serving
 from benchmarks.built import MissingToolError
 from benchmarks.estate import VoidError
 from benchmarks.measure import CommandError, say
@@ -24,6 +24,7 @@ _CASES: dict[str, Callable[[Asked], list[Row]]] = {
     "reports": reading.measure,
     "lifecycle": lifecycle.measure,
     "pages": pages.measure,
+    "api": serving.measure,
 }
 
 

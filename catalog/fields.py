@@ -29,10 +29,11 @@ def size(value: object) -> object:
     return value
 
 
-def _volume_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise ValueError(f"{name!r} is not a name: use lower-case letters, digits and '-', as in 'nas-paris'")
-    return name
+def name(text: str) -> str:
+    """The name of a volume, a class, a task, a token, as it is. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
+        raise ValueError(f"{text!r} is not a name: use lower-case letters, digits and '-', as in 'nas-paris'")
+    return text
 
 
 def _folder(path: str) -> str:
@@ -43,7 +44,7 @@ def _folder(path: str) -> str:
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
-Name = Annotated[str, AfterValidator(_volume_name)]
+Name = Annotated[str, AfterValidator(name)]
 Folder = Annotated[str, AfterValidator(_folder)]
 
 TABLE = ConfigDict(extra="forbid", frozen=True)  # of every table: it has no other keys, and is not changed

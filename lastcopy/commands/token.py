@@ -14,11 +14,17 @@ def token(
     see: Annotated[list[str] | None, typer.Option("--see", metavar="PLACE", help="A volume, or VOLUME:FOLDER; nothing else is there for it.")] = None,
 ) -> None:
     """Make a token, and the lines for lastcopy.toml that let it in. It is printed once and kept nowhere: the lines have its hash."""
+    from catalog import fields
+    from catalog.errors import ConfigError
     from catalog.services import Token
     from catalog.sight import Sight
     from lastcopy.service import identity
 
     chosen = settings.of(context)
+    try:
+        fields.name(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     made, hashed = identity.new_token()
     parts = Sight.of(see).parts if see else None
     Token(hash=hashed, see=parts)

@@ -128,6 +128,23 @@ def test_hostile_names_are_text_in_tables_treemaps_and_headings(visit: Visit) ->
     assert page.locator("img[src=x]").count() == 0
 
 
+def test_a_page_runs_no_script_and_asks_no_host_but_its_own(visit: Visit) -> None:
+    page = visit.open("")
+    page.evaluate("""() => {
+        const script = document.createElement("script");
+        script.textContent = "window.owned = true";
+        document.body.append(script);
+        document.body.insertAdjacentHTML("beforeend", '<img src="http://192.0.2.1/a.png" onerror="window.owned = true"><base href="http://192.0.2.1/">');
+    }""")
+    refused = page.evaluate("fetch('http://192.0.2.1/').then(() => 'asked', () => 'refused')")
+    page.wait_for_timeout(500)
+    assert refused == "refused"
+    assert page.evaluate("window.owned") is None
+    assert all("Content Security Policy" in line for line in visit.complaints)
+    assert len(visit.complaints) >= 3
+    visit.complaints.clear()
+
+
 def test_a_page_is_whole_in_a_narrow_window_and_in_the_dark(visit: Visit) -> None:
     browser = visit.page.context.browser
     assert browser is not None

@@ -29,6 +29,10 @@ def test_a_token_for_a_place_that_is_none_is_a_usage_error(estate: Estate) -> No
     ask("token", "grafana", "--see", "../x", folder=estate.folder, code=2)
 
 
+def test_a_token_of_a_name_that_the_configuration_would_not_take_is_a_usage_error(estate: Estate) -> None:
+    assert "is not a name" in ask("token", "a]\n[x", folder=estate.folder, code=2).err
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("example.org", False)],

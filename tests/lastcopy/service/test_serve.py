@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import httpx
 import pytest
 
 from lastcopy.service import tasks
-from tests.lastcopy.conftest import DECLARED, Estate
+from tests.lastcopy.conftest import DECLARED, Estate, grow
 from tests.lastcopy.program import environment, run
 
 LONG_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=500)).isoformat()
@@ -166,6 +167,34 @@ def test_sigterm_interrupts_a_scan_which_the_next_start_goes_on_with(big: Path) 
     left = tasks.read(root, "nightly")
     assert left is not None
     assert left.unfinished
+
+
+@pytest.mark.slow
+def test_twenty_clients_are_answered_while_scans_come_to_be_published(tmp_path: Path) -> None:
+    grow(tmp_path)
+    run("scan", folder=tmp_path, code=None)
+    paths = (
+        "snapshots",
+        "volumes",
+        "reports/coverage",
+        "reports/assets?format=csv",
+        "reports/duplicates?format=xlsx",
+        "find?pattern=same",
+        "explain?path=deep/same",
+    )
+    with serving(tmp_path, "--no-pages", "--no-schedule") as service:
+
+        def client(number: int) -> list[int]:
+            with httpx.Client(base_url=service.url, timeout=90) as asking:
+                return [asking.get(f"api/{paths[(number + asked) % len(paths)]}").status_code for asked in range(2 * len(paths))]
+
+        with ThreadPoolExecutor(20) as pool:
+            clients = [pool.submit(client, number) for number in range(20)]
+            scans = [run("scan", "data", "mirror", folder=tmp_path, code=None).code for _ in range(3)]
+        assert {status for found in clients for status in found.result()} == {200}
+        assert set(scans) <= {0, 4}
+        published = httpx.get(f"{service.url}api/snapshots").json()["data"]
+        assert len(published) == 4
 
 
 def test_only_one_service_runs_the_schedule_of_a_catalog(big: Path) -> None:
