@@ -14,6 +14,7 @@ from catalog.errors import ConfigError
 NO, UNKNOWN, YES = 0, 1, 2
 AXES = ("systems", "sites", "admins", "devices")
 DEFAULT_RETENTION_SECONDS = 30 * 86400.0
+FILE_SYSTEM = "fs:"  # begins a detected device of which the file system alone is known, not the disks: a share of a network, a pool
 MAX_PROTECTORS = 60  # a signature holds four bits a volume in four 60-bit words
 
 _DECLARED = {"systems": "system", "sites": "site", "admins": "admin", "devices": "device"}
@@ -23,7 +24,8 @@ _DECLARED = {"systems": "system", "sites": "site", "admins": "admin", "devices":
 class Domain:
     """The effective failure domain of a volume: sets of names, empty = unknown, and where each axis comes from.
 
-    `perhaps` names the volumes that may lie on the same device: what is declared for one side and detected for the other cannot be told apart.
+    `perhaps` names the volumes that may lie on the same device: what is declared for one side and detected for the other cannot be told apart, nor can two file
+    systems whose disks nothing tells.
     """
 
     systems: frozenset[str]
@@ -55,7 +57,7 @@ def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dic
     for axis in AXES:
         sets[axis] = {name: frozenset().union(*(sets[axis][link] for link in _chain(config, name))) for name in config.volumes}
     _one_device_is_in_one_place(sets)
-    perhaps = _perhaps_one_device(config, detected_devices, sets["devices"])
+    perhaps = _perhaps_one_device(config, detected_devices, sets)
     return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name], perhaps=perhaps[name]) for name in config.volumes}
 
 
@@ -217,14 +219,22 @@ def _one_device_is_in_one_place(sets: dict[str, dict[str, frozenset[str]]]) -> N
             }
 
 
-def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], devices: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """By volume, those that share no known device with it, and are seen on one device while only one side declares which: its name for it may be that one."""
+def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], sets: Mapping[str, Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """By volume, those that share no known device with it, and are perhaps on one with it.
+
+    Either both are seen on one device while only one side declares which: its name for it may be that one. Or the disks of neither are known, and nothing
+    says that they are in two systems or sites.
+    """
+    devices = sets["devices"]
 
     def doubted(one: str, two: str) -> bool:
         links = [(here, there) for here in _chain(config, one) for there in _chain(config, two)]
-        return any(_seen(x, detected) & _seen(y, detected) and bool(config.volumes[x].device) != bool(config.volumes[y].device) for x, y in links)
+        if any(_seen(x, detected) & _seen(y, detected) and bool(config.volumes[x].device) != bool(config.volumes[y].device) for x, y in links):
+            return True
+        apart = any(other(sets[axis][one], sets[axis][two]) == YES for axis in ("systems", "sites"))
+        return not apart and all(any(device.startswith(FILE_SYSTEM) for device in devices[name]) for name in (one, two))
 
-    near = {name: [other for other, sets in devices.items() if other == name or sets & devices[name]] for name in devices}
+    near = {name: [other for other, held in devices.items() if other == name or held & devices[name]] for name in devices}
     direct = {name: {other for other in devices if other not in near[name] and doubted(name, other)} for name in devices}
     # Devices are united: volumes of one device have equal sets, and what is doubted of one is doubted of all.
     return {name: frozenset(far for one in near[name] for other in direct[one] for far in near[other]) for name in devices}

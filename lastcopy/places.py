@@ -51,10 +51,17 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     except LastcopyError as error:
         return [Remark(name, "reachable", "error", str(error), "correct the url, or mount what belongs there")], None
     found = [reach or Remark(name, "reachable", "ok", "can be reached"), _same(name, scan, facts)]
+    if declared.device is None and any(device.startswith(domains.FILE_SYSTEM) for device in _devices(facts)):
+        found.append(_untold(name))
     mount = mounts.of(place, known) if place else None
     if place and mount:
         found += [_times(name, mount, facts), _own_reads(name, mount), _clock(name, place, now), *_mounted_over(name, declared, place, mount, known)]
     return [*found, _scanned(name, scan, now)], facts
+
+
+def _untold(name: str) -> Remark:
+    text = "nothing tells which disks hold its file system: perhaps those of another such volume, unless both have a system or a site, and these differ"
+    return Remark(name, "device", "unknown", text, "declare its 'system' and 'site', or its 'device'")
 
 
 def _probe(config: Config, name: str) -> Facts:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import xxhash
 
-from catalog import names
+from catalog import domains, names
 from scanners import _kernel, mounts
 from scanners.mounts import Mount
 
+_IN_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 _TOP_SUBVOLUME = 5  # BTRFS_FS_TREE_OBJECTID
 
 
@@ -44,22 +45,25 @@ def fs_id(descriptor: int, subvolume: int = 0) -> str | None:
 
 
 def device(descriptor: int) -> str | None:
-    """The disks under a descriptor, by their world-wide id or serial, else name and host; sorted, joined by ','.
+    """The disks under a descriptor, by their world-wide id or serial, else name and host; sorted, joined by ','. Memory is one device of its host.
 
-    The identity of the file system where no block device can be told.
+    Where nothing tells the disks, `fs:` and the identity of the file system: equal ones are on the same disks, different ones perhaps.
     """
     number = os.fstat(descriptor).st_dev
     folder = _block(os.major(number), os.minor(number))
     if folder is None:
-        source = mount(descriptor).source
+        on = mount(descriptor)
+        if on.filesystem in _IN_MEMORY:
+            return f"memory@{_host()}"
         try:
-            status = os.stat(source) if source.startswith("/") else None
+            status = os.stat(on.source) if on.source.startswith("/") else None
         except OSError:
             status = None
         if status and stat.S_ISBLK(status.st_mode):
             folder = _block(os.major(status.st_rdev), os.minor(status.st_rdev))
     if folder is None:
-        return fs_id(descriptor)
+        known = fs_id(descriptor)
+        return known and f"{domains.FILE_SYSTEM}{known}"
     return ",".join(sorted(_btrfs_disks(descriptor) | _disks(folder)))
 
 
@@ -96,16 +100,36 @@ def _block(major: int, minor: int) -> Path | None:
 
 
 def _disks(folder: Path) -> set[str]:
-    """The names of the disks under a block device: a partition's disk, the members of a RAID or a volume group."""
+    """The names of the disks under a block device: a partition's disk, the members of a RAID or a volume group, what the image of a loop device lies on."""
     whole = folder.parent if (folder / "partition").exists() else folder
     members = sorted((whole / "slaves").iterdir()) if (whole / "slaves").is_dir() else []
     if members:
         return set().union(*(_disks(member.resolve()) for member in members))
-    for key in ("wwid", "device/wwid", "device/serial", "serial", "loop/backing_file"):
-        text = _text(whole / key)
-        if text:
-            return {f"{whole.name}:{text}@{_host()}" if key.startswith("loop") else text.replace(",", "_")}
+    if (whole / "loop").is_dir():
+        return _under_image(whole)
+    for key in ("wwid", "device/wwid", "device/serial", "serial"):
+        if text := _text(whole / key):
+            return {text.replace(",", "_")}
     return {f"{whole.name}@{_host()}"}
+
+
+def _under_image(loop: Path) -> set[str]:
+    """The disks under the file that a loop device shows; where it cannot be reached, the device's own name, as that of a file system alone."""
+    try:
+        image = (loop / "loop/backing_file").read_bytes().removesuffix(b"\n")
+        folder = os.open(os.path.dirname(image), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        folder = None
+    if folder is not None:
+        try:
+            found = device(folder) if os.stat(image).st_dev == os.fstat(folder).st_dev else None
+        except OSError:
+            found = None  # its name was taken away, or is that of another host's
+        finally:
+            os.close(folder)
+        if found:
+            return set(found.split(","))
+    return {f"{domains.FILE_SYSTEM}{loop.name}@{_host()}"}
 
 
 def _btrfs_disks(descriptor: int) -> set[str]:

@@ -51,6 +51,19 @@ def test_a_device_that_only_one_side_declares_is_perhaps_the_one_that_both_were_
     assert domains.other(cautious["a"].devices, cautious["d"].devices) == domains.YES
 
 
+def test_file_systems_of_unknown_disks_are_perhaps_on_one_unless_they_are_said_to_be_elsewhere() -> None:
+    given = _config(a={"system": "one"}, b={"system": "two"}, c={}, d={"device": "disk"}, e={}, f={"site": "paris"}, g={"site": "lyon"})
+    seen = {"a": "fs:1", "b": "fs:2", "c": "fs:2", "d": "fs:3", "e": "sda", "f": "fs:4", "g": "fs:5"}
+    effective = domains.effective(given, seen)
+    assert effective["b"].devices == effective["c"].devices
+    assert effective["a"].perhaps == {"f", "g"}  # c shares the device of b, and so its system
+    assert effective["f"].perhaps == {"a", "b", "c"}
+    assert not effective["d"].perhaps | effective["e"].perhaps
+    sets = {name: domain.devices for name, domain in effective.items()}
+    apart = domains.certain_groups(sets, {name: domain.perhaps for name, domain in effective.items()})
+    assert len(set(apart.values())) == 3
+
+
 def test_the_merging_of_devices_goes_through_third_volumes() -> None:
     volumes = {"a": {"device": "1", "site": "paris"}, "b": {"device": "2", "on": "a"}, "c": {"device": "2", "site": "lyon"}}
     effective = domains.effective(_config(**volumes), {})

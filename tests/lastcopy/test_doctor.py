@@ -16,6 +16,7 @@ from catalog.schema import SCANS
 from catalog.snapshot import ScanRow
 from lastcopy import diagnosis, mounts, places
 from lastcopy.diagnosis import Remark
+from scanners import _place
 from tests.lastcopy.program import ask, run
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
@@ -171,6 +172,14 @@ def test_devices_that_are_declared_to_differ_are_believed_and_told(tmp_path: Pat
     settings = configured(tmp_path, one={"url": "one", "device": "d1", "system": "nas-1"}, two={"url": "two", "device": "d2", "system": "nas-2"})
     (remark,) = contradictions(settings)
     assert (remark.check, remark.state) == ("device", "unknown")
+
+
+def test_a_volume_whose_disks_nothing_tells_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grow(tmp_path, "share", "named")
+    monkeypatch.setattr(_place, "device", lambda _: "fs:1")
+    settings = configured(tmp_path, share={"url": "share"}, named={"url": "named", "device": "lun-7"})
+    remarks = places.look(settings, ["share", "named"], {}, NOW).remarks
+    assert [(r.subject, r.state) for r in remarks if r.text.startswith("nothing tells which disks")] == [("share", "unknown")]
 
 
 def test_a_copy_on_the_device_of_its_primary_is_a_warning_until_the_system_is_declared(tmp_path: Path) -> None:

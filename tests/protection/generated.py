@@ -159,7 +159,11 @@ def _scans(chance: random.Random, model: tuple[File, ...], tidy: bool) -> tuple[
     unread = _maybe(chance, 0.1 if tidy else 0.3, [*FOLDERS[:3], *PATHS])
     problems = (*([] if unread is None else [(unread, False)]), *([] if hidden is None else [(hidden, True)]))
     started = _mostly(chance, SCANNED[0], SCANNED, 0.4)
-    return (*first, Scan(started, "incomplete" if problems else "complete", files, problems, _maybe(chance, 0.5, ["d1", "d2", "d9", "d2,d8"])), *failed)
+    return (
+        *first,
+        Scan(started, "incomplete" if problems else "complete", files, problems, _maybe(chance, 0.5, ["d1", "d2", "d9", "d2,d8", "fs:f1", "fs:f2"])),
+        *failed,
+    )
 
 
 def _with_stubs(chance: random.Random, scans: dict[str, tuple[Scan, ...]]) -> dict[str, tuple[Scan, ...]]:

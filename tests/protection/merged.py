@@ -76,7 +76,9 @@ def _where(mark: str, where: str) -> str:
 
 
 def _scan(scan: Scan, mark: str) -> Scan:
-    return replace(scan, device=scan.device and ",".join(mark + one for one in scan.device.split(",")), files=tuple(_file(file, mark) for file in scan.files))
+    disks = (scan.device or "").split(",") if scan.device else []
+    marked = ",".join(f"fs:{mark}{one[3:]}" if one.startswith("fs:") else mark + one for one in disks)
+    return replace(scan, device=scan.device and marked, files=tuple(_file(file, mark) for file in scan.files))
 
 
 def _file(file: File, mark: str) -> File:

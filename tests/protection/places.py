@@ -48,12 +48,18 @@ def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domain
                     both = one[key] | other[key]
                     moved = moved or one[key] != both or other[key] != both
                     one[key], other[key] = set(both), set(both)
-    doubts = _doubts(config, detected, {name: sets["device"] for name, sets in found.items()})
+    doubts = _doubts(config, detected, found)
     return {name: Domains(**{key: frozenset(values) for key, values in sets.items()}, perhaps=doubts[name]) for name, sets in found.items()}
 
 
-def _doubts(config: Config, detected: dict[str, str | None], devices: dict[str, set[str]]) -> dict[str, frozenset[str]]:
-    """Of each volume the devices that may be its own: those of volumes seen on one disk with it, where one of the two is called by a declared name."""
+def _doubts(config: Config, detected: dict[str, str | None], places: dict[str, dict[str, set[str]]]) -> dict[str, frozenset[str]]:
+    """Of each volume the devices that may be its own.
+
+    Those of volumes seen on one disk with it, where one of the two is called by a declared name; where its disks are not known, those of volumes of which
+    the same is so, unless both have a system, or both a site, and not the same.
+    """
+    devices = {name: sets["device"] for name, sets in places.items()}
+    dark = {name for name, held in devices.items() if any(disk[:3] == "fs:" for disk in held)}
 
     def links(name: str) -> set[tuple[str, bool]]:
         volume = config.volumes[name]
@@ -61,7 +67,10 @@ def _doubts(config: Config, detected: dict[str, str | None], devices: dict[str, 
         return own | (links(volume.on) if volume.on else set())
 
     def contradict(one: str, two: str) -> bool:
-        return not devices[one] & devices[two] and any((disk, not named) in links(two) for disk, named in links(one))
+        if devices[one] & devices[two]:
+            return False
+        told = any(places[one][axis] and places[two][axis] and not places[one][axis] & places[two][axis] for axis in ("system", "site"))
+        return any((disk, not named) in links(two) for disk, named in links(one)) or ({one, two} <= dark and not told)
 
     found: dict[str, set[str]] = {name: set() for name in devices}
     for one, two in itertools.product(devices, devices):

@@ -131,6 +131,13 @@ MUTANTS = [
         "a declared device against the same one detected is perhaps that one",
     ),
     Mutant(
+        "two file systems of unknown disks are two devices",
+        "domains.py",
+        "return not apart and all(",
+        "return False and all(",
+        "file systems of which nothing tells the disks are perhaps on one",
+    ),
+    Mutant(
         "what is perhaps one device is counted as two",
         "domains.py",
         "    for name, doubted in perhaps.items():",
