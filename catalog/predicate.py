@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 MAX_LENGTH = 20_000
 MAX_TOKENS = 2_000
 MAX_DEPTH = 30
+MAX_VALUE_BYTES = 64 << 10  # that literals may grow to
+MAX_COLUMNS_IN_VALUE = 8  # as many times as long as a column's value may a text become
 
 _OPERATORS = "And Or Not Paren EQ NEQ LT LTE GT GTE Between In Is Like ILike Escape Add Sub Mul Div IntDiv Mod Neg DPipe NullSafeEQ NullSafeNEQ"
 _VALUES = "Literal Boolean Null Column Identifier Interval Var DataType Cast"
@@ -52,6 +55,7 @@ def check(text: str, columns: Mapping[str, str] | Collection[str], where_found: 
     tree = _parse(text, where_found)
     for node in tree.walk():
         _allow(node, columns, where_found)
+    _refuse_growth(tree, where_found)
     if not _is_boolean(tree, columns):
         raise ConfigError(f"{where_found}: {text!r} is not a condition; write one that is true or false, as in \"path LIKE 'contracts/%'\"")
     printed = tree.sql("duckdb", identify=True, comments=False)
@@ -136,6 +140,32 @@ def _allow(node: "exp.Expr", columns: Collection[str], where_found: str) -> None
         raise ConfigError(f"{where_found}: IN takes a list of values, unlike {_shown(node)}")
 
 
+def _refuse_growth(tree: "exp.Expr", where_found: str) -> None:
+    """Refuse what makes long texts out of short ones: an engine can be brought down by one value."""
+    grown: dict[int, tuple[int, int]] = {}  # by node: bytes that come of literals, and times the bytes of a column
+    for node in reversed(list(tree.walk(bfs=True))):  # so that the parts come before the whole
+        kind, parts = type(node).__name__, [grown[id(part)] for part in node.iter_expressions()]
+        literal, columns = (sum(sizes) if kind in {"Concat", "DPipe"} else max(sizes, default=0) for sizes in ([one[axis] for one in parts] for axis in (0, 1)))
+        if kind == "Replace":
+            literal, columns = (size * _factor(node, where_found) for size in grown[id(node.this)])
+        elif kind == "Literal":
+            literal = len(node.name.encode())
+        elif kind == "Column":
+            columns = 1
+        if literal > MAX_VALUE_BYTES or columns > MAX_COLUMNS_IN_VALUE:
+            most = f"{MAX_VALUE_BYTES} bytes, or {MAX_COLUMNS_IN_VALUE} times a column's"
+            raise ConfigError(f"{where_found}: {_shown(node)} may become longer than {most}")
+        grown[id(node)] = literal, columns
+
+
+def _factor(replacing: "exp.Expr", where_found: str) -> int:
+    """How many times longer a text may become by a replacement."""
+    old, new = (replacing.args.get(key) for key in ("expression", "replacement"))
+    if type(old).__name__ != "Literal" or type(new).__name__ != "Literal" or old is None or new is None:
+        raise ConfigError(f"{where_found}: replace takes literals for what is replaced and by what, unlike {_shown(replacing)}")
+    return max(1, math.ceil(len(new.name.encode()) / max(1, len(old.name.encode()))))
+
+
 def _is_boolean(tree: "exp.Expr", columns: Mapping[str, str] | Collection[str]) -> bool:
     waiting = [tree]
     while waiting:
@@ -167,6 +197,8 @@ def _laboratory() -> "duckdb.DuckDBPyConnection":
 
     connection = duckdb.connect()
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET memory_limit = '256MB'")
+    connection.execute("SET threads = 1")
     connection.execute("SET lock_configuration = true")
     return connection
 

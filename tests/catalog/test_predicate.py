@@ -72,6 +72,36 @@ def test_what_is_too_long_or_too_deep_is_refused_and_nothing_crashes(text: str) 
         predicate.check(text, COLUMNS, "here")
 
 
+def grown(levels: int) -> str:
+    """A text of 100 to the power of some levels."""
+    text = "'aaaa'"
+    for _ in range(levels):
+        text = f"replace({text}, 'a', '{'a' * 100}')"
+    return text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"length({grown(4)}) >= 0",
+        f"length(concat({', '.join([grown(2)] * 3)})) >= 0",
+        f"length(CASE WHEN size_bytes > 1 THEN {grown(2)} || {grown(2)} ELSE path END) >= 0",
+        "length(replace(replace(path, 'a', 'bbbbbbbb'), 'b', 'ccc')) > 1",
+        f"({' || '.join(['path'] * 9)}) = 'x'",
+        "replace(path, path, 'x') = 'y'",
+        "replace(path, 'x', upper('y')) = 'y'",
+    ],
+)
+def test_a_text_that_may_grow_without_measure_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"may become longer than|replace takes literals"):
+        predicate.check(text, COLUMNS, "where")
+
+
+def test_a_text_may_grow_a_little() -> None:
+    printed = predicate.check(f"replace(path, '&', 'and') || path = 'x' AND length({grown(2)}) > 0", COLUMNS, "where")
+    assert "REPLACE" in printed
+
+
 def test_a_long_flat_condition_is_allowed() -> None:
     text = " OR ".join(f"path = '{n}'" for n in range(480))
     assert predicate.check(text, COLUMNS, "here").count("OR") == 479
