@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from catalog import config, table
+from catalog import config, fields, table
 from catalog.errors import NotFoundError
 from catalog.schema import SNAPSHOTS
 
@@ -117,7 +118,10 @@ def newest(known: Sequence[Snapshot]) -> Snapshot:
 
 
 def find(root: Path, wanted: str | None = None) -> Snapshot:
-    """The newest snapshot (None, 'latest'), the one of an id, or the newest of a day or before it ('2026-10-01'). Raises NotFoundError."""
+    """The newest snapshot (None, 'latest'), the one of an id, the newest of a day or before it ('2026-10-01'), or that so long before the newest ('24h').
+
+    Raises NotFoundError.
+    """
     known = snapshots(root)
     if not known:
         raise NotFoundError(f"{root}: no snapshot yet; run 'lastcopy scan'")
@@ -126,17 +130,20 @@ def find(root: Path, wanted: str | None = None) -> Snapshot:
     for snapshot in known:
         if snapshot.snapshot_id == wanted:
             return snapshot
-    until = _end_of(str(wanted))
+    until = before(str(wanted), newest(known).as_of)
     earlier = [snapshot for snapshot in known if until and snapshot.as_of < until]
     if not earlier:
         raise NotFoundError(f"{root}: no snapshot {wanted!r}; the oldest is {known[0].snapshot_id}, the newest {known[-1].snapshot_id}")
     return earlier[-1]
 
 
-def _end_of(text: str) -> datetime.datetime | None:
+def before(text: str, newest_as_of: datetime.datetime) -> datetime.datetime | None:
+    """The naive UTC time before which a snapshot that is asked for by its time was made; None where the text is no time."""
     try:
+        if re.fullmatch(r"\d+(\.\d+)?[smhdwy]", text):
+            return newest_as_of - datetime.timedelta(seconds=float(str(fields.duration(text)))) + datetime.timedelta(microseconds=1)
         moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo:
         moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)

@@ -1,7 +1,7 @@
 """The gate for scheduled scans: classes that are covered too little, volumes whose scan is too old or incomplete, assets that became unprotected."""
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,12 @@ class Gate:
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
 
-def unseen(newest: Snapshot, scans: Sequence[ScanRow], declared: Collection[str]) -> list[Finding]:
-    """What the newest snapshot cannot say of itself: scans, oldest first, that failed since or are in no snapshot, and volumes that were declared since."""
+def unseen(newest: Snapshot, scans: Sequence[ScanRow], declared: Collection[str], now: datetime.datetime) -> list[Finding]:
+    """What the newest snapshot cannot say of itself, `now` being naive UTC.
+
+    Scans, oldest first, that failed since or are in no snapshot, volumes that were declared since, and classes whose copies were judged longer ago than
+    their changes may wait for one, or than they may go unverified.
+    """
     last = {scan.volume: scan for scan in scans if scan.volume in newest.config.volumes}
     failed = [scan for scan in last.values() if scan.state == "failed" and scan.finished_at > newest.as_of]
     good = {scan.volume: scan for scan in scans if scan.volume in newest.config.volumes and scan.state != "failed"}
@@ -85,7 +89,17 @@ def unseen(newest: Snapshot, scans: Sequence[ScanRow], declared: Collection[str]
             for name in declared
             if name not in newest.config.volumes
         ),
+        *_outdated(newest, now),
     ]
+
+
+def _outdated(newest: Snapshot, now: datetime.datetime) -> Iterator[Finding]:
+    for name, data_class in newest.config.classes.items():
+        for control in ("max_copy_age", "max_verification_age"):
+            most = getattr(data_class, control)
+            if most is not None and (now - newest.as_of).total_seconds() > most:
+                judged = f"its copies were judged {age(newest.as_of, now)} ago, longer than its {control}"
+                yield Finding("age", name, f"{judged}: what is known of them does not say that it is kept; 'lastcopy scan' looks again")
 
 
 def check(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime, since: Sequence[Finding] = ()) -> Gate:

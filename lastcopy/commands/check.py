@@ -7,6 +7,8 @@ import typer
 from lastcopy import asking, exits, output, settings
 
 if TYPE_CHECKING:
+    import datetime
+
     from reports import gate
 
 
@@ -19,6 +21,10 @@ def check(
     ] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="AGE", help="No volume's scan may be older by the clock, as in 48h.")] = None,
     new: Annotated[bool, typer.Option("--new", help="Nothing may have become unprotected since the snapshot before.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="WHEN", help="With --new: since this snapshot, a day, or so long before the newest, as in 24h; else the oldest."),
+    ] = None,
 ) -> None:
     """Hold the newest snapshot against what you ask for, and say what is not met. Ends with 3 where something is not.
 
@@ -31,10 +37,11 @@ def check(
 
     chosen = settings.of(context)
     limits = gate.Limits(fail_under, _seconds(max_age), new)
-    since = _since(chosen)
-    with asking.connected(chosen) as connection:
+    now = scanning.now().replace(tzinfo=None)
+    since = _since(chosen, now)
+    with asking.connected(chosen, _earlier(chosen, against) if new else None) as connection:
         known = state.read(connection.cursor())
-        found = gate.check(connection, limits, scanning.now().replace(tzinfo=None), since)
+        found = gate.check(connection, limits, now, since)
     if chosen.chosen_format == "json":
         output.text(chosen, render.envelope("check", found.data(), known, found.warnings))
     elif chosen.chosen_format != "table":
@@ -45,7 +52,24 @@ def check(
         raise typer.Exit(exits.Exit.GATE)
 
 
-def _since(chosen: settings.Settings) -> "list[gate.Finding]":
+def _earlier(chosen: settings.Settings, against: str | None) -> str | None:
+    """The snapshot that was asked for; the oldest where none is as old as that."""
+    from catalog import snapshot
+    from catalog.errors import NotFoundError
+
+    if against is None:
+        return None
+    root, wanted = chosen.stored()
+    try:
+        found = snapshot.find(root, against)
+    except NotFoundError:
+        if snapshot.before(against, wanted.as_of) is None:
+            raise
+        found = snapshot.snapshots(root)[0]
+    return found.snapshot_id if found.snapshot_id != wanted.snapshot_id else None
+
+
+def _since(chosen: settings.Settings, now: "datetime.datetime") -> "list[gate.Finding]":
     from catalog import snapshot
     from reports import gate
 
@@ -53,7 +77,7 @@ def _since(chosen: settings.Settings) -> "list[gate.Finding]":
         return []
     root, newest = chosen.stored()
     declared = chosen.configuration().volumes if chosen.catalog is None else ()
-    return gate.unseen(newest, snapshot.scans(root), declared)
+    return gate.unseen(newest, snapshot.scans(root), declared, now)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -143,7 +143,7 @@ def test_what_failed_or_was_declared_after_the_snapshot_is_found(tmp_path: Path)
     write_scan(tmp_path, "a", {}, NOON + 2 * HOUR, state="failed", error="disk gone")
     write_scan(tmp_path, "b", {}, NOON + 2 * HOUR, state="failed", error="disk gone")
     write_scan(tmp_path, "b", {"f": {}}, NOON + 3 * HOUR)
-    since = gate.unseen(newest, snapshot.scans(tmp_path), ["a", "b", "c", "d"])
+    since = gate.unseen(newest, snapshot.scans(tmp_path), ["a", "b", "c", "d"], NOON)
     assert [(finding.kind, finding.name) for finding in since] == [("failed", "a"), ("not_derived", "b"), ("never_scanned", "d")]
     assert "disk gone" in since[0].reason
     with connect.connect(tmp_path, newest) as connection:
@@ -155,9 +155,18 @@ def test_a_scan_that_no_snapshot_has_is_found_until_one_has(tmp_path: Path) -> N
     declared = config.parse({"volumes": {"data": {"url": "/data"}}})
     write_scan(tmp_path, "data", {"a": {}}, NOON)
     first = derive.derive(tmp_path, declared, NOON)
-    assert gate.unseen(first, snapshot.scans(tmp_path), declared.volumes) == []
+    assert gate.unseen(first, snapshot.scans(tmp_path), declared.volumes, NOON) == []
     write_scan(tmp_path, "data", {"b": {}}, NOON + HOUR)  # and then the derivation failed
-    [found] = gate.unseen(first, snapshot.scans(tmp_path), declared.volumes)
+    [found] = gate.unseen(first, snapshot.scans(tmp_path), declared.volumes, NOON)
     assert (found.kind, found.name) == ("not_derived", "data")
     second = derive.derive(tmp_path, declared, NOON + 2 * HOUR)
-    assert gate.unseen(second, snapshot.scans(tmp_path), declared.volumes) == []
+    assert gate.unseen(second, snapshot.scans(tmp_path), declared.volumes, NOON) == []
+
+
+def test_what_was_judged_longer_ago_than_copies_may_take_is_not_met(tmp_path: Path) -> None:
+    given = {"volumes": {"data": {"url": "/data"}}, "classes": {"default": {"max_copy_age": "3h"}, "slow": {"max_verification_age": "9h"}, "any": {}}}
+    write_scan(tmp_path, "data", {"a": {}}, NOON)
+    newest = derive.derive(tmp_path, config.parse(given), NOON)
+    after = {hours: gate.unseen(newest, snapshot.scans(tmp_path), ["data"], NOON + hours * HOUR) for hours in (2, 4, 10)}
+    assert {hours: [finding.name for finding in found] for hours, found in after.items()} == {2: [], 4: ["default"], 10: ["default", "slow"]}
+    assert "judged 4 h ago, longer than its max_copy_age" in after[4][0].reason
