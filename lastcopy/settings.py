@@ -94,7 +94,9 @@ def _everywhere(
     *,
     config: Annotated[str | None, _flag("--config", metavar="FILE", help="The configuration; else $LASTCOPY_CONFIG, ./lastcopy.toml, XDG.")] = None,
     catalog: Annotated[str | None, _flag("--catalog", metavar="FOLDER", help="The catalog, in place of the configuration's.")] = None,
-    snapshot: Annotated[str | None, _flag("--snapshot", metavar="ID", help="An id, 'latest', a day (its newest, or the one before), or an age as '24h' before the newest.")] = None,
+    snapshot: Annotated[
+        str | None, _flag("--snapshot", metavar="ID", help="An id, 'latest', a day (its newest, or the one before), or an age as '24h' before the newest.")
+    ] = None,
     format: Annotated[Format | None, _flag("--format", help="How data is printed.")] = None,
     output: Annotated[Path | None, _flag("--output", metavar="FILE", help="Where data goes; its ending chooses the format.", callback=_existing_folder)] = None,
     quiet: Annotated[bool, _flag("--quiet", "-q", help="Say nothing on stderr but errors.")] = False,
