@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import extensions
-from catalog.errors import CatalogError, ConfigError
+from catalog.errors import CatalogError, ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,13 +20,17 @@ _COMMENT = re.compile(r"\A/\*(.*?)\*/\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that a report asks for; its type is that of the default. `choices` is empty where any value will do, `least` None where any number will."""
+    """A value that a report asks for; its type is that of the default. `choices` is empty where any value will do, `least` None where any number will.
+
+    Where it `names_a_volume`, every value but the default must be the name of one.
+    """
 
     name: str
     default: Value
     help: str
     choices: tuple[Value, ...] = ()
     least: int | None = None
+    names_a_volume: bool = False
 
     def parse(self, given: object) -> Value:
         """A value as the report needs it, from text or from Python. Raises ConfigError that says what is accepted."""
@@ -90,12 +94,13 @@ class Report:
     ) -> "duckdb.DuckDBPyRelation":
         """The answer as a relation that is computed when it is read, in the report's order.
 
-        `where` is a condition over the report's columns, `limit` the most rows to give. Raises ConfigError for a wrong
-        parameter or condition, CatalogError where the snapshot cannot answer (as `changes` without an earlier one).
+        `where` is a condition over the report's columns, `limit` the most rows to give. Raises ConfigError for a wrong parameter or condition,
+        NotFoundError for a volume that there is none of, CatalogError where the snapshot cannot answer (as `changes` without an earlier one).
         """
         import duckdb
 
         values = self.values(params or {})
+        self._check_volumes(connection, values)
         body, order = self._parts()
         try:
             found = connection.sql(body, params=values)
@@ -106,6 +111,12 @@ class Report:
             raise CatalogError(f"report {self.name}: this snapshot cannot answer it: {str(error).splitlines()[0]}") from error
         assert answer is not None  # noqa: S101  # as above
         return answer
+
+    def _check_volumes(self, connection: "duckdb.DuckDBPyConnection", values: Mapping[str, Value]) -> None:
+        named = {values[parameter.name] for parameter in self.params if parameter.names_a_volume and values[parameter.name] != parameter.default}
+        known = [volume for (volume,) in connection.execute("SELECT volume FROM volumes ORDER BY position").fetchall()] if named else []
+        for volume in named - set(known):
+            raise NotFoundError(f"report {self.name}: there is no volume {volume!r}; volumes are {', '.join(known)}")
 
     def _parts(self) -> tuple[str, str]:
         # The last ORDER BY at the margin is the report's own (tests prove it): it moves outside of the condition.
@@ -149,7 +160,7 @@ def read(file: Path) -> Report:
 
 
 def _parameter(name: str, fields: Mapping[str, Any]) -> Parameter:
-    return Parameter(name, fields["default"], fields["help"], tuple(fields.get("choices", ())), fields.get("least"))
+    return Parameter(name, fields["default"], fields["help"], tuple(fields.get("choices", ())), fields.get("least"), fields.get("names_a_volume", False))
 
 
 def _column(name: str, fields: str | Mapping[str, str]) -> Column:

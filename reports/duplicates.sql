@@ -6,6 +6,7 @@ table = ["digest", "size_bytes", "members", "reclaimable_bytes", "volume", "path
 [params.scope]
 default = "primary"
 help = "'primary' for all primary volumes together, or the name of one volume"
+names_a_volume = true
 
 [columns]
 digest = { meaning = "SHA-256 of the content, lower-case hexadecimal", unit = "SHA-256" }
@@ -20,21 +21,61 @@ accessed_at = { meaning = "its last reading", unit = "UTC" }
 role = "what its volume is for: primary, replica, backup, archive"
 sites = { meaning = "where its volume is, joined by commas; '' = unknown", unit = "list" }
 */
+WITH scoped AS (
+    SELECT
+        digest,
+        size_bytes,
+        members,
+        reclaimable_bytes,
+        volume,
+        path,
+        link_count,
+        modified_at,
+        accessed_at
+    FROM duplicate_groups
+    WHERE "scope" = $scope
+    UNION ALL
+    -- A primary volume by itself: what of the groups of all primary volumes it holds more than once.
+    SELECT
+        digest,
+        size_bytes,
+        members,
+        (members - 1) * size_bytes AS reclaimable_bytes,
+        volume,
+        path,
+        link_count,
+        modified_at,
+        accessed_at
+    FROM (
+        SELECT
+            digest,
+            size_bytes,
+            volume,
+            path,
+            link_count,
+            modified_at,
+            accessed_at,
+            count(*) OVER (PARTITION BY digest) AS members
+        FROM duplicate_groups
+        WHERE "scope" = 'primary' AND volume = $scope
+    ) AS own
+    WHERE members > 1
+)
+
 SELECT
-    lower(hex(duplicate_groups.digest)) AS digest,
-    duplicate_groups.size_bytes,
-    duplicate_groups.members,
-    duplicate_groups.reclaimable_bytes,
-    duplicate_groups.volume,
-    duplicate_groups.path,
-    duplicate_groups.link_count,
-    duplicate_groups.modified_at,
-    duplicate_groups.accessed_at,
+    lower(hex(scoped.digest)) AS digest,
+    scoped.size_bytes,
+    scoped.members,
+    scoped.reclaimable_bytes,
+    scoped.volume,
+    scoped.path,
+    scoped.link_count,
+    scoped.modified_at,
+    scoped.accessed_at,
     volumes.role,
     array_to_string(volumes.sites, ',') AS sites
-FROM duplicate_groups
-INNER JOIN volumes ON duplicate_groups.volume = volumes.volume
-WHERE duplicate_groups."scope" = $scope
+FROM scoped
+INNER JOIN volumes ON scoped.volume = volumes.volume
 ORDER BY
     reclaimable_bytes DESC,
     digest ASC,

@@ -131,12 +131,13 @@ def test_costs_add_what_is_paid_and_its_dormant_part(estate: Estate) -> None:
 def test_duplicates_are_ordered_by_what_they_give_back(estate: Estate) -> None:
     group = {"scope": "primary", "volume": "projects", "members": 2, "link_count": 1}
     connection = estate(
+        volumes=[{"volume": "projects"}, {"volume": "offsite"}],
         duplicate_groups=[
             group | {"path": "x/b", "digest": b"\xab" * 32, "size_bytes": 5, "reclaimable_bytes": 5},
             group | {"path": "x/a", "digest": b"\xab" * 32, "size_bytes": 5, "reclaimable_bytes": 5},
             group | {"path": "big", "digest": b"\xff" * 32, "size_bytes": 9, "reclaimable_bytes": 9},
-            group | {"path": "other", "digest": b"\x00" * 32, "size_bytes": 9, "reclaimable_bytes": 99, "scope": "offsite"},
-        ]
+            group | {"path": "other", "digest": b"\x00" * 32, "size_bytes": 9, "reclaimable_bytes": 99, "scope": "offsite", "volume": "offsite"},
+        ],
     )
     assert answer(reports.load("duplicates").run(connection), "digest", "path") == [("ff" * 32, "big"), ("ab" * 32, "x/a"), ("ab" * 32, "x/b")]
     assert answer(reports.load("duplicates").run(connection, {"scope": "offsite"}), "path") == [("other",)]
