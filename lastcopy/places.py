@@ -22,6 +22,8 @@ from scanners import Facts
 _LOOKED_AT = 2000  # entries below the root whose times are compared with the host's clock
 _RECENT = datetime.timedelta(hours=1)
 _SKEW = datetime.timedelta(minutes=2)
+_LOOKED_BACK = datetime.timedelta(days=7)
+_MOST_DAYS_OFFLINE = 4  # of these, on which a volume that is declared offline may have been there
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,18 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     if place and mount:
         found += [_times(name, mount, facts), _own_reads(name, mount), _clock(name, place, now), *_mounted_over(name, declared, place, mount, known)]
     return [*found, _scanned(name, scan, now)], facts
+
+
+def lingering(config: Config, scans: Sequence[ScanRow], now: datetime.datetime) -> list[Remark]:
+    """A warning for volumes that are declared offline and are there nearly every day. `scans` are all of the catalog, `now` is aware UTC."""
+    since = now.replace(tzinfo=None) - _LOOKED_BACK
+    found = []
+    for name in (name for name, volume in config.volumes.items() if volume.access == "offline"):
+        days = {scan.started_at.date() for scan in scans if scan.volume == name and scan.state != "failed" and scan.started_at > since}
+        if len(days) > _MOST_DAYS_OFFLINE:
+            text = f"is declared offline, and was there on {len(days)} of the last {_LOOKED_BACK.days} days: what is mounted every day is reached by ransomware"
+            found.append(Remark(name, "offline", "warning", text, "unmount it after its scan, or declare access = 'online'"))
+    return found
 
 
 def _untold(name: str) -> Remark:

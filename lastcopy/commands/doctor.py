@@ -27,10 +27,10 @@ def doctor(context: typer.Context) -> None:
     root, now = settings.root_of(config), datetime.datetime.now(datetime.UTC)
     found = [*diagnosis.program(config, now), *diagnosis.storage(root, config)]
     try:
-        newest = snapshot.newest_scans(root)
+        newest, scans = snapshot.newest_scans(root), snapshot.scans(root)
     except LastcopyError:
-        newest = {}  # a damaged catalog is already among the remarks
-    found += [*places.look(config, list(config.volumes), newest, now).remarks, *diagnosis.declarations(config)]
+        newest, scans = {}, []  # a damaged catalog is already among the remarks
+    found += [*places.look(config, list(config.volumes), newest, now).remarks, *places.lingering(config, scans, now), *diagnosis.declarations(config)]
     found += [*markers.journal(root, config), *markers.look(root, config, list(config.volumes))]
     report(chosen, found)
 

@@ -182,6 +182,19 @@ def test_a_volume_whose_disks_nothing_tells_is_told(tmp_path: Path, monkeypatch:
     assert [(r.subject, r.state) for r in remarks if r.text.startswith("nothing tells which disks")] == [("share", "unknown")]
 
 
+def test_an_offline_volume_that_is_there_every_day_is_a_warning(tmp_path: Path) -> None:
+    settings = configured(tmp_path, tape={"url": "tape", "access": "offline"}, disk={"url": "disk", "access": "online"})
+    days = {name: [NOW - datetime.timedelta(days=day) for day in range(count)] for name, count in (("tape", 5), ("disk", 7))}
+    empty: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(ScanRow))
+    rows = [(name, day.replace(tzinfo=None)) for name, some in days.items() for day in some]
+    scans = [ScanRow(**{**empty, "volume": name, "state": "complete", "started_at": day}) for name, day in rows]
+    (remark,) = places.lingering(settings, scans, NOW)
+    assert (remark.subject, remark.check, remark.state) == ("tape", "offline", "warning")
+    assert "on 5 of the last 7 days" in remark.text
+    assert places.lingering(settings, [dataclasses.replace(scan, state="failed") if scan is scans[0] else scan for scan in scans], NOW) == []
+    assert places.lingering(settings, scans, NOW + datetime.timedelta(days=4)) == []
+
+
 def test_a_copy_on_the_device_of_its_primary_is_a_warning_until_the_system_is_declared(tmp_path: Path) -> None:
     grow(tmp_path, "data", "nightly", "other")
     declared: dict[str, dict[str, object]] = {"data": {"url": "data"}, "nightly": {"url": "nightly", "role": "backup"}}
