@@ -118,7 +118,7 @@ SCANS = pa.schema(
 PROBLEMS = pa.schema(
     [
         ("path", TEXT),  # escaped; a directory's without trailing slash; '' is the root
-        ("stage", TEXT),  # list | stat | open | read | changed | name
+        ("stage", TEXT),  # list | stat | open | read | changed | name | damaged
         ("error", TEXT),
         ("errno", SMALL),
         ("hides_below", FLAG),  # what lies below the path was not seen

@@ -56,7 +56,7 @@ class Api(_Table):
 
 
 # What may run with nobody looking. `approved-plans` carries out the plans that a person approved, and goes on with their jobs.
-UNATTENDED = (("scan",), ("check",), ("report",), ("simulate",), ("plan", "create"), ("approved-plans",))
+UNATTENDED = (("scan",), ("fixity",), ("check",), ("report",), ("simulate",), ("plan", "create"), ("approved-plans",))
 Event = Literal["unprotected", "stale", "failed", "exception", "plan"]
 
 

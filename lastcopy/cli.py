@@ -18,6 +18,7 @@ _COMMANDS = (
     "doctor",
     "volume",
     "scan",
+    "fixity",
     "report",
     "explain",
     "find",

@@ -36,6 +36,7 @@ class Wish:
     accept_losses: bool = False
     workers: int | None = None
     again: bool = False  # whether content that is known is read once more
+    budget: int | None = None  # bytes of it, what was read longest ago first; None: all of it
 
 
 @dataclass
@@ -111,7 +112,17 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
         if outcome.scans:
             names = list(outcome.scans)
             try:
-                outcome.digests = digest(root, config, mode=wish.digest, volumes=names, now=now, workers=wish.workers, again=wish.again, progress=bars.digest())
+                outcome.digests = digest(
+                    root,
+                    config,
+                    mode=wish.digest,
+                    volumes=names,
+                    now=now,
+                    workers=wish.workers,
+                    again=wish.again,
+                    budget=wish.budget,
+                    progress=bars.digest(),
+                )
             except Exception as error:  # what was read until then is kept, what was not is unknown: the scans are judged all the same
                 outcome.unread = error
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)

@@ -7,7 +7,7 @@ table = ["volume", "path", "stage", "error", "hides_below", "seen_at"]
 volume = "the volume that was scanned"
 scan_id = "the scan that met it"
 path = "where, escaped; '' is the root"
-stage = "what it was doing: list, stat, open, read, changed or name; stub = what a stub stands for is not where it says"
+stage = "what it was doing: list, stat, open, read, changed, name, or damaged (content that is another under the same size and times); stub = what a stub stands for is not where it says"
 error = "what the storage said, or what was found in the place of what a stub stands for"
 errno = "its number; null = none"
 hides_below = "whether what lies below the path was not seen"

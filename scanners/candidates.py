@@ -53,7 +53,10 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Files of one scan that one reader gets at once. `rows` has the columns of `schema.DIGESTS` that an entry gives, and `whole`."""
+    """Files of one scan that one reader gets at once. `rows` has the columns of `schema.DIGESTS` that an entry gives, and `whole`.
+
+    Where what is known is read again, it has `digest_before` and `digested_before_at` too.
+    """
 
     place: Place
     rows: pa.RecordBatch
@@ -64,10 +67,19 @@ class Candidates:
     """Questions over the newest scans, on a connection of its own that is closed when the block ends. Changes nothing."""
 
     def __init__(
-        self, root: Path, settings: Catalog, scans: Mapping[str, ScanRow], places: Mapping[str, Place], read_since: datetime.datetime | None = None
+        self,
+        root: Path,
+        settings: Catalog,
+        scans: Mapping[str, ScanRow],
+        places: Mapping[str, Place],
+        read_since: datetime.datetime | None = None,
+        budget: int | None = None,
     ) -> None:
-        """Compare the files of all `scans`, to read those of `places`; what was read before `read_since`, naive UTC, is read again."""
-        self._root, self._scans, self._places, self._read_since = root, scans, places, read_since
+        """Compare the files of all `scans`, to read those of `places`.
+
+        What was read before `read_since`, naive UTC, is read again: what was read longest ago first, until `budget` bytes.
+        """
+        self._root, self._scans, self._places, self._read_since, self._budget = root, scans, places, read_since, budget
         self._read_before = False
         self._stack = ExitStack()
         self._connection = duckdb.connect(
@@ -103,7 +115,12 @@ class Candidates:
         self._read_before = self._source("digests", recent=recent)
         self._view("known", "known")
         self._view("asked", question)
+        if question == "asked" and self._budget is not None:
+            [(until,)] = self._connection.execute(_sql("budget"), {"budget": self._budget}).fetchall()
+            self._connection.execute("SET VARIABLE read_since = least(CAST($1 AS TIMESTAMP), CAST($2 AS TIMESTAMP))", [self._read_since, until])
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
+        if self._read_since:
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('before')}")
         hollow = self._hollow()
         [(names, wanted, wanted_bytes)] = self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()
         return Found(names, wanted, wanted_bytes, hollow)
@@ -115,7 +132,10 @@ class Candidates:
 
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
-        question = f"SELECT {', '.join(_COLUMNS)}, whole FROM wanted WHERE volume = $1 AND is_first AND NOT has_failed ORDER BY fs_id, dir, inode, name"
+        before = ["digest_before", "digested_before_at"] if self._read_since else []
+        question = (
+            f"SELECT {', '.join([*_COLUMNS, 'whole', *before])} FROM wanted WHERE volume = $1 AND is_first AND NOT has_failed ORDER BY fs_id, dir, inode, name"
+        )
         for volume, place in self._places.items():
             for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
                 yield from _portions(place, batch)

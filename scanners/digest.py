@@ -23,7 +23,7 @@ from catalog.schema import DIGESTS, PROBLEMS
 from catalog.snapshot import ScanRow
 from scanners.candidates import Candidates, Chunk, Found, Place
 from scanners.readers import Readers
-from scanners.reading import SAMPLE_BYTES, Reply, read_files
+from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
 
 Mode = Literal["off", "match", "all"]
 
@@ -62,6 +62,7 @@ def digest(
     now: Callable[[], datetime.datetime],
     workers: int | None = None,
     again: bool = False,
+    budget: int | None = None,
     progress: Callable[[DigestCounts], None] | None = None,
 ) -> DigestCounts:
     """Read what the modes ask for and append it to `digests`, in groups: an interrupted run goes on where it stopped.
@@ -69,7 +70,8 @@ def digest(
     `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
     files that match, if their root can be read now. `now` gives an aware time. What cannot be read, is gone or was changed since its scan,
     or changes while it is read, becomes a row of `problems` under the scan that saw it. `again`: what is known is read once more, as a proof
-    that it still holds. Reads storage, changes only the catalog.
+    that it still holds, what was read longest ago first, until `budget` bytes; content that is another under the same fingerprint is a problem.
+    Reads storage, changes only the catalog.
     """
     scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
     fresh = set(scans if volumes is None else volumes)
@@ -79,7 +81,7 @@ def digest(
         return counts
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
     since = scanners.utc(now()) if again else None
-    with Candidates(root, config.catalog, scans, places, since) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
+    with Candidates(root, config.catalog, scans, places, since, budget) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
         for question in ("asked", "sampled"):
             found = candidates.find(question, results.sampled())
             if question == "asked":
@@ -155,12 +157,13 @@ class _Results:
         if rows.num_rows:
             self._rows.append(rows)
         self._count += rows.num_rows
-        if reply.problems:
+        problems = [*reply.problems, *_damaged(chunk, reply)]
+        if problems:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
-            self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in reply.problems)
+            self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
             self.hand_over()
-        return rows.num_rows, len(reply.problems)
+        return rows.num_rows, len(problems)
 
     def refuse(self, found: Mapping[Place, Sequence[tuple[str, str]]]) -> int:
         """Take what is not read at all: paths with what is wrong; gives their number."""
@@ -188,6 +191,17 @@ def _commit(root: Path, rows: Sequence[pa.Table], problems: Mapping[Place, Seque
         table.append(root, "problems", lines, f"digest-{uuid.uuid4().hex}", {"scan_id": place.scan.scan_id, "volume": place.scan.volume})
     if rows:
         table.append(root, "digests", pa.concat_tables(rows), f"digest-{uuid.uuid4().hex}")
+
+
+def _damaged(chunk: Chunk, reply: Reply) -> Iterator[Problem]:
+    """The files of a chunk that hold another content than when they were read last, though nothing else about them is another."""
+    if "digest_before" not in chunk.rows.schema.names:
+        return
+    differ = pc.not_equal(pa.array(reply.digests, pa.binary()), chunk.rows["digest_before"]).fill_null(False)
+    for i in pc.indices_nonzero(differ).to_pylist():
+        then = chunk.rows["digested_before_at"][i].as_py()
+        text = f"its content is another than at {then:%Y-%m-%d %H:%M} UTC, its size and times are the same: damaged by the storage, or changed unseen"
+        yield i, "damaged", text, None
 
 
 def _rows(chunk: Chunk, reply: Reply, now: datetime.datetime) -> pa.Table:

@@ -10,6 +10,7 @@ SELECT
     modified_ns,
     changed_at,
     changed_ns,
+    digest,
     digest IS NOT NULL AS has_digest,
     digested_at,
     sample

@@ -28,7 +28,8 @@ COMMANDS = paths(typer.main.get_command(cli.app))
 
 def test_the_promised_commands_are_there() -> None:
     promised = (
-        "init demo doctor volume scan report find explain simulate check sql catalog version policy plan job hold audit dashboard serve schedule notify token"
+        "init demo doctor volume scan fixity report find explain simulate check sql catalog version "
+        "policy plan job hold audit dashboard serve schedule notify token"
     )
     assert {path[0] for path in COMMANDS} == set(promised.split())
     assert {("volume", "list"), ("volume", "check"), ("volume", "prepare"), ("catalog", "info")} <= set(COMMANDS)

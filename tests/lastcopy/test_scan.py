@@ -300,3 +300,10 @@ def test_where_reading_contents_fails_in_a_way_that_nobody_foresaw_the_scans_are
     assert "OverflowError: int too big to convert" in ended.err
     assert ended.data["state"] == "incomplete"
     assert ended.data["assets"]["unknown_assets"] == 16
+
+
+def test_fixity_reads_once_more_what_was_read_longest_ago(folder: Path) -> None:
+    run("scan", folder=folder, code=None)
+    read = [run("fixity", "data", "--budget", size, "--format", "json", folder=folder, code=None).data["digested_files"] for size in ("1", "1GiB")]
+    assert 0 < read[0] < read[1]
+    assert "not a size" in run("fixity", "--budget", "much", folder=folder, code=2).err

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,9 +60,15 @@ class Estate:
             crawl.scan(self.catalog, self.config, volume, now=now, workers=1, accept_losses=True)
 
     def digest(
-        self, mode: Mode | None = None, volumes: Sequence[str] | None = None, progress: Callable[[DigestCounts], None] | None = None, *, again: bool = False
+        self,
+        mode: Mode | None = None,
+        volumes: Sequence[str] | None = None,
+        progress: Callable[[DigestCounts], None] | None = None,
+        *,
+        again: bool = False,
+        budget: int | None = None,
     ) -> DigestCounts:
-        return digest.digest(self.catalog, self.config, mode=mode, volumes=volumes, now=now, workers=2, again=again, progress=progress)
+        return digest.digest(self.catalog, self.config, mode=mode, volumes=volumes, now=now, workers=2, again=again, budget=budget, progress=progress)
 
     def scan_and_digest(self, mode: Mode | None = None, progress: Callable[[DigestCounts], None] | None = None) -> DigestCounts:
         self.scan()
@@ -99,6 +106,13 @@ def sha256(content: bytes) -> bytes:
 @pytest.fixture
 def estate(tmp_path: Path) -> Estate:
     return Estate(tmp_path)
+
+
+@pytest.fixture
+def estate_in_memory() -> Iterator[Estate]:
+    """On a tmpfs, where a write through a mapping changes no time: what a storage does when it damages a file."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # a new folder, for us alone
+        yield Estate(Path(folder))
 
 
 def files(folder: Path) -> list[Path]:
@@ -485,6 +499,51 @@ def test_what_a_program_writes_through_a_mapping_after_the_read_shows_at_the_nex
         mapped[1:5] = b"LOST"
         assert estate.scan_and_digest().read == 1
     assert estate.known(estate.folder / "a/table") == sha256(b"BLOST".ljust(8192, b"A"))
+
+
+def test_within_a_budget_what_was_read_longest_ago_is_read_again_first(estate: Estate) -> None:
+    for name, size in (("old", 300), ("middle", 200), ("young", 100)):
+        estate.put(f"a/{name}", os.urandom(size))
+        estate.scan_and_digest("all")
+    estate.scan()
+
+    def again(budget: int) -> list[str]:
+        count = len(estate.rows())
+        estate.digest("all", again=True, budget=budget)
+        rows = sorted(estate.rows(), key=lambda row: row["digested_at"])
+        return sorted(row["name"] for row in rows[count:])
+
+    assert again(0) == []
+    assert again(1) == ["old"], "one at least"
+    assert again(250) == ["middle", "young"]
+    assert again(400) == ["middle", "old"]
+    assert again(10_000) == ["middle", "old", "young"]
+
+
+def test_what_was_never_read_is_read_whatever_the_budget(estate: Estate) -> None:
+    estate.put("a/file", b"new")
+    estate.scan()
+    assert estate.digest("all", again=True, budget=0).read == 1
+
+
+def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(estate_in_memory: Estate) -> None:
+    estate = estate_in_memory
+    good, bad = estate.put("a/good", b"good" * 2000), estate.put("a/bad", b"right" * 2000)
+    estate.put("b/bad", b"right" * 2000)
+    os.link(good, estate.folder / "a/linked")
+    with bad.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0:5] = b"right"
+        estate.scan_and_digest("all")
+        before = bad.stat()
+        mapped[0:5] = b"wrong"  # in memory no time tells of a second write
+    assert (bad.stat().st_mtime_ns, bad.stat().st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
+    estate.scan()
+    assert estate.digest("all").problems == 0, "what is known is not read"
+    counts = estate.digest("all", again=True)
+    assert (counts.read, counts.problems) == (3, 1)
+    assert estate.problems("a") == [("bad", "damaged")]
+    assert estate.known(bad) == sha256(bad.read_bytes())
+    assert estate.digest("all", again=True).problems == 0, "it is what it was at the last look"
 
 
 def test_an_access_time_that_our_reading_changed_lies_within_it(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
