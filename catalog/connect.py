@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from catalog import derive, domains, limiting, snapshot, table
 from catalog.derive.expressions import parquet
+from catalog.errors import UnderivedError
 from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
 from catalog.sight import Sight
 from catalog.snapshot import ScanRow, Snapshot
@@ -69,20 +70,30 @@ _JOINED = ("files", "verdicts")  # the view `files` joins them
 
 
 def connect(
-    root: Path, wanted: Snapshot, against: Snapshot | None = None, memory_limit: str | None = None, threads: int | None = None, sight: Sight | None = None
+    root: Path,
+    wanted: Snapshot,
+    against: Snapshot | None = None,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    sight: Sight | None = None,
+    *,
+    derives: bool = True,
+    begun: "Callable[[DuckDBPyConnection], object] | None" = None,
 ) -> "DuckDBPyConnection":
     """A connection with the views of docs/architecture.md; `files_before` are the files of `against`, by default of the previous snapshot.
 
     With a sight the views hold what it lets see, and totals are counted anew from that.
 
     No file outside the catalog can be read through it and no setting changed; a query is still to be held against `predicate.select`,
-    for COPY could write into the catalog. Derived rows that an older snapshot lacks are derived again first.
+    for COPY could write into the catalog. Derived rows that an older snapshot lacks are derived again first; without `derives` nothing is written,
+    and UnderivedError raised. `begun` is given the connection before its views are made, which can take long, so that it can be interrupted.
     """
-    derive.ensure(root, wanted)
     earlier = against or _previous(root, wanted)
-    if earlier is not None:
-        derive.ensure(root, earlier)
+    for one in (wanted, *([earlier] if earlier else [])):
+        _ensure(root, one, derives)
     connection = _open(root, memory_limit, threads)
+    if begun is not None:
+        begun(connection)
     _create_small(connection, root, wanted)
     _create_stored(connection, root, wanted, earlier, sight)
     if sight is None:
@@ -133,6 +144,15 @@ def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow]) -> dict[str, A
         return {"state": "failed" if failed else "never_scanned"} | failure
     names = ("state", "scan_id", "finished_at", "entries", "files", "bytes", "problems", "carried_entries", "clock", "capacity_bytes", "free_bytes")
     return {name: getattr(good, name) for name in names} | {"scanned_at": good.started_at} | failure
+
+
+def _ensure(root: Path, wanted: Snapshot, derives: bool) -> None:
+    if derives:
+        derive.ensure(root, wanted)
+    elif not all(table.files(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
+        raise UnderivedError(
+            f"the derived rows of snapshot {wanted.snapshot_id} are not stored; 'lastcopy report overview --snapshot {wanted.snapshot_id}' derives them again"
+        )
 
 
 def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBPyConnection":

@@ -9,6 +9,7 @@ LastcopyError
 ├── UnreachableError      a storage cannot be reached                             exit 8
 ├── MissingExtraError     an optional dependency is not installed                 exit 2
 └── CatalogError          the catalog is damaged, unknown, or not writable        exit 1
+    └── UnderivedError    derived rows are not stored, and may not be written now   exit 1
 """
 
 
@@ -46,3 +47,7 @@ class MissingExtraError(LastcopyError):
 
 class CatalogError(LastcopyError):
     """The catalog is damaged, may not be written, or is of an unknown format."""
+
+
+class UnderivedError(CatalogError):
+    """The derived rows of a snapshot are not stored, and who asks may not write them."""

@@ -47,7 +47,7 @@ def _anybody() -> Viewer:
 def _opened(root: Path, wanted: "Snapshot", earlier: "Snapshot | None", _viewer: Viewer) -> "DuckDBPyConnection":
     limits = wanted.config.catalog
     memory = f"{limits.memory_limit}B" if limits.memory_limit else None
-    return connect.connect(root, wanted, earlier, memory_limit=memory, threads=limits.threads)
+    return connect.connect(root, wanted, earlier, memory_limit=memory, threads=limits.threads, derives=False)
 
 
 @dataclass(frozen=True)

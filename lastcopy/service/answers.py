@@ -3,14 +3,17 @@
 import contextlib
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from catalog import connect, snapshot
 from catalog.errors import CatalogError, ConfigError
 from catalog.sight import Sight
+from lastcopy.service.deadline import Deadline
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 _KEPT = 6  # connections; each has its own cache of file footers
 _WAITING = 16  # chunks that a slow reader may be behind
 _PATIENCE_SECONDS = 60.0  # for a reader who reads nothing
-_LONGEST_SECONDS = 600.0  # of one question
+_LONGEST_SECONDS = 600.0  # of one question, from its turn to the last of its answer
+_LOOK_SECONDS = 0.2
+_TOO_LONG = "the answer took too long; ask for less"
 
 
 class Connections:
@@ -29,39 +34,56 @@ class Connections:
     def __init__(self, root: Callable[[], Path]) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, str, str, str | None], DuckDBPyConnection] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str, str, str | None], Future[DuckDBPyConnection]] = OrderedDict()
 
     @contextlib.contextmanager
     def cursor(self, wanted: str | None, sight: Sight | None, against: str | None = None) -> "Iterator[DuckDBPyConnection]":
-        """A cursor on a snapshot as somebody may see it; it is stopped after ten minutes. Raises NotFoundError, ConfigError, CatalogError."""
+        """A cursor on a snapshot as somebody may see it; it is stopped after ten minutes, opening included. Raises NotFoundError, ConfigError, CatalogError."""
         root = self.root()
         found, earlier = snapshot.find(root, wanted), snapshot.find(root, against) if against else None
-        cursor = self._connection(root, found, earlier, sight).cursor()
-        stop = threading.Timer(_LONGEST_SECONDS, cursor.interrupt)
-        stop.daemon = True
-        stop.start()
-        try:
-            with _foreseen():
+        with _foreseen(), Deadline(_LONGEST_SECONDS) as deadline:
+            cursor = self._connection(root, found, earlier, sight, deadline).cursor()
+            deadline.covers(cursor)
+            try:
                 yield cursor
-        finally:
-            stop.cancel()
-            cursor.close()
+            finally:
+                deadline.end()
+                cursor.close()
 
     def opened(self, root: Path, found: "Snapshot", earlier: "Snapshot | None", sight: Sight | None) -> "DuckDBPyConnection":
-        """A new connection, within the limits of the snapshot's configuration."""
-        limits = found.config.catalog
-        memory = f"{limits.memory_limit}B" if limits.memory_limit else None
-        return connect.connect(root, found, earlier, memory_limit=memory, threads=limits.threads, sight=sight)
+        """A new connection that nobody else has, in ten minutes or never. Raises ConfigError, CatalogError."""
+        with _foreseen(), Deadline(_LONGEST_SECONDS) as deadline:
+            return _opened(root, found, earlier, sight, deadline)
 
-    def _connection(self, root: Path, found: "Snapshot", earlier: "Snapshot | None", sight: Sight | None) -> "DuckDBPyConnection":
+    def _connection(self, root: Path, found: "Snapshot", earlier: "Snapshot | None", sight: Sight | None, deadline: Deadline) -> "DuckDBPyConnection":
+        """The connection of a key. Who comes first opens it; only those who want the same one wait for that."""
         key = (str(root), found.snapshot_id, earlier.snapshot_id if earlier else "", None if sight is None else str(sight))
         with self._lock:
-            if key not in self._open:
-                self._open[key] = self.opened(root, found, earlier, sight)
-                while len(self._open) > _KEPT:
-                    self._open.popitem(last=False)  # closed when its last cursor is
+            first = key not in self._open
+            opening = self._open.setdefault(key, Future())
             self._open.move_to_end(key)
-            return self._open[key]
+            while len(self._open) > _KEPT:
+                self._open.popitem(last=False)  # closed when its last cursor is
+        if first:
+            try:
+                opening.set_result(_opened(root, found, earlier, sight, deadline))
+            except BaseException as error:
+                with self._lock:
+                    if self._open.get(key) is opening:
+                        del self._open[key]
+                opening.set_exception(error)
+                raise
+        try:
+            return opening.result(deadline.left_seconds)
+        except TimeoutError as error:
+            raise CatalogError(_TOO_LONG) from error
+
+
+def _opened(root: Path, found: "Snapshot", earlier: "Snapshot | None", sight: Sight | None, deadline: Deadline) -> "DuckDBPyConnection":
+    """A new connection, within the limits of the snapshot's configuration."""
+    limits = found.config.catalog
+    memory = f"{limits.memory_limit}B" if limits.memory_limit else None
+    return connect.connect(root, found, earlier, memory_limit=memory, threads=limits.threads, sight=sight, derives=False, begun=deadline.covers)
 
 
 @contextlib.contextmanager
@@ -72,7 +94,7 @@ def _foreseen() -> Iterator[None]:
     try:
         yield
     except duckdb.InterruptException as error:
-        raise CatalogError("the answer took too long; ask for less") from error
+        raise CatalogError(_TOO_LONG) from error
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise CatalogError("the catalog could not answer; its log says why") from error
     except duckdb.Error as error:
@@ -80,7 +102,10 @@ def _foreseen() -> Iterator[None]:
 
 
 def streamed(write: "Callable[[IO[bytes]], object]") -> Iterator[bytes]:
-    """What a writer writes, as it is written, from a thread of its own. An error before the first bytes is raised at once, a later one ends the stream."""
+    """What a writer writes, as it is written, from a thread of its own. An error before the first bytes is raised at once, a later one ends the stream.
+
+    The writer is ended where nothing is read for a minute, or not all of it within ten minutes.
+    """
     pipe = _Pipe()
     threading.Thread(target=pipe.fill, args=(write,), name="answer", daemon=True).start()
     try:
@@ -104,7 +129,9 @@ class _Pipe:
 
     def __init__(self) -> None:
         self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(_WAITING)
+        self._until = time.monotonic() + _LONGEST_SECONDS
         self._read = True
+        self._written = False
         self._ended = False
         self._held = bytearray()
 
@@ -116,7 +143,9 @@ class _Pipe:
         return len(chunk)
 
     def flush(self) -> None:
-        """Send on what was taken."""
+        """Send on what was taken. Raises CatalogError after ten minutes."""
+        if time.monotonic() > self._until:
+            raise CatalogError(_TOO_LONG)
         if self._held:
             self._put(bytes(self._held))
             self._held.clear()
@@ -130,11 +159,19 @@ class _Pipe:
         except BaseException as error:  # it is raised where it is read
             with contextlib.suppress(BrokenPipeError):
                 self._put(error)
+        finally:
+            self._written = True
 
     def chunks(self) -> Iterator[bytes]:
-        """The pieces. Raises what the writer raised."""
+        """The pieces. Raises what the writer raised, and BrokenPipeError where it was ended because they were not read."""
         while not self._ended:
-            found = self._queue.get()
+            written = self._written
+            try:
+                found = self._queue.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if written:
+                    raise BrokenPipeError("the answer was not read in time") from None
+                continue
             if found is None:
                 self._ended = True
             elif isinstance(found, BaseException):
@@ -148,14 +185,15 @@ class _Pipe:
         self._read = False
 
     def _put(self, found: bytes | BaseException | None) -> None:
-        for _ in range(int(_PATIENCE_SECONDS * 5)):
-            if not self._read:
-                break
+        until = min(time.monotonic() + _PATIENCE_SECONDS, self._until)
+        while self._read:
             try:
-                self._queue.put(found, timeout=0.2)
+                self._queue.put(found, timeout=_LOOK_SECONDS)
             except queue.Full:
-                continue
-            return
+                if time.monotonic() > until:
+                    break
+            else:
+                return
         raise BrokenPipeError("nobody reads the answer")
 
 

@@ -3,10 +3,9 @@
 import inspect
 import io
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Annotated, Any, Literal, get_args
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
@@ -15,11 +14,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 import lastcopy
 import reports
 from catalog.config import Config
-from catalog.errors import CatalogError, ConfigError, LastcopyError, MissingExtraError, NotFoundError, RefusedError, UnreachableError
+from catalog.errors import CatalogError, ConfigError, LastcopyError, MissingExtraError, NotFoundError, RefusedError, UnderivedError, UnreachableError
 from lastcopy import asking, listing
 from lastcopy.service import identity
 from lastcopy.service.answers import Connections, streamed
 from lastcopy.service.identity import Person
+from lastcopy.service.turns import Turns
 from reports import find, render, state
 
 Form = Literal["json", "jsonl", "csv", "md", "parquet", "xlsx", "html", "pdf"]
@@ -35,9 +35,6 @@ MEDIA_TYPES = {
 }
 _STATUS = {ConfigError: 422, MissingExtraError: 501, NotFoundError: 404, RefusedError: 403, UnreachableError: 503, CatalogError: 503}
 _WHOLE_FIRST = ("parquet", "xlsx", "pdf")  # their writers go back in the file
-_AT_ONCE = 8  # answers that are computed side by side
-_IN_LINE = 24  # who waits for his turn, each in one of the server's 40 threads: those who read need some too
-_TURN_SECONDS = 60.0
 _MOST = 2**31 - 1
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "Nobody who is known asks"},
@@ -56,6 +53,7 @@ class Served:
     configuration: Callable[[], Config]
     connections: Connections
     loopback: bool
+    turns: Turns = field(default_factory=Turns)
 
 
 def application(served: Served) -> FastAPI:
@@ -79,7 +77,9 @@ def application(served: Served) -> FastAPI:
 
 def _told(_request: Request, error: Exception) -> JSONResponse:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-    text = str(error) if status in (404, 422, 403, 501) else "the catalog cannot answer now; the log of the service says why"
+    text = (
+        str(error) if status in (404, 422, 403, 501) or isinstance(error, UnderivedError) else "the catalog cannot answer now; the log of the service says why"
+    )
     return JSONResponse({"detail": text}, status)
 
 
@@ -98,7 +98,7 @@ def _lists(app: FastAPI, served: Served) -> None:
 
     @app.get("/snapshots", summary="Every published snapshot, oldest first")
     def snapshots(person: Annotated[Person, Depends(who)]) -> dict[str, Any]:
-        with served.connections.cursor(None, person.sight) as connection:
+        with served.turns.turn(person.name), served.connections.cursor(None, person.sight) as connection:
             found = connection.sql("SELECT snapshot_id, as_of, complete, previous_snapshot_id FROM snapshots ORDER BY as_of, snapshot_id").to_arrow_table()
             return _enveloped("snapshots", [{**row, "as_of": state.iso(row["as_of"])} for row in found.to_pylist()])
 
@@ -113,12 +113,14 @@ def _lists(app: FastAPI, served: Served) -> None:
     @app.get("/plans", summary="Every plan and its state")
     def plans(person: Annotated[Person, Depends(who)]) -> dict[str, Any]:
         _all_seeing(person)
-        return _enveloped("plan-list", listing.plans(served.configuration(), time.time_ns() // 1000))
+        with served.turns.turn(person.name):
+            return _enveloped("plan-list", listing.plans(served.configuration(), time.time_ns() // 1000))
 
     @app.get("/jobs", summary="Every job, and how far it came")
     def jobs(person: Annotated[Person, Depends(who)]) -> dict[str, Any]:
         _all_seeing(person)
-        rows = listing.jobs(served.configuration())
+        with served.turns.turn(person.name):
+            rows = listing.jobs(served.configuration())
         return _enveloped("job-list", [{key: f"{value.isoformat()}Z" if hasattr(value, "isoformat") else value for key, value in row.items()} for row in rows])
 
 
@@ -129,7 +131,7 @@ def _questions(app: FastAPI, served: Served) -> None:
     @app.get("/explain", summary="Every file at a path: its copies, the controls, what would mend it")
     def explained(person: Annotated[Person, Depends(who)], path: Text, snapshot: Snapshot = None) -> JSONResponse:
         folder = served.configuration().folder
-        with served.connections.cursor(snapshot, person.sight) as connection:
+        with served.turns.turn(person.name), served.connections.cursor(snapshot, person.sight) as connection:
             found = asking.explain(connection, path, None, folder)
             text = render.envelope("explain", [one.data() for one in found], state.read(connection))
         return _Ready(text)
@@ -146,7 +148,7 @@ def _questions(app: FastAPI, served: Served) -> None:
                 found = find.find(connection, asking.written(pattern)[0], limit)
                 render.write(render.table_answer("find", "Files", found, state.read(connection.cursor()), find.UNITS), "json", out, io.StringIO())
 
-        return _streaming(write, "json", "find")
+        return _streaming(served.turns, person, write, "json", "find")
 
 
 def _report(app: FastAPI, served: Served, found: reports.Report) -> None:
@@ -195,31 +197,18 @@ def _answered(served: Served, person: Person, found: reports.Report, given: dict
             answer = render.answer(found, relation, state.read(connection.cursor()))
             render.write(answer, common.format, out, io.StringIO())
 
-    return _streaming(write, common.format, found.name)
+    return _streaming(served.turns, person, write, common.format, found.name)
 
 
-_slots, _line = threading.BoundedSemaphore(_AT_ONCE), threading.BoundedSemaphore(_IN_LINE)
-
-
-def _wait_for_turn() -> None:
-    busy = HTTPException(503, "too many answers at once; come again", {"Retry-After": "5"})
-    if not _line.acquire(blocking=False):
-        raise busy
-    try:
-        if not _slots.acquire(timeout=_TURN_SECONDS):
-            raise busy
-    finally:
-        _line.release()
-
-
-def _streaming(write: Callable[[IO[bytes]], object], form: Form, name: str) -> StreamingResponse:
-    _wait_for_turn()
+def _streaming(turns: Turns, person: Person, write: Callable[[IO[bytes]], object], form: Form, name: str) -> StreamingResponse:
+    """An answer whose turn ends when all of it was written, or its writer was ended."""
+    turn = turns.take(person.name)
 
     def within(out: IO[bytes]) -> None:
         try:
             _whole(write, out) if form in _WHOLE_FIRST else write(out)
         finally:
-            _slots.release()
+            turns.end(turn)
 
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"', "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
     return StreamingResponse(streamed(within), media_type=MEDIA_TYPES[form], headers=headers)

@@ -1,9 +1,11 @@
 """The ASGI application: API, metrics, health and pages behind one door."""
 
+import asyncio
 import datetime
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -22,13 +25,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import lastcopy
 from catalog import config
 from catalog.config import Config
-from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError
+from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError, UnderivedError
 from dashboards import serving
 from lastcopy import listing, settings
 from lastcopy.service import api, identity, metrics
 from lastcopy.service.answers import Connections
+from lastcopy.service.turns import Turns
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+_HEALTHY_SECONDS = 10.0  # within which the catalog says which snapshots it has
 
 
 class Configuration:
@@ -87,10 +92,11 @@ class Service:
 def application(service: Service, pages: bool, lifespan: Lifespan | None = None) -> ASGIApp:
     """The application; with `pages` the dashboard too."""
     connections = Connections(service.configuration.root)
+    turns = Turns()
     routes: list[BaseRoute] = [
         Route("/healthz", _health(service)),
-        Route("/metrics", _metrics(service, connections)),
-        Mount("/api", api.application(api.Served(service.configuration, connections, service.loopback))),
+        Route("/metrics", _metrics(service, connections, turns)),
+        Mount("/api", api.application(api.Served(service.configuration, connections, service.loopback, turns))),
     ]
     door = Middleware(Door, service=service)
     if pages:
@@ -130,6 +136,8 @@ def _asks_itself(path: str) -> bool:
 
 
 def _health(service: Service) -> Callable[[Request], Any]:
+    own = ThreadPoolExecutor(1, "health")  # it is told of also while all threads that answer are taken
+
     def known() -> bool:
         from catalog import snapshot
 
@@ -141,8 +149,8 @@ def _health(service: Service) -> Callable[[Request], Any]:
 
     async def answer(_request: Request) -> Response:
         try:
-            found = await run_in_threadpool(known)
-        except (LastcopyError, OSError):
+            found = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(own, known), _HEALTHY_SECONDS)
+        except (LastcopyError, OSError, TimeoutError):
             return JSONResponse({"status": "failed"}, 503)
         up = int(time.monotonic() - service.started_at)
         return JSONResponse({"status": "ok", "version": lastcopy.version(), "snapshot": found, "up_seconds": up})
@@ -150,11 +158,11 @@ def _health(service: Service) -> Callable[[Request], Any]:
     return answer
 
 
-def _metrics(service: Service, connections: Connections) -> Callable[[Request], Any]:
+def _metrics(service: Service, connections: Connections, turns: Turns) -> Callable[[Request], Any]:
     def text(person: identity.Person) -> bytes:
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        jobs = listing.jobs(service.configuration()) if person.sight is None else []
-        with connections.cursor(None, person.sight) as connection:
+        with turns.turn(person.name), connections.cursor(None, person.sight) as connection:
+            jobs = listing.jobs(service.configuration()) if person.sight is None else []
             return metrics.text(connection, now, jobs, service.tasks() if person.sight is None else ())
 
     async def answer(request: Request) -> Response:
@@ -165,6 +173,10 @@ def _metrics(service: Service, connections: Connections) -> Callable[[Request], 
             return Response(await run_in_threadpool(text, person), media_type=metrics.CONTENT_TYPE)
         except NotFoundError:
             return PlainTextResponse("there is no snapshot yet\n", 503)
+        except UnderivedError as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        except HTTPException as busy:
+            return PlainTextResponse(f"{busy.detail}\n", busy.status_code, busy.headers)
         except (CatalogError, ConfigError):
             return PlainTextResponse("the catalog cannot answer now\n", 503)
 

@@ -17,7 +17,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 
 import reports
-from lastcopy.service import api
+from lastcopy.service import api, app
+from lastcopy.service.turns import Turns
 from tests.lastcopy.conftest import Estate
 from tests.lastcopy.program import ask
 from tests.lastcopy.service.conftest import GRANTS, TOKENS, Served, bearer, served_from
@@ -199,18 +200,19 @@ def test_answers_are_packed_for_who_can_unpack_them(served: Served) -> None:
     assert served.client.get("/api/reports/assets", headers=bearer("all")).headers["Content-Encoding"] == "gzip"
 
 
-def test_who_comes_when_too_many_ask_is_told_to_come_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_TURN_SECONDS", 0.1)
-    with contextlib.ExitStack() as asking:
-        for _ in range(api._AT_ONCE):
-            asking.enter_context(api._slots)
-        refused = served.client.get("/api/volumes", headers=bearer("all"))
-        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
-    assert served.client.get("/api/volumes", headers=bearer("all")).status_code == 200
-    with contextlib.ExitStack() as waiting:
-        for _ in range(api._IN_LINE):
-            waiting.enter_context(api._line)
-        assert served.client.get("/api/volumes", headers=bearer("all")).status_code == 503
+def test_who_comes_when_too_many_ask_is_told_to_come_again(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(seconds=0.1)
+    monkeypatch.setattr(app, "Turns", lambda: turns)
+    with served_from(estate.folder, GRANTS) as client:
+        for _ in range(2):  # no answer keeps its turn
+            with contextlib.ExitStack() as asking:
+                for number in range(turns.at_once):
+                    asking.enter_context(turns.turn(f"somebody-{number}"))
+                for path in ("/api/volumes", "/api/snapshots", "/api/explain?path=deep/same", "/api/find?pattern=same", "/api/plans", "/api/jobs", "/metrics"):
+                    refused = client.get(path, headers=bearer("all"))
+                    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            for path in PATHS:
+                assert client.get(path, headers=bearer("all")).status_code == 200
 
 
 def test_health_tells_nothing_but_whether_it_is_well(served: Served) -> None:
