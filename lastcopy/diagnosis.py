@@ -79,7 +79,7 @@ def declarations(config: Config) -> list[Remark]:
         found.append(
             Remark("configuration", "volumes", "warning", "no volume is primary: there is nothing to protect", 'set role = "primary" on a production volume')
         )
-    return [*found, *_alike(config), *predicates(config)]
+    return [*found, *_not_accepted(config), *_alike(config), *predicates(config)]
 
 
 def escaped(path: Path | str) -> str:
@@ -188,6 +188,15 @@ def _missing(name: str, volume: Volume) -> list[Remark]:
         needs["immutable_until"] = (volume.immutable_until, "how long it stays immutable", "immutable_until = 2027-12-31")
     missing = [(key, text, example) for key, (value, text, example) in needs.items() if value is None]
     return [Remark(name, key, "unknown", f"{key} is not declared: {text} is unknown", f"add {example} to [volumes.{name}]") for key, text, example in missing]
+
+
+def _not_accepted(config: Config) -> list[Remark]:
+    """A remark for each volume whose declared immutability counts for no file of some class, since the class accepts no declarations."""
+    strict = [name for name in dict.fromkeys((*config.classes, "default")) if not config.data_class(name).accept_declared]
+    declared = [name for name, volume in config.volumes.items() if volume.immutability not in (None, "none") and volume.access != "offline"]
+    text = f"is declared, and that does not count for files of {', '.join(strict)}: whether ransomware reaches their copies here is unknown"
+    mend = f"if you believe what is declared: accept_declared = true in {', '.join(f'[classes.{name}]' for name in strict)}"
+    return [Remark(name, "immutability", "unknown", text, mend) for name in declared if strict]
 
 
 def _alike(config: Config) -> list[Remark]:

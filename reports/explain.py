@@ -36,7 +36,10 @@ MEND = {
     "same_site_only": "copy it to a volume at another site, or declare the 'site' of the volumes",
     "mirror_only": "copy it to a volume that keeps deleted and old versions, and declare 'keeps_versions'",
     "retention_too_short": "keep versions for as long as the class's retention",
-    "not_immutable_or_offline": "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'",
+    "not_immutable_or_offline": (
+        "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'; "
+        "immutability that is declared counts where its class has accept_declared = true"
+    ),
     "metadata_match_only": "read its copy: 'lastcopy scan --digest match'",
     "never_verified": "verify its copy as well as its class asks",
     "verification_too_old": "verify its copy again: 'lastcopy scan --again'",

@@ -33,8 +33,11 @@ def send_test(
         raise NotFoundError(f"there is no receiver {unknown[0]!r}; receivers are {', '.join(config.notify.to)}")
     rows = []
     for name in names or config.notify.to:
-        sent = alerts.send(config, name, config.notify.to[name], "Lastcopy: test", "This is a test: you would be told here.")
-        rows.append({"receiver": name, "state": "ok" if sent else "failed"})
+        try:
+            sent = alerts.send(config, name, config.notify.to[name], "Lastcopy: test", "This is a test: you would be told here.")
+            rows.append({"receiver": name, "state": "ok" if sent else "failed", "error": None if sent else "it was not taken"})
+        except ConfigError as error:
+            rows.append({"receiver": name, "state": "failed", "error": str(error)})
     output.rows(chosen, "notify-test", rows, complete=all(row["state"] == "ok" for row in rows))
     if any(row["state"] != "ok" for row in rows):
         raise typer.Exit(exits.Exit.UNREACHABLE)

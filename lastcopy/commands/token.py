@@ -15,7 +15,7 @@ def token(
 ) -> None:
     """Make a token, and the lines for lastcopy.toml that let it in. It is printed once and kept nowhere: the lines have its hash."""
     from catalog import fields
-    from catalog.errors import ConfigError
+    from catalog.errors import ConfigError, NotFoundError
     from catalog.services import Token
     from catalog.sight import Sight
     from lastcopy.service import identity
@@ -25,8 +25,12 @@ def token(
         fields.name(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    made, hashed = identity.new_token()
     parts = Sight.of(see).parts if see else None
+    if parts:
+        volumes = chosen.configuration().volumes
+        if unknown := [place for place in parts if place.partition(":")[0] not in volumes]:
+            raise NotFoundError(f"--see {unknown[0]}: there is no such volume; volumes are {', '.join(volumes)}")
+    made, hashed = identity.new_token()
     Token(hash=hashed, see=parts)
     if chosen.chosen_format == "json":
         output.made(chosen, "token", {"name": name, "token": made, "hash": hashed, "see": list(parts) if parts is not None else None}, complete=True)

@@ -190,7 +190,9 @@ def _address(config: Config, name: str, receiver: Receiver) -> str:
             done = subprocess.run(receiver.url_command, shell=True, capture_output=True, text=True, check=True, timeout=_SECONDS, cwd=config.folder)  # noqa: S602  # the configuration's own command
             return done.stdout.strip()
         return os.environ[str(receiver.url_env)]
-    except (OSError, UnicodeDecodeError, KeyError, subprocess.SubprocessError) as error:
+    except KeyError as error:
+        raise ConfigError(f"notify.to.{name}: its address cannot be had: there is no variable {receiver.url_env} in the environment") from error
+    except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:  # its text may hold the address
         raise ConfigError(f"notify.to.{name}: its address cannot be had: {type(error).__name__}") from error
 
 

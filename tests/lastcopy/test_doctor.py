@@ -90,6 +90,18 @@ def test_what_lies_on_another_volume_inherits_its_domains(tmp_path: Path) -> Non
     assert [r for r in diagnosis.declarations(settings) if r.subject == "repo"] == []
 
 
+def test_a_declared_immutability_that_classes_do_not_accept_is_told(tmp_path: Path) -> None:
+    locked = {"nightly": {"url": "n", "role": "backup", **DECLARED, "immutability": "append_only"}, "work": {"url": "w", **DECLARED}}
+
+    def told(**classes: dict[str, Any]) -> list[str]:
+        given = config.parse({"volumes": locked, "classes": classes}, tmp_path / "lastcopy.toml")
+        return [r.mend for r in diagnosis.declarations(given) if (r.subject, r.check) == ("nightly", "immutability")]
+
+    assert told() == ["if you believe what is declared: accept_declared = true in [classes.default]"]
+    assert told(default={"accept_declared": True}) == []
+    assert "[classes.core]" in told(core={"select": "path LIKE 'a%'"}, default={"accept_declared": True})[0]
+
+
 def test_two_systems_on_one_file_system_are_a_contradiction(tmp_path: Path) -> None:
     grow(tmp_path, "one", "two", "three")
     settings = configured(

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -242,3 +244,13 @@ def test_an_error_that_nobody_foresaw_is_one_line_with_a_hint(estate: Estate, mo
     ended = ask("report", folder=estate.folder, code=1)
     assert ended.err == "error: ZeroDivisionError: several lines \\x1b[31m; --verbose shows where\n"
     assert ask("report", "--format", "json", folder=estate.folder, code=1).error["code"] == "FAILED"
+
+
+def test_a_figure_is_had_from_the_parquet_without_lastcopy_as_the_documentation_says(estate: Estate) -> None:
+    page = Path(__file__).parents[2] / "docs" / "architecture.md"
+    _, _, block = page.read_text("utf-8").partition("```python\n")
+    program, _, _ = block.partition("```")
+    done = subprocess.run([sys.executable, "-c", program], cwd=estate.folder, capture_output=True, text=True, check=True)
+    covered = ask("report", "coverage", "--by", "class", "--where", "threat = 'facility_outage'", "--format", "json", folder=estate.folder).data
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line][2:]
+    assert rows == [[row["name"], str(row["assets"]), str(row["bytes"]), str(row["covered_assets"])] for row in covered if row["assets"]]

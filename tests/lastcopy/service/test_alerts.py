@@ -117,17 +117,23 @@ def test_an_address_that_cannot_be_had_is_said_without_it(estate: Estate, inbox:
 
 def test_the_test_command_says_who_can_be_told(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
     told_to(estate, inbox, tmp_path)
-    assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok"}]
+    assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok", "error": None}]
     assert [message["title"] for message in inbox.messages] == ["Lastcopy: test"]
     inbox.status = 500
     run("notify", "test", folder=tmp_path, code=8)
+    with (tmp_path / "lastcopy.toml").open("a") as file:
+        file.write('\n[notify.to.gone]\nurl_env = "NO_SUCH_VARIABLE"\n')
+    inbox.status = 200
+    rows = run("notify", "test", "--format", "json", folder=tmp_path, code=8).data
+    assert {row["receiver"]: row["state"] for row in rows} == {"ops": "ok", "gone": "failed"}
+    assert "no variable NO_SUCH_VARIABLE" in rows[1]["error"]
     assert "no receiver 'x'; receivers are ops" in run("notify", "test", "x", folder=tmp_path, code=6).err
 
 
 def test_a_mail_has_the_report_as_it_was_written(estate: Estate, mailbox: Mailbox, tmp_path: Path) -> None:
     task = '[schedule.paper]\ncron = "@monthly"\nrun = "report assets --output assets.xlsx"\nto = ["ops"]\n'
     declared = told_to(estate, mailbox, tmp_path, task)
-    assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok"}]
+    assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok", "error": None}]
     assert schedule.Runner(lambda: declared, ["--config", str(declared.path)]).run("paper") == 0
     [test, mail] = mailbox.mails
     assert (test["Subject"], test["To"]) == ("Lastcopy: test", "ana@example.org")

@@ -27,6 +27,7 @@ def test_a_token_that_was_made_is_let_in_by_the_lines_that_were_printed(estate: 
 
 def test_a_token_for_a_place_that_is_none_is_a_usage_error(estate: Estate) -> None:
     ask("token", "grafana", "--see", "../x", folder=estate.folder, code=2)
+    assert "volumes are data, mirror" in ask("token", "grafana", "--see", "nosuch", folder=estate.folder, code=6).err
 
 
 def test_a_token_of_a_name_that_the_configuration_would_not_take_is_a_usage_error(estate: Estate) -> None:
