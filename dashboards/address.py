@@ -65,7 +65,9 @@ def policy(page: bytes) -> bytes:
 
 
 def _wants_page(scope: Any) -> bool:  # noqa: ANN401  # as above
-    return any(name.lower() == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    """Whether the answer may be the page: files have an ending, or are asked for by name."""
+    by_name = "." in scope["path"].rpartition("/")[2] or "/_stcore/" in scope["path"]
+    return not by_name or any(name.lower() == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def _is_page(message: Any) -> bool:  # noqa: ANN401  # as above

@@ -1,6 +1,7 @@
 """The pages in a real browser: every one is drawn, clicks lead to the rows behind them, no other host is asked, no name becomes code."""
 
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,8 @@ def test_a_page_runs_no_script_and_asks_no_host_but_its_own(visit: Visit) -> Non
         document.body.append(script);
         document.body.insertAdjacentHTML("beforeend", '<img src="http://192.0.2.1/a.png" onerror="window.owned = true"><base href="http://192.0.2.1/">');
     }""")
+    with urllib.request.urlopen(f"{visit.address}/coverage") as answer:  # asks for no HTML by name
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
     refused = page.evaluate("fetch('http://192.0.2.1/').then(() => 'asked', () => 'refused')")
     page.wait_for_timeout(500)
     assert refused == "refused"
