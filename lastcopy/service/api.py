@@ -62,12 +62,14 @@ def application(served: Served) -> FastAPI:
         title="Lastcopy",
         version=lastcopy.version(),
         description="What the catalog knows, read-only.",
+        openapi_url=None,  # it is given as everything else is
         docs_url=None,  # its pages load scripts from other hosts
         redoc_url=None,
         servers=[{"url": "/api"}],
         responses=_ERRORS,
     )
     app.add_exception_handler(LastcopyError, _told)
+    _openapi(app, served)
     _lists(app, served)
     _questions(app, served)
     for name in reports.names():
@@ -91,6 +93,12 @@ def _asked_by(served: Served) -> Callable[[Request], Person]:
         return found
 
     return who
+
+
+def _openapi(app: FastAPI, served: Served) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi(_person: Annotated[Person, Depends(_asked_by(served))]) -> JSONResponse:
+        return JSONResponse(app.openapi())
 
 
 def _lists(app: FastAPI, served: Served) -> None:

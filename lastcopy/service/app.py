@@ -1,6 +1,7 @@
 """The ASGI application: API, metrics, health and pages behind one door."""
 
 import asyncio
+import contextlib
 import datetime
 import threading
 import time
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -37,25 +38,32 @@ _HEALTHY_SECONDS = 10.0  # within which the catalog says which snapshots it has
 
 
 class Configuration:
-    """The configuration of a file, read anew when the file changes; while it is broken the last good one holds."""
+    """The configuration of a file, read anew when the file changes; while it is broken the last good one holds.
+
+    A file that is written right now may be valid, and grant more than it will when it is whole: it is read when it has rested for some seconds.
+    """
+
+    rest_seconds = 2.0
 
     def __init__(self, path: Path, catalog: str | None = None) -> None:
         self._path = path
         self._catalog = catalog
         self._lock = threading.Lock()
-        self._seen = self._stamp()
+        self._seen = self._changing = self._stamp()
+        self._since = time.monotonic()  # since when `_changing` is what is seen
         self._config = self._load()
 
     def __call__(self) -> Config:
         """The configuration as it is now."""
         with self._lock:
             stamp = self._stamp()
-            if stamp != self._seen:
+            if stamp is not None and stamp != self._seen and self._rests(stamp):
+                with contextlib.suppress(ConfigError):
+                    loaded = self._load()
+                    if self._stamp() != stamp:  # written while it was read
+                        return self._config
+                    self._config = loaded
                 self._seen = stamp
-                try:
-                    self._config = self._load()
-                except ConfigError:
-                    return self._config
             return self._config
 
     def root(self) -> Path:
@@ -66,12 +74,25 @@ class Configuration:
         loaded = config.load(self._path)
         return loaded.model_copy(update={"catalog": loaded.catalog.model_copy(update={"path": self._catalog})}) if self._catalog else loaded
 
-    def _stamp(self) -> tuple[int, int, int] | None:
+    def _rests(self, stamp: "_Stamp") -> bool:
+        """Whether a file was not written for some seconds: by its own time, or where that is ahead of this machine's clock, by what was seen of it before."""
+        if stamp != self._changing:
+            self._changing, self._since = stamp, time.monotonic()
+        return time.time() - stamp.changed_ns / 1e9 >= self.rest_seconds or time.monotonic() - self._since >= self.rest_seconds
+
+    def _stamp(self) -> "_Stamp | None":
         try:
             found = self._path.stat()
         except OSError:
             return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return _Stamp(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+class _Stamp(NamedTuple):
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int  # no program can set it
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from lastcopy.settings import Settings
 
 def serve(chosen: Settings, listen: str | None, *, pages: bool, scheduled: bool, json_lines: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError, RefusedError where it may not listen there, UnreachableError where it cannot."""
-    import uvicorn
-
     from lastcopy.service import schedule
 
     configuration = app.Configuration(config.find(chosen.config), None if chosen.catalog is None else str(Path(chosen.catalog).absolute()))
@@ -43,11 +41,20 @@ def serve(chosen: Settings, listen: str | None, *, pages: bool, scheduled: bool,
 
         served = app.application(service, pages, lifespan)
         logs.begin(json_lines=json_lines)  # once more: Streamlit sets up its own
-        settings = uvicorn.Config(
-            served, log_config=None, access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=10, timeout_keep_alive=30,
-            h11_max_incomplete_event_size=65536, limit_concurrency=500, lifespan="on",
-        )  # fmt: skip
-        _until_told(uvicorn.Server(settings), bound)
+        _until_told(server_of(served), bound)
+
+
+def server_of(served: Any) -> Any:  # noqa: ANN401  # an ASGI application of either framework; uvicorn's server, which is imported late
+    """The server of an application, with what it bears of the outside."""
+    import uvicorn
+
+    from lastcopy.service import wire
+
+    settings = uvicorn.Config(
+        served, log_config=None, access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=10, timeout_keep_alive=30,
+        h11_max_incomplete_event_size=65536, limit_concurrency=500, lifespan="on", http=wire.Protocol,
+    )  # fmt: skip
+    return uvicorn.Server(settings)
 
 
 def _until_told(server: Any, bound: socket.socket) -> None:  # noqa: ANN401  # uvicorn's, which is imported late

@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import re
+import time
+from pathlib import Path
 from typing import Any, get_args
 
 import openpyxl
@@ -17,9 +19,10 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 
 import reports
+from catalog import config
 from lastcopy.service import api, app
 from lastcopy.service.turns import Turns
-from tests.lastcopy.conftest import Estate
+from tests.lastcopy.conftest import DECLARED, Estate
 from tests.lastcopy.program import ask
 from tests.lastcopy.service.conftest import GRANTS, TOKENS, Served, bearer, served_from
 from tests.lastcopy.service.test_door import PROXY
@@ -27,7 +30,8 @@ from tests.lastcopy.service.test_door import PROXY
 load_all_checks()
 _CHECKS: Any = CHECKS.get_by_names(["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"])
 PATHS = [
-    "/api/snapshots", "/api/volumes", "/api/reports", "/api/plans", "/api/jobs", "/api/explain?path=deep/same", "/api/find?pattern=same", "/metrics",
+    "/api/openapi.json", "/api/snapshots", "/api/volumes", "/api/reports", "/api/plans", "/api/jobs",
+    "/api/explain?path=deep/same", "/api/find?pattern=same", "/metrics",
     *(f"/api/reports/{name}" for name in reports.names()),
 ]  # fmt: skip
 _HOST = {"Host": "127.0.0.1"}
@@ -35,7 +39,7 @@ OTHERS = ("mirror", "vault", "lyon", "nas-2", "disk-2")
 
 
 def test_every_answer_is_one_that_the_openapi_names(served: Served) -> None:
-    schema = schemathesis.openapi.from_asgi("/api/openapi.json", served.client.app, headers=_HOST)
+    schema = schemathesis.openapi.from_asgi("/api/openapi.json", served.client.app, headers=bearer("all") | _HOST)
     operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) == 7 + len(reports.names())
     for operation in operations:
@@ -184,7 +188,8 @@ def test_the_header_of_the_proxy_counts_from_the_proxy_alone(estate: Estate) -> 
         assert client.get("/api/jobs", headers={"X-User": "ana"}).status_code == 401
 
 
-def test_a_token_that_is_taken_out_of_the_configuration_is_refused_at_once(estate: Estate) -> None:
+def test_a_token_that_is_taken_out_of_the_configuration_is_refused(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.Configuration, "rest_seconds", 0.0)
     with served_from(estate.folder, GRANTS) as client:
         path = next(estate.folder.glob(f"service-{abs(hash(GRANTS))}.toml"))
         whole = path.read_text()
@@ -194,6 +199,42 @@ def test_a_token_that_is_taken_out_of_the_configuration_is_refused_at_once(estat
         path.write_text("not TOML [")
         assert client.get("/api/volumes", headers=bearer("all")).status_code == 200
         path.write_text(whole)
+
+
+def test_a_configuration_that_is_being_written_grants_nothing_yet(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served_from(estate.folder, GRANTS + "# half") as client:
+        path = next(estate.folder.glob(f"service-{abs(hash(GRANTS + '# half'))}.toml"))
+        whole = path.read_text()
+        half = whole[: whole.index('see = ["data:deep"]')]
+        path.write_text(half)
+        assert "deep" in config.load(path).api.tokens  # valid, and sees everything
+        for _ in range(3):
+            assert [row["volume"] for row in client.get("/api/volumes", headers=bearer("deep")).json()["data"]] == ["data"]
+        with path.open("a") as file:
+            file.write('see = ["mirror"]\n')
+        monkeypatch.setattr(app.Configuration, "rest_seconds", 0.0)
+        assert [row["volume"] for row in client.get("/api/volumes", headers=bearer("deep")).json()["data"]] == ["mirror"]
+
+
+def test_a_configuration_is_read_once_it_rests_whatever_its_time_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lastcopy.toml"
+    path.write_text(DECLARED)
+    known = app.Configuration(path)
+    path.write_text(DECLARED + GRANTS)
+    changed = time.time()
+    monkeypatch.setattr(time, "time", lambda: changed - 1000.0)  # a server of files whose clock is ahead
+    assert not known().api.tokens
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1.0)
+    assert not known().api.tokens
+    monkeypatch.setattr(time, "monotonic", lambda: now + 3.0)
+    assert known().api.tokens
+    path.write_text(DECLARED)
+    assert known().api.tokens
+    monkeypatch.setattr(time, "time", lambda: changed + 1000.0)  # nobody asked for long: it is read by who comes first
+    assert not known().api.tokens
+    path.unlink()
+    assert known().volumes
 
 
 def test_answers_are_packed_for_who_can_unpack_them(served: Served) -> None:

@@ -45,7 +45,37 @@ def test_a_page_of_another_site_is_refused(path: str, origin: str, open_to_all: 
     assert open_to_all.get(path, headers=twice).status_code == 403
 
 
-@pytest.mark.parametrize(("headers", "status"), [({"Host": "rebound.example"}, 400), ({"Host": "127.0.0.1", "Origin": "http://rebound.example"}, 403)])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", ""])
+@pytest.mark.parametrize("path", PATHS)
+def test_what_a_browser_fetches_for_another_site_is_refused(path: str, site: str, open_to_all: TestClient) -> None:
+    for mode in ("no-cors", "cors", "same-origin", "websocket", ""):
+        assert open_to_all.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}).status_code == 403
+    assert open_to_all.get(path, headers={"Sec-Fetch-Site": site}).status_code == 403
+    twice = [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "cors")]
+    assert open_to_all.get(path, headers=twice).status_code == 403
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_link_of_another_site_leads_to_pages_alone(path: str, open_to_all: TestClient) -> None:
+    for site in ("cross-site", "same-site"):
+        status = open_to_all.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}).status_code
+        assert (status == 403) is path.startswith(("/api", "/metrics"))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_our_pages_typed_addresses_and_programs_are_let_in(path: str, open_to_all: TestClient) -> None:
+    for headers in ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, {}):
+        assert open_to_all.get(path, headers=headers).status_code != 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "rebound.example"}, 400),
+        ({"Host": "127.0.0.1", "Origin": "http://rebound.example"}, 403),
+        ({"Host": "127.0.0.1", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "websocket"}, 403),
+    ],
+)
 def test_no_page_of_another_site_opens_a_websocket(headers: dict[str, str], status: int, open_to_all: TestClient) -> None:
     with pytest.raises(WebSocketDenialResponse) as refused, open_to_all.websocket_connect("/_stcore/stream", headers=headers):
         pass
