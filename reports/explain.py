@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "read and digested", "equal to the source", "restored and compared")
 MATCHES = {
-    "path_only": "same path, size and time, but a time that proves nothing",
+    "path_only": "proves nothing: same path, size and time, but no time to trust; or what a stub stands for, of its size, but not read",
     "conflict": "conflict: same size and time, but other content",
 }
 MEND = {

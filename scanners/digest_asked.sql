@@ -1,15 +1,26 @@
--- The files that a mode asks for: with 'match' those whose size two different files have, with 'all' every one.
+-- The files that a mode asks for: with 'match' those whose size two different files have, and those that a stub of that size stands for, with 'all' every one.
 -- `whole` says that the content is read at once; of the others a sample comes first.
 WITH shared_sizes AS (
     SELECT size_bytes
     FROM files
     GROUP BY size_bytes
     HAVING min(inode) <> max(inode) OR min(fs_key) <> max(fs_key) OR (count(*) > 1 AND count(inode) < count(*))
+),
+
+promised AS (
+    SELECT DISTINCT
+        link_target,
+        CAST(nullif(regexp_extract(tags, '"size_bytes": ([0-9]+)', 1), '') AS BIGINT) AS size_bytes
+    FROM entries
+    WHERE type = 'file' AND storage_class = 'stub'
 )
 
 SELECT
     files.*,  -- every column of files -- noqa: AM04
-    files.size_bytes <= getvariable('small_bytes') OR volumes.mode = 'all' AS whole
+    files.size_bytes <= getvariable('small_bytes') OR volumes.mode = 'all' OR promised.link_target IS NOT NULL AS whole
 FROM files
 INNER JOIN volumes ON files.volume = volumes.volume
-WHERE files.attested IS NULL AND (volumes.mode = 'all' OR files.size_bytes IN (SELECT shared_sizes.size_bytes FROM shared_sizes))
+LEFT JOIN promised ON files.size_bytes = promised.size_bytes AND files.volume || ':' || files.dir || files.name = promised.link_target
+WHERE
+    files.attested IS NULL
+    AND (volumes.mode = 'all' OR promised.link_target IS NOT NULL OR files.size_bytes IN (SELECT shared_sizes.size_bytes FROM shared_sizes))

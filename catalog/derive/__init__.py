@@ -114,12 +114,10 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
 
 def _create_file_entries(connection: "DuckDBPyConnection") -> None:
     """Make the view of all files that are no pointers. Where there are no stubs, nothing is asked but that."""
-    for step in ("stubs", "pointers"):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
-        if _is_empty(connection, step):
-            connection.execute(_FILE_ENTRIES)
-            return
-    connection.execute(f"{_FILE_ENTRIES} {_BUT_POINTERS}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE stubs AS {sql('stubs')}")
+    targets = sql("stub_targets") + (" LIMIT 0" if _is_empty(connection, "stubs") else "")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE stub_targets AS {targets}")
+    connection.execute(_FILE_ENTRIES if _is_empty(connection, "stub_targets") else f"{_FILE_ENTRIES} {_BUT_POINTERS}")
 
 
 def _is_empty(connection: "DuckDBPyConnection", name: str) -> bool:
@@ -237,4 +235,4 @@ FROM entries AS e
 INNER JOIN volume_facts AS v ON e.volume = v.volume
 WHERE e.type = 'file'
 """
-_BUT_POINTERS = "AND NOT EXISTS (SELECT 1 FROM pointers AS o WHERE o.v = v.v AND o.entry_id = e.entry_id)"
+_BUT_POINTERS = "AND NOT EXISTS (SELECT 1 FROM stub_targets AS o WHERE o.proven AND o.v = v.v AND o.entry_id = e.entry_id)"

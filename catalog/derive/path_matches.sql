@@ -1,6 +1,6 @@
 /*
 What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size and time, but
-a time that proves nothing. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
+a time that proves nothing; so is what a stub stands for, wherever it is, while nobody knows its content. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
 */
 SELECT
     a,
@@ -23,3 +23,20 @@ SELECT
         ELSE 3
     END AS found
 FROM path_pairs
+UNION ALL
+SELECT
+    s.v AS a,
+    s.entry_id,
+    s.target_v AS v,
+    s.target_entry_id AS copy_entry_id,
+    s.size_bytes,
+    s.modified_at,
+    s.carried,
+    1 AS content_level,
+    1 AS own_level,
+    CAST(NULL AS TIMESTAMP) AS digested_at,
+    FALSE AS is_version,
+    0 AS found
+FROM stub_targets AS s
+INNER JOIN pair_list AS p ON s.v = p.a AND s.target_v = p.v
+WHERE s.proven IS NULL

@@ -92,7 +92,8 @@ class _Court:
         there = mapped(self.config.volumes[volume], ward, asset.path)
         scan = self.estate.newest(volume)
         if scan is None or asset.stub:
-            return Match("absent")
+            promised = pointers.unproven(self.estate, self.evidence, asset, volume, self.inodes[ward])
+            return Match("path_only", promised, 0, scan.started_at) if scan and promised else Match("absent")
         counted = [file for file in scan.files if not file.stub and (file.identity is None or file.identity not in self.inodes[ward])]
         best = self._content(volume, ward, asset, there, counted, scan)
         if best:
@@ -211,8 +212,7 @@ class _Court:
         there = mapped(self.config.volumes[volume], ward, asset.path)
         if there is None:
             return "path_not_mapped"
-        below = any(path in ("", there) or there.startswith(f"{path}/") for path, _ in scan.problems)
-        return "scan_incomplete" if below else None
+        return "scan_incomplete" if any(path in ("", there) or there.startswith(f"{path}/") for path, _ in scan.problems) else None
 
     # What one volume does against one threat
 

@@ -1,5 +1,6 @@
-"""Stubs that are pointers: what they stand for is where they say. They are no files."""
+"""Stubs that are pointers: what they stand for is where they say, and known to be that. They are no files."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from tests.protection.evidence import Evidence
@@ -18,11 +19,25 @@ def without(estate: Estate) -> Estate:
     return replace(estate, scans=scans)
 
 
+def unproven(estate: Estate, evidence: Evidence, file: File, volume: str, own: Collection[object]) -> File | None:
+    """What lies on a volume where a stub says that its content is, of that size, if nobody knows its content; none of the stub's `own` volume's files."""
+    there = _there(estate, file)
+    if file.stub is None or file.stub.volume != volume or there is None or there.identity in own:
+        return None
+    return None if evidence.digest(volume, there) else there
+
+
 def _leads(estate: Estate, evidence: Evidence, file: File) -> bool:
-    if file.stub is None or file.stub.volume not in estate.config.volumes or estate.config.volumes[file.stub.volume].role not in ("primary", "archive"):
+    there = _there(estate, file)
+    if file.stub is None or there is None:
         return False
-    for there in estate.files(file.stub.volume):
-        if there.path == file.stub.path and there.size == file.stub.size and there.stub is None:
-            known = evidence.digest(file.stub.volume, there)
-            return known is None or known.value == file.stub.digest
-    return False
+    known = evidence.digest(file.stub.volume, there)
+    return known is not None and known.value == file.stub.digest
+
+
+def _there(estate: Estate, file: File) -> File | None:
+    """What lies where a stub says that its content is, of that size, on a volume that may have it as an asset."""
+    if file.stub is None or file.stub.volume not in estate.config.volumes or estate.config.volumes[file.stub.volume].role not in ("primary", "archive"):
+        return None
+    found = (one for one in estate.files(file.stub.volume) if one.path == file.stub.path and one.size == file.stub.size and one.stub is None)
+    return next(found, None)

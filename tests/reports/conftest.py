@@ -65,6 +65,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
     _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
     _table(connection, "entries", _with_path(schema.ENTRIES).append(pa.field("volume", TEXT)).append(pa.field("scan_id", TEXT)), _entries(views))
+    _table(connection, "digests", _with_path(schema.DIGESTS), [_split(row) for row in views.get("digests", [])])
     _table(connection, "history", schema.HISTORY.append(pa.field("snapshot_id", TEXT)), views.get("history", []))
     _table(connection, "problems", schema.PROBLEMS.append(pa.field("scan_id", TEXT)).append(pa.field("volume", TEXT)), views.get("problems", []))
     _table(

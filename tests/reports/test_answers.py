@@ -314,11 +314,16 @@ def test_exceptions_live_through_their_last_day(estate: Estate) -> None:
         ("vault:a", [{"scanned_at": AS_OF}], {}, "stands for vault:a, which is not there"),
         ("vault:a:b/c", [{"scanned_at": AS_OF}], {"path": "a:b/c", "size_bytes": 8}, "stands for vault:a:b/c, which has another size now"),
         ("vault:a", [{}], {"size_bytes": 1009}, "stands for vault:a, which has another size now"),
-        ("vault:a", [{}], {"size_bytes": 9}, "stands for vault:a, which has another content now"),
+        ("vault:a", [{}], {"size_bytes": 9}, "stands for vault:a, which nobody has read yet"),
+        ("vault:a", [{}], {"size_bytes": 9, "digest": bytes(32)}, "stands for vault:a, which has another content now"),
+        ("vault:read", [{}], {"path": "read", "size_bytes": 9}, "stands for vault:read, which has another content now"),
+        ("vault:renamed", [{}], {"path": "renamed", "size_bytes": 9, "fs_id": "f", "inode": 7}, "stands for vault:renamed, which has another content now"),
+        ("vault:read", [{}], {"path": "read", "size_bytes": 9, "changed_at": AS_OF}, "stands for vault:read, which nobody has read yet"),
+        (None, [{}], {"size_bytes": 9}, "stands for what lies outside of what you may see"),
         ("vault:a", [{}], {"size_bytes": 9, "storage_class": "stub", "link_target": "x:y"}, "stands for vault:a, which is a stub itself"),
     ],
 )
-def test_a_stub_that_leads_nowhere_is_a_problem_with_its_reason(estate: Estate, target: str, volumes: Rows, archived: dict[str, Any], why: str) -> None:
+def test_a_stub_that_leads_nowhere_is_a_problem_with_its_reason(estate: Estate, target: str | None, volumes: Rows, archived: dict[str, Any], why: str) -> None:
     stub = {"volume": "projects", "path": "docs/s", "storage_class": "stub", "link_target": target, "tags": '{"sha256": "00", "size_bytes": 9}'}
     there = [{"volume": "vault", "path": "a"} | archived] if archived else []
     pointer = stub | {"path": "pointer"}  # a stub that leads to its content is no file
@@ -326,6 +331,10 @@ def test_a_stub_that_leads_nowhere_is_a_problem_with_its_reason(estate: Estate, 
         volumes=[{"volume": "projects"}, *({"volume": "vault", "role": "archive"} | dict(one) for one in volumes)],
         entries=[stub | {"changed_at": AS_OF - datetime.timedelta(hours=1)}, pointer, *there],
         files=[{"volume": "projects", "path": "docs/s"}, {"volume": "projects", "path": "other"}],
+        digests=[
+            {"volume": "vault", "path": "read", "size_bytes": 9, "digest": bytes(32)},
+            {"volume": "vault", "path": "before", "size_bytes": 9, "digest": bytes(32), "fs_id": "f", "inode": 7},
+        ],
     )
     assert answer(reports.load("problems").run(connection), "volume", "scan_id", "path", "stage", "error") == [("projects", "s1", "docs/s", "stub", why)]
 

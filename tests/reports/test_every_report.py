@@ -25,6 +25,7 @@ FIRST_SET = (
 )
 VIEWS = {
     "entries",
+    "digests",
     "files",
     "assets",
     "copies",

@@ -148,7 +148,7 @@ def test_what_is_known_only_by_its_path_is_not_said_to_be_old(estate: Estate) ->
     found = one(estate)
     listed = dataclasses.replace(found, copies=tuple(dataclasses.replace(copy, match="path_only", is_current=False) for copy in found.copies)).text()
     assert "Restore with (perhaps not its current content)\n" in listed
-    assert "same path, size and time, but a time that proves nothing; " in listed
+    assert "proves nothing: same path, size and time, but no time to trust; " in listed
     assert "not current" not in listed
 
 

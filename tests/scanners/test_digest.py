@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog import config, snapshot, table
+from catalog import config, snapshot, stubs, table
 from catalog.errors import CatalogError
 from scanners import candidates, crawl, digest, reading
 from scanners.digest import DigestCounts, Mode
@@ -141,6 +141,18 @@ def test_only_files_whose_size_another_file_has_are_read(estate: Estate) -> None
     counts = estate.scan_and_digest()
     assert (counts.read, counts.bytes_read) == (2, 8)
     assert estate.known(twin) == estate.known(copy) == sha256(b"same")
+    assert estate.known(alone) is None
+
+
+@pytest.mark.parametrize("size", [9, LARGE])
+def test_what_a_stub_stands_for_is_read_though_no_other_file_has_its_size(estate: Estate, size: int) -> None:
+    archived, alone = estate.put("vault/old/it", b"x" * size), estate.put("vault/old/other", b"x" * (size + 1))
+    for name, path, told in (("it", "old/it", size), ("other", "old/other", size), ("gone", "gone", size)):
+        stub = estate.put(f"a/{name}", stubs.write(stubs.Stub("vault", path, sha256(archived.read_bytes()), told)))
+        stub.chmod(0o444)
+        os.utime(stub, (1, 1))
+    estate.scan_and_digest()
+    assert estate.known(archived) == sha256(archived.read_bytes())
     assert estate.known(alone) is None
 
 

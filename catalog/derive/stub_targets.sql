@@ -1,9 +1,15 @@
-/* The stubs that are pointers, no files: what they stand for is where they say, as an asset would be, of that size and of no other content. */
+/*
+What lies where stubs say that their content is, as an asset would, of that size. `proven`: its digest is the one that the stub names; null = nobody knows it.
+A stub of proven content is a pointer, and no file.
+*/
 WITH targets AS MATERIALIZED (
     SELECT
         s.v,
         s.entry_id,
         s.digest,
+        v.v AS target_v,
+        e.entry_id AS target_entry_id,
+        e.carried_from,
         e.volume,
         e.dir,
         e.name,
@@ -29,7 +35,13 @@ WITH targets AS MATERIALIZED (
 
 SELECT
     t.v,
-    t.entry_id
+    t.entry_id,
+    t.target_v,
+    t.target_entry_id,
+    t.size_bytes,
+    t.modified_at,
+    t.carried_from IS NOT NULL AS carried,
+    coalesce(k.digest, t.attested) = t.digest AS proven
 FROM targets AS t
 LEFT JOIN (
     SELECT
@@ -51,4 +63,3 @@ LEFT JOIN (
     WHERE g.digest IS NOT NULL AND ((w.fs_id IS NOT NULL AND w.inode IS NOT NULL) OR (g.dir = w.dir AND g.name = w.name))
     GROUP BY w.v, w.entry_id
 ) AS k ON t.v = k.v AND t.entry_id = k.entry_id
-WHERE coalesce(k.digest, t.attested, t.digest) = t.digest
