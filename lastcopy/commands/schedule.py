@@ -93,11 +93,11 @@ def install(
     chosen = settings.of(context)
     config = chosen.configuration()
     folders = list(dict.fromkeys([str(settings.root_of(config)), *_written_to(config)]))
-    paths = (sys.executable, str(config.folder), str(config.path), *folders)
-    if strange := [path for path in paths if set(path) & set(" %\"'\\\n")]:
+    written = (user, sys.executable, str(config.folder), str(config.path), *folders)
+    if strange := [text for text in written if not text or set(text) & set(" %\"'\\\n")]:
         from catalog.errors import ConfigError
 
-        raise ConfigError(f"{strange[0]}: a unit cannot name a path with blanks, quotes, '%' or '\\'")
+        raise ConfigError(f"{strange[0]}: a unit cannot name what has blanks, quotes, '%' or '\\'")
     output.text(chosen, _UNIT.format(user=user, folder=config.folder, config=config.path, python=sys.executable, written=" ".join(folders)))
 
 

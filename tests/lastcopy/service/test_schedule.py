@@ -159,3 +159,4 @@ def test_a_unit_is_not_made_of_paths_that_it_cannot_name(folder: Path) -> None:
     strange.mkdir()
     shutil.copy(folder / "lastcopy.toml", strange)
     assert "with blank: a unit cannot name" in run("schedule", "install", folder=strange, code=2).err
+    run("schedule", "install", "--user", "keeper\nExecStartPre=/bin/true", folder=folder, code=2)
