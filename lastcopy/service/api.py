@@ -15,7 +15,7 @@ import lastcopy
 import reports
 from catalog.config import Config
 from catalog.errors import CatalogError, ConfigError, LastcopyError, MissingExtraError, NotFoundError, RefusedError, UnderivedError, UnreachableError
-from lastcopy import asking, listing
+from lastcopy import asking, listing, settings
 from lastcopy.service import identity
 from lastcopy.service.answers import Connections, streamed
 from lastcopy.service.identity import Person
@@ -68,7 +68,7 @@ def application(served: Served) -> FastAPI:
         servers=[{"url": "/api"}],
         responses=_ERRORS,
     )
-    app.add_exception_handler(LastcopyError, _told)
+    app.add_exception_handler(LastcopyError, _teller(served))
     _openapi(app, served)
     _lists(app, served)
     _questions(app, served)
@@ -77,12 +77,15 @@ def application(served: Served) -> FastAPI:
     return app
 
 
-def _told(_request: Request, error: Exception) -> JSONResponse:
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-    text = (
-        str(error) if status in (404, 422, 403, 501) or isinstance(error, UnderivedError) else "the catalog cannot answer now; the log of the service says why"
-    )
-    return JSONResponse({"detail": text}, status)
+def _teller(served: Served) -> Callable[[Request, Exception], JSONResponse]:
+    def told(_request: Request, error: Exception) -> JSONResponse:
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+        may_be_told = status in (404, 422, 403, 501) or isinstance(error, UnderivedError)
+        text = str(error) if may_be_told else "the catalog cannot answer now; the log of the service says why"
+        root = str(settings.root_of(served.configuration()))
+        return JSONResponse({"detail": text.replace(root, "the catalog")}, status)  # where it lies is not for who asks
+
+    return told
 
 
 def _asked_by(served: Served) -> Callable[[Request], Person]:
@@ -90,6 +93,9 @@ def _asked_by(served: Served) -> Callable[[Request], Person]:
         found = identity.program(served.configuration(), request.headers, loopback=served.loopback)
         if found is None:
             raise HTTPException(401, "give a token that is known: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
+        known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+        if unknown := [name for name in request.query_params if name not in known]:  # a mistyped condition would give everything
+            raise HTTPException(422, f"there is no parameter {unknown[0]!r}; there are {', '.join(known) or 'none'}")
         return found
 
     return who

@@ -1,7 +1,6 @@
 """The ASGI application: API, metrics, health and pages behind one door."""
 
 import asyncio
-import contextlib
 import datetime
 import threading
 import time
@@ -29,7 +28,7 @@ from catalog.config import Config
 from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError, UnderivedError
 from dashboards import serving
 from lastcopy import listing, settings
-from lastcopy.service import api, identity, metrics
+from lastcopy.service import api, identity, logs, metrics
 from lastcopy.service.answers import Connections
 from lastcopy.service.turns import Turns
 
@@ -52,18 +51,22 @@ class Configuration:
         self._seen = self._changing = self._stamp()
         self._since = time.monotonic()  # since when `_changing` is what is seen
         self._config = self._load()
+        self.broken: str | None = None  # what is wrong with the file as it is now
 
     def __call__(self) -> Config:
         """The configuration as it is now."""
         with self._lock:
             stamp = self._stamp()
             if stamp is not None and stamp != self._seen and self._rests(stamp):
-                with contextlib.suppress(ConfigError):
-                    loaded = self._load()
-                    if self._stamp() != stamp:  # written while it was read
-                        return self._config
-                    self._config = loaded
-                self._seen = stamp
+                try:
+                    loaded, broken = self._load(), None
+                except ConfigError as error:
+                    loaded, broken = self._config, str(error)
+                if self._stamp() != stamp:  # written while it was read
+                    return self._config
+                if broken:
+                    logs.log().error("the configuration is broken: the last good one holds, with its tokens and people", error=broken)
+                self._config, self._seen, self.broken = loaded, stamp, broken
             return self._config
 
     def root(self) -> Path:
@@ -184,7 +187,8 @@ def _metrics(service: Service, connections: Connections, turns: Turns) -> Callab
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         with turns.turn(person.name), connections.cursor(None, person.sight) as connection:
             jobs = listing.jobs(service.configuration()) if person.sight is None else []
-            return metrics.text(connection, now, jobs, service.tasks() if person.sight is None else ())
+            tasks = service.tasks() if person.sight is None else ()
+            return metrics.text(connection, now, jobs, tasks, broken=service.configuration.broken is not None)
 
     async def answer(request: Request) -> Response:
         person = identity.program(service.configuration(), request.headers, loopback=service.loopback)

@@ -19,12 +19,20 @@ _ASSETS = (("unprotected", "nothing protects"), ("unknown", "whose protection is
 _TASK_STATES = ("ok", "failed", "running", "waiting")
 
 
-def text(connection: "DuckDBPyConnection", now: datetime.datetime, jobs: Sequence[dict[str, object]], tasks: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The text of Prometheus. `now` is naive UTC; `jobs` are rows of the journal, `tasks` scheduled tasks and their states.
+def text(
+    connection: "DuckDBPyConnection",
+    now: datetime.datetime,
+    jobs: Sequence[dict[str, object]],
+    tasks: Iterable[tuple[str, str]] = (),
+    *,
+    broken: bool = False,
+) -> bytes:
+    """The text of Prometheus. `now` is naive UTC; `jobs` are rows of the journal, `tasks` scheduled tasks and their states, `broken` of the configuration.
 
     What was cut from the connection is not there.
     """
     found = [*_snapshot(connection, now), *_volumes(connection, now), *_coverage(connection), *_assets(connection), *_space(connection), *_work(jobs, tasks)]
+    found.append(_family("configuration_broken", "Whether the configuration cannot be read as it is now: an earlier one holds", (), [((), broken)]))
     registry = CollectorRegistry()
     registry.register(_Found(found))
     return generate_latest(registry)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pypdf
 import pytest
 import schemathesis
+import structlog
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
@@ -85,6 +86,7 @@ def test_parameters_conditions_and_limits_are_those_of_the_command_line(served: 
         ("where=(SELECT 1)", 422),
         ("where=read_text('/etc/passwd') = ''", 422),
         ("snapshot=nowhere", 404),
+        ("wehre=size_bytes", 422),
         ("limit=-1", 422),
         ("format=exe", 422),
     ],
@@ -233,6 +235,14 @@ def test_a_configuration_is_read_once_it_rests_whatever_its_time_says(tmp_path: 
     assert known().api.tokens
     monkeypatch.setattr(time, "time", lambda: changed + 1000.0)  # nobody asked for long: it is read by who comes first
     assert not known().api.tokens
+    assert known.broken is None
+    path.write_text(DECLARED + "[api.tokens")
+    monkeypatch.setattr(time, "time", lambda: changed + 2000.0)
+    with structlog.testing.capture_logs() as said:
+        assert known().volumes
+        assert known().volumes
+    assert [(line["log_level"], line["error"]) for line in said] == [("error", known.broken)]
+    assert str(path) in str(known.broken)
     path.unlink()
     assert known().volumes
 
