@@ -8,7 +8,7 @@ from catalog import names
 
 MAGIC = b"#!lastcopy-stub "
 ATTRIBUTE = "user.lastcopy.stub"
-MODE = 0o100444  # a regular file that nobody may write; who may not read the file that it stands for may not read it either
+MODE = 0o100444  # a regular file that nobody may write
 MOST_BYTES = 64 << 10
 STORAGE_CLASS = "stub"
 _VOLUME = re.compile(r"[a-z0-9][a-z0-9-]*")

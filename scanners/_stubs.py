@@ -18,7 +18,7 @@ Slots = np.ndarray[Any, Any]
 
 def find(slots: Slots, raw: Sequence[bytes], directories: Sequence[int], keep: Slots) -> dict[int, Stub]:
     """The stubs among some files, by row. `directories` are descriptors of where each name is. Only files that may be stubs are opened."""
-    read_only = np.flatnonzero((slots["mode"] & ~np.array(0o444, slots["mode"].dtype)) == stat.S_IFREG)
+    read_only = np.flatnonzero(slots["mode"] == stubs.MODE)
     if not len(read_only):
         return {}
     found = {}

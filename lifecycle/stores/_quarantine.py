@@ -4,7 +4,6 @@ A sidecar tells of a move before it is made, see `_sidecars`.
 """
 
 import base64
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -170,7 +169,7 @@ class Quarantine:
             with suppress(PermissionError):
                 os.chown(new, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
         else:
-            _write_stub(home, new, pointer.text, move.key, owner, has_acl=_has_acl(directory, name))
+            _write_stub(home, new, pointer.text, move.key, owner)
         _calls.rename_new(home, new, home, key)
         self._tree.sync(home, may_not=True)
         try:
@@ -304,37 +303,21 @@ def _is_another(expected: Fingerprint, found: Fingerprint, *, numbers_are_given_
     return written.differs(found, moved=True)
 
 
-def _write_stub(directory: int, name: bytes, text: bytes, key: str, owner: os.stat_result, *, has_acl: bool) -> None:
-    """Make a stub, durable: readable by none who could not read the file, marked as ours, as old as the file that it stands for. Raises OSError."""
+def _write_stub(directory: int, name: bytes, text: bytes, key: str, owner: os.stat_result) -> None:
+    """Make a stub, durable: readable by all who could enter, marked as ours, as old as the file that it stands for. Raises OSError."""
     descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
     try:
         with suppress(OSError):  # a storage without attributes: the first line of its text tells too
             os.setxattr(descriptor, stubs.ATTRIBUTE, key.encode())
         with suppress(PermissionError):
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(stubs.MODE) & _readers(os.fstat(descriptor), owner, has_acl=has_acl))
+        os.fchmod(descriptor, stat.S_IMODE(stubs.MODE))
         _write_all(descriptor, text, times=(owner.st_atime_ns, owner.st_mtime_ns))
     except BaseException:
         os.unlink(name, dir_fd=directory)
         raise
     finally:
         os.close(descriptor)
-
-
-def _readers(made: os.stat_result, owner: os.stat_result, *, has_acl: bool) -> int:
-    """The permission bits of a file that its stub may have. With an access list, or another owner, only who made it may read, or all who may anyhow."""
-    mode = owner.st_mode
-    if not has_acl and (made.st_uid, made.st_gid) == (owner.st_uid, owner.st_gid):
-        return mode
-    return 0o444 if mode & 0o044 == 0o044 and not has_acl else 0o400
-
-
-def _has_acl(directory: int, name: bytes) -> bool:
-    """Whether a file has an access list: its group's bits say then what anybody in it may have at most."""
-    try:
-        return bool(os.getxattr(b"/proc/self/fd/%d/%b" % (directory, name), b"system.posix_acl_access", follow_symlinks=False))
-    except OSError as error:
-        return error.errno not in (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def _write_all(descriptor: int, text: bytes, times: tuple[int, int] | None = None) -> None:

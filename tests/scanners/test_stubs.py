@@ -81,12 +81,6 @@ def test_stubs_stand_among_other_entries_in_their_own_rows(tree: Path, root: Pat
     assert sum(row["storage_class"] == "stub" for row in rows) == 40
 
 
-@pytest.mark.parametrize("mode", [0o444, 0o440, 0o400])
-def test_a_stub_of_a_private_file_is_known_too(tree: Path, root: Path, mode: int) -> None:
-    put(tree / "it", mode=mode)
-    assert found(root, tree)["it"][0] == "stub"
-
-
 @pytest.mark.parametrize(
     "why", ["may be written", "another name", "newer than itself", "a word more", "too long", "too short", "a directory", "a pipe", "a link"]
 )

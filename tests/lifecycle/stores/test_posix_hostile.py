@@ -3,7 +3,6 @@
 import mmap
 import os
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -253,27 +252,6 @@ def test_a_stub_says_what_it_is(place: PosixPlace) -> None:
     assert os.getxattr(place.at(b"file"), "user.lastcopy.stub") == KEY.encode()
     assert status.st_mode & 0o777 == 0o444
     assert status.st_mtime_ns == 1_500_000_000_000_000_001
-
-
-@pytest.mark.parametrize(("mode", "left"), [(0o600, 0o400), (0o640, 0o440), (0o4755, 0o444), (0o604, 0o404)])
-def test_a_stub_is_read_by_none_who_could_not_read_the_file(place: PosixPlace, mode: int, left: int) -> None:
-    place.put(b"file", CONTENT)
-    os.chmod(place.at(b"file"), mode)
-    store = place.connect()
-    moved = store.quarantine(b"file", KEY, look(store, b"file"), leave=STUB)
-    assert os.stat(place.at(b"file")).st_mode & 0o7777 == left
-    store.put_back(KEY, b"file", moved)
-    assert os.stat(place.at(b"file")).st_mode & 0o7777 == mode
-
-
-def test_a_stub_of_a_file_with_an_access_list_is_its_owners_alone(place: PosixPlace) -> None:
-    place.put(b"file", CONTENT)
-    entries = ((0x01, 6, 0xFFFFFFFF), (0x02, 4, 12345), (0x04, 0, 0xFFFFFFFF), (0x10, 4, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
-    os.setxattr(place.at(b"file"), "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries))
-    assert os.stat(place.at(b"file")).st_mode & 0o777 == 0o640
-    store = place.connect()
-    store.quarantine(b"file", KEY, look(store, b"file"), leave=STUB)
-    assert os.stat(place.at(b"file")).st_mode & 0o777 == 0o400
 
 
 def test_a_pointer_that_a_killed_run_never_left_is_no_file_in_quarantine(place: PosixPlace, monkeypatch: pytest.MonkeyPatch) -> None:
