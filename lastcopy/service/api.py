@@ -16,7 +16,7 @@ import reports
 from catalog.config import Config
 from catalog.errors import CatalogError, ConfigError, LastcopyError, MissingExtraError, NotFoundError, RefusedError, UnderivedError, UnreachableError
 from lastcopy import asking, listing, settings
-from lastcopy.service import identity
+from lastcopy.service import identity, logs
 from lastcopy.service.answers import Connections, streamed
 from lastcopy.service.identity import Person
 from lastcopy.service.turns import Turns
@@ -92,6 +92,7 @@ def _asked_by(served: Served) -> Callable[[Request], Person]:
     def who(request: Request) -> Person:
         found = identity.program(served.configuration(), request.headers, loopback=served.loopback)
         if found is None:
+            logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
             raise HTTPException(401, "give a token that is known: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
         known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
         if unknown := [name for name in request.query_params if name not in known]:  # a mistyped condition would give everything

@@ -193,6 +193,7 @@ def _metrics(service: Service, connections: Connections, turns: Turns) -> Callab
     async def answer(request: Request) -> Response:
         person = identity.program(service.configuration(), request.headers, loopback=service.loopback)
         if person is None:
+            logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
             return PlainTextResponse("give a token that is known\n", 401, {"WWW-Authenticate": "Bearer"})
         try:
             return Response(await run_in_threadpool(text, person), media_type=metrics.CONTENT_TYPE)

@@ -34,7 +34,7 @@ def serve(chosen: Settings, listen: str | None, *, pages: bool, scheduled: bool,
         @contextlib.asynccontextmanager
         async def lifespan(_: Any) -> AsyncIterator[None]:  # noqa: ANN401  # the application, of either framework
             logs.log().info("serving", address=where)
-            if not chosen.quiet:
+            if not chosen.quiet and not json_lines:
                 talk.say(f"serving on {where} (API: {where}api/openapi.json, metrics: {where}metrics)")
             yield
             logs.log().info("ending")

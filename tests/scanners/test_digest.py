@@ -528,7 +528,7 @@ def test_within_a_budget_what_was_read_longest_ago_is_read_again_first(estate: E
     assert again(0) == []
     assert again(1) == ["old"], "one at least"
     assert again(250) == ["middle", "young"]
-    assert again(400) == ["middle", "old"]
+    assert again(300) == ["old"], "of the other two nobody knows which was read first"
     assert again(10_000) == ["middle", "old", "young"]
 
 
@@ -554,7 +554,8 @@ def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(esta
     counts = estate.digest("all", again=True)
     assert (counts.read, counts.problems) == (3, 1)
     assert estate.problems("a") == [("bad", "damaged")]
-    assert estate.known(bad) == sha256(bad.read_bytes())
+    newest = max((row for row in estate.rows() if (row["volume"], row["name"]) == ("a", "bad")), key=lambda row: row["digested_at"])
+    assert newest["digest"] == sha256(bad.read_bytes())
     assert estate.digest("all", again=True).problems == 0, "it is what it was at the last look"
 
 

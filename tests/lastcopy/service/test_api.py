@@ -62,9 +62,12 @@ def test_without_a_token_that_is_known_there_is_no_answer(path: str, served: Ser
         {"Authorization": "Bearer"},
         {"Authorization": TOKENS["all"][0]},
     ):
-        refused = served.client.get(path, headers=headers)
+        with structlog.testing.capture_logs() as said:
+            refused = served.client.get(path, headers=headers)
         assert refused.status_code == 401
         assert refused.headers["WWW-Authenticate"] == "Bearer"
+        assert [(line["event"], line["path"]) for line in said] == [("nobody who is known", path.partition("?")[0])]
+        assert not any(token in str(said) for token in ("lc_wrong", TOKENS["all"][0]))
 
 
 @pytest.mark.parametrize("name", reports.names())

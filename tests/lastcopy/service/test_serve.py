@@ -39,14 +39,17 @@ class Service:
         return self.log.read_text("utf-8", "replace")
 
 
+_BEGUN = re.compile(r'(?:serving on |"address": ")(http://[^\s"]+/)')
+
+
 @contextlib.contextmanager
 def serving(folder: Path, *options: str, **more: str) -> Iterator[Service]:
     log = folder / f"serve-{time.monotonic_ns()}.log"
     program = [sys.executable, "-m", "lastcopy", "serve", "--listen", "127.0.0.1:0", *options]
     with log.open("wb") as file, subprocess.Popen(program, cwd=folder, env=environment(folder, **more), stdout=file, stderr=file) as process:
         try:
-            until(lambda: "serving on" in log.read_text() or process.poll() is not None)
-            found = re.search(r"serving on (http://\S+/)", log.read_text())
+            until(lambda: _BEGUN.search(log.read_text()) or process.poll() is not None)
+            found = _BEGUN.search(log.read_text())
             assert found, log.read_text()
             yield Service(process, found[1], log)
         finally:
@@ -86,7 +89,7 @@ def test_it_serves_and_ends_cleanly_with_json_lines_on_request(estate: Estate) -
         assert httpx.get(f"{service.url}api/openapi.json").json()["info"]["title"] == "Lastcopy"
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(30) == 0
-    logged = [json.loads(line) for line in service.lines().splitlines() if line.startswith("{")]
+    logged = [json.loads(line) for line in service.lines().splitlines()]
     assert [line["event"] for line in logged] == ["serving", "ending"]
 
 
