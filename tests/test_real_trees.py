@@ -24,6 +24,7 @@ def found_by_find(tree: Path) -> int:
     return listed.count(b"\0")
 
 
+@pytest.mark.slow
 def test_a_scan_of_usr_sees_what_find_sees_and_every_report_prints(tmp_path: Path) -> None:
     write_configuration(tmp_path, Path("/usr"))
     scanned = run("scan", "--digest", "off", "--format", "json", folder=tmp_path, code=None)

@@ -66,6 +66,7 @@ def test_a_cell_of_the_matrix_shows_the_assets_behind_it(visit: Visit, shown: Sh
     assert [row[:2] for row in shown_rows] == [[row["volume"], row["path"]] for row in behind[: len(shown_rows)]]
 
 
+@pytest.mark.slow
 def test_a_rectangle_of_the_treemap_is_gone_into(visit: Visit, shown: Shown) -> None:
     visit.open("explore")
     visit.click("stEChartsChart", 0.3, 0.5, "volume=projects")
@@ -148,6 +149,7 @@ def test_a_page_runs_no_script_and_asks_no_host_but_its_own(visit: Visit) -> Non
     visit.complaints.clear()
 
 
+@pytest.mark.slow
 def test_a_page_is_whole_in_a_narrow_window_and_in_the_dark(visit: Visit) -> None:
     browser = visit.page.context.browser
     assert browser is not None

@@ -125,6 +125,7 @@ def test_a_file_that_a_later_command_could_not_read_makes_its_volume_incomplete(
     assert (volumes["mirror"]["state"], volumes["mirror"]["problems"]) == ("incomplete", 1)
 
 
+@pytest.mark.slow
 def test_a_refused_volume_is_never_met_and_every_report_warns_of_it(folder: Path) -> None:
     run("scan", folder=folder)
     shutil.rmtree(folder / "mirror")
@@ -302,6 +303,7 @@ def test_where_reading_contents_fails_in_a_way_that_nobody_foresaw_the_scans_are
     assert ended.data["assets"]["unknown_assets"] == 16
 
 
+@pytest.mark.slow
 def test_fixity_reads_once_more_what_was_read_longest_ago(folder: Path) -> None:
     run("scan", folder=folder, code=None)
     read = [run("fixity", "data", "--budget", size, "--format", "json", folder=folder, code=None).data["digested_files"] for size in ("1", "1GiB")]

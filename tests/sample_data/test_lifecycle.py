@@ -174,6 +174,7 @@ def test_dormant_files_are_archived_as_the_plan_said_and_undo_brings_every_bit_b
     assert any("QUARANTINED 1-7" in line for line in shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", ["stub", "symlink"])
 def test_what_was_purged_comes_back_in_the_place_of_the_pointer_that_was_left(company: Company, leave: str) -> None:
     before = everything(company.root("projects"))
@@ -206,6 +207,7 @@ def _assert_points(company: Company, path: str, leave: str) -> None:
         assert _content(there).hex().encode() in text
 
 
+@pytest.mark.slow
 def test_the_other_policies_of_the_sample_do_what_their_plans_say(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     # A duplicate is done where the kernel shares blocks; where an equal file takes its place it rests in quarantine.
     for policy, ends in {"protect": [{"DONE": 13}], "dedupe": [{"DONE": 1}, {"QUARANTINED": 1}], "thin-out": [{"QUARANTINED": 2}]}.items():
@@ -219,6 +221,7 @@ def test_the_other_policies_of_the_sample_do_what_their_plans_say(company: Compa
         assert company.coverage() == made["effect"]["coverage"]["after"], policy
 
 
+@pytest.mark.slow
 def test_what_cannot_come_true_is_said_when_it_is_planned(company: Company) -> None:
     options = ("--quiet-time", "0s", "--where", "path IN ('research/TODO', 'inbox/empty.txt')")
     made = company.run("plan", "create", "--action", "archive", "--report", "assets", "--to", "archive", *options, code=5)
@@ -234,6 +237,7 @@ def test_what_cannot_come_true_is_said_when_it_is_planned(company: Company) -> N
     assert company.coverage() == unseen["effect"]["coverage"]["after"]
 
 
+@pytest.mark.slow
 def test_the_readme_shows_what_jobs_really_print(tmp_path: Path) -> None:
     company = Company(tmp_path / "demo", richer=False)
     section = (Path(demo.__file__).parent.parent / "README.md").read_text("utf-8").partition("## From report to action")[2].partition("\n## ")[0]

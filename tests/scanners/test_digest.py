@@ -593,6 +593,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_digest import Estate
 from scanners import candidates, digest
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
 candidates.CHUNK_FILES, digest.GROUP_FILES, seen = 50, 500, []
 def progress(counts):
     seen.append(counts)
@@ -675,6 +676,7 @@ def content(kind: tuple[int, bytes, bytes]) -> bytes:
     return (half + middle + head * size)[:size]
 
 
+@pytest.mark.slow
 @given(trees=st.lists(st.dictionaries(st.sampled_from("abcdef"), CONTENTS, max_size=6), min_size=2, max_size=2))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_exactly_the_files_that_could_have_a_copy_get_a_digest(

@@ -131,6 +131,7 @@ def everything_below(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(one): (one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"") for one in [folder, *folder.rglob("*")]}
 
 
+@pytest.mark.slow
 def test_a_reader_derives_nothing_and_is_told_which_command_does(tmp_path: Path) -> None:
     grow(tmp_path)
     for _ in range(2):

@@ -254,6 +254,7 @@ def test_answers_are_packed_for_who_can_unpack_them(served: Served) -> None:
     assert served.client.get("/api/reports/assets", headers=bearer("all")).headers["Content-Encoding"] == "gzip"
 
 
+@pytest.mark.slow
 def test_who_comes_when_too_many_ask_is_told_to_come_again(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns(seconds=0.1)
     monkeypatch.setattr(app, "Turns", lambda: turns)

@@ -83,6 +83,7 @@ def states(folder: Path) -> list[object]:
     return [job["state"] for job in listing.jobs(config.load(folder / "lastcopy.toml"))]
 
 
+@pytest.mark.slow
 def test_what_became_unprotected_is_told_also_when_later_scans_changed_nothing(tmp_path: Path, inbox: Inbox) -> None:
     grow(tmp_path)
     declared = told_to(tmp_path, inbox, DECLARED, "unprotected")

@@ -73,6 +73,7 @@ def test_a_time_that_is_none_is_a_usage_error_that_names_the_task(cron: str, zon
         schedule.trigger("a", Task(cron=cron, run="scan", timezone=zone))
 
 
+@pytest.mark.slow
 def test_tasks_run_by_hand_as_the_service_runs_them_and_are_remembered(folder: Path) -> None:
     assert run("schedule", "run", "nightly", folder=folder).code == 0
     assert run("schedule", "run", "gate", folder=folder, code=3).out.decode().splitlines()[-1].startswith("Not met")
