@@ -10,6 +10,12 @@ if TYPE_CHECKING:
 
 # Of a copy by its worst asset, which may lie where he does not see it.
 _FILES = "SELECT * REPLACE (CAST(NULL AS VARCHAR) AS copy_status) FROM ({query}) WHERE {files}"
+# Of a stub that leads to what he does not see, not where.
+_ENTRIES = """
+SELECT * REPLACE (CASE WHEN NOT {leads_out} THEN link_target END AS link_target, CASE WHEN NOT {leads_out} THEN tags END AS tags) FROM ({query}) WHERE {files}
+"""
+# How many files of a volume hold a content is not told of one of which a part is seen.
+_COPIES = "SELECT * REPLACE (CASE WHEN copy_volume IN ({cut}) THEN 1 ELSE files END AS files) FROM ({query}) WHERE {files} AND {copies}"
 _GROUPS = """
 SELECT * EXCLUDE (members_seen) REPLACE (members_seen AS members, (members_seen - 1) * size_bytes AS reclaimable_bytes)
 FROM (SELECT *, count(*) OVER (PARTITION BY "scope", digest) AS members_seen FROM ({query}) WHERE {files})
@@ -56,10 +62,10 @@ DELETE FROM exceptions;
 
 _SEEN = "SELECT * FROM ({query}) WHERE {files}"
 _CUT = {
-    "entries": _SEEN,
+    "entries": _ENTRIES,
     "digests": _SEEN,
     "stored_files": _FILES,
-    "copies": _SEEN + " AND {copies}",
+    "copies": _COPIES,
     "elsewhere": _ELSEWHERE,
     "duplicate_groups": _GROUPS,
     "problems": "SELECT * FROM ({query}) WHERE {problems}",
@@ -78,7 +84,15 @@ def view(name: str, query: str, sight: Sight) -> str:
     for made, stored in (("volume_facts", "volumes"), ("this_snapshot", "snapshot"), ("groupings AS g", _GROUPINGS)):
         sums = sums.replace(made, stored)
     conditions = {"files": sight.files(), "copies": sight.files("copy_volume", "copy_dir"), "problems": sight.problems(), "folders": sight.folders()}
+    conditions["leads_out"] = _leads_out(sight)
     return _CUT[base].format(query=query, sums=sums, whole=listed(sight.whole), cut=listed(sight.cut), **conditions)
+
+
+def _leads_out(sight: Sight) -> str:
+    """The SQL condition on entries: stubs of which the target is not to be seen."""
+    path = "substr(link_target, length(split_part(link_target, ':', 1)) + 2)"
+    seen = sight.files("split_part(link_target, ':', 1)", f"regexp_extract({path}, '^.*/', 0)")
+    return f"(type = 'file' AND storage_class = 'stub' AND NOT coalesce({seen}, FALSE))"
 
 
 def tables(connection: "DuckDBPyConnection", sight: Sight) -> None:

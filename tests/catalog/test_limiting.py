@@ -148,6 +148,30 @@ def test_foreign_copies_are_a_number(stored: tuple[Path, Snapshot]) -> None:
         assert (len(found.copies), found.elsewhere) == (2, 0)
 
 
+def test_how_many_files_of_a_volume_hold_a_content_is_not_told_of_a_part_of_it(tmp_path: Path) -> None:
+    held: dict[str, Any] = {"digest": CONTENT["a"]}
+    write_scan(tmp_path, "work", {"finance/a.txt": held})
+    write_scan(tmp_path, "spare", {"finance/a.txt": held, "finance/a2.txt": held, "merger/a.txt": held})
+    kept = (tmp_path, derive.derive(tmp_path, config.parse(DECLARED), NOON))
+    for parts, files in (((), 3), (("work", "spare"), 3), (("work", "spare:finance"), 1)):
+        with opened(kept, *parts) as connection:
+            [found] = explain.explain(connection, None, "work:finance/a.txt")
+            assert [copy.files for copy in found.copies] == [files]
+            assert ("2 other files of the volume" in found.text()) == (files == 3)
+
+
+def test_where_a_stub_leads_is_not_told_to_who_may_not_see_it(tmp_path: Path) -> None:
+    stub = {"storage_class": "stub", "link_target": "spare:merger/plan.pdf", "tags": '{"sha256": "00", "size_bytes": 9}'}
+    write_scan(tmp_path, "work", {"finance/plan.pdf": stub})
+    write_scan(tmp_path, "spare", {"finance/other": {}})
+    kept = (tmp_path, derive.derive(tmp_path, config.parse(DECLARED), NOON))
+    for parts, told in (((), True), (("work", "spare"), True), (("work:finance", "spare:finance"), False), (("work",), False)):
+        with opened(kept, *parts) as connection:
+            said = str(reports.load("problems").run(connection, where="stage = 'stub'").fetchall())
+            assert ("merger" in said, "outside of what you may see" in said) == (told, not told)
+            assert connection.execute("SELECT count(link_target), count(tags) FROM entries").fetchall() == [(told, told)]
+
+
 def test_a_hidden_file_is_not_found_in_the_words_of_one_that_is_not_there(stored: tuple[Path, Snapshot]) -> None:
     with opened(stored, "work:finance") as connection:
         told = []
