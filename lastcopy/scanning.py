@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import lastcopy
 from catalog.config import Config
@@ -205,10 +205,14 @@ def _was_there(root: Path, config: Config, name: str) -> bool:
         scanner.close()
 
 
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, as of a service that is stopped, ends a scan as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """SIGTERM, as of a service that is stopped, ends a scan as Ctrl-C does; also in the background, where a shell lets SIGINT be ignored."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:

@@ -241,6 +241,21 @@ def test_an_interrupted_scan_ends_with_130_says_how_to_go_on_and_leaves_no_snaps
     run("scan", "--resume", folder=folder)
 
 
+def test_a_scan_in_the_background_where_ctrl_c_is_ignored_can_be_terminated(folder: Path) -> None:
+    with (folder / "data" / "large").open("wb") as file:
+        file.truncate(200_000_000_000)
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    child = subprocess.Popen(
+        [sys.executable, "-c", ignoring, "-m", "lastcopy", "scan", "data", "--digest", "all"],
+        cwd=folder, env=program.environment(folder), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stderr is not None
+    assert "data: complete" in child.stderr.readline()
+    child.terminate()
+    assert "lastcopy scan --resume" in child.stderr.read()
+    assert child.wait(60) == 130
+
+
 def test_workers_digest_and_named_volumes_are_taken(folder: Path) -> None:
     ended = run("scan", "mirror", "data", "data", "--workers", "1", "--digest", "off", "--format", "json", folder=folder)
     assert [volume["volume"] for volume in ended.data["volumes"]] == ["mirror", "data"]
