@@ -115,12 +115,12 @@ class Candidates:
         self._read_before = self._source("digests", recent=recent)
         self._view("known", "known")
         self._view("asked", question)
+        if self._read_since:
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE before AS {_sql('before')}")
         if question == "asked" and self._budget is not None:
             [(until,)] = self._connection.execute(_sql("budget"), {"budget": self._budget}).fetchall()
             self._connection.execute("SET VARIABLE read_since = least(CAST($1 AS TIMESTAMP), CAST($2 AS TIMESTAMP))", [self._read_since, until])
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('wanted')}")
-        if self._read_since:
-            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS {_sql('before')}")
         hollow = self._hollow()
         [(names, wanted, wanted_bytes)] = self._connection.execute(_sql("counts"), {"sampled_bytes": 2 * SAMPLE_BYTES}).fetchall()
         return Found(names, wanted, wanted_bytes, hollow)
@@ -132,10 +132,10 @@ class Candidates:
 
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
-        before = ["digest_before", "digested_before_at"] if self._read_since else []
-        question = (
-            f"SELECT {', '.join([*_COLUMNS, 'whole', *before])} FROM wanted WHERE volume = $1 AND is_first AND NOT has_failed ORDER BY fs_id, dir, inode, name"
-        )
+        before, known = (", digest_before, digested_before_at", "LEFT JOIN before USING (volume, dir, name)") if self._read_since else ("", "")
+        columns = ", ".join(f"wanted.{name}" for name in (*_COLUMNS, "whole"))
+        chosen = f"SELECT {columns}{before} FROM wanted {known} WHERE wanted.volume = $1 AND is_first AND NOT has_failed"
+        question = f"{chosen} ORDER BY wanted.fs_id, wanted.dir, wanted.inode, wanted.name"
         for volume, place in self._places.items():
             for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
                 yield from _portions(place, batch)

@@ -1,4 +1,4 @@
--- The wanted files with the newest digest that was read of each under its fingerprint, for comparison with what is read now.
+-- The newest digest of each asked file that was read whole under its fingerprint.
 WITH newest AS (
     SELECT
         volume,
@@ -19,19 +19,22 @@ WITH newest AS (
 )
 
 SELECT
-    wanted.*,
+    asked.volume,
+    asked.dir,
+    asked.name,
+    asked.size_bytes,
     newest.digest AS digest_before,
     newest.digested_at AS digested_before_at
-FROM wanted
-LEFT JOIN newest
+FROM asked
+INNER JOIN newest
     ON
-        wanted.volume = newest.volume
-        AND wanted.fs_id IS NOT DISTINCT FROM newest.fs_id
-        AND wanted.inode IS NOT DISTINCT FROM newest.inode
-        AND wanted.created_at IS NOT DISTINCT FROM newest.created_at
-        AND wanted.size_bytes = newest.size_bytes
-        AND wanted.modified_at IS NOT DISTINCT FROM newest.modified_at
-        AND wanted.modified_ns IS NOT DISTINCT FROM newest.modified_ns
-        AND wanted.changed_at IS NOT DISTINCT FROM newest.changed_at
-        AND wanted.changed_ns IS NOT DISTINCT FROM newest.changed_ns
-        AND (newest.path IS NULL OR wanted.dir || wanted.name = newest.path)
+        asked.volume = newest.volume
+        AND asked.fs_id IS NOT DISTINCT FROM newest.fs_id
+        AND asked.inode IS NOT DISTINCT FROM newest.inode
+        AND asked.created_at IS NOT DISTINCT FROM newest.created_at
+        AND asked.size_bytes = newest.size_bytes
+        AND asked.modified_at IS NOT DISTINCT FROM newest.modified_at
+        AND asked.modified_ns IS NOT DISTINCT FROM newest.modified_ns
+        AND asked.changed_at IS NOT DISTINCT FROM newest.changed_at
+        AND asked.changed_ns IS NOT DISTINCT FROM newest.changed_ns
+        AND (newest.path IS NULL OR asked.dir || asked.name = newest.path)
