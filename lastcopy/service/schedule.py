@@ -130,22 +130,28 @@ class Runner:
         with lock.hold(self.root, f"task-{name}"):
             run = before.begun(now())
             tasks.write(self.root, name, run)
-            codes: list[int] = []
-            file: str | None = None
-            for words in self._commands(name, task, before):
-                file = written(words)
-                try:
-                    codes.append(self._child(name, words, said))
-                except OSError:
-                    tasks.write(self.root, name, run.ended(now(), exits.Exit.FAILED))
-                    raise
-                if self._stopping.is_set():
-                    return exits.Exit.INTERRUPTED  # it is not written down as ended: the next start goes on with it
-            code = exits.worst(exits.Exit(one) if one in set(exits.Exit) else exits.Exit.FAILED for one in codes)
-            if task.to and file and code in tasks.GOOD and not self._delivered(name, task, file):
-                code = exits.Exit.UNREACHABLE
+            try:
+                code = self._carried_out(name, task, before, said)
+            except Exception:
+                tasks.write(self.root, name, run.ended(now(), exits.Exit.FAILED))
+                raise
+            if self._stopping.is_set():
+                return exits.Exit.INTERRUPTED  # it is not written down as ended: the next start goes on with it
             tasks.write(self.root, name, run.ended(now(), code))
         return code
+
+    def _carried_out(self, name: str, task: Task, before: Run, said: "int | None") -> exits.Exit:
+        """Run the commands of a task, until this is to stop, and send what they wrote; gives the worst of their codes."""
+        codes: list[int] = []
+        file: str | None = None
+        for words in self._commands(name, task, before):
+            file = written(words)
+            codes.append(self._child(name, words, said))
+            if self._stopping.is_set():
+                break
+        code = exits.worst(exits.Exit(one) if one in set(exits.Exit) else exits.Exit.FAILED for one in codes)
+        undelivered = task.to and file and code in tasks.GOOD and not self._stopping.is_set() and not self._delivered(name, task, file)
+        return exits.Exit.UNREACHABLE if undelivered else code
 
     def _delivered(self, name: str, task: Task, file: str) -> bool:
         from lastcopy.service import alerts
@@ -175,10 +181,10 @@ class Runner:
             except LockedError:
                 log.warning("task is running already")
                 return
-            except Exception:
+            except Exception:  # it is written down as failed, and told of
                 log.exception("task could not be run")
-                return
-            log.info("task ended", code=int(code))
+            else:
+                log.info("task ended", code=int(code))
         self._alert()
 
     def _alert(self) -> None:

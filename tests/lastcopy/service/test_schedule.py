@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import structlog
 
 from catalog import config, lock
 from catalog.config import Config
@@ -161,3 +162,18 @@ def test_a_unit_is_not_made_of_paths_that_it_cannot_name(folder: Path) -> None:
     shutil.copy(folder / "lastcopy.toml", strange)
     assert "with blank: a unit cannot name" in run("schedule", "install", folder=strange, code=2).err
     run("schedule", "install", "--user", "keeper\nExecStartPre=/bin/true", folder=folder, code=2)
+
+
+def test_a_task_that_fails_in_a_way_that_nobody_foresaw_is_failed_and_told_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, _ = runner_of(folder)
+    told: list[dict[str, str]] = []
+
+    def broken(*_: object) -> list[list[str]]:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(runner, "_commands", broken)
+    monkeypatch.setattr(runner, "_alert", lambda: told.append(dict(runner.states())))
+    with structlog.testing.capture_logs() as said:
+        runner._due("gate")
+    assert [state["gate"] for state in told] == ["failed"]
+    assert "task could not be run" in [line["event"] for line in said]
