@@ -44,6 +44,25 @@ def fs_id(descriptor: int, subvolume: int = 0) -> str | None:
     return f"{found}-subvol-{subvolume}" if found and subvolume not in (0, _TOP_SUBVOLUME) else found
 
 
+def fs_id_below(parent: int, name: str, pair: tuple[int, int], *, own: bool) -> str | None:
+    """The file system of an entry of an open directory, `pair` its device and subvolume: its `own`, or a layer of the union mount that the directory shows.
+
+    None where the entry cannot be opened.
+    """
+    if not own:
+        return f"{fs_id(parent)}-layer-{pair[0] & 0xFFFFFFFF}:{pair[0] >> 32}"
+    for flags in (os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK, os.O_PATH):
+        try:
+            descriptor = _kernel.open_beneath(parent, os.fsencode(name), flags)
+        except OSError:
+            continue  # not ours to open; its path alone may do
+        try:
+            return fs_id(descriptor, pair[1])
+        finally:
+            os.close(descriptor)
+    return None
+
+
 def device(descriptor: int) -> str | None:
     """The disks under a descriptor, by their world-wide id or serial, else name and host; sorted, joined by ','. Memory is one device of its host.
 

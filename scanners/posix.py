@@ -352,22 +352,7 @@ class Scanner:
             pair = int(slots["device"][row]), int(slots["subvolume"][row])
             if pair not in self._fs_ids:
                 is_directory, is_mount = stat.S_ISDIR(int(slots["mode"][row])), slots["attributes"][row] & _kernel.MOUNT_ROOT
-                self._fs_ids[pair] = self._fs_id(owners[row].descriptor, flat[row], pair, bool(is_directory or is_mount))
-
-    def _fs_id(self, parent: int, name: str, pair: tuple[int, int], own: bool) -> str | None:
-        """The file system of one entry: its own, or a layer of the union mount that its directory shows."""
-        if not own:
-            return f"{_place.fs_id(parent)}-layer-{pair[0] & 0xFFFFFFFF}:{pair[0] >> 32}"
-        for flags in (os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK, os.O_PATH):
-            try:
-                descriptor = _kernel.open_beneath(parent, os.fsencode(name), flags)
-            except OSError:
-                continue  # not ours to open; its path alone may do
-            try:
-                return _place.fs_id(descriptor, pair[1])
-            finally:
-                os.close(descriptor)
-        return None
+                self._fs_ids[pair] = _place.fs_id_below(owners[row].descriptor, flat[row], pair, own=bool(is_directory or is_mount))
 
     def _root_fs_id(self) -> str | None:
         found = _kernel.statx_here(self._root)
