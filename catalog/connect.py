@@ -66,6 +66,14 @@ FROM (SELECT volume, scan_id, count(*) AS problems FROM problems GROUP BY volume
 WHERE volumes.volume = found.volume AND volumes.scan_id = found.scan_id
 """
 _WITH_PATH = {"duplicate_groups", "copies"}
+# A primary volume by itself has what it holds more than once of the groups of all primary volumes.
+DUPLICATES_BY_SCOPE = """
+SELECT * FROM duplicate_groups
+UNION ALL
+SELECT * EXCLUDE (own) REPLACE (volume AS "scope", own AS members, (own - 1) * size_bytes AS reclaimable_bytes)
+FROM (SELECT *, count(*) OVER (PARTITION BY digest, volume) AS own FROM duplicate_groups WHERE "scope" = 'primary')
+WHERE own > 1
+"""
 _JOINED = ("files", "verdicts")  # the view `files` joins them
 
 
@@ -184,6 +192,7 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
     _view(connection, "assets", "SELECT * FROM files WHERE is_asset")
     for name, query in stored.items():
         create(name, query)
+    _view(connection, "duplicates_by_scope", DUPLICATES_BY_SCOPE)
     create("elsewhere", stored["copies"] if sight else "SELECT volume, entry_id, CAST(0 AS BIGINT) AS copies FROM copies WHERE FALSE")
     for name in _JOINED:
         before = table.files(root, name, snapshot_id=[earlier.snapshot_id]) if earlier else []

@@ -17,48 +17,7 @@ reclaimable_bytes = { meaning = "what all but one of them take", unit = "bytes" 
 volume = "where the first of them lies"
 path = "its path in the volume, escaped"
 */
-WITH scoped AS (
-    SELECT
-        digest,
-        size_bytes,
-        members,
-        reclaimable_bytes,
-        volume,
-        path,
-        link_count,
-        modified_at,
-        accessed_at
-    FROM duplicate_groups
-    WHERE "scope" = $scope
-    UNION ALL
-    -- A primary volume by itself: what of the groups of all primary volumes it holds more than once.
-    SELECT
-        digest,
-        size_bytes,
-        members,
-        (members - 1) * size_bytes AS reclaimable_bytes,
-        volume,
-        path,
-        link_count,
-        modified_at,
-        accessed_at
-    FROM (
-        SELECT
-            digest,
-            size_bytes,
-            volume,
-            path,
-            link_count,
-            modified_at,
-            accessed_at,
-            count(*) OVER (PARTITION BY digest) AS members
-        FROM duplicate_groups
-        WHERE "scope" = 'primary' AND volume = $scope
-    ) AS own
-    WHERE members > 1
-),
-
-ranked AS (
+WITH ranked AS (
     SELECT
         digest,
         size_bytes,
@@ -67,7 +26,8 @@ ranked AS (
         volume,
         path,
         row_number() OVER (PARTITION BY digest ORDER BY volume, path) AS place
-    FROM scoped
+    FROM duplicates_by_scope
+    WHERE "scope" = $scope
 ),
 
 spread AS (

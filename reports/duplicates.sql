@@ -21,47 +21,6 @@ accessed_at = { meaning = "its last reading", unit = "UTC" }
 role = "what its volume is for: primary, replica, backup, archive"
 sites = { meaning = "where its volume is, joined by commas; '' = unknown", unit = "list" }
 */
-WITH scoped AS (
-    SELECT
-        digest,
-        size_bytes,
-        members,
-        reclaimable_bytes,
-        volume,
-        path,
-        link_count,
-        modified_at,
-        accessed_at
-    FROM duplicate_groups
-    WHERE "scope" = $scope
-    UNION ALL
-    -- A primary volume by itself: what of the groups of all primary volumes it holds more than once.
-    SELECT
-        digest,
-        size_bytes,
-        members,
-        (members - 1) * size_bytes AS reclaimable_bytes,
-        volume,
-        path,
-        link_count,
-        modified_at,
-        accessed_at
-    FROM (
-        SELECT
-            digest,
-            size_bytes,
-            volume,
-            path,
-            link_count,
-            modified_at,
-            accessed_at,
-            count(*) OVER (PARTITION BY digest) AS members
-        FROM duplicate_groups
-        WHERE "scope" = 'primary' AND volume = $scope
-    ) AS own
-    WHERE members > 1
-)
-
 SELECT
     lower(hex(scoped.digest)) AS digest,
     scoped.size_bytes,
@@ -74,8 +33,9 @@ SELECT
     scoped.accessed_at,
     volumes.role,
     array_to_string(volumes.sites, ',') AS sites
-FROM scoped
+FROM duplicates_by_scope AS scoped
 INNER JOIN volumes ON scoped.volume = volumes.volume
+WHERE scoped."scope" = $scope
 ORDER BY
     reclaimable_bytes DESC,
     digest ASC,

@@ -34,8 +34,8 @@ def test_nothing_outside_the_catalog_can_be_reached(connection: duckdb.DuckDBPyC
 
 @pytest.mark.parametrize(
     "view",
-    ["entries", "files", "assets", "copies", "duplicate_groups", "rollup", "history", "problems", "digests", "volumes", "scans", "snapshots", "snapshot",
-     "classes", "exceptions", "files_before"],
+    ["entries", "files", "assets", "copies", "duplicate_groups", "duplicates_by_scope", "rollup", "history", "problems", "digests", "volumes",
+     "scans", "snapshots", "snapshot", "classes", "exceptions", "files_before"],
 )  # fmt: skip
 def test_every_view_opens_on_a_small_snapshot(connection: duckdb.DuckDBPyConnection, view: str) -> None:
     assert len(connection.sql(f"SELECT * FROM {view}").fetchall()) <= 1 or view == "rollup"

@@ -63,6 +63,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     connection.execute("CREATE VIEW assets AS SELECT * FROM files WHERE is_asset")
     _table(connection, "copies", _with_path(schema.COPIES), [_copy(row) for row in views.get("copies", [])])
     _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
+    connection.execute(f"CREATE VIEW duplicates_by_scope AS {connect.DUPLICATES_BY_SCOPE}")
     _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
     _table(connection, "entries", _with_path(schema.ENTRIES).append(pa.field("volume", TEXT)).append(pa.field("scan_id", TEXT)), _entries(views))
     _table(connection, "digests", _with_path(schema.DIGESTS), [_split(row) for row in views.get("digests", [])])

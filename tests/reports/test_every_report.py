@@ -30,6 +30,7 @@ VIEWS = {
     "assets",
     "copies",
     "duplicate_groups",
+    "duplicates_by_scope",
     "rollup",
     "history",
     "problems",
