@@ -14,7 +14,7 @@ import pytest
 from tests.lastcopy.program import Ended, ask, environment
 
 FILES = 300
-_DECLARED = """
+DECLARED = """
 [catalog]
 path = "catalog"
 [volumes.prod]
@@ -44,7 +44,7 @@ quiet = "0s"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A configuration, three hundred files, and an approved plan to archive them, its id in `plan`."""
-    (tmp_path / "lastcopy.toml").write_text(_DECLARED)
+    (tmp_path / "lastcopy.toml").write_text(DECLARED)
     (tmp_path / "vault").mkdir()
     for number in range(FILES):
         file = tmp_path / "prod" / f"d{number % 7}" / f"f{number}"

@@ -160,9 +160,8 @@ def test_a_reader_derives_nothing_and_is_told_which_command_does(tmp_path: Path)
         assert again.status_code == 200
 
 
-def test_an_answer_that_is_read_too_slowly_ends_its_writer_and_is_not_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_LONGEST_SECONDS", 1.0)
-    ended = threading.Event()
+def endless(ended: threading.Event) -> Callable[[IO[bytes]], None]:
+    """A writer that writes until it is ended, and tells of that."""
 
     def write(out: IO[bytes]) -> None:
         try:
@@ -171,7 +170,13 @@ def test_an_answer_that_is_read_too_slowly_ends_its_writer_and_is_not_whole(monk
         finally:
             ended.set()
 
-    pieces = streamed(write)
+    return write
+
+
+def test_an_answer_that_is_read_too_slowly_ends_its_writer_and_is_not_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_LONGEST_SECONDS", 1.0)
+    ended = threading.Event()
+    pieces = streamed(endless(ended))
     next(pieces)
     for _ in range(5):  # never a minute between two of them
         time.sleep(0.05)
@@ -184,15 +189,7 @@ def test_an_answer_that_is_read_too_slowly_ends_its_writer_and_is_not_whole(monk
 def test_an_answer_that_nobody_reads_ends_its_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_PATIENCE_SECONDS", 0.5)
     ended = threading.Event()
-
-    def write(out: IO[bytes]) -> None:
-        try:
-            while True:
-                out.write(_MUCH)
-        finally:
-            ended.set()
-
-    pieces = streamed(write)
+    pieces = streamed(endless(ended))
     assert ended.wait(30)
     time.sleep(1)  # what ended it finds no place either
     with pytest.raises(BrokenPipeError, match="not read in time"):

@@ -15,27 +15,9 @@ from lifecycle.journal import Journal
 from tests.lastcopy.conftest import DECLARED, HOSTILE, grow
 from tests.lastcopy.program import ask
 from tests.lastcopy.service.receivers import Inbox
+from tests.lifecycle.test_job_commands import DECLARED as ARCHIVING
 
-_JOBS = """
-[catalog]
-path = "catalog"
-[volumes.prod]
-url = "prod"
-system = "s-prod"
-device = "d-prod"
-[volumes.vault]
-url = "vault"
-role = "archive"
-system = "s-vault"
-device = "d-vault"
-[lifecycle]
-min_copies = 1
-[policies.archive]
-data_class = "default"
-action = "archive"
-to = "vault"
-quiet = "0s"
-grace = "0s"
+_JOBS = f"""{ARCHIVING}
 [schedule.carry-out]
 cron = "@daily"
 run = "approved-plans"
