@@ -11,9 +11,11 @@ from lastcopy.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import duckdb
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     import reports
+    from catalog.errors import CatalogError
     from catalog.snapshot import Snapshot
     from reports.explain import Explanation
 
@@ -32,12 +34,19 @@ def connected(chosen: Settings, against: str | None = None) -> "Iterator[DuckDBP
 
 
 def opened(root: "Path", wanted: "Snapshot", earlier: "Snapshot | None" = None) -> "DuckDBPyConnection":
-    """A locked connection to a snapshot, within the limits of its configuration."""
+    """A locked connection to a snapshot, within the limits of its configuration. Raises CatalogError where its files are lost or damaged."""
+    import duckdb
+
     from catalog import connect
 
     limits = wanted.config.catalog
     memory = f"{limits.memory_limit}B" if limits.memory_limit else None
-    return connect.connect(root, wanted, earlier, memory_limit=memory, threads=limits.threads)
+    try:
+        return connect.connect(root, wanted, earlier, memory_limit=memory, threads=limits.threads)
+    except duckdb.Error as error:
+        if is_of_the_catalog(error):
+            raise _damaged(str(root), error) from error
+        raise
 
 
 def report(chosen: Settings, found: "reports.Report", given: Mapping[str, object], *, where: str | None, limit: int | None, against: str | None) -> None:
@@ -74,15 +83,29 @@ def _foreseen(what: str) -> Iterator[None]:
     """The engine's errors as ours: what a question does wrong is the user's, a lost file or too little memory the catalog's."""
     import duckdb
 
-    from catalog.errors import CatalogError, ConfigError
+    from catalog.errors import ConfigError
 
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        hint = "'lastcopy doctor' says whether a file is lost; [catalog] memory_limit says how much may be used"
-        raise CatalogError(f"{what}: {str(error).splitlines()[0]}; {hint}") from error
     except duckdb.Error as error:
-        raise ConfigError(f"{what}: {str(error).splitlines()[0]}") from error
+        if not is_of_the_catalog(error):
+            raise ConfigError(f"{what}: {str(error).splitlines()[0]}") from error
+        raise _damaged(what, error) from error
+
+
+def _damaged(what: str, error: "duckdb.Error") -> "CatalogError":
+    from catalog.errors import CatalogError
+
+    hint = "'lastcopy doctor' says whether a file is lost; [catalog] memory_limit says how much may be used"
+    return CatalogError(f"{what}: {str(error).splitlines()[0]}; {hint}")
+
+
+def is_of_the_catalog(error: "duckdb.Error") -> bool:
+    """Whether an error of the engine tells of a file that is lost or damaged, or of too little memory; else the question is wrong."""
+    import duckdb
+
+    damaged = isinstance(error, duckdb.InvalidInputException) and ".parquet" in str(error)
+    return damaged or isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
 
 
 def explain(connection: "DuckDBPyConnection", path: str, volume: str | None = None, folder: "Path | None" = None) -> "list[Explanation]":

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 from catalog import connect, snapshot
 from catalog.errors import CatalogError, ConfigError
 from catalog.sight import Sight
+from lastcopy import asking
 from lastcopy.service.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def _foreseen() -> Iterator[None]:
         yield
     except duckdb.InterruptException as error:
         raise CatalogError(_TOO_LONG) from error
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        raise CatalogError("the catalog could not answer; its log says why") from error
     except duckdb.Error as error:
+        if asking.is_of_the_catalog(error):
+            raise CatalogError("the catalog could not answer; its log says why") from error
         raise ConfigError(f"the question cannot be answered: {type(error).__name__}") from error
 
 

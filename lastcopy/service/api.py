@@ -78,9 +78,11 @@ def application(served: Served) -> FastAPI:
 
 
 def _teller(served: Served) -> Callable[[Request, Exception], JSONResponse]:
-    def told(_request: Request, error: Exception) -> JSONResponse:
+    def told(request: Request, error: Exception) -> JSONResponse:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         may_be_told = status in (404, 422, 403, 501) or isinstance(error, UnderivedError)
+        if not may_be_told:
+            logs.unanswered(request.url.path, error)
         text = str(error) if may_be_told else "the catalog cannot answer now; the log of the service says why"
         root = str(settings.root_of(served.configuration()))
         return JSONResponse({"detail": text.replace(root, "the catalog")}, status)  # where it lies is not for who asks

@@ -203,7 +203,8 @@ def _metrics(service: Service, connections: Connections, turns: Turns) -> Callab
             return PlainTextResponse(f"{error}\n", 503)
         except HTTPException as busy:
             return PlainTextResponse(f"{busy.detail}\n", busy.status_code, busy.headers)
-        except (CatalogError, ConfigError):
+        except (CatalogError, ConfigError) as error:
+            logs.unanswered(request.url.path, error)
             return PlainTextResponse("the catalog cannot answer now\n", 503)
 
     return answer

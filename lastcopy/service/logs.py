@@ -38,3 +38,8 @@ def begin(*, json_lines: bool) -> None:
 def log() -> Any:  # noqa: ANN401  # structlog's logger, whose methods are made as they are called
     """The log of the service."""
     return structlog.stdlib.get_logger("lastcopy")
+
+
+def unanswered(path: str, error: Exception) -> None:
+    """Say why a question has no answer: who asked is not told."""
+    log().error("the catalog cannot answer", path=path, error=str(error), cause=repr(error.__cause__) if error.__cause__ else None)

@@ -236,6 +236,15 @@ def test_a_damaged_catalog_ends_with_1_and_an_error_nobody_foresaw_hints_to_verb
     assert "Traceback" in ask("report", "coverage", "--verbose", folder=tmp_path, code=1).err
 
 
+def test_a_damaged_file_of_the_catalog_is_no_fault_of_the_question(tmp_path: Path) -> None:
+    grow(tmp_path)
+    run("scan", "--digest", "off", folder=tmp_path)
+    for file in (tmp_path / "catalog" / "files").rglob("*.parquet"):
+        file.write_bytes(b"no parquet")
+    assert "lastcopy doctor" in ask("report", "assets", folder=tmp_path, code=1).err
+    assert "lastcopy doctor" in ask("sql", "SELECT count(name) FROM files", folder=tmp_path, code=1).err
+
+
 def test_an_error_that_nobody_foresaw_is_one_line_with_a_hint(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_name: str) -> None:
         raise ZeroDivisionError("several\nlines \x1b[31m")

@@ -11,6 +11,7 @@ from typing import IO
 
 import anyio.to_thread
 import pytest
+import structlog
 from duckdb import DuckDBPyConnection, InterruptException
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
@@ -158,6 +159,21 @@ def test_a_reader_derives_nothing_and_is_told_which_command_does(tmp_path: Path)
         run(*command.split(), folder=tmp_path)
         again = client.get("/api/reports/overview", params={"snapshot": old.snapshot_id}, headers=bearer("all"))
         assert again.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/reports/assets", "/metrics"])
+def test_why_the_catalog_cannot_answer_is_logged_and_not_told(estate: Estate, tmp_path: Path, path: str) -> None:
+    folder = tmp_path / "copied"
+    shutil.copytree(estate.folder, folder, symlinks=True)
+    for file in (folder / "catalog" / "files").rglob("*.parquet"):
+        file.write_bytes(b"no parquet")
+    with served_from(folder, GRANTS) as client, structlog.testing.capture_logs() as said:
+        answer = client.get(path, headers=bearer("all"))
+    assert answer.status_code == 503
+    assert "parquet" not in answer.text
+    [line] = [line for line in said if line["event"] == "the catalog cannot answer"]
+    assert line["path"] == path
+    assert "parquet" in line["cause"]
 
 
 def endless(ended: threading.Event) -> Callable[[IO[bytes]], None]:
