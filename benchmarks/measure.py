@@ -16,6 +16,7 @@ from pathlib import Path
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans of our children become ours, so that their CPU time is not lost
 _SAMPLE_SECONDS = 0.02
 _ORPHAN_SECONDS = 5.0
+_REST_SECONDS, _REST_SHARE = 2.0, 0.05
 
 
 class CommandError(Exception):
@@ -63,6 +64,17 @@ def interleaved(contenders: Mapping[str, Callable[[], Usage]], runs: int) -> dic
             seen[name].append(contender())
             say(f"  {name}, run {number + 1} of {runs}: {seen[name][-1].wall_seconds:.2f} s, CPU {seen[name][-1].cpu_seconds:.2f} s")
     return {name: _median(usages) for name, usages in seen.items()}
+
+
+def rested() -> float:
+    """Wait until the processes below this one use less than a twentieth of a CPU; gives the seconds from now until they did."""
+    began, before = time.monotonic(), _ticks()
+    while True:
+        time.sleep(_REST_SECONDS)
+        now = _ticks()
+        if now - before < _REST_SHARE * _REST_SECONDS * os.sysconf("SC_CLK_TCK"):
+            return time.monotonic() - began - _REST_SECONDS
+        before = now
 
 
 def say(text: str) -> None:
@@ -133,6 +145,15 @@ def _below(pid: int) -> Iterator[int]:
                 for child in map(int, listed.read().split()):
                     yield child
                     yield from _below(child)
+
+
+def _ticks() -> int:
+    """The CPU time of all processes below this one so far (proc(5), stat), in clock ticks."""
+    ticks = 0
+    for pid in _below(os.getpid()):
+        with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat:
+            ticks += sum(map(int, stat.read().rpartition(b") ")[2].split()[11:13]))
+    return ticks
 
 
 def _pss_bytes(pid: int) -> int:

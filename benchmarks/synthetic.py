@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from benchmarks.population import DAY_US, FILE, FOLDER, LINK, Ints, Population, below, copy, grow, with_content_of
-from catalog import table
+from catalog import hashes, table
 from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, SCANS
 
 AS_OF = datetime.datetime(2026, 11, 20, 3, 0)
@@ -304,9 +303,8 @@ def _scan(volume: Volume, unreadable: str | None) -> dict[str, object]:
 
 
 def _hashes(paths: pa.Array) -> Ints:
-    """xxh3-64 of every path's raw bytes. The made-up names need no escape, so the text is the raw path."""
-    digest = xxhash.xxh3_64_intdigest
-    return np.fromiter(map(digest, paths.cast(pa.binary()).to_pylist()), np.uint64, len(paths)).astype(np.int64)
+    """The hash of every path. The made-up names need no escape, so the text is the raw path."""
+    return np.fromiter(map(hashes.of_path, paths.cast(pa.binary()).to_pylist()), np.int64, len(paths))
 
 
 def _digest(content: Ints) -> pa.Array:

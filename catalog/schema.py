@@ -16,7 +16,7 @@ ENTRIES = pa.schema(
         ("entry_id", INT),  # unique within a scan: shard number * 2**32 + row
         ("dir", WORD),  # escaped, relative, with its trailing slash; the root is ''
         ("name", TEXT),  # escaped
-        ("path_hash", INT),  # xxh3-64 of the raw path bytes
+        ("path_hash", INT),  # see hashes.of_path
         ("extension", WORD),  # lower case, without the dot; null = none
         ("type", WORD),  # file | dir | symlink | object | delete_marker | special
         ("size_bytes", INT),

@@ -25,10 +25,11 @@ _DELTA_ENCODED = {
     "name": "DELTA_BYTE_ARRAY",
     "copy_name": "DELTA_BYTE_ARRAY",
     "inode": "DELTA_BINARY_PACKED",
+    "path_hash": "DELTA_BINARY_PACKED",
     "entry_id": "DELTA_BINARY_PACKED",
 }
 _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these smaller than they are with a delta encoding or a dictionary
-_NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "path_hash", "digest", "sample"}
+_NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 

@@ -3,7 +3,7 @@
 import datetime
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,7 @@ class Explanation:
     same_volume: tuple[str, ...] = ()  # other names of the file, and duplicates of it, at most 20
     unread: str | None = None  # why its content could not be read by the scan that holds
     elsewhere: int = 0  # volumes with a current copy that who asks may not see
+    pointer: str | None = None  # the stub or symbolic link that was asked for, and leads to the file
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -128,7 +129,8 @@ class Explanation:
 
     def text(self) -> str:
         """For people."""
-        lines = [f"{self.volume}:{self.path}", f"  {terminal.size(self.size_bytes)}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
+        lines = [f"{self.volume}:{self.path}", *([f"  {self.pointer} leads there"] if self.pointer else [])]
+        lines += [f"  {terminal.size(self.size_bytes)}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
         if self.is_asset:
             lines.append(f"  class {self.data_class}, owner {self.owner or 'unknown'}")
             conflict = "; a copy is in conflict" if any(copy.match == "conflict" for copy in self.copies) else ""
@@ -165,18 +167,19 @@ class Explanation:
 def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str, folder: Path | None = None) -> list[Explanation]:
     """Every file at a path (escaped), on one volume or on all; an absolute path is looked for below the volumes' own folders.
 
-    'VOLUME:PATH' names both. `folder` is what relative folders of volumes are relative to; without it their files get no
-    restore command. Raises NotFoundError.
+    'VOLUME:PATH' names both. A stub or symbolic link leads to the file in its place. `folder` is what relative folders of
+    volumes are relative to; without it their files get no restore command. Raises NotFoundError.
     """
-    places = _places(connection, volume, path)
-    rows = [row for name, inside in places for row in _files(connection, name, inside)]
+    places = _places(connection, volume, path, folder)
+    rows: list[tuple[dict[str, Any], str | None]] = [(row, None) for name, inside in places for row in _files(connection, name, inside)]
+    rows = rows or list(_led(connection, places, folder))
     if not rows:
         for name, inside in places:
             if problem := _hiding(connection, name, inside):
                 raise NotFoundError(f"{path}: unknown: the scan of {name} could not read {problem['path'] or 'its root'} ({problem['error']})")
         raise NotFoundError(f"{path}: no volume holds such a file in this snapshot; 'lastcopy find' looks for a part of a name")
     as_of = _rows(connection, "SELECT as_of FROM snapshot", {})[0]["as_of"]
-    return [_explained(connection, row, as_of, folder) for row in rows]
+    return [_explained(connection, row, as_of, folder, pointer) for row, pointer in rows]
 
 
 def restore_command(source: Mapping[str, Any], source_path: str, target: Mapping[str, Any], target_path: str) -> str | None:
@@ -188,7 +191,7 @@ def restore_command(source: Mapping[str, Any], source_path: str, target: Mapping
     )
 
 
-def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str) -> list[tuple[str, str]]:
+def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str, folder: Path | None) -> list[tuple[str, str]]:
     volumes = _rows(connection, "SELECT volume, kind, url FROM volumes ORDER BY position", {})
     known = [row["volume"] for row in volumes]
     if volume is not None and volume not in known:
@@ -197,7 +200,8 @@ def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
     if volume is None and colon and before in known:
         return [(before, after)]
     if path.startswith("/"):
-        roots = [(row["volume"], names.escape(_root(row["url"]).encode("utf-8", "surrogateescape"))) for row in volumes if row["kind"] == "posix"]
+        trees = [_anchored(row, folder) for row in volumes if row["kind"] == "posix"]
+        roots = [(row["volume"], names.escape(_root(row["url"]).encode("utf-8", "surrogateescape"))) for row in trees]
         return [(name, path.removeprefix(root + "/")) for name, root in roots if volume in (None, name) and path.startswith(root + "/")]
     return [(name, path) for name in ([volume] if volume else known)]
 
@@ -206,6 +210,20 @@ def _files(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> l
     folder, slash, name = path.rpartition("/")
     query = "SELECT * FROM files WHERE volume = $volume AND dir = $dir AND name = $name"
     return _rows(connection, query, {"volume": volume, "dir": folder + slash, "name": name})
+
+
+def _led(connection: "duckdb.DuckDBPyConnection", places: Sequence[tuple[str, str]], folder: Path | None) -> Iterator[tuple[dict[str, Any], str]]:
+    """The files that stubs and symbolic links at some places lead to, each with what leads there."""
+    query = """
+        SELECT link_target, storage_class FROM entries
+        WHERE volume = $volume AND dir = $dir AND name = $name AND (storage_class = 'stub' OR (type = 'symlink' AND starts_with(link_target, '/')))
+        """
+    for volume, path in places:
+        above, slash, name = path.rpartition("/")
+        for row in _rows(connection, query, {"volume": volume, "dir": above + slash, "name": name}):
+            kind = "the stub" if row["storage_class"] else "the symbolic link"
+            targets = _places(connection, None, row["link_target"], folder) if row["link_target"] else []  # None where who asks may not see the place
+            yield from ((found, f"{kind} {volume}:{path}") for target in targets for found in _files(connection, *target))
 
 
 def _hiding(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> dict[str, Any] | None:
@@ -228,7 +246,9 @@ def _unread(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> 
     return next((str(row["error"]) for row in _rows(connection, query, {"volume": volume, "path": path})), None)
 
 
-def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime, folder: Path | None) -> Explanation:
+def _explained(
+    connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime, folder: Path | None, pointer: str | None
+) -> Explanation:
     volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
     copies = _copies(connection, row, volumes)
@@ -245,6 +265,7 @@ def _explained(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], 
         same_volume=_same_volume(connection, row),
         unread=_unread(connection, row["volume"], row["path"]),
         elsewhere=sum(found["copies"] for found in _rows(connection, _ELSEWHERE, {key: row[key] for key in ("volume", "entry_id")})),
+        pointer=pointer,
     )
 
 

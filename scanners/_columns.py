@@ -15,6 +15,7 @@ import pyarrow as pa
 from xxhash import xxh3_64_intdigest
 
 from catalog import names
+from catalog.hashes import MASK
 from catalog.schema import TIME_FLAGS
 from catalog.stubs import STORAGE_CLASS, Stub
 from scanners import _kernel
@@ -187,7 +188,7 @@ def _names(directories: list[tuple[str, list[Part]]]) -> _Naming:
     firsts = np.array([part.first for part in parts])
     total = int(counts.sum())
     slots = np.repeat(firsts - (np.cumsum(counts) - counts), counts) + np.arange(total)
-    hashes = np.fromiter(itertools.chain.from_iterable(map(_hashes, parts)), np.uint64, total).view(np.int64)
+    hashes = np.fromiter(itertools.chain.from_iterable(map(_hashes, parts)), np.uint64, total).view(np.int64) & MASK
     pieces = list(itertools.chain.from_iterable(part.names for part in parts))
     per_directory = counts
     if len(directories) < len(parts):

@@ -30,11 +30,15 @@ def find(slots: Slots, raw: Sequence[bytes], directories: Sequence[int], keep: S
 
 
 def _may_be(slots: Slots) -> Slots:
-    """Whether the status of a file is that of a stub: small, of one name, and older than itself, for it has the times of what it stands for."""
+    """Whether the status of a file is that of a stub: small, of one name, older than itself, for it has the times of what it stands for, and ours.
+
+    The text of anybody but root and who scans is a file like others, whatever it says: he could ask by it what lies where he may not look.
+    """
     size, born_s, modified_s = slots["size_bytes"], slots["created_s"], slots["modified_s"]
     older = (modified_s < born_s) | ((modified_s == born_s) & (slots["modified_ns"] < slots["created_ns"]))
     unknown = (slots["mask"] & _kernel.BTIME) == 0
-    return (slots["link_count"] == 1) & (size >= stubs.LEAST_BYTES) & (size <= stubs.MOST_BYTES) & (older | unknown)  # type: ignore[no-any-return]  # an array of booleans is one
+    ours = (slots["uid"] == 0) | (slots["uid"] == os.geteuid())
+    return ours & (slots["link_count"] == 1) & (size >= stubs.LEAST_BYTES) & (size <= stubs.MOST_BYTES) & (older | unknown)  # type: ignore[no-any-return]  # an array of booleans is one
 
 
 def _read(directory: int, name: bytes, inode: int, size_bytes: int) -> Stub | None:

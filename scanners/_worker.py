@@ -8,12 +8,14 @@ import signal
 import sys
 from pathlib import Path
 
+from catalog import lean
 from scanners import Scanner, Segment, Settings, Shard, _kernel
 from scanners.sink import ParquetSink, Target, read_places
 
 
 def main() -> None:
     """Run shards until the input ends."""
+    lean.without_pandas()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends us
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not speak to the driver

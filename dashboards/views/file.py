@@ -48,6 +48,8 @@ def _file(one: Explanation) -> None:
         st.metric("Changed", f"{one.modified_at:%Y-%m-%d}" if one.modified_at else "unknown")
     said = [one.role, f"class {one.data_class or 'none'}", f"owner {one.owner or 'unknown'}", f"freshness of its copies: {one.freshness or 'unknown'}"]
     st.text(" · ".join(said))
+    if one.pointer:
+        st.text(f"{one.pointer} leads here")
     if one.carried:
         st.warning("Its folder could not be read by the newest scan: what is said of it is older.", icon=":material/warning:")
     if one.unread:

@@ -34,7 +34,7 @@ def send_test(
     rows = []
     for name in names or config.notify.to:
         try:
-            sent = alerts.send(config, name, config.notify.to[name], "Lastcopy: test", "This is a test: you would be told here.")
+            sent = alerts.send(config, name, config.notify.to[name], alerts.Message("Lastcopy: test", "This is a test: you would be told here."))
             rows.append({"receiver": name, "state": "ok" if sent else "failed", "error": None if sent else "it was not taken"})
         except ConfigError as error:
             rows.append({"receiver": name, "state": "failed", "error": str(error)})

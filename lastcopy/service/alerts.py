@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import reports
 from catalog.config import Config
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
 
 _LINES = 40  # of a message
 _SECONDS = 30  # for the command that prints an address
+
+
+Kind = Literal["info", "warning", "failure"]
+_KINDS: dict[Event, Kind] = {"failed": "failure", "unprotected": "warning", "stale": "warning", "exception": "warning"}
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is sent, as plain text, perhaps with a file; receivers that show how bad it is show its kind."""
+
+    title: str
+    body: str
+    kind: Kind = "info"
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ def tell(config: Config, root: Path, now: datetime.datetime, states: Mapping[str
         lost = list(newly(config, root, newest, told.snapshot)) if newest and "unprotected" in receiver.on else []
         wanted = [one for one in (*found, *lost) if one.event in receiver.on]
         new = [one for one in wanted if one.key not in told.keys]
-        if new and not _sent(config, name, receiver, *message(new)):
+        if new and not _sent(config, name, receiver, message(new)):
             continue
         sent += bool(new)
         knows = _Told(frozenset(one.key for one in wanted), newest.snapshot_id if newest else None)
@@ -60,25 +74,27 @@ def tell(config: Config, root: Path, now: datetime.datetime, states: Mapping[str
     return sent
 
 
-def message(new: Sequence[Alert]) -> tuple[str, str]:
-    """Title and body, as plain text."""
+def message(new: Sequence[Alert]) -> Message:
+    """One message of all, of the worst kind among them."""
     title = f"Lastcopy: {new[0].text.splitlines()[0]}" if len(new) == 1 else f"Lastcopy: {counted(len(new), 'thing')} to look at"
     lines = [f"* {one.text}" for one in new[:_LINES]]
     more = [f"and {len(new) - _LINES:,} more"] if len(new) > _LINES else []
-    return cells.clean(title)[:200], "\n".join(cells.clean(line) for line in (*lines, *more))
+    kinds = {_KINDS.get(one.event, "info") for one in new}
+    worst: Kind = "failure" if "failure" in kinds else "warning" if "warning" in kinds else "info"
+    return Message(cells.clean(title)[:200], "\n".join(cells.clean(line) for line in (*lines, *more)), worst)
 
 
 def deliver(config: Config, names: Sequence[str], title: str, file: Path) -> bool:
     """Send a file to receivers; gives whether all of them took it. Sends."""
-    body = f"{file.name}, {file.stat().st_size:,} bytes"
-    return all([_sent(config, name, config.notify.to[name], cells.clean(title), cells.clean(body), file) for name in names])
+    told = Message(cells.clean(title), cells.clean(f"{file.name}, {file.stat().st_size:,} bytes"), file=file)
+    return all([_sent(config, name, config.notify.to[name], told) for name in names])
 
 
-def _sent(config: Config, name: str, receiver: Receiver, title: str, body: str, file: Path | None = None) -> bool:
+def _sent(config: Config, name: str, receiver: Receiver, told: Message) -> bool:
     """As `send`; why it could not be is logged, so that the others are told."""
     why = "it was not taken"
     try:
-        if send(config, name, receiver, title, body, file):
+        if send(config, name, receiver, told):
             return True
     except ConfigError as error:
         why = str(error)
@@ -86,8 +102,8 @@ def _sent(config: Config, name: str, receiver: Receiver, title: str, body: str, 
     return False
 
 
-def send(config: Config, name: str, receiver: Receiver, title: str, body: str, file: Path | None = None) -> bool:
-    """Send a message, perhaps with a file. Raises ConfigError where the receiver's address cannot be had, or is none."""
+def send(config: Config, name: str, receiver: Receiver, told: Message) -> bool:
+    """Send a message. Raises ConfigError where the receiver's address cannot be had, or is none."""
     import apprise
     from apprise.attachment.file import AttachFile
 
@@ -95,8 +111,9 @@ def send(config: Config, name: str, receiver: Receiver, title: str, body: str, f
     sender = apprise.Apprise(asset=asset)
     if not sender.add(_address(config, name, receiver)):
         raise ConfigError(f"notify.to.{name}: this is no address of Apprise; it begins with a service, as mailtos:// or json://")
-    attached: Any = AttachFile(str(file)) if file else None  # type: ignore[no-untyped-call]  # it ships no types
-    return bool(sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT, attach=attached))
+    attached: Any = AttachFile(str(told.file)) if told.file else None  # type: ignore[no-untyped-call]  # it ships no types
+    kind = apprise.NotifyType(told.kind)
+    return bool(sender.notify(title=told.title, body=told.body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT, attach=attached))
 
 
 def alerts(config: Config, root: Path, now: datetime.datetime, states: Mapping[str, str]) -> Iterator[Alert]:

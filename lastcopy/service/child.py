@@ -16,9 +16,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.getppid() != int(parent):  # it died before
         sys.exit(130)
-    from lastcopy import cli
+    from lastcopy import __main__
 
-    sys.exit(cli.run(arguments))
+    sys.argv[1:] = arguments
+    __main__.main()
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class Quarantine:
             with suppress(PermissionError):
                 os.chown(new, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
         else:
-            _write_stub(home, new, pointer.text, move.key, owner)
+            _write_stub(home, new, pointer.text, move.key, (owner.st_atime_ns, owner.st_mtime_ns))
         _calls.rename_new(home, new, home, key)
         self._tree.sync(home, may_not=True)
         try:
@@ -303,16 +303,14 @@ def _is_another(expected: Fingerprint, found: Fingerprint, *, numbers_are_given_
     return written.differs(found, moved=True)
 
 
-def _write_stub(directory: int, name: bytes, text: bytes, key: str, owner: os.stat_result) -> None:
-    """Make a stub, durable: readable by all who could enter, marked as ours, as old as the file that it stands for. Raises OSError."""
+def _write_stub(directory: int, name: bytes, text: bytes, key: str, times: tuple[int, int]) -> None:
+    """Make a stub, durable: ours, for scans believe no other's, readable by all who could enter, as old as its file (`times` in ns). Raises OSError."""
     descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
     try:
         with suppress(OSError):  # a storage without attributes: the first line of its text tells too
             os.setxattr(descriptor, stubs.ATTRIBUTE, key.encode())
-        with suppress(PermissionError):
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(stubs.MODE))
-        _write_all(descriptor, text, times=(owner.st_atime_ns, owner.st_mtime_ns))
+        _write_all(descriptor, text, times=times)
     except BaseException:
         os.unlink(name, dir_fd=directory)
         raise

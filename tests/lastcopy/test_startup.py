@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.lastcopy.conftest import grow
+from tests.lastcopy.program import run
 
 SERVICE = {"fastapi", "uvicorn", "starlette", "streamlit", "apscheduler", "apprise", "structlog", "prometheus_client", "weasyprint", "jinja2", "xlsxwriter"}
 HEAVY = {"duckdb", "pyarrow", "deltalake", "polars", "numpy", "sqlglot", "magic", "scanners", "reports", *SERVICE}
@@ -34,6 +38,23 @@ def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
     code, modules = json.loads(done.stderr.splitlines()[-1])
     assert code == 0
     assert not HEAVY & set(modules)
+
+
+@pytest.mark.parametrize("arguments", [["report", "volumes"], ["scan", "--digest", "off"], ["check"]])
+def test_no_program_imports_pandas_but_the_pages(tmp_path: Path, arguments: list[str]) -> None:
+    grow(tmp_path)
+    run("scan", "--digest", "off", folder=tmp_path)
+    program = (
+        "import sys\n"
+        "from lastcopy import __main__\n"
+        f"sys.argv[1:] = {['--config', str(tmp_path / 'lastcopy.toml'), *arguments]!r}\n"
+        "try:\n"
+        "    __main__.main()\n"
+        "finally:\n"
+        "    print(sorted({'pandas', 'pyarrow'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "['pyarrow']"
 
 
 def test_importing_the_package_imports_none_of_the_engine() -> None:

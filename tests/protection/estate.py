@@ -133,5 +133,5 @@ def _digest(read: Read) -> dict[str, Any]:
 
 
 def path_hash(path: str) -> int:
-    """xxh3-64 of the raw bytes of an escaped path, as a signed number."""
-    return int.from_bytes(xxhash.xxh3_64_digest(names.unescape(path)), "big", signed=True)
+    """The lower 48 bits of xxh3-64 of the raw bytes of an escaped path."""
+    return int.from_bytes(xxhash.xxh3_64_digest(names.unescape(path))[2:], "big")

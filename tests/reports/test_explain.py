@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import json
 import shlex
 import shutil
 import subprocess
@@ -142,6 +143,26 @@ def test_names_and_duplicates_on_its_own_volume_are_listed(tmp_path: Path) -> No
         [found] = explain.explain(connection, "work", "a")
     assert found.same_volume == ("b/name", "twin")
     assert "Also on its own volume, which protects nothing\n  b/name\n  twin\n" in found.text()
+
+
+def test_what_stands_in_the_place_of_an_archived_file_leads_to_it(tmp_path: Path) -> None:
+    digest = bytes(range(32))
+    stub = {"storage_class": "stub", "link_target": "vault:old/a:b", "tags": json.dumps({"sha256": digest.hex(), "size_bytes": 10})}
+    links = {"link": "/vault/old/a:b", "beside": "old/a:b", "out": "/elsewhere/a"}
+    pointing = {name: {"type": "symlink", "link_target": target} for name, target in links.items()}
+    write_scan(tmp_path, "work", {"dir/stub": stub, **pointing})
+    write_scan(tmp_path, "vault", {"old/a:b": {"digest": digest}})
+    made = config.parse({"volumes": {"work": {"url": "/work"}, "vault": {"url": "/vault", "role": "archive"}}})
+    with connect.connect(tmp_path, derive.derive(tmp_path, made, NOON)) as connection:
+        for asked, said in (("work:dir/stub", "the stub work:dir/stub"), ("dir/stub", "the stub work:dir/stub"), ("/work/link", "the symbolic link work:link")):
+            [found] = explain.explain(connection, None, asked)
+            assert (found.volume, found.path, found.is_asset) == ("vault", "old/a:b", True)
+            assert found.text().startswith(f"vault:old/a:b\n  {said} leads there\n")
+        [itself] = explain.explain(connection, None, "old/a:b")
+        assert itself.pointer is None
+        for nowhere in ("beside", "out"):
+            with pytest.raises(NotFoundError, match="no volume holds such a file"):
+                explain.explain(connection, None, nowhere)
 
 
 def test_what_is_known_only_by_its_path_is_not_said_to_be_old(estate: Estate) -> None:

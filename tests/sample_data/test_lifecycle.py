@@ -184,6 +184,8 @@ def test_what_was_purged_comes_back_in_the_place_of_the_pointer_that_was_left(co
     for path in (path for path in before if path.startswith("closed/") and isinstance(before[path][0], bytes)):
         _assert_points(company, path, leave)
     company.scan()
+    [asked] = company.run("explain", f"projects:{path}").data
+    assert (asked["volume"], asked["path"], asked["is_asset"]) == ("archive", path, True)
     assert company.coverage() == made["effect"]["coverage"]["after"]
 
     assert company.job(company.plan("purge"))["counts"] == {"DONE": 7}

@@ -146,10 +146,26 @@ def test_looking_leaves_the_access_times_alone(tree: Path, root: Path) -> None:
     assert [path.stat().st_atime_ns for path in paths] == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of another user")
+@pytest.mark.parametrize("scans", ["who made it", "root", "another"])
+def test_only_who_scans_and_root_leave_stubs(tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch, scans: str) -> None:
+    """Who could forge one in a folder of his would learn whether a content is where he may not look."""
+    put(tree / "it")
+    real = _stubs._may_be
+
+    def owned(slots: _stubs.Slots) -> _stubs.Slots:
+        slots = slots.copy()
+        slots["uid"] = {"who made it": os.geteuid(), "root": 0, "another": os.geteuid() + 1}[scans]
+        return real(slots)
+
+    monkeypatch.setattr(_stubs, "_may_be", owned)
+    rows = entries(root, scan(root, {"url": str(tree)}, workers=1))
+    assert [row["storage_class"] for row in rows] == [None if scans == "another" else "stub"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of root")
 def test_who_may_not_read_without_a_trace_reads_only_what_is_marked(tree: Path, root: Path, tmp_path: Path) -> None:
-    for path in (put(tree / "marked"), put(tree / "unmarked")):
-        os.chown(path, 1234, 1234)
+    put(tree / "marked")
+    put(tree / "unmarked")
     os.setxattr(tree / "marked", stubs.ATTRIBUTE, b"j0123456789-1-1")
     before = (tree / "unmarked").stat().st_atime_ns
     root.mkdir()

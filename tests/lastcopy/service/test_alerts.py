@@ -10,12 +10,15 @@ import pytest
 from catalog import config
 from catalog.config import Config
 from catalog.errors import ConfigError
+from catalog.services import Event
 from lastcopy import settings
 from lastcopy.service import alerts, schedule
-from lastcopy.service.alerts import Alert
+from lastcopy.service.alerts import Alert, Message
 from tests.lastcopy.conftest import DECLARED, Estate
 from tests.lastcopy.program import run
 from tests.lastcopy.service.receivers import Inbox, Mailbox
+
+PLAIN = Message("a", "b")
 
 
 def told_to(estate: Estate, inbox: Inbox | Mailbox, tmp_path: Path, more: str = "") -> Config:
@@ -91,11 +94,20 @@ def test_a_receiver_is_told_what_he_asked_for(estate: Estate, inbox: Inbox, tmp_
 
 
 def test_a_burst_is_one_message_of_some_lines() -> None:
-    title, body = alerts.message([Alert(f"k{number}", "failed", f"job \x1b[31m{number}") for number in range(500)])
-    assert title == "Lastcopy: 500 things to look at"
-    assert len(body.splitlines()) == 41
-    assert "and 460 more" in body
-    assert "\x1b" not in body
+    told = alerts.message([Alert(f"k{number}", "failed", f"job \x1b[31m{number}") for number in range(500)])
+    assert told.title == "Lastcopy: 500 things to look at"
+    assert len(told.body.splitlines()) == 41
+    assert "and 460 more" in told.body
+    assert "\x1b" not in told.body
+
+
+@pytest.mark.parametrize(
+    ("events", "kind"), [(["plan"], "info"), (["plan", "stale"], "warning"), (["unprotected", "failed", "plan"], "failure"), (["exception"], "warning")]
+)
+def test_a_message_is_of_the_worst_kind_that_it_tells_of(estate: Estate, inbox: Inbox, tmp_path: Path, events: list[Event], kind: str) -> None:
+    declared = told_to(estate, inbox, tmp_path)
+    assert alerts.send(declared, "ops", declared.notify.to["ops"], alerts.message([Alert(event, event, event) for event in events]))
+    assert [message["type"] for message in inbox.messages] == [kind]
 
 
 def test_an_address_that_cannot_be_had_is_said_without_it(estate: Estate, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,16 +115,16 @@ def test_an_address_that_cannot_be_had_is_said_without_it(estate: Estate, inbox:
     (tmp_path / "address").write_text("nothing-of-the-kind secret")
     receiver = declared.notify.to["ops"]
     with pytest.raises(ConfigError, match="no address of Apprise") as error:
-        alerts.send(declared, "ops", receiver, "a", "b")
+        alerts.send(declared, "ops", receiver, PLAIN)
     assert "secret" not in str(error.value)
     (tmp_path / "address").unlink()
     with pytest.raises(ConfigError, match="cannot be had"):
-        alerts.send(declared, "ops", receiver, "a", "b")
+        alerts.send(declared, "ops", receiver, PLAIN)
     monkeypatch.setenv("TOLD_AT", inbox.url)
     by_environment = config.parse({"notify": {"to": {"ops": {"url_env": "TOLD_AT"}}}})
-    assert alerts.send(by_environment, "ops", by_environment.notify.to["ops"], "a", "b")
+    assert alerts.send(by_environment, "ops", by_environment.notify.to["ops"], PLAIN)
     by_command = config.parse({"notify": {"to": {"ops": {"url_command": f"echo {inbox.url}"}}}})
-    assert alerts.send(by_command, "ops", by_command.notify.to["ops"], "a", "b")
+    assert alerts.send(by_command, "ops", by_command.notify.to["ops"], PLAIN)
 
 
 def test_the_test_command_says_who_can_be_told(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
@@ -145,8 +157,8 @@ def test_a_mail_has_the_report_as_it_was_written(estate: Estate, mailbox: Mailbo
 
 def test_a_mail_of_hostile_words_has_one_subject_and_plain_text(estate: Estate, mailbox: Mailbox, tmp_path: Path) -> None:
     declared = told_to(estate, mailbox, tmp_path)
-    title, body = alerts.message([Alert("k", "failed", "volume x: \x1b[31m\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>\u202e")])
-    assert alerts.send(declared, "ops", declared.notify.to["ops"], title, body)
+    told = alerts.message([Alert("k", "failed", "volume x: \x1b[31m\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>\u202e")])
+    assert alerts.send(declared, "ops", declared.notify.to["ops"], told)
     [mail] = mailbox.mails
     assert mail["Bcc"] is None
     assert [part.get_content_type() for part in mail.walk()] == ["text/plain"]
