@@ -1,4 +1,7 @@
-/* Files of archive volumes whose content no primary volume holds that they may protect: their home is the archive. */
+/*
+Files of archive volumes whose home is the archive: no primary volume that they may protect holds their content, or a stub leads to them.
+What a stub leads to is what its owner had where the stub is, whoever else has the same.
+*/
 SELECT
     i.v,
     i.entry_id
@@ -18,3 +21,10 @@ WHERE
         INNER JOIN items AS held ON p.a = held.v
         WHERE p.v = i.v AND held.digest_no = i.digest_no AND i.size_bytes > 0
     )
+UNION
+SELECT
+    t.target_v AS v,
+    t.target_entry_id AS entry_id
+FROM stub_targets AS t
+INNER JOIN volume_facts AS f ON t.target_v = f.v AND f.role = 'archive'
+WHERE t.proven

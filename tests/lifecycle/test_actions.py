@@ -222,6 +222,17 @@ def test_only_copies_are_deleted_and_no_original(grounds: Grounds) -> None:
     assert refusals(made) == {"file": "is_original", "an archived original": "is_original"}
 
 
+def test_what_a_stub_leads_to_is_an_original_though_another_primary_holds_its_content(grounds: Grounds) -> None:
+    grounds.configure(vault='role = "archive"\n', far='role = "primary"\n')
+    grounds.write("data", "file", b"precious" * 20_000)
+    grounds.write("far", "scratch", b"precious" * 20_000)
+    grounds.scanned().prepared("data", "vault")
+    assert archived(grounds, leave="stub").counts == {"QUARANTINED": 1}
+    grounds.scanned()
+    made = grounds.plan("delete", report="largest", where="volume = 'vault'")
+    assert (paths(made), refusals(made)) == ([], {"file": "is_original"})
+
+
 def test_what_was_never_read_is_not_deleted(grounds: Grounds) -> None:
     grounds.configure("", far='role = "replica"\nof = ["data"]\n')
     text = (grounds.folder / "lastcopy.toml").read_text()

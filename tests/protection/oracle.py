@@ -53,12 +53,12 @@ class Verdict:
 
 def judge(estate: Estate) -> dict[tuple[str, str], Verdict]:
     """The verdict on every asset, by volume and path."""
-    return _Court(pointers.without(estate)).verdicts()
+    return _Court(pointers.without(estate), pointers.targets(estate)).verdicts()
 
 
 class _Court:
-    def __init__(self, estate: Estate) -> None:
-        self.estate, self.config, self.as_of = estate, estate.config, estate.as_of
+    def __init__(self, estate: Estate, pointed_to: Collection[tuple[str, str]]) -> None:
+        self.estate, self.config, self.as_of, self.pointed_to = estate, estate.config, estate.as_of, pointed_to
         detected = {name: scan.device if (scan := estate.newest(name)) else None for name in self.config.volumes}
         self.domains = domains(self.config, detected)
         self.evidence = Evidence(estate)
@@ -70,8 +70,8 @@ class _Court:
 
     def is_asset(self, volume: str, file: File) -> bool:
         role = self.config.volumes[volume].role
-        if role != "archive":
-            return role == "primary"
+        if role != "archive" or (volume, file.path) in self.pointed_to:
+            return role in ("primary", "archive")
         homes = [name for name, declared in self.config.volumes.items() if declared.role == "primary"]
         wards = [name for name in homes if may_protect(self.config, volume, name)]
         return not any(self._holds_home(volume, file, ward, theirs) for ward in wards for theirs in self.estate.files(ward))

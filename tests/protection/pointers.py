@@ -19,6 +19,12 @@ def without(estate: Estate) -> Estate:
     return replace(estate, scans=scans)
 
 
+def targets(estate: Estate) -> set[tuple[str, str]]:
+    """The volume and path of every file that a pointer leads to."""
+    evidence = Evidence(estate)
+    return {(file.stub.volume, file.stub.path) for _, file in estate.every_file() if file.stub and _leads(estate, evidence, file)}
+
+
 def unproven(estate: Estate, evidence: Evidence, file: File, volume: str, own: Collection[object]) -> File | None:
     """What lies on a volume where a stub says that its content is, of that size, if nobody knows its content; none of the stub's `own` volume's files."""
     there = _there(estate, file)

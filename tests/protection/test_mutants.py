@@ -209,6 +209,13 @@ MUTANTS = [
     Mutant("what a stub seems to stand for is nothing", "path_matches", "s.proven IS NULL", "FALSE", "a stub of what an archive seems to hold"),
     Mutant("another content may be what a stub stands for", "path_matches", "s.proven IS NULL", "TRUE", "a stub of what an archive holds with another content"),
     Mutant("a stub that is a pointer is a file", "stub_targets", " = t.digest AS proven", " = NULL AS proven", "a stub of what an archive holds"),
+    Mutant(
+        "what a stub leads to is no asset",
+        "homes",
+        "WHERE t.proven",
+        "WHERE FALSE",
+        "what a stub leads to is an asset though another primary holds its content",
+    ),
     Mutant("copies of a stub's text protect it", "path_pairs", "AND NOT i.stub ", "", "a stub that leads nowhere is not saved by copies of its text"),
     Mutant("a stub at the path is a copy", "path_pairs", " AND NOT b.stub", "", "a stub is a copy of nothing"),
     Mutant(
