@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from catalog.errors import ConfigError
-from catalog.fields import TABLE, Bytes, Folder, Name, Seconds
+from catalog.fields import TABLE, Bytes, Folder, Name, Pattern, Seconds
 from catalog.services import Api, Dashboard, Grant, Notify, Task
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Volume(_Table):
     media: Media | None = None
     access: Access | None = None
     cost_per_tib_month: float | None = Field(default=None, ge=0)
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[Pattern, ...] = ()
     of: tuple[Name, ...] | None = None
     path_map: dict[str, str] = {}
     on: Name | None = None

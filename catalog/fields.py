@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from catalog import glob
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _SIZES = {"": 1, "B": 1} | {f"{p}{s}": 1000**i for i, p in enumerate("KMGTP", 1) for s in ("", "B")} | {f"{p}iB": 1024**i for i, p in enumerate("KMGTP", 1)}
 
@@ -45,6 +47,7 @@ def _folder(path: str) -> str:
 Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
 Name = Annotated[str, AfterValidator(name)]
+Pattern = Annotated[str, AfterValidator(glob.check)]
 Folder = Annotated[str, AfterValidator(_folder)]
 
 TABLE = ConfigDict(extra="forbid", frozen=True)  # of every table: it has no other keys, and is not changed

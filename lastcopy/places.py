@@ -4,10 +4,11 @@ import contextlib
 import datetime
 import itertools
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
 
 import scanners
 from catalog import domains, glob
@@ -144,7 +145,7 @@ def _bind_mount(inner: str, outer: str, facts: Mapping[str, Facts]) -> Remark:
 def _mounted_over(name: str, declared: Volume, place: Path, mount: mounts.Mount, known: list[mounts.Mount]) -> list[Remark]:
     """A warning for directories of a volume over which its own file system is mounted again: it hides what lies there, and looks like the rest."""
     root = os.path.realpath(place)
-    left_out = re.compile(glob.regex(list(declared.exclude))) if declared.exclude else None
+    left_out = glob.regex(list(declared.exclude))
     over = [escaped(m.point) for m in mounts.within(place, known) if m.device == mount.device and not _is_excluded(left_out, os.path.relpath(m.point, root))]
     if not over:
         return []
@@ -153,8 +154,8 @@ def _mounted_over(name: str, declared: Volume, place: Path, mount: mounts.Mount,
     return [Remark(name, "bind mount", "warning", text, f"unmount it, or exclude it from [volumes.{name}]")]
 
 
-def _is_excluded(left_out: re.Pattern[str] | None, path: str) -> bool:
-    return left_out is not None and left_out.fullmatch(escaped(f"{path}/any")) is not None
+def _is_excluded(left_out: str, path: str) -> bool:
+    return bool(glob.excluded(left_out, pa.array([escaped(f"{path}/any")]))[0].as_py())
 
 
 def _declare_other_devices(config: Config, one: str, two: str) -> bool:

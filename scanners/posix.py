@@ -3,7 +3,6 @@
 import errno
 import gc
 import os
-import re
 import stat
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from catalog import names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
 from catalog.stubs import Stub
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _once, _place, _stubs
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _place, _stubs
 
 _OF_OBJECTS = {"version_id", "is_latest", "etag", "retain_until", "legal_hold", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
@@ -70,7 +69,6 @@ class Scanner:
         self._settings = settings
         self._root_descriptor: int | None = None
         self._fs_ids: dict[tuple[int, int], str | None] = {}
-        self._excluded = re.compile(settings.exclude).fullmatch if settings.exclude else None
         self._skipped = {os.fsdecode(names.unescape(directory)) for directory in settings.skip}
         self._statx = _kernel.statx_function()
         self._batch: _columns.Batch | None = None
@@ -285,15 +283,16 @@ class Scanner:
         """Drop what the configuration excludes, and our own folders."""
         directories = (slots["mode"] & 0xF000) == stat.S_IFDIR
         out = [row for row in np.flatnonzero(keep & directories).tolist() if f"{owners[row].directory}{flat[row]}/" in self._skipped]
-        if self._excluded:
-            is_directory = directories.tolist()
-            for row in np.flatnonzero(keep).tolist():
-                path = f"{owners[row].directory}{flat[row]}"
-                if self._excluded(names.escape(os.fsencode(path)) + ("/" if is_directory[row] else "")):
-                    out.append(row)
-        if out:
-            keep[out] = False
-            walk.sink.exclude(len(set(out)))
+        keep[out] = False
+        walk.sink.exclude(len(out))
+        if self._settings.exclude is None:
+            return
+        rows = np.flatnonzero(keep)
+        found = _omissions.excluded(
+            self._settings.exclude, [owners[row].directory for row in rows.tolist()], [flat[row] for row in rows.tolist()], directories[rows].tolist()
+        )
+        keep[rows[found]] = False
+        walk.sink.exclude(int(found.sum()))
 
     def _links(self, walk: _Walk, rows: list[int], flat: list[str], owners: list[_Listing], keep: Slots) -> dict[int, str]:
         """Where links lead, by row."""

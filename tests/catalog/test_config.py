@@ -30,6 +30,7 @@ def test_sizes_are_read_as_bytes(text: str, size_bytes: int) -> None:
         ({"volumes": {"nas": {"url": "/srv", "keeps_versions": "30 moons"}}}, "volumes.nas.keeps_versions: not a duration"),
         ({"volumes": {"nas": {"url": "/srv", "of": ["x"]}}}, "^configuration: volumes.nas.of: there is no volume 'x'"),
         ({"volumes": {"a": {"url": "/a", "on": "b"}, "b": {"url": "/b", "on": "a"}}}, "a circle"),
+        ({"volumes": {"nas": {"url": "/srv", "exclude": ["*.tmp", "[z-a]*"]}}}, r"volumes.nas.exclude.1: '[z-a]\*': [z-a] names no characters"),
         ({"volumes": {"nas": {"url": "/srv", "path_map": {"x": "y"}}}}, "not VOLUME:PATH"),
         (VOLUME | {"labels": [{"owner": "x"}]}, "labels.0: give either 'where'"),
         (VOLUME | {"exceptions": [{"where": "TRUE", "owner": "x", "until": "2027-01-01"}]}, "exceptions.0.reason: Field required"),

@@ -475,6 +475,15 @@ def test_our_own_folder_and_a_catalog_inside_the_volume_are_left_out(factory: Fa
     assert (result.excluded, result.state) == (2, "complete")
 
 
+@pytest.mark.parametrize("at_once", [1, 40, 2**20])
+def test_names_of_any_bytes_are_excluded_however_many_are_matched_at_once(factory: Factory, root: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("scanners._omissions._AT_ONCE", at_once)
+    kept = [b"a/x", b"a/\xff/x.tmpl", b"back\\slash", "é".encode(), b"new\nline", b"tmp"]
+    gone = [b"a/x.tmp", b"a/\xff/\xfe.tmp", b"\n.tmp", b"a/x.tmp.d/.tmp", b"\xe2\x80.tmp"]
+    found = paths(root, scan(root, factory.make([Item(path, b"") for path in kept + gone]) | {"exclude": ["*.tmp", "no/such"]}, workers=1))
+    assert found == sorted([*kept, b"a", b"a/\xff", b"a/x.tmp.d"])
+
+
 def test_media_types_come_from_the_head_and_are_kept_for_unchanged_files(factory: Factory, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     media = pytest.importorskip("scanners.media")
     declared = factory.make([Item(b"a.txt", b"hello, world\n"), Item(b"b.bin", b"\x89PNG\r\n\x1a\n" + b"\0" * 30), Item(b"empty")]) | {"media_types": True}
