@@ -14,7 +14,7 @@ import reports
 from catalog import snapshot
 from catalog.errors import NotFoundError
 from catalog.snapshot import Snapshot
-from dashboards import seam
+from dashboards import losses, seam
 from reports import Column, Value, alike, explain, find, render, simulate, state
 from reports.reach import Loss
 from reports.state import State
@@ -132,11 +132,12 @@ def explained(volume: str, path: str) -> list[explain.Explanation]:
 
 
 def warm(seen: View, asked: Sequence[tuple[str, Mapping[str, Value], str | None, int | None]]) -> None:
-    """Keep the answers of some reports (name, parameters, condition, most rows), and what losses are worked out from. Needs no page that is being drawn."""
+    """Keep the answers of some reports (name, parameters, condition, most rows), and of the first loss. Needs no page that is being drawn."""
     _state(seen)
     for name, params, where, limit in asked:
         _report(seen, name, tuple(sorted(params.items())), where, limit)
-    _prepare_losses(seen)
+    if loss := losses.first(_report(seen, "volumes", (), None, None).dicts()):
+        _simulated(seen, loss)
 
 
 def interrupt() -> bool:

@@ -1,6 +1,7 @@
 """What pages ask first of a new snapshot, asked as soon as it is published: the first who looks waits as little as the second."""
 
 import asyncio
+import importlib
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -42,6 +43,7 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
 
 
 def _run(stop: threading.Event) -> None:
+    importlib.import_module("dashboards.charts")  # what draws takes longer to import than to draw
     last = ""
     while not stop.is_set():
         try:

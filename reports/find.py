@@ -31,7 +31,7 @@ def find(connection: "duckdb.DuckDBPyConnection", pattern: str, limit: int | Non
             volumes.scanned_at
         FROM files
         INNER JOIN volumes ON files.volume = volumes.volume
-        WHERE {_condition(pattern)}
+        WHERE {_condition(connection, pattern)}
         ORDER BY volumes.position, files.path
         {most}
         """,
@@ -41,11 +41,20 @@ def find(connection: "duckdb.DuckDBPyConnection", pattern: str, limit: int | Non
     return found
 
 
-def _condition(pattern: str) -> str:
+def _condition(connection: "duckdb.DuckDBPyConnection", pattern: str) -> str:
     if not _is_glob(pattern):
-        return "contains(lower(files.path), $pattern)" if "/" in pattern else "(contains(lower(files.name), $pattern) OR contains(lower(files.dir), $pattern))"
+        if "/" in pattern:
+            return "contains(lower(files.path), $pattern)"
+        named = "contains(lower(files.name), $pattern)"
+        return f"({named} OR contains(lower(files.dir), $pattern))" if _is_in_a_folder(connection, pattern) else named
     matched = "files.path" if "/" in pattern else "files.name"
     return f"{matched} ILIKE $pattern ESCAPE '!'"
+
+
+def _is_in_a_folder(connection: "duckdb.DuckDBPyConnection", pattern: str) -> bool:
+    """Whether the path of any folder has it: there are far fewer of them than of files, whose folders need not be looked at then."""
+    query = """SELECT 1 FROM rollup WHERE "by" = 'folder' AND contains(lower("key"), $pattern) LIMIT 1"""
+    return bool(connection.execute(query, {"pattern": pattern.lower()}).fetchall())
 
 
 def _is_glob(pattern: str) -> bool:

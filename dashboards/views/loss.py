@@ -3,21 +3,13 @@
 import streamlit as st
 
 from catalog.config import Policy
-from dashboards import acting, asking, chrome, links, marks, tables
-from reports import reach, remedy
+from dashboards import acting, asking, chrome, links, losses, marks, tables
+from reports import remedy
 from reports.reach import Loss
 from reports.simulate import Simulation, Sum
 from reports.state import counted, percent
 from reports.terminal import size
 
-KINDS = {
-    "A site burns": "site",
-    "A storage system fails": "system",
-    "A device fails": "device",
-    "A volume is lost": "volume",
-    "An administrator turns against us": "admin",
-    "A threat strikes": "threat",
-}
 OUTCOMES = ("lost", "unknown", "survives")
 
 _SUMS = asking.columns(
@@ -63,24 +55,21 @@ def draw() -> None:
 
 
 def _chosen() -> Loss | None:
-    rows = sorted(asking.report("volumes", limit=None).dicts(), key=lambda row: (row["role"] != "primary", row["volume"]))  # production first
-    names = {kind: list(dict.fromkeys(name for row in rows for name in (row[f"{kind}s"] or "").split(",") if name)) for kind in reach.AXES}
-    names |= {"volume": [row["volume"] for row in rows], "threat": list(marks.THREATS.values())}
-    happenings = [happening for happening, kind in KINDS.items() if names[kind]]
+    rows = asking.report("volumes", limit=None).dicts()
+    names = losses.offered(rows)
+    happenings = [happening for happening, kind in losses.KINDS.items() if names[kind]]
     left, middle, right = st.columns([2, 2, 3], vertical_alignment="bottom")
     with left:
         happening = st.selectbox("What happens", happenings, key="happens", bind="query-params")
     if happening is None:
         return None
-    kind = KINDS[happening]
+    kind = losses.KINDS[happening]
     with middle:
         what = str(st.selectbox("Which one", names[kind], key=f"which-{kind}", bind="query-params"))
     with right:
         offline = [row["volume"] for row in rows if row["access"] == "offline"]
         mounted = st.multiselect("Offline volumes that are plugged in then", offline, key="mounted", bind="query-params", disabled=not offline)
-    if kind == "threat":
-        return Loss((), next(threat for threat, title in marks.THREATS.items() if title == what), tuple(mounted))
-    return Loss(((kind, what),), None, tuple(mounted))
+    return losses.loss(kind, what, mounted)
 
 
 def _words(loss: Loss) -> list[str]:

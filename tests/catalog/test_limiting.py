@@ -74,6 +74,14 @@ def everything(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[An
     return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for (name,) in named}
 
 
+@pytest.mark.parametrize("parts", [(), ("work",), ("work:finance",), ("work", "spare"), ("spare:finance", "work:finance/")])
+def test_every_folder_with_a_file_is_one_of_the_folders_that_are_counted(stored: tuple[Path, Snapshot], parts: tuple[str, ...]) -> None:
+    with opened(stored, *parts) as connection:
+        counted = """SELECT volume, "key" FROM rollup WHERE "by" = 'folder'"""
+        assert connection.execute(f"SELECT volume, dir FROM files EXCEPT {counted}").fetchall() == []
+        assert find.find(connection, "FINANCE").fetchall() == find.find(connection, "*finance*/*").fetchall() != []
+
+
 @pytest.mark.parametrize("parts", [("work",), ("work:finance",), ("work", "spare"), ("spare:finance", "work:finance/")])
 def test_no_view_holds_anything_of_another_volume(stored: tuple[Path, Snapshot], parts: tuple[str, ...]) -> None:
     secrets = [word for word in SECRETS if word != "merger" or not {"work"} & set(parts)]

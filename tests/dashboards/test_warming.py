@@ -31,7 +31,7 @@ def test_pages_find_the_answers_that_were_asked_ahead(view: asking.View, monkeyp
     for page in ("overview", "dormant", "duplicates"):
         opened(page)
     assert {name for name, *_ in warming.ASKED}.isdisjoint(asked), asked
-    monkeypatch.setattr("reports.alike._create", lambda *_: pytest.fail("what losses are worked out from is found once more"))
+    monkeypatch.setattr("reports.simulate.simulate", lambda *_: pytest.fail("the first loss is worked out once more"))
     opened("loss")
 
 

@@ -269,7 +269,7 @@ def test_data_is_plain_json(estate: Estate) -> None:
 )
 def test_files_are_found_by_a_part_of_their_path_or_a_pattern(estate: Estate, pattern: str, found: list[str]) -> None:
     paths = ["a/Plan.txt", "b_c.txt", "bxc", "plans/x", "100%.md", "wow!", r"\xff.bin"]
-    connection = estate(files=[{"path": path} for path in paths])
+    connection = estate(files=[{"path": path} for path in paths], rollup=[{"volume": "projects", "by": "folder", "key": key} for key in ("", "a/", "plans/")])
     assert sorted(path for (path,) in answer(find.find(connection, pattern), "path")) == sorted(found)
 
 
