@@ -24,8 +24,8 @@ _DECLARED = {"systems": "system", "sites": "site", "admins": "admin", "devices":
 class Domain:
     """The effective failure domain of a volume: sets of names, empty = unknown, and where each axis comes from.
 
-    `perhaps` names the volumes that may lie on the same device: what is declared for one side and detected for the other cannot be told apart, nor can two file
-    systems whose disks nothing tells.
+    `perhaps` names the volumes that may lie on the same device: what is declared for one side and detected for the other cannot be told apart, nor can a file
+    system whose disks nothing tells and any other device.
     """
 
     systems: frozenset[str]
@@ -107,6 +107,24 @@ def certain_groups(sets: Mapping[str, frozenset[str]], perhaps: Mapping[str, fro
         same = {numbers[one] for one in doubted} - {None} if numbers[name] is not None else set()
         numbers = {one: numbers[name] if number in same else number for one, number in numbers.items()}
     return numbers
+
+
+def certain_devices(found: Mapping[str, Domain]) -> dict[str, int | None]:
+    """As `certain_groups` of devices, but for what is only doubted because nothing tells the disks of one: see `known_devices`."""
+    lit = {name for name, domain in found.items() if not _is_dark(domain)}
+    return certain_groups({name: domain.devices for name, domain in found.items()}, {name: found[name].perhaps & lit for name in lit})
+
+
+def known_devices(found: Mapping[str, Domain], certain: Mapping[str, int | None], near: Sequence[str]) -> dict[str, int | None]:
+    """Groups of devices among a volume and those that may protect it, `near` in this order, that are known to be apart; None adds none to them.
+
+    What is perhaps on one device with the first is in its group. Of the others one whose disks nothing tells adds none where it is perhaps on one with any of
+    them: it must not make one of two that are known to be apart.
+    """
+    first = near[0]
+    same = {certain[name] for name in found[first].perhaps}
+    dark = {name for name in near[1:] if _is_dark(found[name]) and not found[name].perhaps.isdisjoint(near)}
+    return {name: None if name in dark else certain[first] if certain[name] in same else certain[name] for name in near}
 
 
 def lost_with(config: Config, volume: str) -> frozenset[str]:
@@ -195,6 +213,10 @@ def _seen(name: str, detected: Mapping[str, str | None]) -> frozenset[str]:
     return frozenset((detected.get(name) or "").split(",")) - {""}  # a file system over several disks fails with each
 
 
+def _is_dark(domain: Domain) -> bool:
+    return any(device.startswith(FILE_SYSTEM) for device in domain.devices)
+
+
 def _source(config: Config, axis: str, name: str, own: Mapping[str, frozenset[str]]) -> str:
     if getattr(config.volumes[name], _DECLARED[axis]):
         return "declared"
@@ -222,7 +244,7 @@ def _one_device_is_in_one_place(sets: dict[str, dict[str, frozenset[str]]]) -> N
 def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], sets: Mapping[str, Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
     """By volume, those that share no known device with it, and are perhaps on one with it.
 
-    Either both are seen on one device while only one side declares which: its name for it may be that one. Or the disks of neither are known, and nothing
+    Either both are seen on one device while only one side declares which: its name for it may be that one. Or the disks of one are not known, and nothing
     says that they are in two systems or sites.
     """
     devices = sets["devices"]
@@ -232,7 +254,7 @@ def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], sets
         if any(_seen(x, detected) & _seen(y, detected) and bool(config.volumes[x].device) != bool(config.volumes[y].device) for x, y in links):
             return True
         apart = any(other(sets[axis][one], sets[axis][two]) == YES for axis in ("systems", "sites"))
-        return not apart and all(any(device.startswith(FILE_SYSTEM) for device in devices[name]) for name in (one, two))
+        return not apart and bool(devices[one] and devices[two]) and any(device.startswith(FILE_SYSTEM) for device in devices[one] | devices[two])
 
     near = {name: [other for other, held in devices.items() if other == name or held & devices[name]] for name in devices}
     direct = {name: {other for other in devices if other not in near[name] and doubted(name, other)} for name in devices}

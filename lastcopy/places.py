@@ -75,7 +75,7 @@ def lingering(config: Config, scans: Sequence[ScanRow], now: datetime.datetime) 
 
 
 def _untold(name: str) -> Remark:
-    text = "nothing tells which disks hold its file system: perhaps those of another such volume, unless both have a system or a site, and these differ"
+    text = "nothing tells which disks hold its file system: perhaps those of any other volume, unless both have a system or a site, and these differ"
     return Remark(name, "device", "unknown", text, "declare its 'system' and 'site', or its 'device'")
 
 

@@ -86,6 +86,32 @@ def device(descriptor: int) -> str | None:
     return ",".join(sorted(_btrfs_disks(descriptor) | _disks(folder)))
 
 
+def devices(root: int, *, cross_mounts: bool) -> str | None:
+    """The device of the tree under an open directory, see `device`; with `cross_mounts` also those of what is mounted below it.
+
+    None where one of these is unknown. A mount that another one hides, or that may not be opened, is no part of the tree.
+    """
+    found = [device(root)]
+    above = os.readlink(f"/proc/self/fd/{root}").rstrip("/") + "/" if cross_mounts else ""
+    for on in mounts.table() if cross_mounts else ():
+        if on.point.startswith(above) and on.point != above:
+            found += _devices_at(root, os.fsencode(on.point[len(above) :]))
+    return ",".join(sorted({disk for one in found if one for disk in one.split(",")})) if all(found) else None
+
+
+def _devices_at(root: int, path: bytes) -> list[str | None]:
+    for flags in (os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK, os.O_PATH):
+        try:
+            descriptor = _kernel.open_beneath(root, path, flags)
+        except OSError:
+            continue  # a file that is mounted over another, or not ours to open; its path alone may do
+        try:
+            return [device(descriptor)]
+        finally:
+            os.close(descriptor)
+    return []
+
+
 def _by_uuid(number: int) -> str | None:
     try:
         links = list(os.scandir("/dev/disk/by-uuid"))

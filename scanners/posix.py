@@ -102,7 +102,7 @@ class Scanner:
             raise UnreachableError(f"volume {self._settings.volume}: {self._settings.location}: {error.strerror}") from error
         return Facts(
             fs_id=self._root_fs_id(),
-            device=_place.device(self._root),
+            device=_place.devices(self._root, cross_mounts=self._settings.cross_mounts),
             clock=_place.clock(_place.mount(self._root)),
             capacity_bytes=space.f_blocks * space.f_frsize,
             free_bytes=space.f_bavail * space.f_frsize,

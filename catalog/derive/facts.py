@@ -192,17 +192,18 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
     }
     perhaps = {name: d.perhaps for name, d in effective.items()}
     apart = {
-        "device": domains.certain_groups({name: d.devices for name, d in effective.items()}, perhaps),
         "system": domains.certain_groups({name: d.systems for name, d in effective.items()}, perhaps),
         "site": domains.certain_groups({name: d.sites for name, d in effective.items()}, perhaps),
         "media": grouped["media"],
     }
+    certain = domains.certain_devices(effective)
     facts, places = [], []
     for asset, volume in inputs.config.volumes.items():
         if volume.role not in ("primary", "archive"):
             continue
         near = [asset, *domains.protectors(inputs.config, asset)]
-        bits = {axis: _bits(near, apart[axis], groups) for axis, groups in grouped.items()}
+        known = {**apart, "device": domains.known_devices(effective, certain, near)}
+        bits = {axis: _bits(near, known[axis], groups) for axis, groups in grouped.items()}
         for place, name in enumerate(near[1:]):
             place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD)}
             places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans})

@@ -74,7 +74,7 @@ class Store:
 
     def device(self) -> str | None:
         """The disks that it is on now, as scans tell them. Only reads. Raises UnreachableError."""
-        return _place.device(self._tree.root)
+        return _place.devices(self._tree.root, cross_mounts=self._tree.cross_mounts)
 
     def look(self, path: bytes) -> Fingerprint | None:
         """What is at a path now; None = nothing. Only reads. Raises EndError."""

@@ -51,17 +51,34 @@ def test_a_device_that_only_one_side_declares_is_perhaps_the_one_that_both_were_
     assert domains.other(cautious["a"].devices, cautious["d"].devices) == domains.YES
 
 
-def test_file_systems_of_unknown_disks_are_perhaps_on_one_unless_they_are_said_to_be_elsewhere() -> None:
-    given = _config(a={"system": "one"}, b={"system": "two"}, c={}, d={"device": "disk"}, e={}, f={"site": "paris"}, g={"site": "lyon"})
-    seen = {"a": "fs:1", "b": "fs:2", "c": "fs:2", "d": "fs:3", "e": "sda", "f": "fs:4", "g": "fs:5"}
+def test_a_file_system_of_unknown_disks_is_perhaps_on_those_of_any_other_unless_it_is_said_to_be_elsewhere() -> None:
+    given = _config(
+        a={"system": "one"}, b={"system": "two"}, c={}, d={"device": "disk"}, e={}, f={"site": "paris"}, g={"site": "lyon"}, h={"system": "one"}, i={}
+    )
+    seen = {"a": "fs:1", "b": "fs:2", "c": "fs:2", "d": "fs:3", "e": "sda", "f": "fs:4", "g": "fs:5", "h": "sdb"}
     effective = domains.effective(given, seen)
     assert effective["b"].devices == effective["c"].devices
-    assert effective["a"].perhaps == {"f", "g"}  # c shares the device of b, and so its system
-    assert effective["f"].perhaps == {"a", "b", "c"}
-    assert not effective["d"].perhaps | effective["e"].perhaps
-    sets = {name: domain.devices for name, domain in effective.items()}
-    apart = domains.certain_groups(sets, {name: domain.perhaps for name, domain in effective.items()})
-    assert len(set(apart.values())) == 3
+    assert effective["a"].perhaps == {"d", "e", "f", "g", "h"}  # c shares the device of b, and so its system
+    assert effective["f"].perhaps == {"a", "b", "c", "d", "e", "h"}
+    assert effective["d"].perhaps == {"a", "b", "c", "f", "g"}  # its device is declared, and may be what holds any of them
+    assert effective["h"].perhaps == {"a", "f", "g"}
+    assert not effective["i"].perhaps  # of its device nothing at all is known
+
+
+def test_a_file_system_of_unknown_disks_adds_no_known_device_and_makes_no_two_others_one() -> None:
+    volumes = {"a": {"system": "one"}, "b": {"system": "two"}, "c": {"site": "paris"}, "d": {"site": "lyon"}, "e": {"site": "lyon"}, "f": {}}
+    effective = domains.effective(_config(**volumes), {"a": "sda", "b": "sdb", "c": "fs:1", "d": "fs:2", "e": "sdc"})
+    certain = domains.certain_devices(effective)
+
+    def known(*near: str) -> list[int]:
+        found = list(domains.known_devices(effective, certain, near).values())
+        return [found.index(group) if group is not None else -1 for group in found]
+
+    assert known("a", "b", "c") == [0, 1, -1]
+    assert known("c", "a", "b", "d") == [0, 0, 0, -1]
+    assert known("c", "d", "e") == [0, -1, 2]
+    assert known("d", "c") == [0, 1]
+    assert known("a", "f") == [0, -1]
 
 
 def test_the_merging_of_devices_goes_through_third_volumes() -> None:

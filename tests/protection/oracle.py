@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from catalog.config import DataClass, Volume
 from tests.protection import pointers
 from tests.protection.evidence import Evidence, first_names
-from tests.protection.places import apart, chained, domains, excluded, mapped, may_protect
+from tests.protection.places import apart, chained, domains, excluded, known_groups, mapped, may_protect
 from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, File, Scan
 from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, three_and, three_or
 
@@ -308,7 +308,7 @@ class _Court:
         return Claim(
             usable=usable[0],
             groups={count: chained(self.domains, volume, axis) for count, axis in axes.items()} | {"media": frozenset([media] if media else [])},
-            apart={count: chained(self.domains, volume, axis, doubting=True) for count, axis in axes.items()} | {"media": frozenset([media] if media else [])},
+            apart=known_groups(self.config, self.domains, volume, ward) | {"media": frozenset([media] if media else [])},
             out_of_reach=self.out_of_reach(volume, ward, rule),
             user_error=user_error,
         )

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +56,8 @@ def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domain
 def _doubts(config: Config, detected: dict[str, str | None], places: dict[str, dict[str, set[str]]]) -> dict[str, frozenset[str]]:
     """Of each volume the devices that may be its own.
 
-    Those of volumes seen on one disk with it, where one of the two is called by a declared name; where its disks are not known, those of volumes of which
-    the same is so, unless both have a system, or both a site, and not the same.
+    Those of volumes seen on one disk with it, where one of the two is called by a declared name; where the disks of one of the two are not
+    known, those of every other, unless both have a system, or both a site, and not the same.
     """
     devices = {name: sets["device"] for name, sets in places.items()}
     dark = {name for name, held in devices.items() if any(disk[:3] == "fs:" for disk in held)}
@@ -70,7 +71,7 @@ def _doubts(config: Config, detected: dict[str, str | None], places: dict[str, d
         if devices[one] & devices[two]:
             return False
         told = any(places[one][axis] and places[two][axis] and not places[one][axis] & places[two][axis] for axis in ("system", "site"))
-        return any((disk, not named) in links(two) for disk, named in links(one)) or ({one, two} <= dark and not told)
+        return any((disk, not named) in links(two) for disk, named in links(one)) or (bool({one, two} & dark) and not told)
 
     found: dict[str, set[str]] = {name: set() for name in devices}
     for one, two in itertools.product(devices, devices):
@@ -101,6 +102,32 @@ def chained(all_domains: dict[str, Domains], volume: str, axis: str, doubting: b
         if wider == reached:
             return reached
         reached = wider
+
+
+def known_groups(config: Config, all_domains: dict[str, Domains], volume: str, ward: str) -> dict[str, frozenset[str]]:
+    """The groups that a volume is in for assets of a ward, by what they count towards: those that share nothing are known to be apart."""
+    near = [ward, *(name for name in config.volumes if may_protect(config, name, ward))]
+    systems, sites = (chained(all_domains, volume, axis, doubting=True) for axis in ("system", "site"))
+    return {"copies": _known_devices(all_domains, ward, near, volume), "systems": systems, "sites": sites}
+
+
+def _known_devices(all_domains: dict[str, Domains], ward: str, near: Collection[str], volume: str) -> frozenset[str]:
+    """The devices of a volume with those that may be the same; none where its disks are not known, and may be those of a volume near."""
+    dark = {name for name, one in all_domains.items() if any(disk[:3] == "fs:" for disk in one.device)}
+    if volume != ward and volume in dark and any(all_domains[volume].perhaps & all_domains[name].device for name in near):
+        return frozenset()
+    reached = all_domains[volume].device
+    while reached:
+        wider = reached
+        for name, one in all_domains.items():
+            for other, two in all_domains.items():
+                doubted = one.perhaps & two.device and (ward in (name, other) or not {name, other} & dark)
+                if one.device & wider and (one.device & two.device or doubted):
+                    wider |= two.device
+        if wider == reached:
+            break
+        reached = wider
+    return reached
 
 
 def may_protect(config: Config, guard: str, ward: str) -> bool:

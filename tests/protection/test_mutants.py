@@ -133,9 +133,30 @@ MUTANTS = [
     Mutant(
         "two file systems of unknown disks are two devices",
         "domains.py",
-        "return not apart and all(",
-        "return False and all(",
+        "return not apart and bool(",
+        "return False and bool(",
         "file systems of which nothing tells the disks are perhaps on one",
+    ),
+    Mutant(
+        "a file system of unknown disks is another device than a disk",
+        "domains.py",
+        "any(device.startswith(FILE_SYSTEM) for device in devices[one] | devices[two])",
+        "all(any(device.startswith(FILE_SYSTEM) for device in devices[name]) for name in (one, two))",
+        "a file system of which nothing tells the disks is perhaps on the disk of the original",
+    ),
+    Mutant(
+        "what is perhaps on the disk of another copy is counted as another",
+        "domains.py",
+        "dark = {name for name in near[1:] if",
+        "dark = {name for name in () if",
+        "a file system of which nothing tells the disks is perhaps on the disk of another copy",
+    ),
+    Mutant(
+        "what is perhaps on the disks of two makes them one",
+        "domains.py",
+        "found[name].perhaps & lit for",
+        "found[name].perhaps for",
+        "a file system of which nothing tells the disks makes no two others one",
     ),
     Mutant(
         "what is perhaps one device is counted as two",

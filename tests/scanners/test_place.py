@@ -1,11 +1,14 @@
 """What lies under a file system: disks, memory, the file behind a loop device, or nothing that could be told."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
-from scanners import _place, mounts
+from catalog.config import parse
+from lifecycle.stores import connect
+from scanners import _place, mounts, posix, settings
 from scanners.mounts import Mount
 
 
@@ -47,3 +50,34 @@ def test_where_nothing_tells_the_disks_it_is_the_file_system(tmp_path: Path, mon
     descriptor = os.open(tmp_path, os.O_RDONLY)
     assert found == f"fs:{_place.fs_id(descriptor)}"
     os.close(descriptor)
+
+
+def test_a_tree_with_what_is_mounted_below_it_is_on_the_devices_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on = {tmp_path: "sda", tmp_path / "in" / "disk": "sdb,sdc", tmp_path / "file": "sda", tmp_path.parent: "sdx", tmp_path / "dark": None}
+    for folder in ("in/disk", "dark"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    known = {os.stat(path).st_ino: disk for path, disk in on.items()}
+    monkeypatch.setattr(_place, "device", lambda descriptor: known[os.fstat(descriptor).st_ino])
+
+    def found(*points: str, cross_mounts: bool = True) -> str | None:
+        mounted = [Mount(1, str(tmp_path / point), "/", "8:1", "ext4", "", frozenset()) for point in points]
+        monkeypatch.setattr(mounts, "table", lambda: mounted)
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            return _place.devices(descriptor, cross_mounts=cross_mounts)
+        finally:
+            os.close(descriptor)
+
+    assert found("", "..", "in/disk", "file", "hidden/by/another") == "sda,sdb,sdc"
+    assert found("in/disk", cross_mounts=False) == "sda"
+    assert found("in/disk", "dark") is None
+
+
+def test_a_volume_says_the_devices_of_what_it_is_told_to_cross(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_place, "devices", lambda _, cross_mounts: "all" if cross_mounts else "own")
+    for cross_mounts, said in ((True, "all"), (False, "own")):
+        declared = parse({"volumes": {"v": {"url": str(tmp_path), "cross_mounts": cross_mounts}}})
+        with contextlib.closing(posix.Scanner(settings(declared, "v"))) as scanner:
+            assert scanner.probe().device == said
+        assert connect(declared, "v").device() == said
