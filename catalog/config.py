@@ -25,6 +25,7 @@ Control = Literal[
     "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "media",
     "offline_or_immutable", "max_copy_age", "min_verification_level", "max_verification_age", "retention",
 ]  # fmt: skip
+_RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
 
@@ -276,11 +277,20 @@ def load(path: Path) -> Config:
 
 
 def parse(data: dict[str, Any], path: Path | None = None) -> Config:
-    """The configuration of TOML data already read. Raises ConfigError."""
+    """The configuration of TOML data already read. Raises ConfigError, also for what snapshots of the past may hold and nothing judges."""
     try:
-        return Config.model_validate({**data, "path": path})
+        found = Config.model_validate({**data, "path": path})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path or 'configuration'}: {_told(found)}" for found in error.errors())) from error
+    unjudged = [f"volumes.{name}.key_on: nothing judges yet whether these survive; leave it out" for name, one in found.volumes.items() if one.key_on]
+    unjudged += [
+        f"classes.{name}.min_verification_level: nothing restores and compares yet, so 4 is never reached; the best is 3"
+        for name, one in found.classes.items()
+        if one.min_verification_level == _RESTORED
+    ]
+    if unjudged:
+        raise ConfigError("\n".join(f"{path or 'configuration'}: {told}" for told in unjudged))
+    return found
 
 
 def _told(found: "ErrorDetails") -> str:

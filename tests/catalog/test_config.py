@@ -41,6 +41,20 @@ def test_an_error_names_the_table_and_the_key(data: dict[str, Any], message: str
         config.parse(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"volumes": {"a": {"url": "/a"}, "b": {"url": "/b", "key_on": ["a"]}}}, r"^configuration: volumes\.b\.key_on: nothing judges yet"),
+        ({"classes": {"core": {"min_verification_level": 4}}}, r"^configuration: classes\.core\.min_verification_level: nothing restores .* the best is 3"),
+    ],
+)
+def test_what_nothing_judges_is_refused_but_for_snapshots_that_have_it(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.parse(data)
+    stored = config.Config.model_validate(data).stored()
+    assert config.restore(stored).stored() == stored
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

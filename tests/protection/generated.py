@@ -88,7 +88,7 @@ def _class(chance: random.Random) -> dict[str, Any]:
     found = {
         **{count: _maybe(chance, 0.3, [1, 2, 2, 3]) for count in counts},
         "max_copy_age": _maybe(chance, 0.4, ["3h", "2d", "200d"]),
-        "min_verification_level": _maybe(chance, 0.3, [0, 1, 2, 3, 4]),
+        "min_verification_level": _maybe(chance, 0.3, [0, 1, 2, 3]),
         "max_verification_age": _maybe(chance, 0.2, ["1h", "20d", "60d"]),
         "retention": _maybe(chance, 0.4, ["0s", "10d", "45d"]),
         "accept_declared": chance.random() < 0.6,
