@@ -235,14 +235,18 @@ class Config(_Table):
 
     def root(self, volume: str) -> Path | None:
         """The folder of a volume that is a file tree, absolute, links as they are written; None for every other kind."""
-        declared = self.volumes[volume]
-        return self.folder.absolute() / path_of(declared.url) if declared.kind == "posix" else None
+        return self.place(volume) if self.volumes[volume].kind == "posix" else None
+
+    def place(self, volume: str) -> Path | None:
+        """The file or folder of this host that a volume's bytes lie in, absolute, links as they are written; None where its URL names another place."""
+        local = local_path(self.volumes[volume].url)
+        return None if local is None else self.folder.absolute() / local
 
     @property
     def roots(self) -> dict[str, str]:
-        """The folder of each volume that is a file tree, links resolved: as they are here and now, in a stored configuration as they were then."""
+        """The place of each volume that lies on this host, links resolved: as they are here and now, in a stored configuration as they were then."""
         if self._roots is None:
-            self._roots = {name: os.path.realpath(root) for name in self.volumes if (root := self.root(name)) is not None}
+            self._roots = {name: os.path.realpath(place) for name in self.volumes if (place := self.place(name)) is not None}
         return self._roots
 
     def data_class(self, name: str) -> DataClass:
@@ -305,8 +309,18 @@ def restore(stored: str) -> Config:
     roots = data.pop("roots", None)
     found = Config.model_validate({key: value for key, value in data.items() if key not in _OF_THE_SERVICE})
     # Where a snapshot does not say them, the links of that day are gone.
-    found._roots = {name: os.path.normpath(path_of(volume.url)) for name, volume in found.volumes.items() if volume.kind == "posix"} if roots is None else roots
+    local = {name: path for name, volume in found.volumes.items() if (path := local_path(volume.url)) is not None}
+    found._roots = {name: os.path.normpath(path) for name, path in local.items()} if roots is None else roots
     return found
+
+
+def local_path(url: str) -> str | None:
+    """The path on this host that a URL names: of a file tree, or `KIND:PATH`; None for one that names a host or a service (`KIND://…`, `KIND:OTHER:…`)."""
+    kind, colon, rest = url.partition(":")
+    if not colon or kind == "file" or not re.fullmatch(r"[a-z][a-z0-9+]*", kind):
+        return path_of(url)
+    rest = rest.removeprefix("local:")
+    return None if not rest or rest.startswith("//") or re.match(r"[A-Za-z][A-Za-z0-9+.@-]*:", rest) else rest
 
 
 def path_of(url: str) -> str:

@@ -196,9 +196,7 @@ def _may_protect(config: Config, asset: str, protector: str) -> bool:
 
 
 def _holds(config: Config, outer: str, inner: str) -> bool:
-    if (one := config.volumes[outer]).kind != (two := config.volumes[inner]).kind:
-        return False
-    above, below = config.roots.get(outer, one.url), config.roots.get(inner, two.url)
+    above, below = (config.roots.get(name, config.volumes[name].url) for name in (outer, inner))
     return below == above or below.startswith(above.rstrip("/") + "/")
 
 

@@ -61,6 +61,7 @@ TIME_FLAGS = {
     "accessed_range": 8,
     "changed_suspect": 16,
     "changed_range": 32,
+    "modified_coarse": 64,  # kept to the second: compared to the second
 }
 
 # Digests and samples that Lastcopy read itself. Append-only; the newest row of an identity and fingerprint holds.

@@ -176,8 +176,8 @@ def _naive() -> datetime.datetime:
 
 def _absence(root: Path, config: Config, name: str) -> str | None:
     """Why an offline volume is taken for absent; None where it is there, or has to be looked at by a scan."""
-    place = config.root(name)
-    if place is None:
+    place = config.place(name)
+    if place is None or place.is_file():
         return None
     if not place.is_dir():
         return "not there"

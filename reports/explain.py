@@ -117,6 +117,7 @@ class Explanation:
     mend: tuple[str, ...]
     copy_of: tuple[str, ...]
     restore: str | None
+    restored_from: str | None  # the volume that the command reads
     as_of: datetime.datetime
     same_volume: tuple[str, ...] = ()  # other names of the file, and duplicates of it, at most 20
     unread: str | None = None  # why its content could not be read by the scan that holds
@@ -157,11 +158,9 @@ class Explanation:
 
     @property
     def _doubt(self) -> str:
-        """What is to be said of the copy that the restore command reads, the first that is not in conflict."""
-        source = next((copy for copy in self.copies if copy.match != "conflict"), None)
-        if source is None or source.match in ("content", "metadata"):
-            return ""
-        return " (perhaps not its current content)" if source.match in MATCHES else " (not its current content)"
+        """What is to be said of the copy that the restore command reads."""
+        match = next((copy.match for copy in self.copies if copy.volume == self.restored_from), "content")
+        return "" if match in ("content", "metadata") else f" ({'perhaps ' if match in MATCHES else ''}not its current content)"
 
 
 def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str, folder: Path | None = None) -> list[Explanation]:
@@ -252,6 +251,7 @@ def _explained(
     volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
     copies = _copies(connection, row, volumes)
+    restored_from, restore = _restore(row, copies, volumes)
     controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
     keys = ("volume", "path", "role", "size_bytes", "modified_at", "is_asset", "carried", "status", "data_class", "owner", "freshness", "other_copies")
     return Explanation(
@@ -260,7 +260,8 @@ def _explained(
         controls=controls,
         mend=_mend(controls),
         copy_of=() if row["is_asset"] else _copy_of(connection, row),
-        restore=_restore(row, copies, volumes),
+        restore=restore,
+        restored_from=restored_from,
         as_of=as_of,
         same_volume=_same_volume(connection, row),
         unread=_unread(connection, row["volume"], row["path"]),
@@ -347,11 +348,13 @@ def _same_volume(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]
     return tuple(found["path"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
 
 
-def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """The volume and the command of the best copy that one command can copy: none lies in an archive."""
     for copy in copies:
-        if copy.match != "conflict":
-            return restore_command(volumes[copy.volume], copy.path, volumes[row["volume"]], row["path"])
-    return None
+        command = restore_command(volumes[copy.volume], copy.path, volumes[row["volume"]], row["path"])
+        if copy.match != "conflict" and command:
+            return copy.volume, command
+    return None, None
 
 
 def _anchored(volume: Mapping[str, Any], folder: Path | None) -> Mapping[str, Any]:

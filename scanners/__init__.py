@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from catalog.config import Config
+    from scanners.reading import Reply
 
 _DEFINES = "class Scanner"
 
@@ -22,6 +23,7 @@ class Capabilities:
 
     columns: frozenset[str]  # entry columns that it fills
     local_files: bool = False  # `open_file` gives a descriptor
+    read_through: bool = False  # `digests` reads many files in one pass
     hard_links: bool = False
     symlinks: bool = False
     versions: bool = False
@@ -125,7 +127,10 @@ class Scanner(Protocol):
         """Read a shard until it is done or the sink's budget is spent."""
 
     def open_file(self, directory: str, name: str) -> int:
-        """A descriptor for reading a regular file, given its escaped `dir` and `name`; no link is followed. Raises OSError."""
+        """A descriptor for reading a regular file, given its escaped `dir` and `name`; no link is followed. Only with `local_files`. Raises OSError."""
+
+    def digests(self, rows: "pa.RecordBatch") -> "Reply":
+        """What files of one file system hold, in one pass; `rows` have the columns of `schema.DIGESTS` that entries give. Only with `read_through`."""
 
     def close(self) -> None:
         """Let go of what the scanner holds open."""
@@ -155,7 +160,7 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
     declared = config.volumes[volume]
     return Settings(
         volume=volume,
-        location=str(config.root(volume) or declared.url),
+        location=str(config.place(volume) or declared.url),
         started_us=started_us,
         exclude=glob.regex(list(declared.exclude)) if declared.exclude else None,
         cross_mounts=declared.cross_mounts,

@@ -30,9 +30,9 @@ _TYPE_OF_MODE[[stat.S_IFDIR >> 12, stat.S_IFREG >> 12, stat.S_IFLNK >> 12]] = 1,
 _PLAIN = bytes({0, *range(0x20, 0x7F)} - {0x5C})  # the NUL ends a name
 _IS_STRANGE = bytes(byte not in _PLAIN for byte in range(256))
 
-_DAY_S = 86_400
-_FIRST_S, _LAST_S = -2_177_452_800, 253_402_300_799  # 1901-01-01 and the last second of 9999
-_START_1980_S = 315_532_800  # what a clock without a battery, FAT and zip call "never"
+DAY_S = 86_400
+FIRST_S, LAST_S = -2_177_452_800, 253_402_300_799  # 1901-01-01 and the last second of 9999
+START_1980_S = 315_532_800  # what a clock without a battery, FAT and zip call "never"
 
 
 @dataclass
@@ -125,12 +125,12 @@ class Batch:
         flags = np.zeros(len(order), np.int32)
         for name in ("modified", "accessed", "changed", "created"):
             seconds, fraction = self.slots[f"{name}_s"][order], self.slots[f"{name}_ns"][order]
-            outside = (seconds < _FIRST_S) | (seconds > _LAST_S)
+            outside = (seconds < FIRST_S) | (seconds > LAST_S)
             if name == "created":
                 outside |= (self.slots["mask"][order] & _kernel.BTIME) == 0
             else:
-                future = seconds > self._started_us // 1_000_000 + _DAY_S
-                suspect = future | ((seconds >= 0) & (seconds < _DAY_S)) | ((seconds == _START_1980_S) & (fraction == 0))
+                future = seconds > self._started_us // 1_000_000 + DAY_S
+                suspect = future | ((seconds >= 0) & (seconds < DAY_S)) | ((seconds == START_1980_S) & (fraction == 0))
                 flags |= np.where(outside, TIME_FLAGS[f"{name}_range"], suspect * TIME_FLAGS[f"{name}_suspect"]).astype(np.int32)
             if outside.any():
                 seconds = np.where(outside, 0, seconds)

@@ -39,6 +39,7 @@ class Place:
     scan: ScanRow
     folder: Path
     mode: Literal["match", "all"]
+    streamed: bool = False  # files are not opened one by one, but read in one pass over what holds them
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Chunk:
 
     place: Place
     rows: pa.RecordBatch
-    request: Request
+    request: Request | None  # None of a place that is streamed
 
 
 class Candidates:
@@ -132,13 +133,28 @@ class Candidates:
 
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
-        before, known = (", digest_before, digested_before_at", "LEFT JOIN before USING (volume, dir, name)") if self._read_since else ("", "")
-        columns = ", ".join(f"wanted.{name}" for name in (*_COLUMNS, "whole"))
-        chosen = f"SELECT {columns}{before} FROM wanted {known} WHERE wanted.volume = $1 AND is_first AND NOT has_failed"
-        question = f"{chosen} ORDER BY wanted.fs_id, wanted.dir, wanted.inode, wanted.name"
+        question = f"{self._chosen('whole')} ORDER BY wanted.fs_id, wanted.dir, wanted.inode, wanted.name"
         for volume, place in self._places.items():
+            if place.streamed:
+                continue
             for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
                 yield from _portions(place, batch)
+
+    def streams(self) -> Iterator[Chunk]:
+        """The files that `find` found in what is read through, those of one file system (one archive) together, each read whole. Nothing else may be asked."""
+        for volume, place in self._places.items():
+            if place.streamed:
+                found = self._connection.execute(f"SELECT DISTINCT fs_id FROM ({self._chosen('TRUE AS whole')}) ORDER BY fs_id", [volume]).fetchall()
+                for (fs_id,) in found:
+                    question = f"{self._chosen('TRUE AS whole')} AND wanted.fs_id = $2 ORDER BY wanted.dir, wanted.name"
+                    rows = self._connection.sql(question, params=[volume, fs_id]).to_arrow_table().combine_chunks()
+                    yield Chunk(place, rows.to_batches()[0], None)
+
+    def _chosen(self, whole: str) -> str:
+        """The query for what is wanted of a volume, its one parameter."""
+        before, known = (", digest_before, digested_before_at", "LEFT JOIN before USING (volume, dir, name)") if self._read_since else ("", "")
+        columns = ", ".join(f"wanted.{name}" for name in _COLUMNS)
+        return f"SELECT {columns}, {whole}{before} FROM wanted {known} WHERE wanted.volume = $1 AND is_first AND NOT has_failed"
 
     def _hollow(self) -> dict[Place, list[tuple[str, str]]]:
         """Sparse files that would take longer to read than they are worth, by place: path and what is wrong. They are wanted no more."""

@@ -1,6 +1,8 @@
 """Digests: reads what could have a copy, each file once, and keeps what was read with the fingerprint for which it holds."""
 
+import contextlib
 import datetime
+import itertools
 import os
 import time
 import uuid
@@ -21,6 +23,7 @@ from catalog.config import Config
 from catalog.errors import UnreachableError
 from catalog.schema import DIGESTS, PROBLEMS
 from catalog.snapshot import ScanRow
+from scanners import Capabilities, Scanner
 from scanners.candidates import Candidates, Chunk, Found, Place
 from scanners.readers import Readers
 from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
@@ -89,7 +92,7 @@ def digest(
                 counts = replace(counts, files=files, carried=files - found.names)
             counts = replace(counts, wanted=counts.wanted + found.wanted, wanted_bytes=counts.wanted_bytes + found.wanted_bytes)
             counts = replace(counts, problems=counts.problems + results.refuse(found.hollow))
-            for chunk, reply in _read(candidates.chunks(), found, readers):
+            for chunk, reply in itertools.chain(_read(candidates.chunks(), found, readers), _read_through(config, candidates.streams())):
                 read, problems = results.add(chunk, reply)
                 counts = replace(counts, read=counts.read + read, bytes_read=counts.bytes_read + reply.bytes_read, problems=counts.problems + problems)
                 if progress:
@@ -105,8 +108,9 @@ def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode:
         declared = config.volumes[name]
         own = declared.digest or ("all" if declared.access == "offline" else "match")
         wanted = (mode or own) if name in fresh else "off" if own == "off" else "match"
-        if wanted != "off" and scanners.load(declared.kind).CAPABILITIES.local_files and _is_there(config, scan):
-            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted)
+        able: Capabilities = scanners.load(declared.kind).CAPABILITIES
+        if wanted != "off" and (able.local_files or able.read_through) and _is_there(config, scan):
+            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted, able.read_through)
     return places
 
 
@@ -122,9 +126,22 @@ def _is_there(config: Config, scan: ScanRow) -> bool:
 
 def _read(chunks: Iterator[Chunk], found: Found, readers: Readers[Chunk]) -> Iterator[tuple[Chunk, Reply]]:
     """Read chunks in processes, or here where there is little to read."""
+    requests = ((chunk, chunk.request) for chunk in chunks if chunk.request)
     if found.wanted <= _FEW_FILES and found.wanted_bytes <= _FEW_BYTES:
-        return ((chunk, read_files(chunk.request)) for chunk in chunks)
-    return readers.replies((chunk, chunk.request) for chunk in chunks)
+        return ((chunk, read_files(request)) for chunk, request in requests)
+    return readers.replies(requests)
+
+
+def _read_through(config: Config, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, Reply]]:
+    """Read chunks of what is read in one pass, each by its volume's scanner."""
+    with contextlib.ExitStack() as stack:
+        opened: dict[str, Scanner] = {}
+        for chunk in chunks:
+            volume = chunk.place.scan.volume
+            if volume not in opened:
+                opened[volume] = scanners.connect(config, volume)
+                stack.callback(opened[volume].close)
+            yield chunk, opened[volume].digests(chunk.rows)
 
 
 class _Results:

@@ -145,7 +145,7 @@ class ParquetSink:
             alone = is_file & (columns["link_count"].to_numpy(zero_copy_only=False) <= 1)
         self._file_rows += int(is_file.sum())
         self._linked += int(is_file.sum()) - int(alone.sum())
-        self._bytes += sum(columns["size_bytes"].to_numpy(zero_copy_only=False)[alone].tolist())
+        self._bytes += sum(columns["size_bytes"].fill_null(0).to_numpy(zero_copy_only=False)[alone].tolist())
 
 
 def _typed(array: pa.Array, wanted: pa.DataType) -> pa.Array:

@@ -7,6 +7,7 @@ SELECT
     e.size_bytes,
     e.modified_at,
     e.trusted_modified_at IS NOT NULL AS time_trusted,
+    coalesce(e.time_flags & 64, 0) <> 0 AS time_coarse,
     s.fs_no,
     e.inode,
     e.link_count,

@@ -1,6 +1,6 @@
 /*
-What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size and time, but
-a time that proves nothing; so is what a stub stands for, wherever it is, while nobody knows its content. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
+What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size, and a time that is equal
+and proves nothing, or that one of them does not have; so is what a stub stands for, wherever it is, while nobody knows its content. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
 */
 SELECT
     a,
@@ -17,9 +17,9 @@ SELECT
     CASE
         WHEN asset_size_bytes = 0 AND size_bytes = 0 THEN 4
         WHEN same_digest THEN 5
-        WHEN asset_size_bytes <> size_bytes OR asset_modified_at IS NULL OR modified_at IS NULL OR asset_modified_at <> modified_at THEN 1
-        WHEN digests_known OR (samples_known AND NOT coalesce(same_sample, FALSE)) THEN 2
-        WHEN NOT times_trusted THEN 0
+        WHEN asset_size_bytes <> size_bytes OR NOT same_time THEN 1
+        WHEN digests_known OR (samples_known AND NOT coalesce(same_sample, FALSE)) THEN CASE WHEN same_time THEN 2 ELSE 1 END
+        WHEN same_time IS NULL OR NOT times_trusted THEN 0
         ELSE 3
     END AS found
 FROM path_pairs

@@ -1,10 +1,14 @@
-/* Every possible asset beside the file at its mapped path on each volume that may protect it. */
+/* Every possible asset beside the file at its mapped path on each volume that may protect it. Times are compared as exactly as both storages keep them; NULL: one does not. */
 SELECT
     i.v AS a,
     i.entry_id,
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
     i.time_trusted AND b.time_trusted AS times_trusted,
+    CASE
+        WHEN i.time_coarse OR b.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', b.modified_at)
+        ELSE i.modified_at = b.modified_at
+    END AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
     i.digest_no = b.digest_no AS same_digest,
@@ -37,6 +41,10 @@ SELECT
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
     i.time_trusted AND b.time_trusted AS times_trusted,
+    CASE
+        WHEN i.time_coarse OR b.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', b.modified_at)
+        ELSE i.modified_at = b.modified_at
+    END AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
     i.digest_no = b.digest_no AS same_digest,

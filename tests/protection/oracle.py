@@ -10,6 +10,7 @@ from tests.protection.evidence import Evidence, first_names
 from tests.protection.places import apart, chained, domains, excluded, known_groups, mapped, may_protect
 from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, File, Scan
 from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, three_and, three_or
+from tests.protection.times import same_time, trusted
 
 MONTH_SECONDS = 30 * 86400.0
 CLOCKS_DIFFER_SECONDS = 3600.0
@@ -83,7 +84,7 @@ class _Court:
         if file.size == 0:
             return here and theirs.size == 0
         verdict = self.evidence.compare(volume, file, ward, theirs)
-        same_listing = here and theirs.size == file.size and _same_time(theirs, file) and _trusted(theirs, file)
+        same_listing = here and theirs.size == file.size and same_time(theirs, file) is True and trusted(theirs, file)
         return verdict == "equal" or (same_listing and verdict != "differ")
 
     # What one volume says of one asset
@@ -130,10 +131,11 @@ class _Court:
 
     def _at_the_path(self, volume: str, file: File, ward: str, asset: File, scan: Scan) -> Match:
         verdict = self.evidence.compare(volume, file, ward, asset)
-        if file.size == asset.size > 0 and _same_time(asset, file):
+        same = same_time(asset, file)
+        if file.size == asset.size > 0 and same is not False and not (same is None and verdict == "differ"):
             if verdict == "differ":
                 return Match("conflict", file)
-            return Match("metadata", file, 1, scan.started_at) if _trusted(asset, file) else Match("path_only", file, 0, scan.started_at)
+            return Match("metadata", file, 1, scan.started_at) if same and trusted(asset, file) else Match("path_only", file, 0, scan.started_at)
         theirs = self.evidence.digest(volume, file)
         read_at = theirs.read_at if theirs else None
         return Match("older", file, 2 if read_at else 1, read_at or scan.started_at)
@@ -169,7 +171,7 @@ class _Court:
         if match.kind in CURRENT_KINDS:
             return True
         version = match.file
-        if match.kind != "older" or version is None or rule.max_copy_age is None or not _trusted(asset, version) or not version.size:
+        if match.kind != "older" or version is None or rule.max_copy_age is None or not trusted(asset, version) or not version.size:
             return False
         if version.modified is None or asset.modified is None or version.modified > asset.modified:
             return False
@@ -373,14 +375,6 @@ class _Court:
                 return "excepted"
             return "partly" if any(value == "yes" for value, _ in threats.values()) else "unprotected"
         return "unknown" if "unknown" in controls.values() else "protected"
-
-
-def _same_time(one: File, two: File) -> bool:
-    return one.modified is not None and one.modified == two.modified
-
-
-def _trusted(*files: File) -> bool:
-    return not any(file.flags & FLAGGED_MODIFIED for file in files)
 
 
 def _retention(rule: DataClass) -> float:

@@ -167,7 +167,9 @@ def _nested(config: Config, one: str, two: str) -> bool:
 
 def _root(config: Config, name: str) -> Path:
     url = config.volumes[name].url
-    if re.match("[a-z0-9+]+:", url) and not url.startswith("file:"):
+    elsewhere = re.match("[a-z0-9+]+:(//|[a-zA-Z0-9+.@-]+:)", url)
+    if elsewhere and not url.startswith("file:"):
         return Path(url)
     above = config.path.parent if config.path else Path.cwd()
-    return Path("/", os.path.realpath(above / re.sub("^file:(//(?=/))?", "", url)).lstrip("/"))
+    inside = re.sub("^file:(//(?=/))?", "", url) if url.startswith("file:") else re.sub("^[a-z0-9+]+:", "", url)  # an archive is a place, too
+    return Path("/", os.path.realpath(above / inside).lstrip("/"))

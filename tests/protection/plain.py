@@ -8,6 +8,7 @@ from catalog.config import Config
 
 FLAGGED_MODIFIED = 1 | 2  # bits of `time_flags`
 FLAGGED_CHANGED = 16 | 32
+COARSE_MODIFIED = 64  # kept to the second
 
 
 @dataclass(frozen=True)

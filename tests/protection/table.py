@@ -153,7 +153,7 @@ def _classes(words: _Words) -> dict[str, Any]:
 
 
 def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
-    modified = words.time("modified", "-100d")
+    modified = words.time("modified", "-100d") + datetime.timedelta(microseconds=345_678 if "fraction" in words else 0)
     size = 0 if "empty" in words else 1000
     asset = File(ASSET, size, modified, max(words.time("changed", "-100d"), modified), flags=_flags(words), fs="fs-a", inode=1, carried="carried" in words)
     reads: list[Read] = []
@@ -185,16 +185,18 @@ def _stub(words: _Words) -> Stub | None:
 
 
 def _flags(words: _Words) -> int:
-    return {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0)
+    return {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0) | (64 if "coarse" in words else 0)
 
 
 def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list[Read]]:
     other = File("zz/other.txt", 7, moment("-300d"), moment("-300d"), fs=f"fs-{name}", inode=99)
     path = words.get("at", ASSET)
     file = replace(asset, path=path, changed=moment("-90d"), flags=_flags(words), fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
-    file = replace(file, stub=_stub(words))
+    file = replace(file, stub=_stub(words), modified=None if "timeless" in words else file.modified)
+    if "coarse" in words and file.modified:
+        file = replace(file, modified=file.modified.replace(microsecond=0) + datetime.timedelta(seconds=1 if "late" in words else 0))
     text = replace(file, size=300)
-    old = replace(file, size=900, modified=words.time("written", "-400d"))
+    old = replace(file, size=900, modified=None if "timeless" in words else words.time("written", "-400d"))
     blank = replace(old, size=0)
     same, read_at = content("asset"), words.time("read", "-5d")
     kinds: dict[str, tuple[File, list[Read]]] = {

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import scanners
-from catalog import config, names, snapshot, table
+from catalog import config, hashes, names, snapshot, table
 from catalog.schema import ENTRIES
 from scanners import crawl
 from scanners.crawl import Budget, ScanResult
@@ -124,6 +124,7 @@ class Contract:
         for row in entries(root, result):
             assert row["name"].isprintable() or " " in row["name"]
             assert row["extension"] == names.extension(row["name"])
+            assert row["path_hash"] == hashes.of_path(names.unescape(row["dir"] + row["name"]))
 
     def test_every_row_has_the_columns_that_the_kind_promises_and_no_other(self, factory: Factory, root: Path) -> None:
         result = scan(root, factory.make([Item(b"a/b.txt", b"xyz")]))
