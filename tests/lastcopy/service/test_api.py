@@ -208,6 +208,7 @@ def test_a_token_that_is_taken_out_of_the_configuration_is_refused(estate: Estat
 
 def test_a_configuration_that_is_being_written_grants_nothing_yet(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     with served_from(estate.folder, GRANTS + "# half") as client:
+        monkeypatch.setattr(app.Configuration, "rest_seconds", 3600.0)
         path = next(estate.folder.glob(f"service-{abs(hash(GRANTS + '# half'))}.toml"))
         whole = path.read_text()
         half = whole[: whole.index('see = ["data:deep"]')]
