@@ -12,7 +12,7 @@ from catalog import names
 from catalog.config import path_of
 from catalog.errors import NotFoundError
 from catalog.schema import THREATS
-from reports import cells, terminal
+from reports import cells, mending, terminal
 from reports.state import age, counted, day
 
 if TYPE_CHECKING:
@@ -22,44 +22,6 @@ LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "re
 MATCHES = {
     "path_only": "proves nothing: same path, size and time, but no time to trust; or what a stub stands for, of its size, but not read",
     "conflict": "conflict: same size and time, but other content",
-}
-MEND = {
-    "volume_not_scanned": "scan the volumes that should hold it: they were not scanned since it changed, or never",
-    "scan_incomplete": "mend what the scan could not read ('lastcopy report problems'), and scan again",
-    "path_not_mapped": "say in 'path_map' where its path belongs on the volumes that protect it",
-    "never_copied": "copy it to a volume that may protect it",
-    "excluded_by_backup": "take it out of the 'exclude' of the volume that should hold it",
-    "conflict": "find out which one is right: a copy with the same size and time has other content",
-    "changed_since_copy": "copy it again: it changed after the copy was made",
-    "same_volume_only": "copy it to another volume: another file of its own volume does not protect it",
-    "same_system_only": "copy it to a volume on another storage system, or declare the 'system' of the volumes",
-    "same_site_only": "copy it to a volume at another site, or declare the 'site' of the volumes",
-    "mirror_only": "copy it to a volume that keeps deleted and old versions, and declare 'keeps_versions'",
-    "retention_too_short": "keep versions for as long as the class's retention",
-    "not_immutable_or_offline": (
-        "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'; "
-        "immutability that is declared counts where its class has accept_declared = true"
-    ),
-    "metadata_match_only": "read its copy: 'lastcopy scan --digest match'",
-    "never_verified": "verify its copy as well as its class asks",
-    "verification_too_old": "verify its copy again: 'lastcopy scan --again'",
-}
-# Where the answer is a known no, no declaration mends it: the volumes share what fails.
-MEND_KNOWN = {
-    "same_system_only": "copy it to a volume on another storage system: those that hold it share a system or a device with it",
-    "same_site_only": "copy it to a volume at another site: those that hold it share a site or a device with it",
-    "not_immutable_or_offline": "copy it to a volume that is offline or cannot be changed",
-}
-MEND_CONTROL = {
-    "copies": "keep it on more devices",
-    "systems": "keep it on more storage systems",
-    "sites": "keep it at more sites",
-    "media": "keep it on more kinds of media",
-    "offline_or_immutable": "keep it on more volumes that are offline or cannot be changed",
-    "max_copy_age": "copy it more often",
-    "min_verification_level": "verify a copy better",
-    "max_verification_age": "verify a copy again",
-    "retention": "keep its versions for longer",
 }
 _ELSEWHERE = "SELECT copies FROM elsewhere WHERE volume = $volume AND entry_id = $entry_id"
 _CLASS_COLUMNS = {"max_copy_age": "max_copy_age_days", "max_verification_age": "max_verification_age_days", "retention": "retention_days"}
@@ -305,7 +267,7 @@ def _controls(row: Mapping[str, Any], data_class: Mapping[str, Any]) -> tuple[Co
         for threat in THREATS
     ]
     others = []
-    for name in MEND_CONTROL:
+    for name in mending.MEND_CONTROL:
         asked = data_class[_CLASS_COLUMNS.get(name, name)]
         result = "not_met" if name in missed else "unknown" if name in unknown else "met"
         # Every class has a retention; whether it is a control of its own is only known where it is missed.
@@ -316,14 +278,7 @@ def _controls(row: Mapping[str, Any], data_class: Mapping[str, Any]) -> tuple[Co
 
 def _mend(controls: Sequence[Control]) -> tuple[str, ...]:
     open_ones = [control for control in controls if control.result in ("not_met", "unknown")]
-    return tuple(dict.fromkeys(sentence for sentence in map(_sentence, open_ones) if sentence))
-
-
-def _sentence(control: Control) -> str:
-    if not control.reasons:
-        return MEND_CONTROL.get(control.name, "")
-    known = MEND_KNOWN if control.result == "not_met" else MEND
-    return known.get(control.reasons[0], MEND.get(control.reasons[0], control.reasons[0]))
+    return tuple(dict.fromkeys(sentence for sentence in (mending.sentence(one.name, one.result, one.reasons) for one in open_ones) if sentence))
 
 
 def _copy_of(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]) -> tuple[str, ...]:

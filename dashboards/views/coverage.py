@@ -5,7 +5,7 @@ import streamlit as st
 from catalog.schema import THREATS
 from dashboards import asking, charts, chrome, links, marks, matrix, tables
 from dashboards.matrix import Cell
-from reports.explain import MEND
+from reports.mending import MEND
 
 _ASSETS = ("volume", "path", "size_bytes", "status", "reasons", "user_error", "ransomware", "system_failure", "facility_outage", "copies", "owner")
 

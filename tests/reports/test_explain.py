@@ -14,7 +14,7 @@ import pytest
 from catalog import config, connect, derive, names
 from catalog.errors import NotFoundError
 from catalog.schema import REASONS
-from reports import explain, find
+from reports import explain, find, mending
 from tests.catalog.estates import NOON, write_scan
 from tests.reports.conftest import AS_OF, Estate, answer
 
@@ -66,19 +66,19 @@ def test_it_tells_each_control_and_what_would_mend_it(estate: Estate) -> None:
         "copies": "not_met",
         "max_copy_age": "met",
     }
-    assert found.mend == (explain.MEND["mirror_only"], explain.MEND["metadata_match_only"], explain.MEND_CONTROL["copies"])
+    assert found.mend == (mending.MEND["mirror_only"], mending.MEND["metadata_match_only"], mending.MEND_CONTROL["copies"])
 
 
 def test_what_is_known_to_be_shared_is_not_mended_by_a_declaration(estate: Estate) -> None:
     unknown = one(estate, user_error="unknown", user_error_reasons="same_system_only", unknown_controls="user_error,ransomware", not_met="copies")
     known = one(estate, user_error_reasons="same_system_only")
-    assert unknown.mend[0] == explain.MEND["same_system_only"]
-    assert known.mend[0] == explain.MEND_KNOWN["same_system_only"]
-    assert set(explain.MEND_KNOWN) <= set(explain.MEND)
+    assert unknown.mend[0] == mending.MEND["same_system_only"]
+    assert known.mend[0] == mending.MEND_KNOWN["same_system_only"]
+    assert set(mending.MEND_KNOWN) <= set(mending.MEND)
 
 
 def test_every_reason_has_a_sentence_that_mends_it() -> None:
-    assert tuple(explain.MEND) == REASONS
+    assert tuple(mending.MEND) == REASONS
 
 
 def test_its_text_says_evidence_level_and_age(estate: Estate) -> None:
