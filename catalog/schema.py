@@ -80,7 +80,7 @@ DIGESTS = pa.schema(
         ("modified_ns", SMALL),
         ("changed_at", TIMESTAMP),
         ("changed_ns", SMALL),
-        ("digest", DIGEST),  # null = only a sample was read
+        ("digest", DIGEST),  # null = only a sample was read; without a sample too: the reading failed, at `digested_at`
         ("sample", DIGEST),  # SHA-256 over the first and the last 4 KiB; null for files of at most 64 KiB
         ("accessed_at", TIMESTAMP),  # before our own read
         ("read_started_at", TIMESTAMP),

@@ -95,14 +95,22 @@ class Candidates:
         self._stack.callback(self._connection.close)
 
     def __enter__(self) -> Self:
-        modes = {"volume": list(self._places), "mode": [place.mode for place in self._places.values()]}
-        self._connection.register("volumes", pa.table(modes))
+        places = {
+            "volume": list(self._places),
+            "mode": [p.mode for p in self._places.values()],
+            "scanned_at": [p.scan.started_at for p in self._places.values()],
+        }
+        self._connection.register("volumes", pa.table(places, pa.schema([("volume", pa.string()), ("mode", pa.string()), ("scanned_at", pa.timestamp("us"))])))
         self._connection.execute("SET VARIABLE small_bytes = $1", [SMALL_BYTES])
         self._connection.execute("SET VARIABLE read_since = CAST($1 AS TIMESTAMP)", [self._read_since])
         self._source("entries", self._scans.values())
-        self._source("problems", [place.scan for place in self._places.values()])
+        self._source("problems", self._scans.values())
         self._view("files", "files")
         self._view("failed", "failed")
+        self._source("digests")
+        self._view("known", "known")
+        self._connection.execute(f"CREATE TEMP TABLE failures AS {_sql('failures')}")
+        self._connection.execute(f"CREATE TEMP TABLE unread AS {_sql('unread')}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -130,6 +138,13 @@ class Candidates:
         """How many files the last question was about, known or not."""
         asked = "asked" if self._read_before else "wanted"  # where nothing was read before, all that is asked is wanted
         return int(self._connection.execute(f"SELECT count(*) FROM {asked}").fetchall()[0][0])
+
+    def untold(self, volumes: Iterable[str]) -> dict[str, list[tuple[str, datetime.datetime]]]:
+        """The files of some volumes whose last reading failed, that their scans have no problem with: path, and when it failed."""
+        found: dict[str, list[tuple[str, datetime.datetime]]] = {}
+        for volume, path, failed_at in self._connection.execute(_sql("untold"), {"volumes": list(volumes)}).fetchall():
+            found.setdefault(volume, []).append((path, failed_at))
+        return found
 
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""

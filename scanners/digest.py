@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import itertools
 import os
 import time
@@ -35,6 +36,7 @@ GROUP_SECONDS = 30.0
 _FEW_FILES = 500  # so little that no process is started for it
 _FEW_BYTES = 8 * 1024 * 1024
 _TICK_US = 10_000  # an access time may be a tick of the kernel's clock before the access
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
@@ -79,12 +81,14 @@ def digest(
     scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
     fresh = set(scans if volumes is None else volumes)
     places = {} if mode == "off" else _places(config, scans, fresh, mode)
+    untried = {name: scan for name, scan in scans.items() if name in fresh and name not in places}
     counts = DigestCounts()
-    if not places:
+    if not places and not (untried and table.exists(root, "digests")):
         return counts
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
     since = scanners.utc(now()) if again else None
     with Candidates(root, config.catalog, scans, places, since, budget) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
+        counts = replace(counts, problems=results.remind(candidates.untold(untried), scans))
         for question in ("asked", "sampled"):
             found = candidates.find(question, results.sampled())
             if question == "asked":
@@ -152,7 +156,7 @@ class _Results:
         self._now: Callable[[], datetime.datetime] = lambda: scanners.utc(now())
         self._rows: list[pa.Table] = []
         self._handed_over: list[pa.Table] = []
-        self._problems: dict[Place, list[tuple[object, ...]]] = {}
+        self._problems: dict[ScanRow, list[tuple[object, ...]]] = {}
         self._count, self._since = 0, time.monotonic()
         self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
@@ -174,18 +178,26 @@ class _Results:
         if rows.num_rows:
             self._rows.append(rows)
         self._count += rows.num_rows
+        read = rows.num_rows - sum(1 for problem in reply.problems if _is_failure(problem))
         problems = [*reply.problems, *_damaged(chunk, reply)]
         if problems:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
-            self._problems.setdefault(chunk.place, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
+            self._problems.setdefault(chunk.place.scan, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
             self.hand_over()
-        return rows.num_rows, len(problems)
+        return read, len(problems)
 
     def refuse(self, found: Mapping[Place, Sequence[tuple[str, str]]]) -> int:
         """Take what is not read at all: paths with what is wrong; gives their number."""
         for place, files in found.items():
-            self._problems.setdefault(place, []).extend((path, "read", error, None, False, self._now()) for path, error in files)
+            self._problems.setdefault(place.scan, []).extend((path, "read", error, None, False, self._now()) for path, error in files)
+        return sum(map(len, found.values()))
+
+    def remind(self, found: Mapping[str, Sequence[tuple[str, datetime.datetime]]], scans: Mapping[str, ScanRow]) -> int:
+        """Take what could not be read under an earlier scan and is not tried now: path, and when; gives their number."""
+        for volume, files in found.items():
+            rows = [(path, "read", f"could not be read at {at:%Y-%m-%d %H:%M} UTC, and was not read since", None, False, at) for path, at in files]
+            self._problems.setdefault(scans[volume], []).extend(rows)
         return sum(map(len, found.values()))
 
     def sampled(self) -> pa.Table:
@@ -201,11 +213,11 @@ class _Results:
         self._handed_over, self._rows, self._problems, self._count, self._since = self._rows, [], {}, 0, time.monotonic()
 
 
-def _commit(root: Path, rows: Sequence[pa.Table], problems: Mapping[Place, Sequence[tuple[object, ...]]]) -> None:
-    for place, found in problems.items():
+def _commit(root: Path, rows: Sequence[pa.Table], problems: Mapping[ScanRow, Sequence[tuple[object, ...]]]) -> None:
+    for scan, found in problems.items():
         columns = zip(*found, strict=True)
         lines = pa.table([pa.array(column, field.type) for column, field in zip(columns, PROBLEMS, strict=True)], schema=PROBLEMS)
-        table.append(root, "problems", lines, f"digest-{uuid.uuid4().hex}", {"scan_id": place.scan.scan_id, "volume": place.scan.volume})
+        table.append(root, "problems", lines, f"digest-{uuid.uuid4().hex}", {"scan_id": scan.scan_id, "volume": scan.volume})
     if rows:
         table.append(root, "digests", pa.concat_tables(rows), f"digest-{uuid.uuid4().hex}")
 
@@ -221,8 +233,14 @@ def _damaged(chunk: Chunk, reply: Reply) -> Iterator[Problem]:
         yield i, "damaged", text, None
 
 
+def _is_failure(problem: Problem) -> bool:
+    """Whether it says that the file itself could not be read: not that there is none of that name any more, or another."""
+    _, stage, _, number = problem
+    return stage in ("open", "read") and number not in _NOT_THERE
+
+
 def _rows(chunk: Chunk, reply: Reply, now: datetime.datetime) -> pa.Table:
-    """The rows of `schema.DIGESTS` for the files of a chunk that were read. The reader's monotonic times are set against `now`."""
+    """The rows of `schema.DIGESTS` for the files of a chunk that were read, or whose reading failed. The reader's monotonic times are set against `now`."""
     offset_us = (now - _EPOCH) // datetime.timedelta(microseconds=1) - time.monotonic_ns() // 1000
     ended = np.array([reply.started_ns, *reply.ended_ns], np.int64) // 1000 + offset_us
     digests, samples = pa.array(reply.digests, pa.binary()), pa.array(reply.samples, pa.binary())
@@ -236,4 +254,6 @@ def _rows(chunk: Chunk, reply: Reply, now: datetime.datetime) -> pa.Table:
         "bytes_read": np.where(whole, chunk.rows["size_bytes"].to_numpy(), 2 * SAMPLE_BYTES),
     }
     rows = pa.table({**given, **read}).select(DIGESTS.names)
-    return rows.filter(pc.or_(digests.is_valid(), samples.is_valid())) if reply.problems else rows
+    failed = np.zeros(rows.num_rows, bool)
+    failed[[problem[0] for problem in reply.problems if _is_failure(problem)]] = True
+    return rows.filter(pc.or_(pc.or_(digests.is_valid(), samples.is_valid()), pa.array(failed))) if reply.problems else rows

@@ -1,5 +1,5 @@
 -- When that was read which a budget of bytes leaves out: what was read longest ago goes first, and one file at least. NULL: it is enough for all.
--- A file with several names is counted once: they have the very same reading.
+-- A file with several names is counted once: they have the very same reading. What could not be read is tried whatever the budget, or was tried under its scan: it takes no part.
 SELECT min(digested_before_at)
 FROM (
     SELECT
@@ -7,11 +7,13 @@ FROM (
         sum(size_bytes) OVER (ORDER BY digested_before_at, volume, digest_before ROWS UNBOUNDED PRECEDING) - size_bytes AS bytes_before
     FROM (
         SELECT DISTINCT
-            volume,
-            size_bytes,
-            digest_before,
-            digested_before_at
+            before.volume,
+            before.size_bytes,
+            before.digest_before,
+            before.digested_before_at
         FROM before
+        ANTI JOIN unread ON before.volume = unread.volume AND before.dir = unread.dir AND before.name = unread.name
+        ANTI JOIN failed ON before.volume = failed.volume AND before.dir || before.name = failed.path
     ) AS readings
 ) AS summed
 WHERE bytes_before >= $budget

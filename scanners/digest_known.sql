@@ -15,3 +15,4 @@ SELECT
     digested_at,
     sample
 FROM digests
+WHERE digest IS NOT NULL OR sample IS NOT NULL

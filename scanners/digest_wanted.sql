@@ -1,10 +1,11 @@
--- The asked files of which not enough is known under their fingerprint; what was read before `read_since`, where it is set, is read again. Of several names of one file one `is_first`, if
+-- The asked files of which not enough is known under their fingerprint; what was read before `read_since`, where it is set, is read again, and so is what could not be read at the last try. Of several names of one file one `is_first`, if
 -- possible one whose reading had no problem under its scan (`has_failed`).
 WITH found AS (
     SELECT
         asked.*,
         failed.path IS NOT NULL AS has_failed
     FROM asked
+    LEFT JOIN unread ON asked.volume = unread.volume AND asked.dir = unread.dir AND asked.name = unread.name
     ANTI JOIN known
         ON
             asked.volume = known.volume
@@ -17,6 +18,7 @@ WITH found AS (
             AND asked.changed_at IS NOT DISTINCT FROM known.changed_at
             AND asked.changed_ns IS NOT DISTINCT FROM known.changed_ns
             AND (known.path IS NULL OR asked.dir || asked.name = known.path)
+            AND unread.failed_at IS NULL
             AND (known.has_digest OR NOT asked.whole)
             AND (getvariable('read_since') IS NULL OR known.digested_at >= getvariable('read_since'))
     LEFT JOIN failed ON asked.volume = failed.volume AND asked.dir || asked.name = failed.path

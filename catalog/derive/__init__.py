@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
 STEPS = (
-    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "unreadable",
+    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "unreadable",
     "shared_file_systems", "own_copies",
     "dir_targets", "expected", "path_pairs", "path_matches", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
     "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates",
@@ -48,7 +48,7 @@ _EMPTY_WITHOUT = {
         "unseen", "evidence", "absences", "per_asset",
     ),
     "mappings": ("dir_targets", "expected", "expected_targets"),
-    "problem_paths": ("unreadable", "blind_dirs", "unseen"),
+    "problem_paths": ("tried", "blind_dirs", "unseen"),
 }  # fmt: skip
 # Joins are run as the steps are written, with the right table in memory: what a step makes has no statistics, and beside an empty
 # table DuckDB would hold the largest ones. With statistics_propagation, joins of DuckDB 2.0 over dictionary columns can fail.

@@ -18,5 +18,5 @@ SELECT
 FROM digests AS g
 INNER JOIN volume_facts AS v ON g.volume = v.volume
 INNER JOIN file_systems AS s ON g.fs_id = s.fs_id
-WHERE g.inode IS NOT NULL
+WHERE g.inode IS NOT NULL AND (g.digest IS NOT NULL OR g.sample IS NOT NULL)
 GROUP BY v.v, s.fs_no, g.inode, g.created_at, g.size_bytes, g.modified_at, g.modified_ns, g.changed_at, g.changed_ns

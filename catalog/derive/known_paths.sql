@@ -16,5 +16,5 @@ SELECT
     max(digested_at) AS read_finished_at,
     arg_max(sample, digested_at) FILTER (WHERE sample IS NOT NULL) AS sample
 FROM digests
-WHERE inode IS NULL OR fs_id IS NULL
+WHERE (inode IS NULL OR fs_id IS NULL) AND (digest IS NOT NULL OR sample IS NOT NULL)
 GROUP BY volume, dir, name, fs_id, inode, created_at, size_bytes, modified_at, modified_ns, changed_at, changed_ns

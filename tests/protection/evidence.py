@@ -3,7 +3,7 @@
 import datetime
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.protection.plain import Estate, File
 
@@ -57,7 +57,7 @@ class Evidence:
 
 
 def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
-    """Volume and identity (path where there is none) of each file that a problem was met with and that nothing was read of since."""
+    """Volume and identity (else path) of files that their scan has a problem with, and nothing was read of since, or whose last reading failed."""
     for volume in estate.config.volumes:
         scan = estate.newest(volume)
         failed = {path for path, hides in scan.problems if not hides} if scan else set()
@@ -65,8 +65,17 @@ def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
             reads = [read for read in estate.reads if read.volume == volume and read.file.fingerprint == file.fingerprint]
             if file.identity is None:
                 reads = [read for read in reads if read.file.path == file.path]
-            if scan and file.path in failed and not any(read.at > scan.started_at for read in reads):
+            met = scan and file.path in failed and not any(read.at > scan.started_at for read in reads if read.digest or read.sample)
+            tries = [read.at for read in estate.reads if read.volume == volume and not read.digest and not read.sample and _is_of(file, read.file)]
+            if met or any(not any(read.digest and read.at > at for read in reads) for at in tries):
                 yield volume, file.identity or file.path
+
+
+def _is_of(file: File, tried: File) -> bool:
+    """Whether a failed reading was of a file: only the time of its last change may be another now."""
+    return replace(tried, changed=file.changed, changed_ns=file.changed_ns).fingerprint == file.fingerprint and (
+        file.identity is not None or file.path == tried.path
+    )
 
 
 def first_names(estate: Estate) -> set[tuple[str, str]]:

@@ -206,10 +206,16 @@ def _reads(chance: random.Random, scans: dict[str, tuple[Scan, ...]]) -> list[Re
 def _read(chance: random.Random, volume: str, file: File, number: int) -> Read:
     names = [name for name, size in SIZES.items() if size == file.size]
     name = names[0] if chance.random() < OFTEN else chance.choice(names)
-    what = chance.choice(["digest", "digest", "digest", "both", "sample"])
+    what = chance.choice(["digest", "digest", "digest", "both", "sample", *_maybe_failed(chance)])
     then = replace(file, changed=AS_OF - 200 * DAY) if chance.random() < SELDOM else file
     at = AS_OF - chance.choice([40, 10]) * DAY + number * datetime.timedelta(microseconds=1)
+    if what == "nothing":
+        return Read(volume, then, at)
     return Read(volume, then, at, None if what == "sample" else content(name), None if what == "digest" else content("sample of " + name))
+
+
+def _maybe_failed(chance: random.Random) -> list[str]:
+    return ["nothing"] if chance.random() < 0.5 else []
 
 
 def _below(path: str, folder: str) -> bool:

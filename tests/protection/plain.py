@@ -70,7 +70,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Read:
-    """Content that we read once: of a file as it was then."""
+    """Content that we read once: of a file as it was then. Without digest and sample: the reading failed."""
 
     volume: str
     file: File

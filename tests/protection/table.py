@@ -12,7 +12,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
   `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
-  `none`; with `at=path`, `read=-100d`, `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
+  `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan),
+  `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
 """
@@ -166,6 +167,8 @@ def _asset(words: _Words) -> tuple[File, tuple[Scan, ...], list[Read]]:
     elif "unread" not in words:
         reads.append(Read("a", asset, moment("-10d"), content("asset"), content("sample")))
     found = asset
+    if "broken" in words.valued:
+        reads.append(Read("a", asset, words.time("broken", "-2d")))
     if "stub" in words.valued:
         found = replace(asset, size=300, stub=_stub(words))
         reads = [Read("a", found, moment("-10d"), content("stub"))]
@@ -216,7 +219,10 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         "hardlink": (replace(file, fs=asset.fs, inode=asset.inode, changed=asset.changed), []),
     }
     found = [kinds[word] for word in words.bare if word in kinds]
-    files = tuple(sorted([other, *(one for one, _ in found)], key=lambda entry: entry.place))
+    if "broken" in words.valued:
+        tried = [replace(one, changed=moment("-96d")) if "touched-since" in words else one for one, _ in found]
+        found += [(one, [Read(name, one, words.time("broken", "-2d"))]) for one in tried]
+    files = tuple(sorted({entry.path: entry for entry in [other, *(one for one, _ in reversed(found))]}.values(), key=lambda entry: entry.place))
     if "never" in words:
         return (), []
     if "failed" in words:

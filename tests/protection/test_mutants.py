@@ -225,8 +225,10 @@ MUTANTS = [
         "b.carried AS",
         "a copy elsewhere that could not be read",
     ),
-    Mutant("what could not be read is so for ever", "unreadable", "<= t.unread_at", "IS NOT NULL", "a copy that was read after it could not be"),
-    Mutant("only the name that was tried could not be read", "unreadable", "e.inode = t.inode AND", "FALSE AND", "an asset whose other name could not be read"),
+    Mutant("what could not be read is so for ever", "tried", "<= t.unread_at", "IS NOT NULL", "a copy that was read after it could not be"),
+    Mutant("a failed reading is forgotten", "failed", "WHERE r.v IS NULL", "WHERE FALSE", "a copy that could not be read again under an earlier scan"),
+    Mutant("a failed reading holds for ever", "failed", "k.digested_at > h.failed_at", "FALSE", "a copy that was read after a reading failed"),
+    Mutant("only the name that was tried could not be read", "unreadable", "e.inode = n.inode AND", "FALSE AND", "an asset whose other name could not be read"),
     Mutant(
         "an old digest proves what can no longer be read",
         "evidence",

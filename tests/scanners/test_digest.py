@@ -421,6 +421,72 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_its_errno(estate: Estate, 
     assert [(row["errno"], row["error"]) for row in rows] == [(number, os.strerror(number))]
 
 
+@pytest.fixture
+def spoil(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
+    """Contents that the storage refuses to give (EIO), as long as they are in the set."""
+    spoiled: set[bytes] = set()
+    real = os.read
+
+    def read(descriptor: int, length: int) -> bytes:
+        data = real(descriptor, length)
+        if data in spoiled:
+            raise OSError(5, os.strerror(5))
+        return data
+
+    monkeypatch.setattr(reading, "_read", read)
+    return spoiled
+
+
+def test_what_could_not_be_read_again_is_tried_at_each_scan_until_it_was_read(estate: Estate, spoil: set[bytes]) -> None:
+    estate.put("a/file", b"same")
+    estate.put("b/file", b"same")
+    assert estate.scan_and_digest().read == 2
+    spoil.add(b"same")
+    estate.scan("b")
+    assert estate.digest(volumes=["b"], again=True).problems >= 1
+    for _ in range(2):
+        estate.scan()
+        counts = estate.digest()
+        assert (counts.read, counts.problems, estate.problems("b")) == (0, 2, [("file", "read")])
+    (estate.folder / "a").rename(estate.folder / "unmounted")
+    assert estate.digest(volumes=["b"]).problems == 0, "before its next scan it is not tried"
+    (estate.folder / "unmounted").rename(estate.folder / "a")
+    spoil.clear()
+    assert estate.scan_and_digest().read == 2
+    assert (estate.problems("a"), estate.problems("b")) == ([], [])
+    assert estate.scan_and_digest().read == 0
+
+
+def test_what_could_not_be_read_stays_a_problem_where_nothing_is_read(estate: Estate, spoil: set[bytes]) -> None:
+    estate.put("a/file", b"same")
+    bad = estate.put("b/file", b"same")
+    spoil.add(b"same")
+    assert estate.scan_and_digest().problems == 2
+    spoil.clear()
+    for _ in range(2):
+        assert estate.scan_and_digest(mode="off").problems == 2
+        assert estate.digest(mode="off").problems == 0, "it is told once"
+        assert estate.problems("b") == [("file", "read")]
+    bad.chmod(0o600)  # another changed time mends nothing
+    assert estate.scan_and_digest(mode="off").problems == 2
+    assert estate.digest().read == 2
+
+
+def test_a_file_that_nobody_shares_its_size_with_any_more_is_tried_too(estate: Estate, spoil: set[bytes]) -> None:
+    twin, bad = estate.put("a/file", b"x" * LARGE), estate.put("b/file", b"x" * LARGE)
+    estate.scan_and_digest()
+    spoil.add(b"x" * LARGE)
+    estate.scan()
+    assert estate.digest(again=True).problems == 2
+    twin.unlink()
+    estate.put("a/.keep", b"1")
+    estate.scan()
+    assert (estate.digest().problems, estate.problems("b")) == (1, [("file", "read")])
+    spoil.clear()
+    assert estate.scan_and_digest().read == 1
+    assert estate.known(bad) == sha256(b"x" * LARGE)
+
+
 @pytest.mark.parametrize("what", ["directory", "file"])
 def test_a_link_put_in_place_of_what_was_scanned_is_not_followed(estate: Estate, what: str) -> None:
     estate.put("a/dir/file", b"same")

@@ -1,0 +1,9 @@
+-- Files whose last reading failed, and that the scan which holds has no problem with.
+SELECT
+    unread.volume,
+    unread.dir || unread.name AS path,
+    unread.failed_at
+FROM unread
+ANTI JOIN problems ON unread.volume = problems.volume AND unread.dir || unread.name = problems.path
+WHERE list_contains(CAST($volumes AS VARCHAR[]), unread.volume)
+ORDER BY unread.volume, path
