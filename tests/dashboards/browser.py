@@ -25,7 +25,8 @@ FLAGS = [
 ]
 CHROMIUM = shutil.which("chromium")
 SETTLED = """() => {
-    const done = document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]') && document.querySelector(".lc-asof");
+    const ran = document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]') && document.querySelector(".lc-asof");
+    const done = ran && !document.querySelector('[data-testid="stSkeleton"]');
     const now = done ? document.body.innerHTML : null;
     if (now === null || now !== window.lastSeen) {
         window.lastSeen = now;
@@ -93,7 +94,7 @@ class Visit:
         return self.page
 
     def drawn(self) -> float:
-        """Wait until the script has ended, the page says as of when it is, no part of the client is still on its way, and nothing has changed for a while.
+        """Wait until the script has ended, the page says as of when it is, no part of the client is still on its way or not drawn yet, and nothing has changed for a while.
 
         Gives the seconds from the page's load until its last change.
         """

@@ -40,7 +40,7 @@ def test_every_page_is_drawn_by_its_own_address(visit: Visit, view: str) -> None
     page = visit.open(f"{view}?volume=projects&path=inbox/%3Dcmd().csv&q=inbox")
     assert page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]').count() == 0
     assert "As of" in (page.locator(".lc-asof").text_content() or "")
-    assert page.locator('[data-testid="stSidebar"]').get_by_placeholder("name, part of a path, *.pdf").count() == 1
+    page.locator('[data-testid="stSidebar"]').get_by_placeholder("name, part of a path, *.pdf").wait_for()
 
 
 def test_the_tiles_are_what_the_report_says(visit: Visit, shown: Shown) -> None:
