@@ -23,6 +23,7 @@ from lifecycle.folder_times import Folder, Left
 from lifecycle.journal import Journal
 from lifecycle.manifest import Copy, Step
 from lifecycle.pace import Pace
+from lifecycle.readings import Readings
 from lifecycle.records import Counted, Move, Record
 from lifecycle.states import GUARDING, State
 from lifecycle.stores import Fingerprint, Source, Staged, Store
@@ -128,6 +129,7 @@ class Run:
     fs_ids: Mapping[str, str | None] = field(default_factory=dict)  # volume -> file system, as the plan found it
     expires_us: int | None = None  # when steps may not be begun any more
     heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
+    digests_version: int = -1  # of the catalog's table, as the plan knew it
     _stores: dict[str, Store] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
@@ -144,6 +146,11 @@ class Run:
             else:
                 self._stores[volume] = stores.connect(self.config, volume)
         return self._stores[volume]
+
+    @cached_property
+    def readings(self) -> Readings:
+        """What was read since the plan was made."""
+        return Readings(self.root, self.digests_version)
 
     @cached_property
     def threads(self) -> ThreadPoolExecutor:

@@ -35,6 +35,7 @@ class Errand:
     expires_us: int | None
     engines: int = 1
     fs_ids: Mapping[str, str | None] = field(default_factory=dict)
+    digests_version: int = -1  # that the plan knew
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def _run(errand: Errand, journal: Journal, heard: Callable[[int, int], None]) ->
         pace=Pace(policy, kill_switch(errand.config, errand.root)),
         expires_us=errand.expires_us,
         fs_ids=errand.fs_ids,
+        digests_version=errand.digests_version,
         heard=heard,
     )
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pyarrow.parquet as pq
 
-from catalog import names
+from catalog import names, snapshot
 from catalog.config import Config
 from catalog.errors import NotFoundError, RefusedError
 from lifecycle import actions, crew, folders, numbering, plan, stores
@@ -94,7 +94,8 @@ def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str,
         left = journal.job(job_id)
         chunks = len(journal.chunks(job_id))
         fs_ids = {volume: found.get("fs_id") for volume, found in header.volumes.items()} if header else {}
-        errand = Errand(root, config, job_id, actor, clock, header.expires_us if header else None, max(1, min(workers, chunks)), fs_ids)
+        expires_us = header.expires_us if header else None
+        errand = Errand(root, config, job_id, actor, clock, expires_us, max(1, min(workers, chunks)), fs_ids, _digests_version(root, header))
         came = crew.work(errand, _listening(left, progress))
         return _finish(journal, job_id, came, clock(), actor)
 
@@ -241,6 +242,14 @@ def _header(root: Path, row: JobRow) -> Header | None:
     if wanted.hash != row.plan_hash:
         raise RefusedError(f"plan {row.plan_id} is not the one that job {row.job_id} was made of")
     return wanted.header
+
+
+def _digests_version(root: Path, header: Header | None) -> int:
+    """The version of the table of digests that a plan knew; -1 where that is not known any more."""
+    try:
+        return snapshot.find(root, header.snapshot_id).versions.get("digests", -1) if header else -1
+    except NotFoundError:
+        return -1
 
 
 def _inverse(journal: Journal, job_id: str) -> Iterator[Step]:

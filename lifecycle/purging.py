@@ -46,7 +46,7 @@ def _weigh(run: Run, work: Work, before: Record) -> None:
         raise EndError("SOURCE_CHANGED", f"{work.shown}: somebody wrote to it after it was put into quarantine; it stays there, 'job undo' puts it back")
     work.sha256, work.known = found, _known(before)
     work.stays = _stays(run, work, found)
-    work.counted = () if work.stays else weighed(run, work, found, lambda run, copy, _wanted: _read_now(run, copy, work), purging=True)
+    work.counted = () if work.stays else weighed(run, work, found, lambda run, copy: _read_now(run, copy, work), purging=True)
 
 
 def _due(run: Run, work: Work, before: Record) -> None:

@@ -17,12 +17,13 @@ from lifecycle.records import Counted, Record, Retirement
 from lifecycle.stores import Move as Taking
 from lifecycle.stores import Store
 
-Judge = Callable[[Run, Copy, bytes], tuple[floor.Look, bytes | None]]
+Judge = Callable[[Run, Copy], tuple[floor.Look, bytes | None]]  # what is found of a copy, and its content where that is known anew
 
 
 def guard(run: Run, works: Sequence[Work]) -> None:
     """Ask whether each source may go: copies are looked at, then one transaction marks it RETIRING, then they are looked at again."""
-    run.each(works, lambda work: _weigh(run, work))
+    judge = _informed(run, works)
+    run.each(works, lambda work: _weigh(run, work, judge))
     live = [work for work in works if work.live]
     requests = [_retirement(run, work, owner) for work, owner in zip(live, owners_of(run, live), strict=True)]
     if not requests:
@@ -33,7 +34,7 @@ def guard(run: Run, works: Sequence[Work]) -> None:
         if work.live:
             work.end = _told(work, refused.get(work.step.step))
             work.state = "RETIRING" if work.end is None else work.state
-    run.each(works, lambda work: _still_stands(run, work))
+    run.each(works, lambda work: _still_stands(run, work, judge))
     run.advance([work for work in works if not work.live], None)
 
 
@@ -102,18 +103,7 @@ def original(run: Run, work: Work) -> Record:
     return run.journal.record(work.step.of_job, work.step.of_step)
 
 
-def looked_at(run: Run, copy: Copy, _wanted: bytes) -> tuple[floor.Look, bytes | None]:
-    """What the storage shows of a copy now, without reading it."""
-    try:
-        found = run.store(copy.volume).look(copy.path)
-    except (UnreachableError, ConfigError, EndError, OSError):
-        return "unreachable", None
-    if found is None:
-        return "gone", None
-    return ("changed" if copy.fingerprint.differs(found) else "unchanged"), None
-
-
-def weighed(run: Run, work: Work, sha256: bytes, judge: Judge = looked_at, *, purging: bool = False) -> tuple[Counted, ...]:
+def weighed(run: Run, work: Work, sha256: bytes, judge: Judge, *, purging: bool = False) -> tuple[Counted, ...]:
     """Every copy that may count for a step, as the floor sees it now."""
     found = []
     source = work.step.fingerprint
@@ -122,7 +112,7 @@ def weighed(run: Run, work: Work, sha256: bytes, judge: Judge = looked_at, *, pu
     for copy in copies:
         if (copy.fingerprint.fs_id, copy.fingerprint.inode) == (source.fs_id, source.inode) and source.inode is not None and source.fs_id is not None:
             continue  # one file that was seen twice
-        look, read = judge(run, copy, sha256)
+        look, read = judge(run, copy)
         offline = copy.volume in run.config.volumes and run.config.volumes[copy.volume].access == "offline"
         limit_us = int(floor.evidence_age(run.config, run.policy) * 1_000_000)
         domain = _with_itself(run.domain(copy.volume), copy)
@@ -139,10 +129,33 @@ def _with_itself(domain: Domain, copy: Copy) -> Domain:
     return replace(domain, devices=domain.devices | {f"{found.fs_id} inode {found.inode}"})
 
 
-def _weigh(run: Run, work: Work) -> None:
+def _informed(run: Run, works: Sequence[Work]) -> Judge:
+    """What storages show of copies now, without reading them, and what was read of them since the plan was made."""
+    later = run.readings.of(copy for work in works if work.live for copy in work.copies(run.clock()))
+
+    def judge(run: Run, copy: Copy) -> tuple[floor.Look, bytes | None]:
+        look = _looked_at(run, copy)
+        if look in ("changed", "gone") or copy not in later:
+            return look, None
+        return (look, later[copy]) if later[copy] else ("unreadable", None)
+
+    return judge
+
+
+def _looked_at(run: Run, copy: Copy) -> floor.Look:
+    try:
+        found = run.store(copy.volume).look(copy.path)
+    except (UnreachableError, ConfigError, EndError, OSError):
+        return "unreachable"
+    if found is None:
+        return "gone"
+    return "changed" if copy.fingerprint.differs(found) else "unchanged"
+
+
+def _weigh(run: Run, work: Work, judge: Judge) -> None:
     if work.sha256 is None:
         raise EndError("REFUSED", f"{work.shown}: its content was never read, so nothing can be known to be a copy of it")
-    work.counted = weighed(run, work, work.sha256)
+    work.counted = weighed(run, work, work.sha256, judge)
 
 
 def _told(work: Work, end: EndError | None) -> EndError | None:
@@ -170,14 +183,14 @@ def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
     return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
 
 
-def _still_stands(run: Run, work: Work) -> None:
+def _still_stands(run: Run, work: Work, judge: Judge) -> None:
     """The copies that were counted are still what they were when they were counted, or enough others are."""
     assert work.sha256 is not None  # noqa: S101  # weighed
     counted = {(copy.volume, copy.path) for copy in work.counted if copy.verified}
     places = [copy for copy in work.copies(run.clock()) if (copy.volume, copy.path) in counted]
-    if all(looked_at(run, copy, work.sha256)[0] == "unchanged" for copy in places):
+    if all(_looked_at(run, copy) == "unchanged" for copy in places):
         return
-    lost = counted - {(copy.volume, copy.path) for copy in weighed(run, work, work.sha256) if copy.verified}
+    lost = counted - {(copy.volume, copy.path) for copy in weighed(run, work, work.sha256, judge) if copy.verified}
     if not lost:
         return
     named = ", ".join(f"{volume}:{names.escape(path)}" for volume, path in sorted(lost))

@@ -40,6 +40,7 @@ class Place:
     folder: Path
     mode: Literal["match", "all"]
     streamed: bool = False  # files are not opened one by one, but read in one pass over what holds them
+    again: bool = False  # what is known is read once more
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Candidates:
     ) -> None:
         """Compare the files of all `scans`, to read those of `places`.
 
-        What was read before `read_since`, naive UTC, is read again: what was read longest ago first, until `budget` bytes.
+        What was read before `read_since`, naive UTC, is read again where its place says so: what was read longest ago first, until `budget` bytes.
         """
         self._root, self._scans, self._places, self._read_since, self._budget = root, scans, places, read_since, budget
         self._read_before = False
@@ -103,6 +104,7 @@ class Candidates:
         self._connection.register("volumes", pa.table(places, pa.schema([("volume", pa.string()), ("mode", pa.string()), ("scanned_at", pa.timestamp("us"))])))
         self._connection.execute("SET VARIABLE small_bytes = $1", [SMALL_BYTES])
         self._connection.execute("SET VARIABLE read_since = CAST($1 AS TIMESTAMP)", [self._read_since])
+        self._connection.execute("SET VARIABLE again = $1", [[name for name, place in self._places.items() if place.again]])
         self._source("entries", self._scans.values())
         self._source("problems", self._scans.values())
         self._view("files", "files")
@@ -257,6 +259,7 @@ def _request(place: Place, rows: pa.RecordBatch) -> Request:
         name_bytes=data[int(places[0]) : int(places[-1])].to_pybytes(),
         fingerprints=fingerprints.tobytes(),
         whole=rows["whole"].to_numpy(zero_copy_only=False).tobytes(),
+        stored=place.again,
     )
 
 

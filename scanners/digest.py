@@ -74,13 +74,14 @@ def digest(
 
     `volumes` were just scanned; `mode` overrides theirs, and 'off' reads nothing at all. Other volumes are asked for the
     files that match, if their root can be read now. `now` gives an aware time. What cannot be read, is gone or was changed since its scan,
-    or changes while it is read, becomes a row of `problems` under the scan that saw it. `again`: what is known is read once more, as a proof
-    that it still holds, what was read longest ago first, until `budget` bytes; content that is another under the same fingerprint is a problem.
+    or changes while it is read, becomes a row of `problems` under the scan that saw it. `again`: what is known of `volumes` is read
+    once more, from the storage, as a proof that it still holds, what was read longest ago first, until `budget` bytes; content that is another under the same
+    fingerprint is a problem.
     Reads storage, changes only the catalog.
     """
     scans = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
     fresh = set(scans if volumes is None else volumes)
-    places = {} if mode == "off" else _places(config, scans, fresh, mode)
+    places = {} if mode == "off" else _places(config, scans, fresh, mode, again=again)
     untried = {name: scan for name, scan in scans.items() if name in fresh and name not in places}
     counts = DigestCounts()
     if not places and not (untried and table.exists(root, "digests")):
@@ -105,7 +106,7 @@ def digest(
     return counts
 
 
-def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode: Mode | None) -> dict[str, Place]:
+def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode: Mode | None, *, again: bool) -> dict[str, Place]:
     """The volumes that may be read, and can be: the file system that was scanned must be there."""
     places = {}
     for name, scan in scans.items():
@@ -114,7 +115,7 @@ def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode:
         wanted = (mode or own) if name in fresh else "off" if own == "off" else "match"
         able: Capabilities = scanners.load(declared.kind).CAPABILITIES
         if wanted != "off" and (able.local_files or able.read_through) and _is_there(config, scan):
-            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted, able.read_through)
+            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted, able.read_through, again and name in fresh)
     return places
 
 

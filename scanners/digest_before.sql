@@ -1,4 +1,4 @@
--- The newest digest of each asked file that was read whole under its fingerprint.
+-- The newest digest of each asked file of volumes in `again` that was read whole under its fingerprint.
 WITH newest AS (
     SELECT
         volume,
@@ -14,7 +14,7 @@ WITH newest AS (
         max_by(digest, digested_at) AS digest,
         max(digested_at) AS digested_at
     FROM known
-    WHERE has_digest
+    WHERE has_digest AND list_contains(getvariable('again'), volume)
     GROUP BY ALL
 )
 

@@ -1,5 +1,5 @@
--- The asked files of which not enough is known under their fingerprint; what was read before `read_since`, where it is set, is read again, and so is what could not be read at the last try. Of several names of one file one `is_first`, if
--- possible one whose reading had no problem under its scan (`has_failed`).
+-- The asked files of which not enough is known under their fingerprint; what volumes in `again` had read before `read_since`, where it is set, is read again,
+-- and so is what could not be read at the last try. Of several names of one file one `is_first`, if possible one whose reading had no problem under its scan (`has_failed`).
 WITH found AS (
     SELECT
         asked.*,
@@ -20,7 +20,7 @@ WITH found AS (
             AND (known.path IS NULL OR asked.dir || asked.name = known.path)
             AND unread.failed_at IS NULL
             AND (known.has_digest OR NOT asked.whole)
-            AND (getvariable('read_since') IS NULL OR known.digested_at >= getvariable('read_since'))
+            AND (getvariable('read_since') IS NULL OR known.digested_at >= getvariable('read_since') OR NOT list_contains(getvariable('again'), asked.volume))
     LEFT JOIN failed ON asked.volume = failed.volume AND asked.dir || asked.name = failed.path
 )
 

@@ -10,7 +10,7 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 SMALL_BYTES = 64 * 1024  # up to here a file is read whole at once; above it a sample comes first
@@ -25,6 +25,7 @@ _TICK_NS = 10_000_000  # of a kernel's clock, at most
 _COARSE_TICK_NS = 2_000_000_000  # of FAT, the longest there is; others that keep no fraction have one second
 _DIRTY_NS = 600_000_000_000  # a kernel writes back what was written within half a minute, or some
 _SYNC_FILE_RANGE = 1 | 2 | 4  # wait before, write, wait after
+_TOLD_BYTES = 64 * BUFFER_BYTES  # after so much of a file the driver is asked for
 _KEPT_OPEN = 32  # descriptors of the directories on the way down; deeper ones are opened again for each directory
 LENGTH_BYTES = 8  # before each message
 _STDIN, _STDOUT = 0, 1
@@ -39,6 +40,7 @@ class Request(NamedTuple):
 
     Names and directories are escaped UTF-8. `fingerprints` holds four int64 a file: inode, size, modified and changed time in
     ns, modulo 2**64, UNKNOWN where the entry has none. `whole` is one byte a file: 0 = of a large file only the sample.
+    `stored`: contents come from the storage, not from the memory of this machine.
     """
 
     root: bytes
@@ -48,6 +50,7 @@ class Request(NamedTuple):
     name_bytes: bytes
     fingerprints: bytes
     whole: bytes
+    stored: bool = False
 
 
 class Reply(NamedTuple):
@@ -97,7 +100,7 @@ def read_files(request: Request, alive: Callable[[], None] = lambda: None) -> Re
                 try:
                     descriptor = _open(name, folder)
                     stage = "read"
-                    digest, sample, size = _file(descriptor, fingerprint, whole, settled_ns, alive)
+                    digest, sample, size = _file(descriptor, fingerprint, whole, settled_ns, alive, stored=request.stored)
                     total += size
                 except OSError as error:
                     problems.append((len(digests), stage, _text(error), error.errno))
@@ -109,7 +112,9 @@ def read_files(request: Request, alive: Callable[[], None] = lambda: None) -> Re
     return Reply(started, ended, digests, samples, total, problems)
 
 
-def _file(descriptor: int, fingerprint: tuple[int, ...], whole: int, settled_ns: int, alive: Callable[[], None]) -> tuple[bytes | None, bytes | None, int]:
+def _file(
+    descriptor: int, fingerprint: tuple[int, ...], whole: int, settled_ns: int, alive: Callable[[], None], *, stored: bool
+) -> tuple[bytes | None, bytes | None, int]:
     """Digest, sample and the number of bytes read of an open file, which is closed. Raises OSError, _ChangedError.
 
     What changed before `settled_ns` shows any further write in its times.
@@ -117,7 +122,7 @@ def _file(descriptor: int, fingerprint: tuple[int, ...], whole: int, settled_ns:
     try:
         inode, size, modified, changed = fingerprint
         before = os.fstat(descriptor)
-        if before.st_ctime_ns >= settled_ns - _DIRTY_NS:
+        if stored or before.st_ctime_ns >= settled_ns - _DIRTY_NS:
             _write_back(descriptor)
             before = os.fstat(descriptor)
         if (before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (inode, size, modified, changed):
@@ -126,12 +131,12 @@ def _file(descriptor: int, fingerprint: tuple[int, ...], whole: int, settled_ns:
             _outwait_the_tick(before.st_ctime_ns)
         digest = sample = None
         if size <= SMALL_BYTES:
-            data = _read(descriptor, size + 1)
+            data = b"".join(map(bytes, _blocks(descriptor, stored=True))) if stored else _read(descriptor, size + 1)
             if len(data) != size:
                 data = _rest(descriptor, data, size)
             digest = hashlib.sha256(data).digest()
         elif whole:
-            digest, sample = _whole(descriptor, size, alive)
+            digest, sample = _whole(_blocks(descriptor, stored=stored), size, alive)
         else:
             sample = _sample(descriptor, size)
         after = os.fstat(descriptor)
@@ -246,20 +251,32 @@ def _exactly(descriptor: int, offset: int) -> bytes:
     return data
 
 
-def _whole(descriptor: int, size: int, alive: Callable[[], None]) -> tuple[bytes, bytes]:
-    """Digest and sample of a large file in bounded memory. Raises _ChangedError where it has another length."""
+def _blocks(descriptor: int, *, stored: bool) -> Iterator[bytes | memoryview]:
+    """The content of a file; a block is good until the next one is asked for."""
+    if stored:
+        from scanners import _stored
+
+        yield from _stored.blocks(descriptor)
+        return
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    content, sampled, tail, total = hashlib.sha256(), hashlib.sha256(), b"", 0
     while data := _read(descriptor, BUFFER_BYTES):
+        yield data
+
+
+def _whole(blocks: Iterable[bytes | memoryview], size: int, alive: Callable[[], None]) -> tuple[bytes, bytes]:
+    """Digest and sample of a large file in bounded memory. Raises _ChangedError where it has another length."""
+    content, sampled, tail, total, told = hashlib.sha256(), hashlib.sha256(), b"", 0, 0
+    for data in blocks:
         content.update(data)
         if total < SAMPLE_BYTES:
             sampled.update(data[: SAMPLE_BYTES - total])
-        tail = data[-SAMPLE_BYTES:] if len(data) >= SAMPLE_BYTES else (tail + data)[-SAMPLE_BYTES:]
+        tail = (tail + data[-SAMPLE_BYTES:])[-SAMPLE_BYTES:]
         total += len(data)
         if total > size:
             break
-        if not total % (64 * BUFFER_BYTES):
+        if total - told >= _TOLD_BYTES:
+            told = total
             alive()
     if total != size:
         _changed_while_read()

@@ -1,6 +1,6 @@
 /*
 Who else is known to hold the contents of the plan: one row a content, with the list of its holders. A holder was read by us, and its
-newest reading under the fingerprint that it has now gave this content, and is no quarantine of ours in a volume inside another.
+newest reading under the fingerprint that it has now gave this content, none failed since, and is no quarantine of ours in a volume inside another.
 At most eight of a volume, those read last.
 */
 WITH wanted AS (
@@ -46,6 +46,39 @@ readings AS (
     GROUP BY ALL
 ),
 
+failures AS (
+    SELECT
+        volume,
+        fs_id,
+        inode,
+        CASE WHEN inode IS NULL THEN dir END AS dir,
+        CASE WHEN inode IS NULL THEN name END AS name,
+        created_at,
+        size_bytes,
+        modified_at,
+        modified_ns,
+        max(digested_at) AS failed_at
+    FROM digests
+    WHERE digest IS NULL AND sample IS NULL
+    GROUP BY ALL
+),
+
+readable AS (
+    SELECT r.*
+    FROM readings AS r
+    ANTI JOIN failures AS f
+        ON
+            r.volume = f.volume
+            AND r.fs_id IS NOT DISTINCT FROM f.fs_id
+            AND r.inode IS NOT DISTINCT FROM f.inode
+            AND r.created_at IS NOT DISTINCT FROM f.created_at
+            AND r.size_bytes = f.size_bytes
+            AND r.modified_at = f.modified_at
+            AND r.modified_ns IS NOT DISTINCT FROM f.modified_ns
+            AND (r.inode IS NOT NULL OR (r.dir = f.dir AND r.name = f.name))
+            AND r.digested_at <= f.failed_at
+),
+
 held AS (
     SELECT
         r.digest AS sha256,
@@ -60,7 +93,7 @@ held AS (
         e.link_count,
         r.digested_at AS verified_at,
         row_number() OVER (PARTITION BY r.digest, e.volume ORDER BY r.digested_at DESC, e.path ASC) AS place
-    FROM readings AS r
+    FROM readable AS r
     INNER JOIN wanted AS w ON r.digest = w.sha256
     INNER JOIN entries AS e
         ON

@@ -153,22 +153,6 @@ def write_out(descriptor: int, at: int, size_bytes: int) -> None:
         os.posix_fadvise(descriptor, at, size_bytes, os.POSIX_FADV_DONTNEED)
 
 
-def drop_cache(descriptor: int) -> None:
-    """Have the kernel forget the durable content of a file that it keeps in memory, so that it is read from the storage."""
-    with suppress(OSError):  # a file system without a cache
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def read_past_memory(descriptor: int, *, wanted: bool) -> bool:
-    """Have reads of a file come from its storage and not from memory (O_DIRECT), or through memory again; whether it can be done."""
-    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT if wanted else flags & ~os.O_DIRECT)
-    except OSError:
-        return False
-    return True
-
-
 def _renameat2(old_directory: int, old: bytes, new_directory: int, new: bytes, flags: int) -> None:
     while _library.renameat2(old_directory, old, new_directory, new, flags):
         number = ctypes.get_errno()

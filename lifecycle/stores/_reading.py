@@ -2,23 +2,18 @@
 
 import errno
 import hashlib
-import mmap
 import os
 import stat
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from lifecycle.ends import EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, _calls, _metadata
 from lifecycle.stores._tree import NAME_ONLY, Tree
+from scanners import _stored
 
 _HOLE_BYTES = 64 << 10
 _ZEROS = bytes(_HOLE_BYTES)
 _HASHED_ZEROS = bytes(BLOCK_BYTES)
-_ALIGNED = 4096  # what a read past memory begins and ends at
-_SMALL_BYTES = 256 << 10
-_AT_ONCE_BYTES = 2 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -155,21 +150,11 @@ def sha256(content: Iterable[memoryview | int]) -> tuple[bytes, int]:
 
 
 def stored(descriptor: int, between: Callable[[], None] = lambda: None) -> tuple[bytes, int]:
-    """SHA-256 and length of a regular file as its storage has it: past memory where that can be, else with its cache dropped. Raises OSError.
-
-    `between` is called after each block of a large file.
-    """
-    _calls.drop_cache(descriptor)
-    if _calls.read_past_memory(descriptor, wanted=True):
-        found = _read_past_memory(descriptor, between)
-        _calls.read_past_memory(descriptor, wanted=False)
-        if found is not None:
-            return found
+    """SHA-256 and length of a regular file as its storage has it. Raises OSError. `between` is called after each block."""
     digest, size_bytes = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(min(BLOCK_BYTES, os.fstat(descriptor).st_size) or 1))
-    while count := os.preadv(descriptor, [buffer], size_bytes):
-        digest.update(buffer[:count])
-        size_bytes += count
+    for block in _stored.blocks(descriptor):
+        digest.update(block)
+        size_bytes += len(block)
         between()
     return digest.digest(), size_bytes
 
@@ -177,45 +162,6 @@ def stored(descriptor: int, between: Callable[[], None] = lambda: None) -> tuple
 def reopened(tree: Tree, directory: int, name: bytes) -> int:
     """A new descriptor of a regular file. Raises OSError."""
     return _open_to_read(tree, directory, name)
-
-
-def _read_past_memory(descriptor: int, between: Callable[[], None]) -> tuple[bytes, int] | None:
-    """As `stored`, each block read while the one before is digested; None where the storage wants to be read in another way. Raises OSError."""
-    size_bytes = os.fstat(descriptor).st_size
-    digest, at = hashlib.sha256(), 0
-    try:
-        if size_bytes <= _SMALL_BYTES:
-            room = _rooms.small[: -(-size_bytes // _ALIGNED) * _ALIGNED]
-            at = os.preadv(descriptor, [room], 0) if size_bytes else 0
-            digest.update(room[:at])
-        else:
-            here, there = (memoryview(mmap.mmap(-1, _AT_ONCE_BYTES)) for _ in range(2))
-            with ThreadPoolExecutor(1) as reader:
-                coming = reader.submit(os.preadv, descriptor, [here], 0)
-                while count := coming.result():
-                    at += count
-                    if at < size_bytes:
-                        coming = reader.submit(os.preadv, descriptor, [there], at)
-                    digest.update(here[:count])
-                    between()
-                    if at >= size_bytes:
-                        break
-                    here, there = there, here
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return None
-    return (digest.digest(), at) if at == os.fstat(descriptor).st_size else None
-
-
-class _Rooms(threading.local):
-    """Memory that a read past memory can go to, one a thread."""
-
-    def __init__(self) -> None:
-        self.small = memoryview(mmap.mmap(-1, _SMALL_BYTES))
-
-
-_rooms = _Rooms()
 
 
 def _open_to_read(tree: Tree, directory: int, name: bytes) -> int:

@@ -94,7 +94,7 @@ class Visit:
         return self.page
 
     def drawn(self) -> float:
-        """Wait until the script has ended, the page says as of when it is, no part of the client is still on its way or not drawn yet, and nothing has changed for a while.
+        """Wait until the script has ended, the page says as of when it is, every part of the client is there and drawn, and nothing has changed for a while.
 
         Gives the seconds from the page's load until its last change.
         """

@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,99 +18,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog import config, snapshot, stubs, table
+from catalog import stubs, table
 from catalog.errors import CatalogError
-from scanners import candidates, crawl, digest, reading
-from scanners.digest import DigestCounts, Mode
-
-KIB = 1024
-LARGE = 200 * KIB
-
-
-def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
-@dataclass
-class Estate:
-    """Volumes below one folder, and a catalog beside them."""
-
-    folder: Path
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def catalog(self) -> Path:
-        return self.folder / "catalog"
-
-    @property
-    def config(self) -> config.Config:
-        return config.parse({"volumes": {name: {"url": str(self.folder / name), **options} for name, options in self.options.items()}})
-
-    def put(self, path: str, content: bytes) -> Path:
-        file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        self.options.setdefault(path.partition("/")[0], {})
-        return file
-
-    def scan(self, *volumes: str) -> None:
-        for volume in volumes or self.options:
-            crawl.scan(self.catalog, self.config, volume, now=now, workers=1, accept_losses=True)
-
-    def digest(
-        self,
-        mode: Mode | None = None,
-        volumes: Sequence[str] | None = None,
-        progress: Callable[[DigestCounts], None] | None = None,
-        *,
-        again: bool = False,
-        budget: int | None = None,
-    ) -> DigestCounts:
-        return digest.digest(self.catalog, self.config, mode=mode, volumes=volumes, now=now, workers=2, again=again, budget=budget, progress=progress)
-
-    def scan_and_digest(self, mode: Mode | None = None, progress: Callable[[DigestCounts], None] | None = None) -> DigestCounts:
-        self.scan()
-        return self.digest(mode, progress=progress)
-
-    def rows(self) -> list[dict[str, Any]]:
-        return table.read(self.catalog, "digests").to_pylist() if table.exists(self.catalog, "digests") else []
-
-    def known(self, file: Path, column: str = "digest") -> bytes | None:
-        """What is stored for a file as it is now, looked up by its fingerprint alone."""
-        stat = file.stat()
-        print_ = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        volume = file.relative_to(self.folder).parts[0]
-        found = [row[column] for row in self.rows() if row["volume"] == volume and fingerprint(row) == print_ and row[column]]
-        return found[-1] if found else None
-
-    def problems(self, volume: str) -> list[tuple[str, str]]:
-        scan = snapshot.newest_scans(self.catalog)[volume]
-        rows = table.read(self.catalog, "problems", scan_id=[scan.scan_id], volume=[volume]).to_pylist()
-        assert not any(row["hides_below"] for row in rows)
-        return sorted((row["path"], row["stage"]) for row in rows)
-
-
-def fingerprint(row: dict[str, Any]) -> tuple[int, int, int, int]:
-    modified, changed = (
-        (row[f"{name}_at"] - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1) * 1000 + row[f"{name}_ns"] for name in ("modified", "changed")
-    )
-    return row["inode"], row["size_bytes"], modified, changed
-
-
-def sha256(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
+from scanners import candidates, reading
+from scanners.digest import DigestCounts
+from tests.scanners.digesting import KIB, LARGE, Estate, sha256
 
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Estate:
     return Estate(tmp_path)
-
-
-@pytest.fixture
-def estate_in_memory() -> Iterator[Estate]:
-    """On a tmpfs, where a write through a mapping changes no time: what a storage does when it damages a file."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # a new folder, for us alone
-        yield Estate(Path(folder))
 
 
 def files(folder: Path) -> list[Path]:
@@ -421,72 +336,6 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_its_errno(estate: Estate, 
     assert [(row["errno"], row["error"]) for row in rows] == [(number, os.strerror(number))]
 
 
-@pytest.fixture
-def spoil(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
-    """Contents that the storage refuses to give (EIO), as long as they are in the set."""
-    spoiled: set[bytes] = set()
-    real = os.read
-
-    def read(descriptor: int, length: int) -> bytes:
-        data = real(descriptor, length)
-        if data in spoiled:
-            raise OSError(5, os.strerror(5))
-        return data
-
-    monkeypatch.setattr(reading, "_read", read)
-    return spoiled
-
-
-def test_what_could_not_be_read_again_is_tried_at_each_scan_until_it_was_read(estate: Estate, spoil: set[bytes]) -> None:
-    estate.put("a/file", b"same")
-    estate.put("b/file", b"same")
-    assert estate.scan_and_digest().read == 2
-    spoil.add(b"same")
-    estate.scan("b")
-    assert estate.digest(volumes=["b"], again=True).problems >= 1
-    for _ in range(2):
-        estate.scan()
-        counts = estate.digest()
-        assert (counts.read, counts.problems, estate.problems("b")) == (0, 2, [("file", "read")])
-    (estate.folder / "a").rename(estate.folder / "unmounted")
-    assert estate.digest(volumes=["b"]).problems == 0, "before its next scan it is not tried"
-    (estate.folder / "unmounted").rename(estate.folder / "a")
-    spoil.clear()
-    assert estate.scan_and_digest().read == 2
-    assert (estate.problems("a"), estate.problems("b")) == ([], [])
-    assert estate.scan_and_digest().read == 0
-
-
-def test_what_could_not_be_read_stays_a_problem_where_nothing_is_read(estate: Estate, spoil: set[bytes]) -> None:
-    estate.put("a/file", b"same")
-    bad = estate.put("b/file", b"same")
-    spoil.add(b"same")
-    assert estate.scan_and_digest().problems == 2
-    spoil.clear()
-    for _ in range(2):
-        assert estate.scan_and_digest(mode="off").problems == 2
-        assert estate.digest(mode="off").problems == 0, "it is told once"
-        assert estate.problems("b") == [("file", "read")]
-    bad.chmod(0o600)  # another changed time mends nothing
-    assert estate.scan_and_digest(mode="off").problems == 2
-    assert estate.digest().read == 2
-
-
-def test_a_file_that_nobody_shares_its_size_with_any_more_is_tried_too(estate: Estate, spoil: set[bytes]) -> None:
-    twin, bad = estate.put("a/file", b"x" * LARGE), estate.put("b/file", b"x" * LARGE)
-    estate.scan_and_digest()
-    spoil.add(b"x" * LARGE)
-    estate.scan()
-    assert estate.digest(again=True).problems == 2
-    twin.unlink()
-    estate.put("a/.keep", b"1")
-    estate.scan()
-    assert (estate.digest().problems, estate.problems("b")) == (1, [("file", "read")])
-    spoil.clear()
-    assert estate.scan_and_digest().read == 1
-    assert estate.known(bad) == sha256(b"x" * LARGE)
-
-
 @pytest.mark.parametrize("what", ["directory", "file"])
 def test_a_link_put_in_place_of_what_was_scanned_is_not_followed(estate: Estate, what: str) -> None:
     estate.put("a/dir/file", b"same")
@@ -579,52 +428,6 @@ def test_what_a_program_writes_through_a_mapping_after_the_read_shows_at_the_nex
     assert estate.known(estate.folder / "a/table") == sha256(b"BLOST".ljust(8192, b"A"))
 
 
-def test_within_a_budget_what_was_read_longest_ago_is_read_again_first(estate: Estate) -> None:
-    for name, size in (("old", 300), ("middle", 200), ("young", 100)):
-        estate.put(f"a/{name}", os.urandom(size))
-        estate.scan_and_digest("all")
-    estate.scan()
-
-    def again(budget: int) -> list[str]:
-        count = len(estate.rows())
-        estate.digest("all", again=True, budget=budget)
-        rows = sorted(estate.rows(), key=lambda row: row["digested_at"])
-        return sorted(row["name"] for row in rows[count:])
-
-    assert again(0) == []
-    assert again(1) == ["old"], "one at least"
-    assert again(250) == ["middle", "young"]
-    assert again(300) == ["old"], "of the other two nobody knows which was read first"
-    assert again(10_000) == ["middle", "old", "young"]
-
-
-def test_what_was_never_read_is_read_whatever_the_budget(estate: Estate) -> None:
-    estate.put("a/file", b"new")
-    estate.scan()
-    assert estate.digest("all", again=True, budget=0).read == 1
-
-
-def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(estate_in_memory: Estate) -> None:
-    estate = estate_in_memory
-    good, bad = estate.put("a/good", b"good" * 2000), estate.put("a/bad", b"right" * 2000)
-    estate.put("b/bad", b"right" * 2000)
-    os.link(good, estate.folder / "a/linked")
-    with bad.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
-        mapped[0:5] = b"right"
-        estate.scan_and_digest("all")
-        before = bad.stat()
-        mapped[0:5] = b"wrong"  # in memory no time tells of a second write
-    assert (bad.stat().st_mtime_ns, bad.stat().st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
-    estate.scan()
-    assert estate.digest("all").problems == 0, "what is known is not read"
-    counts = estate.digest("all", again=True)
-    assert (counts.read, counts.problems) == (3, 1)
-    assert estate.problems("a") == [("bad", "damaged")]
-    newest = max((row for row in estate.rows() if (row["volume"], row["name"]) == ("a", "bad")), key=lambda row: row["digested_at"])
-    assert newest["digest"] == sha256(bad.read_bytes())
-    assert estate.digest("all", again=True).problems == 0, "it is what it was at the last look"
-
-
 def test_an_access_time_that_our_reading_changed_lies_within_it(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     file = estate.put("a/1", b"same")
     estate.put("a/2", b"same")
@@ -657,7 +460,7 @@ _DRIVER = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_digest import Estate
+from tests.scanners.digesting import Estate
 from scanners import candidates, digest
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
 candidates.CHUNK_FILES, digest.GROUP_FILES, seen = 50, 500, []
@@ -673,7 +476,7 @@ Estate(Path({folder!r}), {{"a": {{}}}}).digest(progress=progress)
 
 def interrupted(estate: Estate, after: int, number: str) -> tuple[int, list[int]]:
     """The exit code of a run that is sent a signal after so many chunks, and its reading processes."""
-    program = _DRIVER.format(tests=str(Path(__file__).parent), folder=str(estate.folder), after=after, signal=number)
+    program = _DRIVER.format(tests=str(Path(__file__).parents[2]), folder=str(estate.folder), after=after, signal=number)
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     return done.returncode, [int(pid) for pid in done.stdout.split()]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lifecycle.stores import _calls, _reading
+from lifecycle.stores import _reading
+from scanners import _stored as storage
 
 LENGTHS = (0, 1, 4095, 4096, 4097, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20)
 
@@ -17,7 +18,7 @@ LENGTHS = (0, 1, 4095, 4096, 4097, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 
 @pytest.mark.parametrize("past_memory", [True, False])
 def test_a_file_of_any_length_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, past_memory: bool) -> None:
     if not past_memory:
-        monkeypatch.setattr(_calls, "read_past_memory", lambda _descriptor, *, wanted: not wanted)
+        monkeypatch.setattr(storage, "past_memory", lambda _descriptor, *, wanted: not wanted)
     content = os.urandom(length)
     assert _stored(tmp_path, content) == (hashlib.sha256(content).digest(), length)
 

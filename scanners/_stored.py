@@ -1,0 +1,83 @@
+"""The content of open files as their storage has it: past the kernel's memory where that can be, else with what it keeps there dropped."""
+
+import errno
+import fcntl
+import mmap
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+BLOCK_BYTES = 1 << 20
+_ALIGNED = 4096  # what a read past memory begins and ends at
+_SMALL_BYTES = 256 << 10
+_AT_ONCE_BYTES = 2 << 20
+_DIRECT = getattr(os, "O_DIRECT", 0)
+
+
+class _Rooms(threading.local):
+    """Memory that a read past memory can go to, one a thread."""
+
+    def __init__(self) -> None:
+        self.small = memoryview(mmap.mmap(-1, _SMALL_BYTES))
+
+
+_rooms = _Rooms()
+
+
+def blocks(descriptor: int) -> Iterator[memoryview]:
+    """The content of a regular file from its storage, in order; a block is good until the next one is asked for. Raises OSError.
+
+    Each block of a large file is read while the one before is worked on. What a program has written, and the kernel not yet stored, is only sure to
+    come from the storage after an fsync.
+    """
+    with suppress(OSError, AttributeError):  # a file system, or a kernel, without such a cache
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    at, size_bytes = 0, os.fstat(descriptor).st_size
+    if past_memory(descriptor, wanted=True):
+        try:
+            for block in _small(descriptor, size_bytes) if size_bytes <= _SMALL_BYTES else _large(descriptor, size_bytes):
+                at += len(block)
+                yield block
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # the storage wants to be read in another way
+                raise
+        finally:
+            past_memory(descriptor, wanted=False)
+        if at == os.fstat(descriptor).st_size:
+            return
+    buffer = memoryview(bytearray(min(BLOCK_BYTES, size_bytes) or 1))
+    while count := os.preadv(descriptor, [buffer], at):
+        at += count
+        yield buffer[:count]
+
+
+def past_memory(descriptor: int, *, wanted: bool) -> bool:
+    """Have reads of a file come from its storage and not from memory (O_DIRECT), or through memory again; whether it can be done."""
+    try:
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | _DIRECT if wanted else flags & ~_DIRECT)
+    except OSError:
+        return False
+    return _DIRECT != 0
+
+
+def _small(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
+    room = _rooms.small[: -(-size_bytes // _ALIGNED) * _ALIGNED]
+    if size_bytes and (count := os.preadv(descriptor, [room], 0)):
+        yield room[:count]
+
+
+def _large(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
+    here, there = (memoryview(mmap.mmap(-1, _AT_ONCE_BYTES)) for _ in range(2))
+    with ThreadPoolExecutor(1) as reader:
+        at, coming = 0, reader.submit(os.preadv, descriptor, [here], 0)
+        while count := coming.result():
+            at += count
+            if at < size_bytes:
+                coming = reader.submit(os.preadv, descriptor, [there], at)
+            yield here[:count]
+            if at >= size_bytes:
+                break
+            here, there = there, here
