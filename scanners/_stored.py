@@ -32,8 +32,7 @@ def blocks(descriptor: int) -> Iterator[memoryview]:
     Each block of a large file is read while the one before is worked on. What a program has written, and the kernel not yet stored, is only sure to
     come from the storage after an fsync.
     """
-    with suppress(OSError, AttributeError):  # a file system, or a kernel, without such a cache
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    drop_cache(descriptor)
     at, size_bytes = 0, os.fstat(descriptor).st_size
     if past_memory(descriptor, wanted=True):
         try:
@@ -51,6 +50,12 @@ def blocks(descriptor: int) -> Iterator[memoryview]:
     while count := os.preadv(descriptor, [buffer], at):
         at += count
         yield buffer[:count]
+
+
+def drop_cache(descriptor: int) -> None:
+    """Have the kernel forget the durable content of a file that it keeps in memory, so that it is read from the storage."""
+    with suppress(OSError, AttributeError):  # a file system, or a kernel, without such a cache
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def past_memory(descriptor: int, *, wanted: bool) -> bool:

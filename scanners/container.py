@@ -16,9 +16,10 @@ import pyarrow as pa
 from catalog import glob, hashes, names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _kernel, _place
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _kernel, _place
 from scanners._archive import DamagedError, is_named_as_one
 from scanners._members import Members
+from scanners._root import Rooted
 from scanners._unpacking import told
 from scanners.reading import Problem, Reply
 
@@ -39,30 +40,8 @@ class _Walk:
     archives: list[str]
 
 
-class Scanner:
+class Scanner(Rooted):
     """Reads one archive, or every archive of a folder: each is a folder there, whose content is that of the archive."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Opens nothing yet."""
-        self._settings = settings
-        self._root_descriptor: int | None = None
-
-    @property
-    def _root(self) -> int:
-        """The descriptor of the file or folder. Raises UnreachableError."""
-        if self._root_descriptor is None:
-            settings = self._settings
-            try:
-                self._root_descriptor = os.open(settings.location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            except OSError as error:
-                raise UnreachableError(f"volume {settings.volume}: {settings.location}: {error.strerror}; is it mounted?") from error
-        return self._root_descriptor
-
-    def close(self) -> None:
-        """Let go of the root."""
-        if self._root_descriptor is not None:
-            os.close(self._root_descriptor)
-            self._root_descriptor = None
 
     def probe(self) -> Facts:
         """Look at the root. Raises UnreachableError."""

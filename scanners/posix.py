@@ -17,6 +17,7 @@ from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
 from catalog.stubs import Stub
 from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _place, _stubs
+from scanners._root import Rooted
 
 _OF_OBJECTS = {"version_id", "is_latest", "etag", "retain_until", "legal_hold", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
@@ -61,36 +62,20 @@ class _Walk:
     listed_again: dict[str, int] = field(default_factory=dict)
 
 
-class Scanner:
-    """Reads one file tree. Holds its root open: a mount that changes later changes nothing for it."""
+class Scanner(Rooted):
+    """Reads one file tree."""
+
+    _FLAGS = os.O_RDONLY | os.O_DIRECTORY
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing yet."""
-        self._settings = settings
-        self._root_descriptor: int | None = None
+        super().__init__(settings)
         self._fs_ids: dict[tuple[int, int], str | None] = {}
         self._skipped = {os.fsdecode(names.unescape(directory)) for directory in settings.skip}
         self._statx = _kernel.statx_function()
         self._batch: _columns.Batch | None = None
         self._times = _kernel.ChangeTimes(_OPEN_DIRECTORIES)
         self._root_device = (0, 0)
-
-    @property
-    def _root(self) -> int:
-        """The root's descriptor. Raises UnreachableError."""
-        if self._root_descriptor is None:
-            settings = self._settings
-            try:
-                self._root_descriptor = os.open(settings.location, os.O_RDONLY | os.O_DIRECTORY)
-            except OSError as error:
-                raise UnreachableError(f"volume {settings.volume}: {settings.location}: {error.strerror}; is it mounted?") from error
-        return self._root_descriptor
-
-    def close(self) -> None:
-        """Let go of the root."""
-        if self._root_descriptor is not None:
-            os.close(self._root_descriptor)
-            self._root_descriptor = None
 
     def probe(self) -> Facts:
         """Look at the root. Raises UnreachableError."""

@@ -53,10 +53,10 @@ def _no_reading_back() -> None:
 
 def _reading_back_from_memory() -> None:
     """What is read back is what the kernel remembers, not what the storage has."""
-    from lifecycle.stores import _calls
+    from scanners import _stored
 
-    _put(_calls, "drop_cache", lambda _descriptor: None)
-    _put(_calls, "read_past_memory", lambda _descriptor, *, wanted: not wanted)
+    _put(_stored, "drop_cache", lambda _descriptor: None)
+    _put(_stored, "past_memory", lambda _descriptor, *, wanted: not wanted)
 
 
 def _unlink_in_place_of_quarantine() -> None:
