@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from catalog import names
 from catalog.errors import ConfigError, LastcopyError, UnreachableError
+from catalog.ours import HOME, is_temporary
 from lifecycle import folders, manifest, owners, stores
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
 from lifecycle.holds import Holds, Owners
 from lifecycle.stores import STUB_MAGIC, Capabilities, Fingerprint, Store
-from lifecycle.stores._tree import HOME, is_temporary
 from reports.state import age
 
 _AT_ONCE = 20_000

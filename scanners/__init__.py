@@ -38,7 +38,7 @@ class Settings:
     location: str  # as in the configuration; a relative path is already made absolute
     started_us: int  # start of the scan, microseconds since 1970 UTC
     exclude: str | None = None  # expression that fully matches what is left out, see catalog.glob; None = nothing
-    skip: tuple[str, ...] = (".lastcopy/",)  # escaped directories that are never looked at
+    skip: tuple[str, ...] = ()  # escaped directories that are never looked at
     cross_mounts: bool = False
     media_types: bool = False
     known_media: str | None = None  # file of media types of the previous scan, see scanners.media

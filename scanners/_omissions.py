@@ -1,14 +1,25 @@
-"""What a walk leaves out of a tree."""
+"""What a walk leaves out of a tree: what the configuration excludes, and what jobs put there."""
 
+import errno
+import json
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from catalog import glob, names
+from catalog import glob, names, ours
+from scanners import _kernel, _place
 
+HOME = os.fsdecode(ours.HOME)
+_QUARANTINE = f"{HOME}/{os.fsdecode(ours.QUARANTINE)}/"
+PLACES = (f"{HOME}/", _QUARANTINE)  # how directories end that only a look tells from others
+_MOST_BYTES = 64 << 10  # of a marker
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _AT_ONCE = 2**20  # characters of paths: a deep directory with many entries has more than memory
 
 
@@ -32,3 +43,76 @@ def _escaped(directories: Sequence[str], found: Sequence[str], is_directory: Seq
             yield paths
             paths, size = [], 0
     yield paths
+
+
+def of_jobs(root: int, directory: str, cross_mounts: bool) -> Callable[[bytes, int], bool]:
+    """What says of a name and the file type of its mode whether jobs put it into a directory below an open root. `directory` is as in `excluded`."""
+    if directory.endswith(f"{HOME}/") and _is_home(root, directory.removesuffix(f"{HOME}/"), cross_mounts):
+        return lambda name, kind: kind == stat.S_IFREG and name in ours.FILES_AT_HOME
+    if directory.endswith(_QUARANTINE) and _is_home(root, directory.removesuffix(_QUARANTINE), cross_mounts):
+        return lambda name, kind: kind in (stat.S_IFREG, stat.S_IFLNK) and ours.is_in_quarantine(name)
+    return lambda name, kind: kind in (stat.S_IFREG, stat.S_IFLNK) and ours.is_temporary(name)
+
+
+def is_ours_alone(root: int, above: str, cross_mounts: bool) -> bool:
+    """Whether the `.lastcopy` in a directory is of jobs, and holds nothing but what they put there. One of root's in the root, that only he may open, is."""
+    try:
+        with _opened(root, above, cross_mounts) as parent, _opened(parent, HOME, cross_mounts) as home:
+            if not _is_of(parent, home, cross_mounts) or not _holds_only(home, ours.FILES_AT_HOME.__contains__, ours.QUARANTINE):
+                return False
+            with _opened(home, os.fsdecode(ours.QUARANTINE), cross_mounts) as quarantine:
+                return _holds_only(quarantine, ours.is_in_quarantine)
+    except FileNotFoundError:  # there is no quarantine yet
+        return False
+    except OSError as error:
+        return error.errno == errno.EACCES and not above and os.stat(HOME, dir_fd=root, follow_symlinks=False).st_uid == 0
+
+
+def _is_home(root: int, above: str, cross_mounts: bool) -> bool:
+    try:
+        with _opened(root, above, cross_mounts) as parent, _opened(parent, HOME, cross_mounts) as home:
+            return (not above or above.endswith("/")) and _is_of(parent, home, cross_mounts)
+    except OSError:
+        return False  # then it is a directory like others
+
+
+def _is_of(parent: int, home: int, cross_mounts: bool) -> bool:
+    """Whether an open `.lastcopy` is one that was made for the directory it lies in, by root or by who scans: anybody may write a marker. Raises OSError."""
+    trusted = (0, os.geteuid())
+    if os.fstat(home).st_uid not in trusted:
+        return False
+    marker = _kernel.open_beneath(home, ours.MARKER, _FILE, cross_mounts)
+    try:
+        status = os.fstat(marker)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in trusted:
+            return False
+        told = json.loads(os.read(marker, _MOST_BYTES))
+        here = _kernel.statx_here(parent)[0]
+        if told["root_inode"] not in (None, int(here["inode"].astype(np.int64))) or not isinstance(told["volume"], str) or not isinstance(told["id"], str):
+            return False
+        return bool(told["fs_id"] == _place.fs_id(parent, int(here["subvolume"])))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+    finally:
+        os.close(marker)
+
+
+def _holds_only(directory: int, is_ours: Callable[[bytes], bool], below: bytes | None = None) -> bool:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                if name != below:
+                    return False
+            elif not is_ours(name) or not (entry.is_file(follow_symlinks=False) or (below is None and entry.is_symlink())):
+                return False
+    return True
+
+
+@contextmanager
+def _opened(directory: int, name: str, cross_mounts: bool) -> Iterator[int]:
+    descriptor = _kernel.open_beneath(directory, os.fsencode(name), _DIRECTORY, cross_mounts)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

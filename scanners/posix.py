@@ -4,7 +4,6 @@ import errno
 import gc
 import os
 import stat
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice, repeat
 from operator import attrgetter
@@ -32,7 +31,6 @@ _WAITING = 20_000  # directories kept in memory; the others wait in the journal
 _LARGE = 4 * _GROUP
 _LONGEST_PATH = 16 * 1024  # bytes of a directory's path that is entered: four times what one call can name; sums by folder hold every one above it
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-_TEMPORARY = ".lastcopy~"
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 Slots = np.ndarray[Any, Any]
@@ -81,7 +79,8 @@ class Scanner(Rooted):
         """Look at the root. Raises UnreachableError."""
         try:
             with os.scandir(self._root) as entries:
-                empty = all(f"{entry.name}/" in self._skipped for entry in islice(entries, len(self._skipped) + 1))
+                leave = {f"{_omissions.HOME}/", *self._skipped}
+                empty = all(f"{entry.name}/" in leave for entry in islice(entries, len(leave) + 1))
             space = os.statvfs(self._root)
         except OSError as error:
             raise UnreachableError(f"volume {self._settings.volume}: {self._settings.location}: {error.strerror}") from error
@@ -179,7 +178,7 @@ class Scanner(Rooted):
             return None
         if len(found) > _LARGE or (known_ns is None and status.st_size > _LISTED_AT_ONCE_BYTES):
             return _Listing(directory, descriptor, changed_ns, [], whole=False)
-        return _Listing(directory, descriptor, changed_ns, _without_temporary(walk, sorted(found)), again=known_ns is None)
+        return _Listing(directory, descriptor, changed_ns, sorted(found), again=known_ns is None)
 
     def _visit_large(self, walk: _Walk, listing: _Listing) -> None:
         """List and stat a very large directory piece by piece, in bounded memory."""
@@ -187,8 +186,7 @@ class Scanner(Rooted):
         try:
             with os.scandir(descriptor) as entries:
                 while piece := list(map(attrgetter("name"), islice(entries, _GROUP))):
-                    found = _without_temporary(walk, given.new(piece))
-                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, found, whole=False)])
+                    self._visit(walk, [_Listing(directory, descriptor, listing.changed_ns, given.new(piece), whole=False)])
             changed = given.repeated or _kernel.wrapped(os.fstat(descriptor).st_ctime_ns) != listing.changed_ns
         except OSError as error:
             _problem(walk, directory, "list", error.errno, hides_below=True)
@@ -226,7 +224,7 @@ class Scanner(Rooted):
             if keep[row]:
                 _problem(walk, f"{owners[row].directory}{flat[row]}/", "stat", number, hides_below=number not in _GONE)
                 keep[row] = False
-        self._leave_out(walk, slots, flat, owners, keep)
+        self._leave_out(walk, group, slots, flat, owners, keep)
         kinds = slots["mode"] & 0xF000
         links = self._links(walk, np.flatnonzero(keep & (kinds == stat.S_IFLNK)).tolist(), flat, owners, keep)
         below = self._directories_below(walk, np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
@@ -264,10 +262,12 @@ class Scanner(Rooted):
             found.add(id(listing))
         return found
 
-    def _leave_out(self, walk: _Walk, slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
+    def _leave_out(self, walk: _Walk, group: list[_Listing], slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
         """Drop what the configuration excludes, and our own folders."""
         directories = (slots["mode"] & 0xF000) == stat.S_IFDIR
         out = [row for row in np.flatnonzero(keep & directories).tolist() if f"{owners[row].directory}{flat[row]}/" in self._skipped]
+        keep[out] = False
+        out += self._of_jobs(group, (slots["mode"] & 0xF000).tolist(), flat, owners, keep)
         keep[out] = False
         walk.sink.exclude(len(out))
         if self._settings.exclude is None:
@@ -278,6 +278,24 @@ class Scanner(Rooted):
         )
         keep[rows[found]] = False
         walk.sink.exclude(int(found.sum()))
+
+    def _of_jobs(self, group: list[_Listing], kinds: list[int], flat: list[str], owners: list[_Listing], keep: Slots) -> list[int]:
+        """The rows of what jobs put on a volume, also on one that lies inside; `kinds` are the file types of modes."""
+        cross = self._settings.cross_mounts
+        homes = [listing for listing in group if listing.directory.endswith(_omissions.PLACES)]
+        asked = {id(listing): _omissions.of_jobs(self._root, listing.directory, cross) for listing in homes}
+        elsewhere = _omissions.of_jobs(self._root, "", cross)
+        found = []
+        for row, name in enumerate(flat):
+            if (not asked and not name.startswith(_omissions.HOME)) or not keep[row]:
+                continue
+            if name == _omissions.HOME and kinds[row] == stat.S_IFDIR:
+                left = _omissions.is_ours_alone(self._root, owners[row].directory, cross)
+            else:
+                left = asked.get(id(owners[row]), elsewhere)(os.fsencode(name), kinds[row])
+            if left:
+                found.append(row)
+        return found
 
     def _links(self, walk: _Walk, rows: list[int], flat: list[str], owners: list[_Listing], keep: Slots) -> dict[int, str]:
         """Where links lead, by row."""
@@ -352,16 +370,6 @@ class Scanner(Rooted):
 
                 columns["media_type"] = media.types(columns, self.open_file, self._settings.known_media)
             walk.sink.write(columns)
-
-
-def _without_temporary(walk: _Walk, found: list[str]) -> list[str]:
-    """Sorted names without those under which jobs make copies: they are left out, as `.lastcopy/` is."""
-    at = bisect_left(found, _TEMPORARY)
-    if at == len(found) or not found[at].startswith(_TEMPORARY):
-        return found
-    kept = [name for name in found if not (name.startswith(_TEMPORARY) and name.endswith(("~.part", "~.bad")))]
-    walk.sink.exclude(len(found) - len(kept))
-    return kept
 
 
 def _problem(walk: _Walk, directory: str, stage: str, number: int | None, hides_below: bool) -> None:

@@ -1,4 +1,4 @@
-/* One narrow row a regular file: what matching needs, in numbers. A stub is nobody's copy, and has none. */
+/* One narrow row a regular file: what matching needs, in numbers. What is `aside`, a stub or what is in quarantine, is nobody's copy, and has none. */
 SELECT
     e.v,
     e.entry_id,
@@ -14,10 +14,10 @@ SELECT
     e.class_no,
     e.excepted,
     e.potential,
-    coalesce(e.storage_class = 'stub', FALSE) AS stub,
+    coalesce(e.storage_class = 'stub', FALSE) OR e.dir = '.lastcopy/quarantine/' OR ends_with(e.dir, '/.lastcopy/quarantine/') AS aside,
     e.carried_from IS NOT NULL AS carried,
     coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
-    CASE WHEN coalesce(e.storage_class, '') <> 'stub' THEN n.digest_no END AS digest_no,
+    CASE WHEN NOT aside THEN n.digest_no END AS digest_no,
     coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
     CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN coalesce(k.digested_at, p.digested_at, e.scanned_at) END AS digested_at,
     coalesce(k.sample, p.sample) IS NOT NULL AS has_sample,

@@ -33,7 +33,7 @@ INNER JOIN (
         WHERE NOT pair_list.mapped
     )
 ) AS b ON p.v = b.v AND i.dir_no = b.dir_no AND i.name = b.name
-WHERE i.potential AND NOT p.mapped AND NOT i.stub AND NOT b.stub
+WHERE i.potential AND NOT p.mapped AND NOT i.aside AND NOT b.aside
 UNION ALL
 SELECT
     i.v AS a,
@@ -69,4 +69,4 @@ INNER JOIN (
     FROM items
     WHERE v IN (SELECT mappings.v FROM mappings)
 ) AS b ON x.v = b.v AND x.dir_no = b.dir_no AND x.name = b.name
-WHERE NOT i.stub AND NOT b.stub
+WHERE NOT i.aside AND NOT b.aside

@@ -4,8 +4,8 @@ import time
 
 from catalog.config import Config, Volume
 from catalog.errors import UnreachableError
+from catalog.ours import temporary
 from lifecycle.stores import Capabilities, Identity, _canaries, _staging, posix
-from lifecycle.stores._tree import temporary
 
 _CANARIES = temporary("canaries")
 

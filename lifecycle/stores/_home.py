@@ -9,13 +9,13 @@ from threading import Lock
 
 from catalog import names
 from catalog.errors import RefusedError
+from catalog.ours import HOME, MARKER, QUARANTINE
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities
-from lifecycle.stores._tree import DIRECTORY, GONE, HOME, Tree
+from lifecycle.stores._tree import DIRECTORY, GONE, Tree
 from scanners import _place
 
-QUARANTINE = b"quarantine"
-_MARKER, _NEW_MARKER = b"volume.json", b"volume.json.new"
+_NEW_MARKER = b"volume.json.new"
 _MOST_BYTES = 64 << 10
 # Every file of these has the owner and the mode of the mount, or what a server makes of them.
 _OWNERLESS = ("vfat", "msdos", "exfat", "ntfs", "fuse", "cifs", "smb", "9p", "virtiofs")
@@ -74,7 +74,7 @@ class Home:
         """The marker that is there; None where there is none that can be read. Only reads."""
         try:
             directory = self.directory()
-            descriptor = self._tree.open_in(directory, _MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = self._tree.open_in(directory, MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (EndError, OSError):
             return None
         try:
@@ -97,17 +97,19 @@ class Home:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(_NEW_MARKER, _MARKER, src_dir_fd=directory, dst_dir_fd=directory)
+        os.rename(_NEW_MARKER, MARKER, src_dir_fd=directory, dst_dir_fd=directory)
         self._tree.sync(directory, may_not=True)
 
     def remove_marker(self) -> None:
         """Take the marker away again. Writes."""
-        os.unlink(_MARKER, dir_fd=self.directory())
+        os.unlink(MARKER, dir_fd=self.directory())
 
     def write_time_ns(self) -> int:
         """The storage's own time: that of a file of ours which is written now. Writes. Raises EndError, OSError."""
-        descriptor = os.open(b"clock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.directory())
+        descriptor = os.open(b"clock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=self.directory())
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise EndError("REFUSED", f"{self._tree.shown(HOME + b'/clock')}: is no file; somebody put it there: remove it")
             os.utime(descriptor)
             return os.fstat(descriptor).st_mtime_ns
         finally:

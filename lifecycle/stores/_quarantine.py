@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from catalog import stubs
+from catalog.ours import temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _sidecars, _standins
 from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._home import Home
-from lifecycle.stores._tree import Tree, temporary
+from lifecycle.stores._tree import Tree
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from catalog.ours import temporary
 from lifecycle.stores import Move, _calls
-from lifecycle.stores._tree import temporary
 
 _MOST_BYTES = 1 << 20  # of one file, unless a single line is longer
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

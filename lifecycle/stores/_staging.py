@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from catalog.ours import temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Metadata, Pointer, _calls, _metadata, _reading, _standins
 from lifecycle.stores._exchanging import change_back, is_one
-from lifecycle.stores._tree import DIRECTORY, Tree, end, temporary
+from lifecycle.stores._tree import DIRECTORY, Tree, end
 
 _BEGIN_EVERY_BYTES = 16 << 20  # a large file is on its way to the disk while it is still copied
 _QUIETLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

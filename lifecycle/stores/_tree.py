@@ -3,7 +3,6 @@
 import errno
 import functools
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,22 +10,19 @@ from threading import Lock
 from types import TracebackType
 from typing import Literal
 
-from catalog import names
+from catalog import names, ours
 from catalog.errors import UnreachableError
 from lifecycle.ends import EndError, failed
 from lifecycle.stores import Fingerprint, _calls
 from lifecycle.stores._calls import Status
 from scanners import _kernel, _place
 
-HOME = b".lastcopy"
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
 _LOST = (errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOTCONN, errno.ESHUTDOWN)
 _TYPES: dict[int, Literal["file", "symlink", "dir"]] = {stat.S_IFREG: "file", stat.S_IFLNK: "symlink", stat.S_IFDIR: "dir"}
-_TEMPORARY = b".lastcopy~"
-_KEY = re.compile(r"[A-Za-z0-9-]{1,48}")  # so that a temporary name stays within 64 bytes
 _REMEMBERED = 1024  # names that a chunk of steps asks about again and again
 
 
@@ -183,30 +179,6 @@ def end(error: OSError, what: str) -> EndError:
     return failed(error, what)
 
 
-@functools.lru_cache(_REMEMBERED)
-def temporary(key: str, ending: str = "part") -> bytes:
-    """The temporary name of a step, at most 64 bytes. Raises ValueError for what is no key."""
-    if not _KEY.fullmatch(key):
-        raise ValueError(f"{key!r} is no key of a step")
-    return b"%s%s~.%s" % (_TEMPORARY, key.encode(), ending.encode())
-
-
-def key_of(name: bytes) -> str | None:
-    """The key in a temporary name; None where it is none."""
-    if not (name.startswith(_TEMPORARY) and name.endswith((b"~.part", b"~.bad"))):
-        return None
-    key = name[len(_TEMPORARY) : name.rindex(b"~")].decode("ascii", "replace")
-    try:
-        return key if name in (temporary(key), temporary(key, "bad")) else None
-    except ValueError:
-        return None
-
-
-def is_temporary(name: bytes) -> bool:
-    """Whether a name is one of our temporary ones."""
-    return key_of(name) is not None
-
-
 @contextmanager
 def _opened(tree: Tree, path: bytes, flags: int) -> Iterator[int]:
     descriptor = tree.open(path, flags)
@@ -227,7 +199,7 @@ def _split(path: bytes) -> tuple[bytes, bytes] | str:
     parts = path.split(b"/")
     if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:
         return "is no path inside a volume"
-    if HOME in parts or (_TEMPORARY in path and any(is_temporary(part) for part in parts)):
+    if ours.HOME in parts or (ours.TEMPORARY in path and any(map(ours.is_temporary, parts))):
         return "this name is Lastcopy's own"
     return path[: -len(parts[-1]) - 1], parts[-1]
 

@@ -11,12 +11,13 @@ from typing import Literal
 import scanners
 from catalog.config import Config
 from catalog.errors import LastcopyError, RefusedError
+from catalog.ours import HOME, QUARANTINE, is_temporary, key_of, temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Stray, _calls, _canaries, _metadata, _quarantine, _reading, _staging
-from lifecycle.stores._home import QUARANTINE, Home, Marker, is_here, refuse_another
+from lifecycle.stores._home import Home, Marker, is_here, refuse_another
 from lifecycle.stores._quarantine import Quarantine
 from lifecycle.stores._staging import StagedFile, StagedLink
-from lifecycle.stores._tree import DIRECTORY, GONE, HOME, Tree, is_temporary, key_of, temporary
+from lifecycle.stores._tree import DIRECTORY, GONE, Tree
 from scanners import _place
 
 _READ_ONLY = 1  # ST_RDONLY of statvfs(3)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from catalog.ours import temporary
 from lifecycle import job as jobs
 from lifecycle import purging, rebuilding, sharing
 from lifecycle.holds import Scope
 from lifecycle.manifest import Step
 from lifecycle.stores import Fingerprint, Pointer, _calls, _standins, posix
-from lifecycle.stores._tree import temporary
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
 from tests.lifecycle.stores.places import xfs

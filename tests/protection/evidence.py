@@ -29,8 +29,8 @@ class Evidence:
                 reads = [read for read in reads if read.file.path == file.path]
             reads.sort(key=lambda read: read.at)
             key = (volume, file.path)
-            if file.stub:
-                continue  # its text is nobody's content
+            if file.aside:
+                continue
             if file.attested:
                 self._digests[key] = Known(file.attested, None)
             for read in reads:

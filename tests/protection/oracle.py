@@ -78,7 +78,7 @@ class _Court:
         return not any(self._holds_home(volume, file, ward, theirs) for ward in wards for theirs in self.estate.files(ward))
 
     def _holds_home(self, volume: str, file: File, ward: str, theirs: File) -> bool:
-        if file.stub or theirs.stub:
+        if file.aside or theirs.aside:
             return False
         here = mapped(self.config.volumes[volume], ward, theirs.path) == file.path
         if file.size == 0:
@@ -92,10 +92,10 @@ class _Court:
     def match(self, volume: str, ward: str, asset: File) -> Match:
         there = mapped(self.config.volumes[volume], ward, asset.path)
         scan = self.estate.newest(volume)
-        if scan is None or asset.stub:
+        if scan is None or asset.aside:
             promised = pointers.unproven(self.estate, self.evidence, asset, volume, self.inodes[ward])
             return Match("path_only", promised, 0, scan.started_at) if scan and promised else Match("absent")
-        counted = [file for file in scan.files if not file.stub and (file.identity is None or file.identity not in self.inodes[ward])]
+        counted = [file for file in scan.files if not file.aside and (file.identity is None or file.identity not in self.inodes[ward])]
         best = self._content(volume, ward, asset, there, counted, scan)
         if best:
             return best

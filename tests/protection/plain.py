@@ -46,6 +46,11 @@ class File:
         return head + slash, name
 
     @property
+    def aside(self) -> bool:
+        """Whether it is a copy of nothing, and nothing of it: a stub, or what lies in a quarantine."""
+        return self.stub is not None or self.path.split("/")[-3:-1] == [".lastcopy", "quarantine"]
+
+    @property
     def identity(self) -> tuple[str, int] | None:
         """What two names of one file share; None if the storage cannot tell."""
         return None if self.fs is None or self.inode is None else (self.fs, self.inode)

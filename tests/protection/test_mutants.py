@@ -245,6 +245,8 @@ MUTANTS = [
         "only one of two findings was accepted",
     ),
     Mutant("a stub is a pointer wherever it leads", "stub_targets", "s.target_name", "e.name", "a stub that leads past the archived file"),
+    Mutant("what waits for its purge is a copy", "items", "OR e.dir = '.lastcopy/quarantine/'", "", "what waits in a quarantine for its purge is no copy"),
+    Mutant("what waits on a volume inside is a copy", "items", "OR ends_with(e.dir, '/.lastcopy/quarantine/')", "", "nor is it in a volume that lies inside"),
     Mutant("a stub leads to any volume", "stub_targets", " AND v.role IN ('archive', 'primary')", "", "a stub of what only a backup holds"),
     Mutant("a stub leads to any size", "stub_targets", "AND e.size_bytes = s.size_bytes\n", "", "a stub of what an archive holds in another size"),
     Mutant(

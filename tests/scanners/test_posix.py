@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import re
 import resource
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 import scanners
 from catalog import names, snapshot, table
-from scanners import _kernel, crawl, posix
+from scanners import _kernel, _place, crawl, posix
 from tests.scanners import contract
 from tests.scanners.contract import Contract, Factory, Item, entries, expected, paths, problems, scan
 
@@ -469,10 +470,79 @@ def test_what_vanished_with_a_mount_below_the_root_is_refused_as_a_deletion(fact
 
 
 def test_our_own_folder_and_a_catalog_inside_the_volume_are_left_out(factory: Factory, tmp_path: Path) -> None:
-    declared = factory.make([Item(b"a"), Item(b".lastcopy/marker"), Item(b"sub/.lastcopy/kept")])
+    declared = factory.make([Item(b"a")])
+    prepared(tmp_path / "tree")
     result = scan(tmp_path / "tree" / "my" / "catalog", declared)
-    assert paths(tmp_path / "tree" / "my" / "catalog", result) == [b"a", b"my", b"sub", b"sub/.lastcopy", b"sub/.lastcopy/kept"]
+    assert paths(tmp_path / "tree" / "my" / "catalog", result) == [b"a", b"my"]
     assert (result.excluded, result.state) == (2, "complete")
+
+
+def prepared(folder: Path, **marker: object) -> Path:
+    """Make the `.lastcopy` that jobs make in a folder."""
+    home = folder / ".lastcopy"
+    (home / "quarantine").mkdir(mode=0o700, parents=True)
+    here = os.open(folder, os.O_RDONLY)
+    told = {"volume": "v", "id": "x", "fs_id": _place.fs_id(here), "root_inode": os.fstat(here).st_ino, "prepared_us": 0, "capabilities": None}
+    os.close(here)
+    (home / "volume.json").write_text(json.dumps(told | marker))
+    (home / "clock").touch()
+    (home / "quarantine" / "jx-1-1").write_text("taken")
+    (home / "quarantine" / "jx-1-1.json").write_text("{}")
+    (home / "quarantine" / "jx-2-1").symlink_to("elsewhere")
+    return home
+
+
+def found_in(root: Path, factory: Factory) -> list[str]:
+    """What a scan enters that has to do with `.lastcopy`."""
+    found = [os.fsdecode(path) for path in paths(root, scan(root, factory.make([Item(b"a")]), workers=1))]
+    return [path for path in found if ".lastcopy" in path]
+
+
+@pytest.mark.parametrize("where", ["", "outer/vault"])
+def test_of_a_folder_of_ours_only_what_jobs_put_there_is_left_out(factory: Factory, root: Path, tmp_path: Path, where: str) -> None:
+    home = prepared(tmp_path / "tree" / where)
+    prefix = str(home.relative_to(tmp_path / "tree"))
+    assert found_in(root, factory) == []
+    (home / "mine").write_text("x")
+    (home / "quarantine" / "my letter.txt").write_text("x")
+    (home / "quarantine" / "jx-3-1").mkdir()
+    (home / "quarantine" / "jx-3-1" / "below").write_text("x")
+    inside = ["", "/mine", "/quarantine", "/quarantine/jx-3-1", "/quarantine/jx-3-1/below", "/quarantine/my letter.txt"]
+    assert found_in(root, factory) == [prefix + path for path in inside]
+
+
+@pytest.mark.parametrize("marker", [{"root_inode": 1}, {"fs_id": "another"}, {"id": 7}, "[" * 60_000, "{}", "", None])
+def test_a_folder_of_that_name_without_our_marker_is_one_like_others(factory: Factory, root: Path, tmp_path: Path, marker: Any) -> None:  # noqa: ANN401 - any text, or what is to change
+    home = prepared(tmp_path / "tree" / "sub", **(marker if isinstance(marker, dict) else {}))
+    if not isinstance(marker, dict):
+        (home / "volume.json").unlink()
+        os.mkfifo(home / "volume.json") if marker is None else (home / "volume.json").write_text(marker)
+    inside = ["", "/clock", "/quarantine", "/quarantine/jx-1-1", "/quarantine/jx-1-1.json", "/quarantine/jx-2-1", "/volume.json"]
+    assert found_in(root, factory) == [f"sub/.lastcopy{path}" for path in inside]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+@pytest.mark.parametrize("whose", ["", "volume.json"])
+def test_a_folder_that_anybody_else_made_hides_nothing(factory: Factory, root: Path, tmp_path: Path, whose: str) -> None:
+    os.chown(prepared(tmp_path / "tree" / "sub") / whose, 65534, 65534)
+    assert "sub/.lastcopy/quarantine/jx-1-1" in found_in(root, factory)
+
+
+def test_a_link_of_that_name_leads_nowhere(factory: Factory, root: Path, tmp_path: Path) -> None:
+    prepared(tmp_path / "elsewhere")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / ".lastcopy").symlink_to(tmp_path / "elsewhere" / ".lastcopy")
+    assert found_in(root, factory) == [".lastcopy"]
+
+
+def test_temporary_names_are_left_out_by_the_pattern_of_jobs_and_only_files_and_links(factory: Factory, root: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / ".lastcopy~jx-1-1~.part").mkdir(parents=True)
+    for name in (".lastcopy~jx-2-1~.part", ".lastcopy~jx-2-1~.bad", ".lastcopy~my letter~.part", f".lastcopy~{'x' * 49}~.part", ".lastcopy~jx-1-1~.part/x"):
+        (tree / name).write_text("x")
+    (tree / ".lastcopy~jx-3-1~.part").symlink_to("elsewhere")
+    kept = [".lastcopy~jx-1-1~.part", ".lastcopy~jx-1-1~.part/x", ".lastcopy~my letter~.part", f".lastcopy~{'x' * 49}~.part"]
+    assert found_in(root, factory) == sorted(kept)
 
 
 @pytest.mark.parametrize("at_once", [1, 40, 2**20])

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from catalog.ours import temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import _calls, _staging
-from lifecycle.stores._tree import temporary
 from tests.lifecycle.stores.contract import KEY, sha256
 from tests.lifecycle.stores.places import PosixPlace
 
