@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import stat
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from scanners import _place
 
 _NEW_MARKER = b"volume.json.new"
 _MOST_BYTES = 64 << 10
-# Every file of these has the owner and the mode of the mount, or what a server makes of them.
+# Every file of these may have the owner and the mode of the mount, or what a server makes of them; only what we make there tells.
 _OWNERLESS = ("vfat", "msdos", "exfat", "ntfs", "fuse", "cifs", "smb", "9p", "virtiofs")
 
 
@@ -39,7 +40,7 @@ class Home:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._lock = Lock()
-        self._open: dict[bytes, tuple[int, tuple[int, int]]] = {}
+        self._open: dict[tuple[bytes, bool], tuple[int, tuple[int, int]]] = {}
 
     def close(self) -> None:
         """Let go of what is held open."""
@@ -73,7 +74,7 @@ class Home:
     def marker(self) -> Marker | None:
         """The marker that is there; None where there is none that can be read. Only reads."""
         try:
-            directory = self.directory()
+            directory = self._checked(self._tree.root, HOME, only_reading=True)
             descriptor = self._tree.open_in(directory, MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (EndError, OSError):
             return None
@@ -121,11 +122,11 @@ class Home:
             with suppress(OSError):  # a canary finds out whether directories can be synced
                 os.fsync(parent)
 
-    def _checked(self, parent: int, name: bytes) -> int:
-        """The descriptor of one of our directories, after a look at what has its name now."""
+    def _checked(self, parent: int, name: bytes, *, only_reading: bool = False) -> int:
+        """The descriptor of one of our directories, after a look at what has its name now. Where owners may not be kept that writes, unless `only_reading`."""
         shown = self._tree.shown(HOME if name == HOME else HOME + b"/" + name)
         with self._lock:
-            known = self._open.get(name)
+            known = self._open.get((name, only_reading))
             try:
                 found = os.stat(name, dir_fd=parent, follow_symlinks=False)
                 if known and known[1] == (found.st_dev, found.st_ino):
@@ -137,19 +138,37 @@ class Home:
                 if error.errno in GONE:
                     raise EndError("REFUSED", f"{shown}: is not there; 'lastcopy volume prepare {self._tree.volume}' makes it") from error
                 raise EndError("REFUSED", f"{shown}: cannot be opened ({error.strerror})") from error
-            self._refuse_a_stranger(descriptor, shown)
+            self._refuse_a_stranger(descriptor, shown, only_reading)
             if known:
                 os.close(known[0])
             status = os.fstat(descriptor)
-            self._open[name] = descriptor, (status.st_dev, status.st_ino)
+            self._open[name, only_reading] = descriptor, (status.st_dev, status.st_ino)
             return descriptor
 
-    def _refuse_a_stranger(self, descriptor: int, shown: str) -> None:
+    def _refuse_a_stranger(self, descriptor: int, shown: str, only_reading: bool) -> None:
         status = os.fstat(descriptor)
-        ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-        if not ours and not _place.mount(descriptor).filesystem.startswith(_OWNERLESS):
-            os.close(descriptor)
-            raise EndError("REFUSED", f"{shown}: belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}; it must be ours alone")
+        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+            return
+        if _place.mount(descriptor).filesystem.startswith(_OWNERLESS) and (only_reading or _is_as_ours(descriptor, status)):
+            return
+        os.close(descriptor)
+        raise EndError("REFUSED", f"{shown}: belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}; it must be ours alone")
+
+
+def _is_as_ours(directory: int, status: os.stat_result) -> bool:
+    """Whether an open directory has the owner that a file has which we make in it, and a mode that says nothing where that of the file does not. Writes."""
+    name = b"owner-%s" % secrets.token_hex(8).encode()
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        made = os.fstat(descriptor)  # by descriptor: who owns the directory can put his own at the name
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
+            os.unlink(name, dir_fd=directory)
+    return status.st_uid == made.st_uid and (not status.st_mode & 0o022 or bool(made.st_mode & 0o077))
 
 
 def is_here(tree: Tree, marker: Marker) -> bool:

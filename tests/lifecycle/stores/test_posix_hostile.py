@@ -13,6 +13,7 @@ import pytest
 
 from lifecycle.ends import EndError
 from lifecycle.stores import STUB_MAGIC, Pointer, _calls
+from scanners.mounts import Mount
 from tests.lifecycle.stores.contract import CONTENT, KEY, copied, fill, look, sha256
 from tests.lifecycle.stores.places import PosixPlace, mounted
 
@@ -115,6 +116,53 @@ def test_a_link_in_place_of_our_directory_is_refused(place: PosixPlace, victim: 
         place.connect().prepare("marker-1", at_us=2, take_over=True)
     assert place.get(b"file") == CONTENT
     assert untouched(victim)
+
+
+@AS_ROOT
+@pytest.mark.parametrize("name", [b".lastcopy", b".lastcopy/quarantine"])
+@pytest.mark.parametrize("change", [(1234, 0o700), (1234, 0o777), (0, 0o777)])
+def test_a_file_system_that_need_not_keep_owners_is_asked_whether_it_does(
+    place: PosixPlace, name: bytes, change: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(b"file", CONTENT)
+    os.chown(place.at(name), change[0], change[0])
+    os.chmod(place.at(name), change[1])
+    monkeypatch.setattr("scanners._place.mount", lambda _: Mount(0, "", "", "", "fuse.mergerfs", "", frozenset()))
+    store = place.connect()
+    with pytest.raises(EndError, match="it must be ours alone"):
+        store.quarantine(b"file", KEY, look(store, b"file"))
+    assert place.get(b"file") == CONTENT
+    assert not [one for one in os.listdir(place.at(name)) if one.startswith(b"owner-")]
+
+
+@AS_ROOT
+def test_where_all_files_have_one_owner_our_directory_has_it_too(place: PosixPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.put(b"file", CONTENT)
+    monkeypatch.setattr("scanners._place.mount", lambda _: Mount(0, "", "", "", "cifs", "", frozenset()))
+    as_it_is = os.fstat
+
+    def of_the_mount(descriptor: int) -> os.stat_result:
+        found = as_it_is(descriptor)
+        return (
+            os.stat_result((found.st_mode | 0o777, *found[1:4], 1234, 1234, *found[6:]))
+            if b".lastcopy" in os.readlink(b"/proc/self/fd/%d" % descriptor)
+            else found
+        )
+
+    monkeypatch.setattr(os, "fstat", of_the_mount)
+    store = place.connect()
+    store.quarantine(b"file", KEY, look(store, b"file"))
+    assert os.path.exists(place.at(b".lastcopy/quarantine/" + KEY.encode()))
+
+
+def test_what_is_no_file_is_no_clock(place: PosixPlace) -> None:
+    os.mkfifo(place.at(b".lastcopy/clock"))
+    status = os.stat(place.at(b".lastcopy/clock"))
+    assert place.connect().clock_ns() > 0  # that of the host, and nobody is waited for who would read the pipe
+    reading = os.open(place.at(b".lastcopy/clock"), os.O_RDONLY | os.O_NONBLOCK)
+    assert place.connect().clock_ns() > 0
+    os.close(reading)
+    assert os.stat(place.at(b".lastcopy/clock")).st_mtime_ns == status.st_mtime_ns
 
 
 @AS_ROOT
