@@ -267,7 +267,7 @@ class Scanner(Rooted):
         directories = (slots["mode"] & 0xF000) == stat.S_IFDIR
         out = [row for row in np.flatnonzero(keep & directories).tolist() if f"{owners[row].directory}{flat[row]}/" in self._skipped]
         keep[out] = False
-        out += self._of_jobs(group, (slots["mode"] & 0xF000).tolist(), flat, owners, keep)
+        out += self._of_jobs(group, slots, flat, owners, keep)
         keep[out] = False
         walk.sink.exclude(len(out))
         if self._settings.exclude is None:
@@ -279,20 +279,20 @@ class Scanner(Rooted):
         keep[rows[found]] = False
         walk.sink.exclude(int(found.sum()))
 
-    def _of_jobs(self, group: list[_Listing], kinds: list[int], flat: list[str], owners: list[_Listing], keep: Slots) -> list[int]:
-        """The rows of what jobs put on a volume, also on one that lies inside; `kinds` are the file types of modes."""
-        cross = self._settings.cross_mounts
-        homes = [listing for listing in group if listing.directory.endswith(_omissions.PLACES)]
-        asked = {id(listing): _omissions.of_jobs(self._root, listing.directory, cross) for listing in homes}
-        elsewhere = _omissions.of_jobs(self._root, "", cross)
-        found = []
-        for row, name in enumerate(flat):
-            if (not asked and not name.startswith(_omissions.HOME)) or not keep[row]:
+    def _of_jobs(self, group: list[_Listing], slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> list[int]:
+        """The rows of what jobs put on a volume, also on one that lies inside."""
+        cross, home = self._settings.cross_mounts, _omissions.HOME
+        asked = {id(one): _omissions.of_jobs(self._root, one.directory, cross) for one in group if one.directory.endswith(_omissions.PLACES)}
+        rows = range(len(flat)) if asked else [row for row, name in enumerate(flat) if name.startswith(home)]
+        elsewhere, found = _omissions.of_jobs(self._root, "", cross), list[int]()
+        for row in rows:
+            if not keep[row]:
                 continue
-            if name == _omissions.HOME and kinds[row] == stat.S_IFDIR:
+            name, kind = flat[row], int(slots["mode"][row] & 0xF000)
+            if name == home and kind == stat.S_IFDIR:
                 left = _omissions.is_ours_alone(self._root, owners[row].directory, cross)
             else:
-                left = asked.get(id(owners[row]), elsewhere)(os.fsencode(name), kinds[row])
+                left = asked.get(id(owners[row]), elsewhere)(os.fsencode(name), kind)
             if left:
                 found.append(row)
         return found
