@@ -82,11 +82,6 @@ def apart(copies: Iterable[Counted]) -> tuple[Counted, ...]:
     return _largest(tuple(reversed(distinct.values())))
 
 
-def follows(config: Config, volume: str, of: str) -> bool:
-    """Whether what is removed from `of` is sooner or later removed from `volume`: a replica or backup of it, or of one that follows it."""
-    return volume in followers(config, [of])
-
-
 def devices(config: Config, scanned: Mapping[str, str | None], now: Mapping[str, str | None]) -> dict[str, str | None]:
     """The device of each volume, as scans saw it and as it is `now` where that was looked at: unknown where the two differ.
 

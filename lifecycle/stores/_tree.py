@@ -20,7 +20,6 @@ from scanners import _kernel, _place
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "beegfs", "afs", "virtiofs")
 _LOST = (errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOTCONN, errno.ESHUTDOWN)
 _TYPES: dict[int, Literal["file", "symlink", "dir"]] = {stat.S_IFREG: "file", stat.S_IFLNK: "symlink", stat.S_IFDIR: "dir"}
 _REMEMBERED = 1024  # names that a chunk of steps asks about again and again
@@ -56,7 +55,7 @@ class Tree:
     @property
     def remote(self) -> bool:
         """Whether others may write to the same storage without this kernel's knowledge."""
-        return _place.mount(self.root).filesystem.startswith(_REMOTE)
+        return _place.mount(self.root).is_remote
 
     def close(self) -> None:
         """Let go of the root."""
