@@ -43,7 +43,7 @@ WantedBy=multi-user.target
 
 @app.command("list", cls=settings.Command)
 def list_tasks(context: typer.Context) -> None:
-    """List the tasks of [schedule]: when each is due next, and how it ended last."""
+    """List the tasks of [schedule]: when each is due next, and how it ended last; 'interrupted' goes on when the service starts."""
     extras.need("serve", "apscheduler")
     from lastcopy.service import schedule, tasks
 
@@ -60,7 +60,7 @@ def list_tasks(context: typer.Context) -> None:
                 "cron": task.cron,
                 "timezone": task.timezone,
                 "next_at": following and tasks.stamp(following),
-                "state": found.state if found else "waiting",
+                "state": tasks.state(settings.root_of(config), name, found),
                 "started_at": found and found.started_at,
                 "ended_at": found and found.ended_at,
                 "code": found and found.code,

@@ -3,20 +3,21 @@
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 import reports
+from lastcopy.service.tasks import State
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ASSETS = (("unprotected", "nothing protects"), ("unknown", "whose protection is unknown"), ("protected", "that meet their requirement"))
-_TASK_STATES = ("ok", "failed", "running", "waiting")
+_TASK_STATES = get_args(State)
 
 
 def text(

@@ -93,7 +93,7 @@ class Runner:
 
     def states(self) -> list[tuple[str, str]]:
         """Every task and its state in a word."""
-        return [(name, found.state if (found := tasks.read(self.root, name)) else "waiting") for name in self._configuration().schedule]
+        return [(name, tasks.state(self.root, name, tasks.read(self.root, name))) for name in self._configuration().schedule]
 
     def begin(self) -> None:
         """Run what was missed, once, and from now on what is due. Starts threads."""

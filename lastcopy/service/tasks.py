@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from catalog import lock
 from lastcopy import exits
 
-State = Literal["ok", "failed", "running", "waiting"]
+State = Literal["ok", "failed", "running", "interrupted", "waiting"]
 GOOD = (exits.Exit.DONE, exits.Exit.PARTLY)
 
 
@@ -26,13 +27,6 @@ class Run:
     def unfinished(self) -> bool:
         """Whether it was begun, and nobody saw it end."""
         return self.started_at is not None and self.ended_at is None
-
-    @property
-    def state(self) -> State:
-        """In a word; `running` also of one that was killed and is not gone on with yet."""
-        if self.unfinished:
-            return "running"
-        return "waiting" if self.code is None else "ok" if self.code in GOOD else "failed"
 
     def begun(self, now: datetime.datetime) -> "Run":
         """As it is while it runs."""
@@ -56,6 +50,15 @@ def read(root: Path, name: str) -> Run | None:
         return Run(**json.loads((root / ".service" / f"task-{name}.json").read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def state(root: Path, name: str, found: Run | None) -> State:
+    """How a task is, by its newest run, in a word."""
+    if found is None:
+        return "waiting"
+    if found.unfinished:
+        return "running" if lock.is_held(root, f"task-{name}") else "interrupted"
+    return "waiting" if found.code is None else "ok" if found.code in GOOD else "failed"
 
 
 def write(root: Path, name: str, run: Run) -> None:

@@ -74,3 +74,27 @@ def test_a_link_in_the_place_of_a_lock_is_not_written_through(tmp_path: Path) ->
     with pytest.raises(OSError, match="symbolic links"), lock.hold(tmp_path, "volume-a"):
         pass
     assert precious.read_text() == "content"
+
+
+def test_who_asks_whether_a_lock_is_held_takes_none(tmp_path: Path) -> None:
+    assert not lock.is_held(tmp_path, "volume-a")
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        assert lock.is_held(tmp_path, "volume-a")
+        assert not lock.is_held(tmp_path, "volume-b")
+        holder.kill()
+        holder.wait()
+    assert not lock.is_held(tmp_path, "volume-a")
+
+
+def test_a_lock_of_another_machine_may_be_held(tmp_path: Path) -> None:
+    with lock.hold(tmp_path, "volume-a"):
+        pass
+    assert not lock.is_held(tmp_path, "volume-a")
+    signed = tmp_path / ".locks" / "volume-a"
+    signed.write_text(signed.read_text().replace('"host": "', '"host": "not-'))
+    assert lock.is_held(tmp_path, "volume-a")
+    signed.write_text("")
+    assert lock.is_held(tmp_path, "volume-a"), "taken, and not yet signed"

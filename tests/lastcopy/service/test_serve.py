@@ -20,7 +20,7 @@ import pytest
 
 from lastcopy.service import tasks
 from tests.lastcopy.conftest import DECLARED, Estate, grow
-from tests.lastcopy.program import environment, run
+from tests.lastcopy.program import ask, environment, run
 
 LONG_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=500)).isoformat()
 YEARLY = "0 0 1 1 *"
@@ -135,21 +135,28 @@ def big(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def state_of(folder: Path, task: str) -> str:
+    """How the command line says that a task is."""
+    return next(str(row["state"]) for row in ask("schedule", "list", "--format", "json", folder=folder).data if row["task"] == task)
+
+
 def test_a_service_that_is_killed_in_a_scan_leaves_nothing_running_and_catches_up(big: Path) -> None:
     root = big / "catalog"
     tasks.write(root, "nightly", tasks.Run(LONG_AGO))
     with serving(big, "--no-pages") as service:
         until(lambda: (root / "scans").exists() and children(service.process.pid))
         [scan] = children(service.process.pid)
+        assert state_of(big, "nightly") == "running"
         service.process.kill()
         service.process.wait()
         until(lambda: not alive(scan))
     left = tasks.read(root, "nightly")
     assert left is not None
     assert left.unfinished
+    assert state_of(big, "nightly") == "interrupted"
     assert run("report", "volumes", folder=big, code=6)
     with serving(big, "--no-pages", "--log-json") as service:
-        until(lambda: (found := tasks.read(root, "nightly")) and found.state == "ok")
+        until(lambda: (found := tasks.read(root, "nightly")) and found.code == 0)
         assert httpx.get(f"{service.url}healthz").json()["snapshot"] is True
         assert {row["path"] for row in httpx.get(f"{service.url}api/reports/assets").json()["data"]} == {"big", "small"}
         first = tasks.read(root, "nightly")
