@@ -50,5 +50,5 @@ _TOKENS = {"**/": "(?:.*/)?", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]
 def _translate(part: str) -> str:
     if len(part) > 2 and part.startswith("["):
         members = part[1:-1].replace("\\", "\\\\").replace("[", r"\[")  # RE2 knows [:digit:]
-        return "[" + re.sub("^!(-?)", lambda found: "^/" + found[1].replace("-", r"\-"), members) + "]"  # a slash is in no name
+        return "[" + re.sub("^[!^](-?)", lambda found: "^/" + found[1].replace("-", r"\-"), members) + "]"  # a slash is in no name
     return _TOKENS.get(part) or re.escape(part)

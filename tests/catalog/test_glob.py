@@ -19,6 +19,7 @@ CASES = [
     ("a/*/c", "a/b/c", True), ("a/*/c", "a/b/x/c", False), ("a/**/c", "a/c", True), ("a/**/c", "a/b/x/c", True),
     ("**/.cache/**", "x/.cache/y", True), ("**/.cache/**", ".cache/y", True), ("**/.cache/**", "x/.cache/", False),
     ("a/**", "a/b", True), ("a/**", "a/", False), ("a?c", "abc", True), ("a?c", "a/c", False),
+    ("key[^s]*", "key/of/the/safe", False), ("[^ab]x", "cx", True), ("[^ab]x", "ax", False),
     ("[ab]x", "ax", True), ("[!ab]x", "ax", False), ("[!ab]x", "cx", True), ("[!-a]x", "-x", False), ("[!-a]x", "bx", True),
     ("key[!s]*", "key/of/the/safe", False), ("key[!s]*", "keyring", True), ("a.b", "axb", False), ("(x|y)+$", "(x|y)+$", True), ("(x|y)+$", "x", False),
     ("[[:alpha:]x]", ":x]", True), ("[[:alpha:]x]", "ax]", True), ("[[:alpha:]x]", "zx]", False), ("[\\d]", "d", True), ("[\\d]", "1", False),
