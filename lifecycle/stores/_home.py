@@ -80,7 +80,7 @@ class Home:
             return None
         try:
             return _parsed(os.read(descriptor, _MOST_BYTES))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         finally:
             os.close(descriptor)

@@ -59,7 +59,7 @@ def read(directory: int, key: str) -> dict[str, Any] | None:
             return None
         for encoded in (found["path"], leave["text"]):
             base64.b64decode(encoded, validate=True)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return found
 

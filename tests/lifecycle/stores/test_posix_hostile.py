@@ -181,6 +181,12 @@ def test_our_directory_in_anothers_hands_is_refused(place: PosixPlace, name: byt
     assert place.get(b"file") == CONTENT
 
 
+@pytest.mark.parametrize("text", [b"[" * 60_000, b'{"volume": ' * 5_000, b"null", b"[]", b'"x"', b"", b"\xff"])
+def test_what_is_no_text_of_a_marker_is_no_marker(place: PosixPlace, text: bytes) -> None:
+    Path(os.fsdecode(place.at(b".lastcopy/volume.json"))).write_bytes(text)
+    assert place.connect().identify().marker is None
+
+
 def test_a_link_in_place_of_the_marker_is_no_marker(place: PosixPlace, tmp_path: Path) -> None:
     os.rename(place.at(b".lastcopy/volume.json"), tmp_path / "volume.json")
     os.symlink(tmp_path / "volume.json", place.at(b".lastcopy/volume.json"))
