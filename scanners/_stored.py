@@ -16,14 +16,8 @@ _AT_ONCE_BYTES = 2 << 20
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
 
-class _Rooms(threading.local):
-    """Memory that a read past memory can go to, one a thread."""
-
-    def __init__(self) -> None:
-        self.small = memoryview(mmap.mmap(-1, _SMALL_BYTES))
-
-
-_rooms = _Rooms()
+_rooms = threading.local()  # memory that a read past memory can go to, one a thread
+os.register_at_fork(after_in_child=_rooms.__dict__.clear)  # it is shared with children: what one reads would be overwritten by another
 
 
 def blocks(descriptor: int) -> Iterator[memoryview]:
@@ -69,6 +63,8 @@ def past_memory(descriptor: int, *, wanted: bool) -> bool:
 
 
 def _small(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
+    if not hasattr(_rooms, "small"):
+        _rooms.small = memoryview(mmap.mmap(-1, _SMALL_BYTES))
     room = _rooms.small[: -(-size_bytes // _ALIGNED) * _ALIGNED]
     if size_bytes and (count := os.preadv(descriptor, [room], 0)):
         yield room[:count]

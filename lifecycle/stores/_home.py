@@ -65,6 +65,19 @@ class Home:
             return False
         return True
 
+    def refuse_foreign(self) -> None:
+        """Raises EndError REFUSED where our directory is there without a marker, and holds what no preparation leaves behind. Only reads."""
+        if self.marker() is not None or not self.exists():
+            return
+        directory = self._checked(self._tree.root, HOME, only_reading=True)
+        for name in os.listdir(directory):
+            raw = os.fsencode(name)
+            if raw not in (QUARANTINE, _NEW_MARKER, b"clock") or (raw != QUARANTINE and not self._is_ours(directory, raw)):
+                shown = self._tree.shown(HOME + b"/" + raw)
+                raise EndError(
+                    "REFUSED", f"{shown}: is nothing that Lastcopy put there, and its folder has no marker; move it elsewhere, the name is Lastcopy's"
+                )
+
     def make(self) -> None:
         """Make what is not there of our directories, durable. Writes. Raises OSError, EndError REFUSED for one that is not ours."""
         self._make(self._tree.root, HOME)
@@ -88,6 +101,10 @@ class Home:
     def write_marker(self, marker: Marker) -> None:
         """Put the marker in its place, durable. Writes. Raises EndError, OSError."""
         directory = self.directory()
+        for name in (MARKER, _NEW_MARKER):
+            if not self._is_ours(directory, name):
+                shown = self._tree.shown(HOME + b"/" + name)
+                raise EndError("REFUSED", f"{shown}: is no marker that Lastcopy wrote, and is not replaced; move it elsewhere")
         with suppress(FileNotFoundError):
             os.unlink(_NEW_MARKER, dir_fd=directory)
         descriptor = os.open(_NEW_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
@@ -109,10 +126,29 @@ class Home:
         """The storage's own time: that of a file of ours which is written now. Writes. Raises EndError, OSError."""
         descriptor = os.open(b"clock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=self.directory())
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise EndError("REFUSED", f"{self._tree.shown(HOME + b'/clock')}: is no file; somebody put it there: remove it")
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size:
+                raise EndError("REFUSED", f"{self._tree.shown(HOME + b'/clock')}: is no empty file; somebody put it there: move it elsewhere")
             os.utime(descriptor)
             return os.fstat(descriptor).st_mtime_ns
+        finally:
+            os.close(descriptor)
+
+    def _is_ours(self, directory: int, name: bytes) -> bool:
+        """Whether there is nothing of a name of ours, or a file as we write it: a marker, or an empty one. Only reads."""
+        try:
+            descriptor = self._tree.open_in(directory, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return True
+        except OSError:  # a link, or what we may not read
+            return False
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            text = os.read(descriptor, _MOST_BYTES)
+            return not text.strip(b"\0") or _parsed(text) is not None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return False
         finally:
             os.close(descriptor)
 

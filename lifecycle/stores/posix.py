@@ -62,6 +62,7 @@ class Store:
             refuse_another(self._tree, self._home, marker)
         inode = self._tree.fingerprint(self._tree.root, b"").inode
         with self._tree.ending("prepare", HOME):
+            self._home.refuse_foreign()
             self._home.make()
             was = self._home.marker()
             known = was.capabilities if was and was.id == marker else None
@@ -285,7 +286,7 @@ class Store:
     def clock_ns(self) -> int:
         """The storage's own time where it was prepared and can be written, else the host's. Writes."""
         with suppress(EndError, OSError):
-            if self._home.exists():
+            if self._home.marker() is not None:
                 return self._home.write_time_ns()
         return time.time_ns()
 

@@ -133,6 +133,8 @@ def test_a_damaged_marker_is_no_marker(folder: Path) -> None:
     for text in (b"", b"{", b"[]", b'{"volume": 1}', b"\xff\xfe"):
         (folder / "data" / ".lastcopy" / "volume.json").write_bytes(text)
         assert remarks(folder, "data", code=Exit.PARTLY)[0].startswith("error: its marker is missing")
+    assert "move it elsewhere" in ask("volume", "prepare", "data", folder=folder, code=Exit.REFUSED).err
+    (folder / "data" / ".lastcopy" / "volume.json").rename(folder / "damaged")
     ask("volume", "prepare", "data", folder=folder)
 
 

@@ -181,6 +181,52 @@ def test_our_directory_in_anothers_hands_is_refused(place: PosixPlace, name: byt
     assert place.get(b"file") == CONTENT
 
 
+FOREIGN = [b"my only invoice", b'{"mine": 1}', b"[" * 60_000, os.urandom(3034), b"\0" * 10 + b"x"]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+@pytest.mark.parametrize("name", ["volume.json", "volume.json.new", "clock", "mine.txt", "folder/mine.txt"])
+def test_what_somebody_else_keeps_under_our_name_is_neither_replaced_nor_adopted(place: PosixPlace, name: str, text: bytes) -> None:
+    file = place.folder / "bare" / ".lastcopy" / name
+    file.parent.mkdir(parents=True)
+    (place.folder / "bare" / ".lastcopy").chmod(0o700)
+    file.write_bytes(text)
+    before = file.stat().st_ctime_ns
+    for take_over in (False, True):
+        with pytest.raises(EndError, match="REFUSED"):
+            place.unprepared().prepare("marker-1", at_us=2, take_over=take_over)
+    assert (file.read_bytes(), file.stat().st_ctime_ns) == (text, before)
+    assert not list(file.parent.glob("quarantine"))
+
+
+def test_nor_is_it_where_the_folder_is_ours(place: PosixPlace) -> None:
+    new, clock = (Path(os.fsdecode(place.at(b".lastcopy/" + name))) for name in (b"volume.json.new", b"clock"))
+    for file in (new, clock):
+        file.write_bytes(b"mine")
+    before = clock.stat().st_mtime_ns
+    with pytest.raises(EndError, match="REFUSED"):
+        place.connect().prepare("marker-1", at_us=2)
+    assert place.connect().clock_ns() > before, "the time of this machine"
+    assert (new.read_bytes(), clock.read_bytes(), clock.stat().st_mtime_ns) == (b"mine", b"mine", before)
+
+
+def test_no_time_is_written_into_a_folder_of_somebody_else(place: PosixPlace) -> None:
+    home = place.folder / "bare" / ".lastcopy"
+    home.mkdir(mode=0o700)
+    place.unprepared().clock_ns()
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 200])
+def test_what_a_preparation_that_was_cut_off_left_is_gone_on_with(place: PosixPlace, left: bytes) -> None:
+    home = place.folder / "bare" / ".lastcopy"
+    (home / "quarantine").mkdir(parents=True)
+    home.chmod(0o700)
+    (home / "volume.json.new").write_bytes(left)
+    place.unprepared().prepare("marker-2", at_us=2)
+    assert place.unprepared().identify().marker == "marker-2"
+
+
 @pytest.mark.parametrize("text", [b"[" * 60_000, b'{"volume": ' * 5_000, b"null", b"[]", b'"x"', b"", b"\xff"])
 def test_what_is_no_text_of_a_marker_is_no_marker(place: PosixPlace, text: bytes) -> None:
     Path(os.fsdecode(place.at(b".lastcopy/volume.json"))).write_bytes(text)

@@ -68,6 +68,15 @@ def test_who_waits_is_asked_for_after_each_block(tmp_path: Path) -> None:
     assert len(asked) >= 5
 
 
+def test_a_child_reads_into_memory_of_its_own(tmp_path: Path) -> None:
+    _stored(tmp_path, b"content")
+    assert hasattr(storage._rooms, "small")
+    child = os.fork()
+    if not child:
+        os._exit(int(hasattr(storage._rooms, "small")))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def _stored(folder: Path, content: bytes) -> tuple[bytes, int]:
     (folder / "f").write_bytes(content)
     descriptor = os.open(folder / "f", os.O_RDONLY)
