@@ -1,7 +1,9 @@
 """What was read of copies after the evidence of a plan was gathered: a copy that gave another content since, or could not be read, is no evidence of it."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -10,6 +12,9 @@ from catalog.derive.expressions import parquet
 from catalog.errors import CatalogError
 from catalog.schema import DIGESTS
 from lifecycle.manifest import Copy
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _COPIES = pa.schema(
     [
@@ -23,21 +28,22 @@ _COPIES = pa.schema(
         ("verified_us", pa.int64()),
     ]
 )
-# The newest later reading of each file: its changed time is let go, since what a failed reading knew of it may be older.
+# The newest later readings of each file, by the copy's volume and by others that show the very file: its changed time is let go, since what a failed
+# reading knew of it may be older.
 _LATER = """
 SELECT
     c.place,
     arg_max(coalesce(d.digest, ''::BLOB), d.digested_at)
 FROM copies AS c
 INNER JOIN {digests} AS d
-    ON c.volume = d.volume
+    ON (c.volume = d.volume OR (c.fs_id IS NOT NULL AND c.inode IS NOT NULL))
     AND c.size_bytes = d.size_bytes
     AND c.modified_ns = try(epoch_us(d.modified_at) * 1000 + coalesce(d.modified_ns, 0))
     AND c.fs_id IS NOT DISTINCT FROM d.fs_id
     AND c.inode IS NOT DISTINCT FROM d.inode
     AND (c.inode IS NOT NULL OR c.path = d.dir || d.name)
 WHERE (d.digest IS NOT NULL OR d.sample IS NULL) AND epoch_us(d.digested_at) > c.verified_us
-GROUP BY c.place
+GROUP BY c.place, c.volume = d.volume
 """
 
 
@@ -49,8 +55,8 @@ class Readings:
         self._seen = -1  # the version of which the files are known
         self._files: Sequence[str] = ()
 
-    def of(self, copies: Iterable[Copy]) -> dict[Copy, bytes | None]:
-        """The copies that were read again after they were verified, with the content that was found; None = it could not be read. Raises CatalogError."""
+    def of(self, copies: Iterable[Copy]) -> dict[Copy, set[bytes | None]]:
+        """The copies that were read again after they were verified, with the contents that were found; None = it could not be read. Raises CatalogError."""
         newest = table.version(self._root, "digests")
         if newest != self._seen:
             self._files, self._seen = self._later(newest), newest
@@ -64,15 +70,20 @@ class Readings:
             before = set()
         return [file for file in table.files(self._root, "digests", newest) if file not in before]
 
-    def _read(self, copies: Sequence[Copy]) -> dict[Copy, bytes | None]:
-        import duckdb
-
+    def _read(self, copies: Sequence[Copy]) -> dict[Copy, set[bytes | None]]:
         rows = [
             (at, one.volume, names.escape(one.path), one.fingerprint.fs_id, one.fingerprint.inode, one.fingerprint.size_bytes, one.fingerprint.modified_ns)
             for at, one in enumerate(copies)
         ]
         columns = [*zip(*rows, strict=True), [one.verified_us or 0 for one in copies]]
-        with duckdb.connect() as connection:
-            connection.register("copies", pa.table([pa.array(values, field.type) for values, field in zip(columns, _COPIES, strict=True)], _COPIES))
-            found = connection.execute(_LATER.format(digests=parquet(self._files, DIGESTS))).fetchall()
-        return {copies[at]: content or None for at, content in found}
+        asked = pa.table([pa.array(values, field.type) for values, field in zip(columns, _COPIES, strict=True)], schema=_COPIES)
+        found: dict[Copy, set[bytes | None]] = {}
+        for at, content in self._connection.register("copies", asked).execute(_LATER.format(digests=parquet(self._files, DIGESTS))).fetchall():
+            found.setdefault(copies[at], set()).add(content or None)
+        return found
+
+    @cached_property
+    def _connection(self) -> "DuckDBPyConnection":
+        import duckdb
+
+        return duckdb.connect()

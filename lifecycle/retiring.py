@@ -17,6 +17,7 @@ from lifecycle.records import Counted, Record, Retirement
 from lifecycle.stores import Move as Taking
 from lifecycle.stores import Store
 
+_NO_CONTENT = b""  # two readings that found different ones: it is not known to be any
 Judge = Callable[[Run, Copy], tuple[floor.Look, bytes | None]]  # what is found of a copy, and its content where that is known anew
 
 
@@ -137,7 +138,9 @@ def _informed(run: Run, works: Sequence[Work]) -> Judge:
         look = _looked_at(run, copy)
         if look in ("changed", "gone") or copy not in later:
             return look, None
-        return (look, later[copy]) if later[copy] else ("unreadable", None)
+        if None in later[copy]:
+            return "unreadable", None
+        return look, (next(iter(later[copy])) if len(later[copy]) == 1 else _NO_CONTENT)
 
     return judge
 

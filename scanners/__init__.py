@@ -53,7 +53,7 @@ class Facts:
     clock: str | None  # accessed | modified: which time tells the last use
     capacity_bytes: int | None
     free_bytes: int | None
-    empty: bool
+    empty: bool  # and nothing there tells that it is the volume
 
 
 @dataclass(frozen=True)

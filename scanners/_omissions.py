@@ -1,6 +1,5 @@
 """What a walk leaves out of a tree: what the configuration excludes, and what jobs put there."""
 
-import errno
 import json
 import os
 import stat
@@ -49,7 +48,7 @@ def of_jobs(root: int, directory: str, cross_mounts: bool) -> Callable[[bytes, i
     """What says of a name and the file type of its mode whether jobs put it into a directory below an open root. `directory` is as in `excluded`."""
     if directory.endswith(f"{HOME}/") and _is_home(root, directory.removesuffix(f"{HOME}/"), cross_mounts):
         return lambda name, kind: kind == stat.S_IFREG and name in ours.FILES_AT_HOME
-    if directory.endswith(_QUARANTINE) and _is_home(root, directory.removesuffix(_QUARANTINE), cross_mounts):
+    if directory.endswith(_QUARANTINE) and _is_home(root, directory.removesuffix(_QUARANTINE), cross_mounts, directory):
         return lambda name, kind: kind in (stat.S_IFREG, stat.S_IFLNK) and ours.is_in_quarantine(name)
     return lambda name, kind: kind in (stat.S_IFREG, stat.S_IFLNK) and ours.is_temporary(name)
 
@@ -57,19 +56,43 @@ def of_jobs(root: int, directory: str, cross_mounts: bool) -> Callable[[bytes, i
 def is_ours_alone(root: int, above: str, cross_mounts: bool) -> bool:
     """Whether the `.lastcopy` in a directory is of jobs, and holds nothing but what they put there. One of root's in the root, that only he may open, is."""
     try:
-        with _opened(root, above, cross_mounts) as parent, _opened(parent, HOME, cross_mounts) as home:
-            if not _is_of(parent, home, cross_mounts) or not _holds_only(home, ours.FILES_AT_HOME.__contains__, ours.QUARANTINE):
-                return False
-            with _opened(home, os.fsdecode(ours.QUARANTINE), cross_mounts) as quarantine:
-                return _holds_only(quarantine, ours.is_in_quarantine)
-    except FileNotFoundError:  # there is no quarantine yet
+        with _opened(root, above, cross_mounts) as parent:
+            if not above and _is_locked(parent):
+                return True
+            with _opened(parent, HOME, cross_mounts) as home:
+                if not _is_of(parent, home, cross_mounts) or not _holds_only(home, ours.FILES_AT_HOME.__contains__, ours.QUARANTINE):
+                    return False
+                with _opened(home, os.fsdecode(ours.QUARANTINE), cross_mounts) as quarantine:
+                    return _is_private(quarantine) and _holds_only(quarantine, ours.is_in_quarantine)
+    except OSError:  # it, or its quarantine, is not there any more, or not for us: then it is a directory like others
         return False
-    except OSError as error:
-        return error.errno == errno.EACCES and not above and os.stat(HOME, dir_fd=root, follow_symlinks=False).st_uid == 0
 
 
-def _is_home(root: int, above: str, cross_mounts: bool) -> bool:
+def _is_locked(root: int) -> bool:
     try:
+        os.close(_kernel.open_beneath(root, ours.HOME, _DIRECTORY))
+    except PermissionError:
+        return os.stat(HOME, dir_fd=root, follow_symlinks=False).st_uid == 0
+    return False
+
+
+def _is_private(directory: int) -> bool:
+    """Whether nobody but root and who scans can have put anything into an open directory."""
+    status = os.fstat(directory)
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
+
+
+def is_prepared(root: int, cross_mounts: bool) -> bool:
+    """Whether an open root is that of a volume that was prepared for jobs, by its marker."""
+    return _is_home(root, "", cross_mounts)
+
+
+def _is_home(root: int, above: str, cross_mounts: bool, quarantine: str | None = None) -> bool:
+    try:
+        if quarantine is not None:
+            with _opened(root, quarantine, cross_mounts) as directory:
+                if not _is_private(directory):
+                    return False
         with _opened(root, above, cross_mounts) as parent, _opened(parent, HOME, cross_mounts) as home:
             return (not above or above.endswith("/")) and _is_of(parent, home, cross_mounts)
     except OSError:
@@ -78,13 +101,12 @@ def _is_home(root: int, above: str, cross_mounts: bool) -> bool:
 
 def _is_of(parent: int, home: int, cross_mounts: bool) -> bool:
     """Whether an open `.lastcopy` is one that was made for the directory it lies in, by root or by who scans: anybody may write a marker. Raises OSError."""
-    trusted = (0, os.geteuid())
-    if os.fstat(home).st_uid not in trusted:
+    if not _is_private(home):
         return False
     marker = _kernel.open_beneath(home, ours.MARKER, _FILE, cross_mounts)
     try:
         status = os.fstat(marker)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid not in trusted:
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()):
             return False
         told = json.loads(os.read(marker, _MOST_BYTES))
         here = _kernel.statx_here(parent)[0]

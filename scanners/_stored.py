@@ -11,7 +11,6 @@ from contextlib import suppress
 
 BLOCK_BYTES = 1 << 20
 _ALIGNED = 4096  # what a read past memory begins and ends at
-_SMALL_BYTES = 256 << 10
 _AT_ONCE_BYTES = 2 << 20
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
@@ -23,14 +22,14 @@ os.register_at_fork(after_in_child=_rooms.__dict__.clear)  # it is shared with c
 def blocks(descriptor: int) -> Iterator[memoryview]:
     """The content of a regular file from its storage, in order; a block is good until the next one is asked for. Raises OSError.
 
-    Each block of a large file is read while the one before is worked on. What a program has written, and the kernel not yet stored, is only sure to
-    come from the storage after an fsync.
+    Each block of a large file is read while the one before is worked on; no thread reads two files at a time. What a program has
+    written, and the kernel not yet stored, is only sure to come from the storage after an fsync.
     """
     drop_cache(descriptor)
     at, size_bytes = 0, os.fstat(descriptor).st_size
     if past_memory(descriptor, wanted=True):
         try:
-            for block in _small(descriptor, size_bytes) if size_bytes <= _SMALL_BYTES else _large(descriptor, size_bytes):
+            for block in _small(descriptor, size_bytes) if size_bytes <= _AT_ONCE_BYTES else _large(descriptor, size_bytes):
                 at += len(block)
                 yield block
         except OSError as error:
@@ -62,16 +61,22 @@ def past_memory(descriptor: int, *, wanted: bool) -> bool:
     return _DIRECT != 0
 
 
+def _room(name: str) -> memoryview:
+    """Memory of this thread, kept: new memory costs more than to read a small file."""
+    if not hasattr(_rooms, name):
+        setattr(_rooms, name, memoryview(mmap.mmap(-1, _AT_ONCE_BYTES)))
+    found: memoryview = getattr(_rooms, name)
+    return found
+
+
 def _small(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
-    if not hasattr(_rooms, "small"):
-        _rooms.small = memoryview(mmap.mmap(-1, _SMALL_BYTES))
-    room = _rooms.small[: -(-size_bytes // _ALIGNED) * _ALIGNED]
+    room = _room("here")[: -(-size_bytes // _ALIGNED) * _ALIGNED]
     if size_bytes and (count := os.preadv(descriptor, [room], 0)):
         yield room[:count]
 
 
 def _large(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
-    here, there = (memoryview(mmap.mmap(-1, _AT_ONCE_BYTES)) for _ in range(2))
+    here, there = _room("here"), _room("there")
     with ThreadPoolExecutor(1) as reader:
         at, coming = 0, reader.submit(os.preadv, descriptor, [here], 0)
         while count := coming.result():

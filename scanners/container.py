@@ -16,7 +16,7 @@ import pyarrow as pa
 from catalog import glob, hashes, names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _kernel, _place
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _kernel, _omissions, _place
 from scanners._archive import DamagedError, is_named_as_one
 from scanners._members import Members
 from scanners._root import Rooted
@@ -150,7 +150,7 @@ class Scanner(Rooted):
         told_of = pa.array([f"{path}/" if shape == "dir" else path for path, shape in seen], pa.string())
         out = glob.excluded(self._settings.exclude, told_of).to_pylist() if self._settings.exclude is not None else [False] * len(seen)
         for (path, shape), is_out in zip(seen, out, strict=True):
-            if is_out or shape == "other":
+            if is_out or shape == "other" or (shape == "dir" and self._is_of_jobs(path)):
                 sink.exclude(1)
             elif shape == "dir":
                 found.folders.append(f"{path}/")
@@ -198,6 +198,10 @@ class Scanner(Rooted):
 
     def _open_beneath(self, path: bytes, flags: int) -> int:
         return _kernel.open_beneath(self._root, path, flags, self._settings.cross_mounts)
+
+    def _is_of_jobs(self, path: str) -> bool:
+        above, _, name = os.fsdecode(names.unescape(path)).rpartition("/")
+        return name == _omissions.HOME and _omissions.is_ours_alone(self._root, f"{above}/" if above else "", self._settings.cross_mounts)
 
     def _open_archive(self, place: str) -> int:
         """A descriptor of the archive that holds a directory. Raises OSError."""

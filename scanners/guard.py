@@ -38,8 +38,8 @@ class Losses:
 
 
 def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:
-    """Refuse a root that is empty though jobs did not take all of it, and one on another file system than the last good scan saw. Raises RefusedError."""
-    if facts.empty and not (previous and 0 < previous.entries + previous.carried_entries <= explained):
+    """Refuse a root that is empty though it was not at the last scan, and jobs did not take all of it; and one on another file system. Raises RefusedError."""
+    if facts.empty and not (previous and previous.entries + previous.carried_entries <= explained):
         raise RefusedError(f"volume {volume}: its root is empty, as of a disk that is not mounted; mount it, or {_ACCEPT}")
     if previous and previous.root_fs_id and facts.fs_id and previous.root_fs_id != facts.fs_id:
         raise RefusedError(

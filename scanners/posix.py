@@ -90,7 +90,7 @@ class Scanner(Rooted):
             clock=_place.clock(_place.mount(self._root)),
             capacity_bytes=space.f_blocks * space.f_frsize,
             free_bytes=space.f_bavail * space.f_frsize,
-            empty=empty,
+            empty=empty and not _omissions.is_prepared(self._root, self._settings.cross_mounts),
         )
 
     def root_shard(self) -> Shard:

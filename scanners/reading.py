@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import itertools
 import marshal
@@ -131,7 +132,7 @@ def _file(
             _outwait_the_tick(before.st_ctime_ns)
         digest = sample = None
         if size <= SMALL_BYTES:
-            data = b"".join(map(bytes, _blocks(descriptor, stored=True))) if stored else _read(descriptor, size + 1)
+            data = _small(descriptor, size) if stored else _read(descriptor, size + 1)
             if len(data) != size:
                 data = _rest(descriptor, data, size)
             digest = hashlib.sha256(data).digest()
@@ -208,11 +209,18 @@ def _write_back(descriptor: int) -> None:
     """Have the kernel store now what programs wrote: into a page that waits for it, a program that has mapped the file writes without a new time."""
     import ctypes
 
-    call = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+    call = _sync_file_range()
     if call is None:
         os.fsync(descriptor)
     elif call(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE) and ctypes.get_errno() in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@functools.cache
+def _sync_file_range() -> Callable[..., int] | None:
+    import ctypes
+
+    return getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
 
 
 def _outwait_the_tick(changed_ns: int) -> None:
@@ -248,6 +256,16 @@ def _exactly(descriptor: int, offset: int) -> bytes:
         if not more:
             _changed_while_read()
         data += more
+    return data
+
+
+def _small(descriptor: int, size: int) -> bytes:
+    """The content of a small file from its storage, or somewhat more than its size where it grew."""
+    data = b""
+    for block in _blocks(descriptor, stored=True):
+        data += block
+        if len(data) > size:
+            break
     return data
 
 

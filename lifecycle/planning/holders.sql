@@ -46,7 +46,8 @@ readings AS (
     GROUP BY ALL
 ),
 
-failures AS (
+-- Readings that failed or found something else, also by another volume that shows the very file.
+contradictions AS (
     SELECT
         volume,
         fs_id,
@@ -57,18 +58,21 @@ failures AS (
         size_bytes,
         modified_at,
         modified_ns,
+        digest,
         max(digested_at) AS failed_at
-    FROM digests
-    WHERE digest IS NULL AND sample IS NULL
+    FROM digests AS d
+    SEMI JOIN identities AS i ON d.fs_id IS NOT DISTINCT FROM i.fs_id AND d.inode IS NOT DISTINCT FROM i.inode
+    WHERE digest IS NOT NULL OR sample IS NULL
     GROUP BY ALL
 ),
 
 readable AS (
     SELECT r.*
     FROM readings AS r
-    ANTI JOIN failures AS f
+    ANTI JOIN contradictions AS f
         ON
-            r.volume = f.volume
+            (r.volume = f.volume OR (r.fs_id IS NOT NULL AND r.inode IS NOT NULL))
+            AND r.digest IS DISTINCT FROM f.digest
             AND r.fs_id IS NOT DISTINCT FROM f.fs_id
             AND r.inode IS NOT DISTINCT FROM f.inode
             AND r.created_at IS NOT DISTINCT FROM f.created_at

@@ -307,7 +307,7 @@ def test_a_volume_that_fails_in_a_way_that_nobody_foresaw_fails_alone(folder: Pa
 
 
 def test_where_reading_contents_fails_in_a_way_that_nobody_foresaw_the_scans_are_judged_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overflows(*_: object) -> None:
+    def overflows(*_: object, **__: object) -> None:
         raise OverflowError("int too big to convert")
 
     monkeypatch.setattr(digest, "_places", overflows)

@@ -128,7 +128,7 @@ def test_a_sample_is_no_reading(small: Estate) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"volume": "b"}, {"inode": 1}, {"size_bytes": 1}, {"fs_id": "another"}, {"modified_at": datetime.datetime(2020, 1, 1)}, {"modified_ns": 1000}]
+    "other", [{"inode": 1}, {"size_bytes": 1}, {"fs_id": "another"}, {"modified_at": datetime.datetime(2020, 1, 1)}, {"modified_ns": 1000}]
 )
 def test_what_was_read_of_another_file_says_nothing_of_a_copy(small: Estate, other: dict[str, Any]) -> None:
     copy = small.copy("a", "f")
@@ -136,11 +136,19 @@ def test_what_was_read_of_another_file_says_nothing_of_a_copy(small: Estate, oth
     assert deleted(small, copy)[0] == ["QUARANTINED"]
 
 
+@pytest.mark.parametrize("content", [b"other content", None])
+def test_what_another_volume_read_of_the_very_file_counts_too(small: Estate, content: bytes | None) -> None:
+    copy = small.copy("a", "f")
+    read(small, copy, 1, content, volume="b")
+    read(small, copy, 2, CONTENT)
+    assert deleted(small, copy)[0] == ["REFUSED"]
+
+
 def test_where_a_storage_numbers_no_files_their_paths_tell_them_apart(small: Estate) -> None:
     known = small.copy("a", "f")
     one, two = (Copy("a", path, replace(known.fingerprint, inode=None), known.verified_us) for path in (b"d/one", b"two"))
     read(small, one, 1, b"other content")
-    assert Readings(small.root, -1).of([one, two]) == {one: hashlib.sha256(b"other content").digest()}
+    assert Readings(small.root, -1).of([one, two]) == {one: {hashlib.sha256(b"other content").digest()}}
 
 
 def test_only_readings_since_a_version_are_looked_through(small: Estate) -> None:
@@ -151,5 +159,5 @@ def test_only_readings_since_a_version_are_looked_through(small: Estate) -> None
     since = Readings(small.root, known)
     assert since.of([copy]) == {}
     read(small, copy, 2, b"other content")
-    assert since.of([copy, copy]) == {copy: hashlib.sha256(b"other content").digest()}
+    assert since.of([copy, copy]) == {copy: {hashlib.sha256(b"other content").digest()}}
     assert Readings(small.root, 99).of([copy]) == since.of([copy]), "a version that nobody has any more hides nothing"

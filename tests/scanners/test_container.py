@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog import config, snapshot, table
+from lifecycle import stores
 from scanners import crawl, digest
 from tests.scanners import archives, contract
 from tests.scanners.archives import declared_of, member, read, scanned, tar, zipped
@@ -210,6 +211,19 @@ def test_a_folder_gives_every_archive_in_it_and_counts_what_is_none(tmp_path: Pa
     assert result.excluded == 2
     digests, _, _ = read(tmp_path, declared_of(folder))
     assert sorted(digests) == ["2024/b.ZIP/z", "a.tar/x/y"]
+
+
+def test_of_a_folder_that_was_prepared_for_jobs_their_own_is_left_out_and_nobody_elses(tmp_path: Path) -> None:
+    folder = tmp_path / "archives"
+    (folder / "sub" / ".lastcopy").mkdir(parents=True)
+    for name in ("a.tar", "sub/.lastcopy/b.tar"):
+        (folder / name).write_bytes(tar(member("x", b"1")))
+    store = stores.connect(config.parse({"volumes": {"v": {"url": str(folder)}}}), "v")
+    store.prepare("marker-1", at_us=1)
+    store.close()
+    result = scan(tmp_path / "catalog", declared_of(folder))
+    assert paths(tmp_path / "catalog", result) == [b"a.tar", b"a.tar/x", b"sub", b"sub/.lastcopy", b"sub/.lastcopy/b.tar", b"sub/.lastcopy/b.tar/x"]
+    assert (problems(tmp_path / "catalog", result), result.excluded) == ([], 1)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import scanners
-from catalog import lock, snapshot, table
+from catalog import config, lock, snapshot, table
 from catalog.errors import CatalogError, ConfigError, LockedError, NotFoundError, RefusedError, UnreachableError
+from lifecycle import stores
 from scanners import crawl, journal, pool
 from scanners.crawl import Progress
 from tests.scanners import contract
@@ -143,6 +144,26 @@ def test_a_root_from_which_jobs_took_everything_may_be_empty(root: Path, tree: T
 def test_a_root_that_was_never_scanned_may_not_be_empty_whatever_jobs_took(root: Path, tree: Tree) -> None:
     with pytest.raises(RefusedError, match="its root is empty"):
         scan(root, tree.make([]), explained=5)
+
+
+def test_a_root_that_was_empty_may_be_so_again(root: Path, tree: Tree) -> None:
+    declared = tree.make([])
+    assert scan(root, declared, accept_losses=True).entries == 0
+    assert scan(root, declared).entries == 0
+
+
+def test_a_root_that_was_prepared_may_be_empty_and_may_not_lose_all_it_had(root: Path, tree: Tree) -> None:
+    declared = tree.make([])
+    store = stores.connect(config.parse({"volumes": {"v": declared}}), "v")
+    store.prepare("marker-1", at_us=1)
+    store.close()
+    assert scan(root, declared).entries == 0
+    file = tree.folder / "file"
+    file.write_bytes(b"content")
+    assert scan(root, declared).entries == 1
+    file.unlink()
+    with pytest.raises(RefusedError, match="1 of 1 entries of the last scan vanished"):
+        scan(root, declared)
 
 
 def test_what_is_excluded_since_the_last_scan_is_no_loss(root: Path, tree: Tree) -> None:

@@ -70,10 +70,10 @@ def test_who_waits_is_asked_for_after_each_block(tmp_path: Path) -> None:
 
 def test_a_child_reads_into_memory_of_its_own(tmp_path: Path) -> None:
     _stored(tmp_path, b"content")
-    assert hasattr(storage._rooms, "small")
+    assert hasattr(storage._rooms, "here")
     child = os.fork()
     if not child:
-        os._exit(int(hasattr(storage._rooms, "small")))
+        os._exit(int(hasattr(storage._rooms, "here")))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
