@@ -16,7 +16,14 @@ _DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 _rooms = threading.local()  # memory that a read past memory can go to, one a thread
-os.register_at_fork(after_in_child=_rooms.__dict__.clear)  # it is shared with children: what one reads would be overwritten by another
+
+
+def _forget_rooms() -> None:
+    """Let go of memory that is shared with the process that forked: what one reads would be overwritten by the other."""
+    _rooms.__dict__.clear()
+
+
+os.register_at_fork(after_in_child=_forget_rooms)
 
 
 def blocks(descriptor: int) -> Iterator[memoryview]:

@@ -210,7 +210,8 @@ class Scanner(Rooted):
         slots = batch.slots[batch.used : batch.used + count]
         counts = [len(listing.names) for listing in group]
         owners = list(chain.from_iterable(map(repeat, group, counts)))
-        raw = os.fsencode("\0".join(flat)).split(b"\0") if flat else []
+        joined = "\0".join(flat)
+        raw = os.fsencode(joined).split(b"\0") if flat else []
         descriptors = list(chain.from_iterable(map(repeat, [listing.descriptor for listing in group], counts)))
         failed = self._stat(batch, raw, descriptors)
         for row in failed:
@@ -224,7 +225,10 @@ class Scanner(Rooted):
             if keep[row]:
                 _problem(walk, f"{owners[row].directory}{flat[row]}/", "stat", number, hides_below=number not in _GONE)
                 keep[row] = False
-        self._leave_out(walk, group, slots, flat, owners, keep)
+        homes = [listing for listing in group if listing.directory.endswith(_omissions.PLACES)]
+        if homes or _omissions.HOME in joined:
+            self._leave_out_of_jobs(walk, homes, slots, flat, owners, keep)
+        self._leave_out(walk, slots, flat, owners, keep)
         kinds = slots["mode"] & 0xF000
         links = self._links(walk, np.flatnonzero(keep & (kinds == stat.S_IFLNK)).tolist(), flat, owners, keep)
         below = self._directories_below(walk, np.flatnonzero(keep & (kinds == stat.S_IFDIR)), slots, flat, owners)
@@ -262,12 +266,10 @@ class Scanner(Rooted):
             found.add(id(listing))
         return found
 
-    def _leave_out(self, walk: _Walk, group: list[_Listing], slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
-        """Drop what the configuration excludes, and our own folders."""
+    def _leave_out(self, walk: _Walk, slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
+        """Drop what the configuration excludes, and what is never looked at."""
         directories = (slots["mode"] & 0xF000) == stat.S_IFDIR
         out = [row for row in np.flatnonzero(keep & directories).tolist() if f"{owners[row].directory}{flat[row]}/" in self._skipped]
-        keep[out] = False
-        out += self._of_jobs(group, slots, flat, owners, keep)
         keep[out] = False
         walk.sink.exclude(len(out))
         if self._settings.exclude is None:
@@ -279,23 +281,23 @@ class Scanner(Rooted):
         keep[rows[found]] = False
         walk.sink.exclude(int(found.sum()))
 
-    def _of_jobs(self, group: list[_Listing], slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> list[int]:
-        """The rows of what jobs put on a volume, also on one that lies inside."""
-        cross, home = self._settings.cross_mounts, _omissions.HOME
-        asked = {id(one): _omissions.of_jobs(self._root, one.directory, cross) for one in group if one.directory.endswith(_omissions.PLACES)}
-        rows = range(len(flat)) if asked else [row for row, name in enumerate(flat) if name.startswith(home)]
-        elsewhere, found = _omissions.of_jobs(self._root, "", cross), list[int]()
-        for row in rows:
-            if not keep[row]:
+    def _leave_out_of_jobs(self, walk: _Walk, homes: list[_Listing], slots: Slots, flat: list[str], owners: list[_Listing], keep: Slots) -> None:
+        """Drop what jobs put on a volume, also on one that lies inside. `homes` are the directories whose names may be theirs."""
+        cross = self._settings.cross_mounts
+        asked = {id(listing): _omissions.of_jobs(self._root, listing.directory, cross) for listing in homes}
+        elsewhere, out = _omissions.of_jobs(self._root, "", cross), list[int]()
+        for row, name in enumerate(flat):
+            if (not name.startswith(_omissions.HOME) and id(owners[row]) not in asked) or not keep[row]:
                 continue
-            name, kind = flat[row], int(slots["mode"][row] & 0xF000)
-            if name == home and kind == stat.S_IFDIR:
+            kind = int(slots["mode"][row] & 0xF000)
+            if name == _omissions.HOME and kind == stat.S_IFDIR:
                 left = _omissions.is_ours_alone(self._root, owners[row].directory, cross)
             else:
                 left = asked.get(id(owners[row]), elsewhere)(os.fsencode(name), kind)
             if left:
-                found.append(row)
-        return found
+                out.append(row)
+        keep[out] = False
+        walk.sink.exclude(len(out))
 
     def _links(self, walk: _Walk, rows: list[int], flat: list[str], owners: list[_Listing], keep: Slots) -> dict[int, str]:
         """Where links lead, by row."""

@@ -1,5 +1,6 @@
 """`.lastcopy/` of a volume: our own directory, which must be ours, and the marker in it that says which volume this is."""
 
+import errno
 import json
 import os
 import secrets
@@ -86,17 +87,9 @@ class Home:
 
     def marker(self) -> Marker | None:
         """The marker that is there; None where there is none that can be read. Only reads."""
-        try:
-            directory = self._checked(self._tree.root, HOME, only_reading=True)
-            descriptor = self._tree.open_in(directory, MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except (EndError, OSError):
-            return None
-        try:
-            return _parsed(os.read(descriptor, _MOST_BYTES))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return None
-        finally:
-            os.close(descriptor)
+        with suppress(EndError, OSError):
+            return _parsed(self._text(self._checked(self._tree.root, HOME, only_reading=True), MARKER))
+        return None
 
     def write_marker(self, marker: Marker) -> None:
         """Put the marker in its place, durable. Writes. Raises EndError, OSError."""
@@ -137,18 +130,20 @@ class Home:
     def _is_ours(self, directory: int, name: bytes) -> bool:
         """Whether there is nothing of a name of ours, or a file as we write it: a marker, or an empty one. Only reads."""
         try:
-            descriptor = self._tree.open_in(directory, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            text = self._text(directory, name)
         except FileNotFoundError:
             return True
-        except OSError:  # a link, or what we may not read
+        except OSError:  # a link, no file, or what we may not read
             return False
+        return not text.strip(b"\0") or _parsed(text) is not None
+
+    def _text(self, directory: int, name: bytes) -> bytes:
+        """The beginning of a file of ours. Raises OSError, also for what is no file."""
+        descriptor = self._tree.open_in(directory, name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return False
-            text = os.read(descriptor, _MOST_BYTES)
-            return not text.strip(b"\0") or _parsed(text) is not None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return False
+                raise OSError(errno.EINVAL, "not a regular file")
+            return os.read(descriptor, _MOST_BYTES)
         finally:
             os.close(descriptor)
 
@@ -227,12 +222,12 @@ def refuse_another(tree: Tree, home: Home, marker: str) -> None:
     raise RefusedError(f"volume {tree.volume}: {names.escape(os.fsencode(tree.location))} {told}")
 
 
-def _parsed(text: bytes) -> Marker:
-    found = json.loads(text)
-    capabilities = found["capabilities"]
-    marker = Marker(
-        found["volume"], found["id"], found["fs_id"], found["root_inode"], found["prepared_us"], Capabilities(**capabilities) if capabilities else None
-    )
-    if not isinstance(marker.volume, str) or not isinstance(marker.id, str):
-        raise TypeError("a marker's volume and id are text")
-    return marker
+def _parsed(text: bytes) -> Marker | None:
+    """What a marker says; None for what is none."""
+    try:
+        found = json.loads(text)
+        able = Capabilities(**found["capabilities"]) if found["capabilities"] else None
+        marker = Marker(found["volume"], found["id"], found["fs_id"], found["root_inode"], found["prepared_us"], able)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return marker if isinstance(marker.volume, str) and isinstance(marker.id, str) else None

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,16 @@ def test_who_waits_is_asked_for_after_each_block(tmp_path: Path) -> None:
 
 
 def test_a_child_reads_into_memory_of_its_own(tmp_path: Path) -> None:
-    _stored(tmp_path, b"content")
-    assert hasattr(storage._rooms, "here")
-    child = os.fork()
-    if not child:
-        os._exit(int(hasattr(storage._rooms, "here")))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    def code() -> int:
+        _stored(tmp_path, b"content")
+        assert hasattr(storage._rooms, "here")
+        child = os.fork()
+        if not child:
+            os._exit(int(hasattr(storage._rooms, "here")))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    with ThreadPoolExecutor(1) as thread:
+        assert [code(), thread.submit(code).result()] == [0, 0], "the memory is of a thread, whichever forks"
 
 
 def _stored(folder: Path, content: bytes) -> tuple[bytes, int]:
