@@ -91,7 +91,7 @@ def footer(state: State) -> list[str]:
     never = [v.volume for v in state.volumes if v.scanned_at is None]
     lines = [f"Snapshot {state.snapshot_id}, as of {day(state.as_of)} UTC{'' if state.complete else ', incomplete'}."]
     if known:
-        lines.append(f"Age of scans: {', '.join(known)}.")
+        lines.append(f"Age of scans at that time: {', '.join(known)}.")
     if never:
         lines.append(f"Never scanned: {', '.join(never)}.")
     return [cells.clean(line) for line in lines]

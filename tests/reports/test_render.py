@@ -188,7 +188,7 @@ def test_a_table_says_what_is_unknown_above_and_what_it_rests_on_below() -> None
     assert "Status unknown: 0.3 % of 1,000 assets, < 0.1 % of 4.8 KiB.\nAt least one threat unknown: 0.5 % of the assets, 0.1 % of the bytes." in shown
     assert "1023.9 KiB" in shown
     assert "Snapshot snap-2, as of 2026-11-20 12:00 UTC, incomplete." in shown
-    assert "Age of scans: projects 2 h, mirror 3 d (incomplete)." in shown
+    assert "Age of scans at that time: projects 2 h, mirror 3 d (incomplete)." in shown
     assert "Never scanned: tape." in shown
     assert "Warning: volume tape was never scanned: what it holds is unknown" in shown
 
