@@ -111,7 +111,7 @@ def _first_of(apart: Mapping[tuple[str, str], list[str]]) -> dict[tuple[str, str
     """Of volumes that contradict each other pair by pair, the pairs of the first: what they say of one device is said once."""
     first: dict[tuple[str, str], list[str]] = {}
     for (subject, kind), others in apart.items():
-        known = next((named for (_, other_kind), named in first.items() if kind == other_kind != "device" and subject in named), None)
+        known = next((named for (_, other_kind), named in first.items() if kind == other_kind and kind in ("system", "site") and subject in named), None)
         if known is None:
             first[subject, kind] = list(others)
         else:
@@ -273,7 +273,8 @@ def _nested(config: Config, one: str, two: str) -> tuple[str, str]:
 def _apart(config: Config, one: str, two: str) -> list[tuple[str, str, str]]:
     """What is wrong with two volumes of one device: the volume it is said of, the attribute, and the other volume.
 
-    They declare another system or site; or one is a copy on the device of its primary volume, unless both declare their system: then it is known.
+    They declare another system or site; or one is a copy on the device of its primary volume, unless both declare their system: then it is known;
+    or one is declared offline, and the other is not.
     """
     declared = domains.effective(config, {})
     found = []
@@ -285,6 +286,8 @@ def _apart(config: Config, one: str, two: str) -> list[tuple[str, str, str]]:
         told = declared[copy].systems and declared[asset].systems
         if not found and not told and config.volumes[asset].role == "primary" and _protects(config, copy, asset):
             found.append((copy, "device", asset))
+        if config.volumes[copy].access == "offline" != config.volumes[asset].access:
+            found.append((copy, "offline", asset))
     return found
 
 
@@ -294,6 +297,9 @@ def _together(config: Config, name: str, attribute: str, others: Sequence[str]) 
         named = f"volume{'s' if len(others) > 1 else ''} {', '.join(others)}"
         text = f"lies on one device with {named}, which it protects: its copies do not survive the loss of that system or its site"
         return Remark(name, "device", "warning", text, f"move it to another disk, or declare the same system for {', '.join(others)} and {name}")
+    if attribute == "offline":
+        text = f"is declared offline, and lies on the device of {', '.join(others)}, which is in use: ransomware reaches it, whatever reports say"
+        return Remark(name, "offline", "warning", text, "move it to a medium that is taken away, or declare access = 'online'")
     declared = domains.effective(config, {})
     said = [f"{volume} ({', '.join(sorted(getattr(declared[volume], f'{attribute}s')))})" for volume in (name, *others)]
     text = f"volumes {', '.join(said)} lie on one device, and are declared in different {attribute}s"

@@ -33,7 +33,7 @@ def found(remarks: list[Remark], subject: str, check: str) -> Remark:
 
 
 def contradictions(settings: config.Config) -> list[Remark]:
-    wanted = ("system", "site", "device", "nested root")
+    wanted = ("system", "site", "device", "offline", "nested root")
     return [remark for remark in places.look(settings, list(settings.volumes), {}, NOW).remarks if remark.check in wanted]
 
 
@@ -124,6 +124,16 @@ def test_what_is_said_of_many_volumes_on_one_device_is_said_once(tmp_path: Path)
     (remark,) = contradictions(configured(tmp_path, data={"url": "data"}, home={"url": "home"}, nightly={"url": "a", "role": "backup"}))
     assert (remark.subject, remark.check) == ("nightly", "device")
     assert "lies on one device with volumes data, home, which it protects" in remark.text
+
+
+def test_what_is_declared_offline_on_a_device_in_use_is_a_contradiction(tmp_path: Path) -> None:
+    grow(tmp_path, "data", "home", "shelf")
+    same: dict[str, object] = {"system": "nas", "site": "paris"}
+    shelf: dict[str, object] = {"url": "shelf", "role": "backup", "access": "offline", **same}
+    (remark,) = contradictions(configured(tmp_path, data={"url": "data", **same}, home={"url": "home", **same}, shelf=shelf))
+    assert (remark.subject, remark.check, remark.state) == ("shelf", "offline", "warning")
+    assert "lies on the device of data, home, which is in use: ransomware reaches it" in remark.text
+    assert contradictions(configured(tmp_path, shelf=shelf, other={**shelf, "url": "home"})) == []
 
 
 def test_names_of_domains_that_only_look_different_are_told(tmp_path: Path) -> None:
