@@ -132,6 +132,7 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
     previous = snapshot.newest_scans(root).get(volume)
     if config.volumes[volume].media_types:
         media.libmagic()
+    guard.check_place(volume, config.roots.get(volume, ""))
     settings = _settings(root, config, volume, started_at)
     scanner: Scanner = module.Scanner(settings)
     try:

@@ -1,6 +1,7 @@
 """What keeps a scan from calling an unmounted disk a deletion: refusals, and what is carried over where sight was lost."""
 
 import datetime
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog import snapshot, table
+from catalog import ours, snapshot, table
 from catalog.errors import RefusedError
 from catalog.schema import ENTRIES, PROBLEMS
 from catalog.snapshot import ScanRow
@@ -35,6 +36,12 @@ class Losses:
     def pct(self, explained: int) -> float:
         """The share of `lost`, without those that jobs took, in what could have been seen again."""
         return 100 * max(0, self.lost - explained) / max(1, self.previous - self.hidden - self.excluded)
+
+
+def check_place(volume: str, place: str) -> None:
+    """Refuse a root, links resolved, that lies where jobs keep what waits for its purge: what a job took away would be a copy. Raises RefusedError."""
+    if os.fsdecode(ours.HOME) in Path(place).parts:
+        raise RefusedError(f"volume {volume}: {place} lies in a folder of Lastcopy's own; give the folder that holds it as the url")
 
 
 def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:

@@ -166,6 +166,16 @@ def test_a_root_that_was_prepared_may_be_empty_and_may_not_lose_all_it_had(root:
         scan(root, declared)
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_no_root_lies_where_jobs_keep_what_waits_for_its_purge(root: Path, tmp_path: Path, link: bool) -> None:
+    kept = tmp_path / "nas" / ".lastcopy" / "quarantine"
+    kept.mkdir(parents=True)
+    (kept / "file").write_bytes(b"content")
+    (tmp_path / "elsewhere").symlink_to(kept)
+    with pytest.raises(RefusedError, match="lies in a folder of Lastcopy's own"):
+        scan(root, {"url": str(tmp_path / "elsewhere" if link else kept)}, accept_losses=True)
+
+
 def test_what_is_excluded_since_the_last_scan_is_no_loss(root: Path, tree: Tree) -> None:
     declared = tree.make([Item(b"keep"), *(Item(b"cache/f%d" % number) for number in range(20))])
     scan(root, declared)
