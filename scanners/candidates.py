@@ -113,6 +113,8 @@ class Candidates:
         self._view("known", "known")
         self._connection.execute(f"CREATE TEMP TABLE failures AS {_sql('failures')}")
         self._connection.execute(f"CREATE TEMP TABLE unread AS {_sql('unread')}")
+        proven = _sql("proven") if self._read_since else "SELECT volume, dir, name FROM files LIMIT 0"
+        self._connection.execute(f"CREATE TEMP TABLE proven AS {proven}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,5 +1,5 @@
 -- The large files to read whole: of equal size and sample with another file, or of equal size with one whose storage
--- attests a digest, so that no sample can part them. Those whose last reading failed were tried whole before.
+-- attests a digest, so that no sample can part them. Those whose last reading failed, and those that are read again, were tried whole before.
 WITH samples AS (
     SELECT DISTINCT
         files.*,
@@ -41,6 +41,7 @@ SELECT
 FROM samples
 INNER JOIN volumes ON samples.volume = volumes.volume
 ANTI JOIN unread ON samples.volume = unread.volume AND samples.dir = unread.dir AND samples.name = unread.name
+ANTI JOIN proven ON samples.volume = proven.volume AND samples.dir = proven.dir AND samples.name = proven.name
 LEFT JOIN pairs ON samples.size_bytes = pairs.size_bytes AND samples.sample = pairs.sample
 LEFT JOIN attested_sizes ON samples.size_bytes = attested_sizes.size_bytes
 WHERE pairs.size_bytes IS NOT NULL OR attested_sizes.size_bytes IS NOT NULL

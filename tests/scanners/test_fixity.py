@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from scanners import _stored
-from scanners.reading import SAMPLE_BYTES
 from tests.scanners.digesting import LARGE, Estate, sha256
 from tests.scanners.spoiled import spoiled
 
@@ -148,8 +147,22 @@ def test_only_the_volumes_that_are_given_are_read_again(estate: Estate) -> None:
     assert estate.scan_and_digest().read == 6, "of the large ones first a sample"
     estate.scan("b")
     counts = estate.digest(volumes=["b"], again=True)
-    assert (counts.read, counts.bytes_read) == (3, LARGE + len(b"same") + 2 * SAMPLE_BYTES)
+    assert (counts.read, counts.bytes_read) == (2, LARGE + len(b"same"))
     assert {row["volume"] for row in sorted(estate.rows(), key=lambda row: row["digested_at"])[6:]} == {"b"}
+
+
+def test_what_is_known_is_read_again_though_nobody_shares_its_size_any_more(estate: Estate) -> None:
+    twins = [estate.put(f"a/{name}", content) for name, content in (("small", b"same"), ("large", b"x" * LARGE))]
+    kept = [estate.put(f"b/{name}", content) for name, content in (("small", b"same"), ("large", b"x" * LARGE), ("never read", b"alone"))]
+    estate.scan_and_digest()
+    for twin in twins:
+        twin.unlink()
+    estate.put("a/.keep", b"1")
+    estate.scan()
+    assert estate.digest().read == 0
+    counts = estate.digest(volumes=["b"], again=True)
+    assert (counts.read, counts.bytes_read) == (2, LARGE + len(b"same"))
+    assert [estate.known(file) is not None for file in kept] == [True, True, False]
 
 
 @pytest.mark.parametrize("size", [4, LARGE, 3 * 1024 * 1024])
