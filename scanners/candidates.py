@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import lock, table
+from catalog import derive, lock, table
 from catalog.config import Catalog
 from catalog.errors import LockedError
 from catalog.schema import DIGESTS
@@ -51,6 +51,16 @@ class Found:
     wanted: int
     wanted_bytes: int
     hollow: Mapping["Place", Sequence[tuple[str, str]]]  # path, and what is wrong
+
+
+@dataclass(frozen=True)
+class Untold:
+    """A file that proves nothing until it is read, since a reading failed; `reader` names the other volume that shows it and tried, or found other content."""
+
+    path: str
+    failed_at: datetime.datetime
+    reader: str | None
+    is_other: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +121,7 @@ class Candidates:
         self._view("failed", "failed")
         self._source("digests")
         self._view("known", "known")
-        self._connection.execute(f"CREATE TEMP TABLE failures AS {_sql('failures')}")
+        self._connection.execute(f"CREATE TEMP TABLE failures AS {derive.sql('failures')}")
         self._connection.execute(f"CREATE TEMP TABLE unread AS {_sql('unread')}")
         proven = _sql("proven") if self._read_since else "SELECT volume, dir, name FROM files LIMIT 0"
         self._connection.execute(f"CREATE TEMP TABLE proven AS {proven}")
@@ -143,11 +153,11 @@ class Candidates:
         asked = "asked" if self._read_before else "wanted"  # where nothing was read before, all that is asked is wanted
         return int(self._connection.execute(f"SELECT count(*) FROM {asked}").fetchall()[0][0])
 
-    def untold(self, volumes: Iterable[str]) -> dict[str, list[tuple[str, datetime.datetime]]]:
-        """The files of some volumes whose last reading failed, that their scans have no problem with: path, and when it failed."""
-        found: dict[str, list[tuple[str, datetime.datetime]]] = {}
-        for volume, path, failed_at in self._connection.execute(_sql("untold"), {"volumes": list(volumes)}).fetchall():
-            found.setdefault(volume, []).append((path, failed_at))
+    def untold(self, volumes: Iterable[str]) -> dict[str, list[Untold]]:
+        """The files of some volumes that prove nothing until they are read, and that their scans have no problem with."""
+        found: dict[str, list[Untold]] = {}
+        for volume, *told in self._connection.execute(_sql("untold"), {"volumes": list(volumes)}).fetchall():
+            found.setdefault(volume, []).append(Untold(*told))
         return found
 
     def chunks(self) -> Iterator[Chunk]:

@@ -25,7 +25,7 @@ from catalog.errors import UnreachableError
 from catalog.schema import DIGESTS, PROBLEMS
 from catalog.snapshot import ScanRow
 from scanners import Capabilities, Scanner
-from scanners.candidates import Candidates, Chunk, Found, Place
+from scanners.candidates import Candidates, Chunk, Found, Place, Untold
 from scanners.readers import Readers
 from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
 
@@ -194,11 +194,10 @@ class _Results:
             self._problems.setdefault(place.scan, []).extend((path, "read", error, None, False, self._now()) for path, error in files)
         return sum(map(len, found.values()))
 
-    def remind(self, found: Mapping[str, Sequence[tuple[str, datetime.datetime]]], scans: Mapping[str, ScanRow]) -> int:
-        """Take what could not be read under an earlier scan and is not tried now: path, and when; gives their number."""
+    def remind(self, found: Mapping[str, Sequence[Untold]], scans: Mapping[str, ScanRow]) -> int:
+        """Take what is to be read, for a reading of it failed or another volume found other content, and is not tried now; gives its number."""
         for volume, files in found.items():
-            rows = [(path, "read", f"could not be read at {at:%Y-%m-%d %H:%M} UTC, and was not read since", None, False, at) for path, at in files]
-            self._problems.setdefault(scans[volume], []).extend(rows)
+            self._problems.setdefault(scans[volume], []).extend((one.path, "read", _told(one), None, False, one.failed_at) for one in files)
         return sum(map(len, found.values()))
 
     def sampled(self) -> pa.Table:
@@ -221,6 +220,12 @@ def _commit(root: Path, rows: Sequence[pa.Table], problems: Mapping[ScanRow, Seq
         table.append(root, "problems", lines, f"digest-{uuid.uuid4().hex}", {"scan_id": scan.scan_id, "volume": scan.volume})
     if rows:
         table.append(root, "digests", pa.concat_tables(rows), f"digest-{uuid.uuid4().hex}")
+
+
+def _told(one: Untold) -> str:
+    through = f" through volume '{one.reader}', which shows the same file" if one.reader else ""
+    what = "gave other content" if one.is_other else "could not be read"
+    return f"{what} at {one.failed_at:%Y-%m-%d %H:%M} UTC{through}, and was not read since"
 
 
 def _damaged(chunk: Chunk, reply: Reply) -> Iterator[Problem]:

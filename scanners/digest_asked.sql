@@ -1,5 +1,5 @@
 -- The files that a mode asks for: with 'match' those whose size two different files have, and those that a stub of that size stands for, with 'all' every one;
--- and those whose last reading failed, or that are to be read again.
+-- and those whose last reading failed, of which another volume found other content, or that are to be read again.
 -- `whole` says that the content is read at once; of the others a sample comes first.
 WITH shared_sizes AS (
     SELECT size_bytes

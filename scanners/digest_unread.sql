@@ -1,19 +1,22 @@
--- The files whose last reading failed: their whole content was not read since under the fingerprint that they have now.
+-- The files whose last reading failed, or of which another volume (`reader`) found other content: their whole content was not read since by their own volume
+-- under the fingerprint that they have now.
 WITH hits AS (
     SELECT
         files.*,
+        failures.reader,
+        failures.is_other,
         failures.failed_at
     FROM files
     INNER JOIN failures
         ON
-            files.volume = failures.volume
-            AND files.size_bytes = failures.size_bytes
+            files.size_bytes = failures.size_bytes
             AND files.fs_id IS NOT DISTINCT FROM failures.fs_id
             AND files.inode IS NOT DISTINCT FROM failures.inode
             AND files.created_at IS NOT DISTINCT FROM failures.created_at
             AND files.modified_at IS NOT DISTINCT FROM failures.modified_at
             AND files.modified_ns IS NOT DISTINCT FROM failures.modified_ns
             AND (failures.path IS NULL OR files.dir || files.name = failures.path)
+            AND (files.volume = failures.volume OR (failures.volume IS NULL AND files.volume <> failures.reader))
     WHERE files.attested IS NULL
 )
 
@@ -21,7 +24,9 @@ SELECT
     hits.volume,
     hits.dir,
     hits.name,
-    hits.failed_at
+    arg_max(hits.reader, hits.failed_at) AS reader,
+    arg_max(hits.is_other, hits.failed_at) AS is_other,
+    max(hits.failed_at) AS failed_at
 FROM hits
 ANTI JOIN known
     ON
@@ -37,3 +42,4 @@ ANTI JOIN known
         AND (known.path IS NULL OR hits.dir || hits.name = known.path)
         AND known.has_digest
         AND known.digested_at > hits.failed_at
+GROUP BY hits.volume, hits.dir, hits.name

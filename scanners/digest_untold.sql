@@ -1,8 +1,10 @@
--- Files whose last reading failed, and that the scan which holds has no problem with.
+-- Files whose last reading failed, or of which another volume found other content, and that the scan which holds has no problem with.
 SELECT
     unread.volume,
     unread.dir || unread.name AS path,
-    unread.failed_at
+    unread.failed_at,
+    nullif(unread.reader, unread.volume) AS reader,
+    unread.is_other
 FROM unread
 ANTI JOIN problems ON unread.volume = problems.volume AND unread.dir || unread.name = problems.path
 WHERE list_contains(CAST($volumes AS VARCHAR[]), unread.volume)

@@ -1,4 +1,5 @@
-/* Files whose last reading failed, whatever scan asked for it: their whole content was not read since under the fingerprint that they have now. */
+/* Files whose last reading failed, whatever scan asked for it, or of which another volume found other content: their whole content was not read since by their own volume
+under the fingerprint that they have now. */
 WITH hits AS (
     SELECT
         f.v,
@@ -19,21 +20,22 @@ WITH hits AS (
     FROM file_entries AS f
     INNER JOIN failures AS t
         ON
-            f.v = t.v
-            AND f.size_bytes = t.size_bytes
+            f.size_bytes = t.size_bytes
             AND f.fs_id IS NOT DISTINCT FROM t.fs_id
             AND f.inode IS NOT DISTINCT FROM t.inode
             AND f.created_at IS NOT DISTINCT FROM t.created_at
             AND f.modified_at IS NOT DISTINCT FROM t.modified_at
             AND f.modified_ns IS NOT DISTINCT FROM t.modified_ns
             AND (t.path IS NULL OR f.path = t.path)
+            AND (f.volume = t.volume OR (t.volume IS NULL AND f.volume <> t.reader))
     LEFT JOIN file_systems AS s ON f.fs_id = s.fs_id
 ),
 
 read_since AS (
     SELECT
         h.v,
-        h.entry_id
+        h.entry_id,
+        h.failed_at
     FROM known AS k
     INNER JOIN hits AS h
         ON
@@ -50,7 +52,8 @@ read_since AS (
     UNION
     SELECT
         h.v,
-        h.entry_id
+        h.entry_id,
+        h.failed_at
     FROM known_paths AS p
     INNER JOIN hits AS h
         ON
@@ -68,11 +71,11 @@ read_since AS (
     WHERE p.digested_at > h.failed_at
 )
 
-SELECT
+SELECT DISTINCT
     h.v,
     h.entry_id,
     h.fs_id,
     h.inode
 FROM hits AS h
-LEFT JOIN read_since AS r ON h.v = r.v AND h.entry_id = r.entry_id
+LEFT JOIN read_since AS r ON h.v = r.v AND h.entry_id = r.entry_id AND h.failed_at = r.failed_at
 WHERE r.v IS NULL

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.protection.plain import Estate, File
+from tests.protection.plain import Estate, File, Read
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Evidence:
 
 
 def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
-    """Volume and identity (else path) of files that their scan has a problem with, and nothing was read of since, or whose last reading failed."""
+    """Volume and identity (else path) of files that their scan has a problem with, or whose last reading failed or surprised, and nothing was read of since."""
     for volume in estate.config.volumes:
         scan = estate.newest(volume)
         failed = {path for path, hides in scan.problems if not hides} if scan else set()
@@ -67,8 +67,25 @@ def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
                 reads = [read for read in reads if read.file.path == file.path]
             met = scan and file.path in failed and not any(read.at > scan.started_at for read in reads if read.digest or read.sample)
             tries = [read.at for read in estate.reads if read.volume == volume and not read.digest and not read.sample and _is_of(file, read.file)]
+            tries += list(_surprises(estate, volume, file)) if file.identity else []
             if met or any(not any(read.digest and read.at > at for read in reads) for at in tries):
                 yield volume, file.identity or file.path
+
+
+def _surprises(estate: Estate, volume: str, file: File) -> Iterator[datetime.datetime]:
+    """When other volumes could not read the very file, for the first time since they last did, and when one found other content than this volume."""
+    readings: dict[str, list[Read]] = defaultdict(list)
+    for read in sorted(estate.reads, key=lambda read: read.at):
+        if _is_of(file, read.file) and (read.digest or not read.sample):
+            readings[read.volume].append(read)
+    for other, some in readings.items():
+        last = max((place for place, read in enumerate(some) if read.digest), default=-1)
+        if other != volume and some[last + 1 :]:
+            yield some[last + 1].at
+    whole = [read for some in readings.values() for read in some if read.digest]
+    mine = [read for read in readings[volume] if read.digest]
+    if mine and (newest := max(whole, key=lambda read: read.at)).digest != mine[-1].digest:
+        yield newest.at
 
 
 def _is_of(file: File, tried: File) -> bool:

@@ -12,7 +12,7 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
   `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
-  `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan),
+  `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan), `shows=b` (it is the very file that b shows),
   `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
@@ -195,7 +195,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     other = File("zz/other.txt", 7, moment("-300d"), moment("-300d"), fs=f"fs-{name}", inode=99)
     path = words.get("at", ASSET)
     file = replace(asset, path=path, changed=moment("-90d"), flags=_flags(words), fs=f"fs-{name}", inode=7, attested=None, carried="carried" in words)
-    file = replace(file, stub=_stub(words), modified=None if "timeless" in words else file.modified)
+    file = replace(file, fs=f"fs-{words.get('shows', name)}", stub=_stub(words), modified=None if "timeless" in words else file.modified)
     if "coarse" in words and file.modified:
         file = replace(file, modified=file.modified.replace(microsecond=0) + datetime.timedelta(seconds=1 if "late" in words else 0))
     text = replace(file, size=300)

@@ -228,6 +228,20 @@ MUTANTS = [
     Mutant("what could not be read is so for ever", "tried", "<= t.unread_at", "IS NOT NULL", "a copy that was read after it could not be"),
     Mutant("a failed reading is forgotten", "failed", "WHERE r.v IS NULL", "WHERE FALSE", "a copy that could not be read again under an earlier scan"),
     Mutant("a failed reading holds for ever", "failed", "k.digested_at > h.failed_at", "FALSE", "a copy that was read after a reading failed"),
+    Mutant(
+        "a failed reading counts for the volume that tried alone",
+        "failed",
+        "OR (t.volume IS NULL AND f.volume <> t.reader)",
+        "",
+        "a copy that another volume which shows the file could not read",
+    ),
+    Mutant(
+        "other content that another volume found is nothing",
+        "failures",
+        "WHERE f.digest <> n.digest",
+        "WHERE FALSE",
+        "a copy of which another volume found other content",
+    ),
     Mutant("only the name that was tried could not be read", "unreadable", "e.inode = n.inode AND", "FALSE AND", "an asset whose other name could not be read"),
     Mutant(
         "an old digest proves what can no longer be read",

@@ -140,6 +140,38 @@ def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(esta
     assert estate.digest("all", again=True).problems == 0, "it is what it was at the last look"
 
 
+def test_what_one_volume_cannot_read_the_other_that_shows_the_file_reads_once_more(estate: Estate, spoil: set[bytes]) -> None:
+    estate.put("b/in/file", b"same")
+    estate.options |= {"a": {}, "c": {"url": str(estate.folder / "b/in")}}
+    estate.put("a/file", b"same")
+    assert estate.scan_and_digest().read == 3
+    spoil.add(b"same")
+    assert estate.digest(volumes=["c"], again=True).problems == 1
+    spoil.clear()
+    (estate.folder / "a").rename(estate.folder / "unmounted")
+    estate.scan("b")
+    assert estate.digest("off", volumes=["b"]).problems == 1, "it is told where it is not read"
+    assert estate.problems("b") == [("in/file", "read")]
+    estate.scan("b", "c")
+    assert estate.digest(volumes=["b", "c"]).read == 2
+    assert estate.digest().read == 0
+
+
+def test_other_content_that_one_volume_found_is_looked_for_by_the_other(estate_in_memory: Estate) -> None:
+    estate = estate_in_memory
+    bad = estate.put("b/in/file", b"same")
+    estate.options |= {"a": {}, "c": {"url": str(estate.folder / "b/in")}}
+    estate.put("a/file", b"same")
+    with bad.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[:] = b"same"
+        assert estate.scan_and_digest().read == 3
+        mapped[:] = b"rott"  # in memory no time tells of a second write
+    assert estate.digest(volumes=["c"], again=True).problems == 1
+    assert estate.digest().read == 1
+    assert [row["volume"] for row in estate.rows() if row["digest"] == sha256(b"rott")] in (["b", "c"], ["c", "b"])
+    assert estate.digest().read == 0
+
+
 def test_only_the_volumes_that_are_given_are_read_again(estate: Estate) -> None:
     for volume in "ab":
         estate.put(f"{volume}/small", b"same")
