@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from catalog.fields import TABLE, Name, Seconds
 from catalog.sight import Sight
 
+Role = Literal["viewer", "auditor", "operator"]
+
 
 class _Table(BaseModel):
     model_config = TABLE
@@ -17,7 +19,7 @@ class _Table(BaseModel):
 class Grant(_Table):
     """`[dashboard.people.NAME]`, `[dashboard.groups.NAME]`: what somebody may do and see."""
 
-    role: Literal["viewer", "auditor", "operator"] = "viewer"
+    role: Role = "viewer"
     see: tuple[str, ...] | None = None
 
     @field_validator("see")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import streamlit as st
 
 from catalog.config import Policy
-from catalog.errors import LastcopyError, NotFoundError
-from dashboards import asking, chrome, links, marks, seam
+from catalog.errors import LastcopyError, NotFoundError, RefusedError
+from dashboards import asking, chrome, links, marks, rights, seam
+from dashboards.rights import Right
 from lifecycle import people, plan
 from lifecycle.journal import Journal
 
@@ -20,8 +21,7 @@ def offer(policy: Policy, key: str, name: str = "") -> None:
         return
     policy = policy if name else _as_elsewhere(policy)
     st.code(marks.command("plan", "create", *([name] if name else _words(policy))), language=None, wrap_lines=True)
-    viewer = seam.current().viewer()
-    if not viewer.may_act:
+    if not seam.current().viewer().may(rights.ACTS):
         st.caption("Whoever may operate this catalog runs this, or presses the button that he sees here.")
         return
     if st.button("Create this plan", key=f"{key}-create", type="primary", icon=":material/add_task:"):
@@ -37,7 +37,7 @@ def offer(policy: Policy, key: str, name: str = "") -> None:
 def create(policy: Policy | str) -> plan.Plan:
     """A new plan over the snapshot that is looked at. Writes to the catalog only. Raises LastcopyError."""
     served = seam.current()
-    with journal() as found:
+    with journal(rights.ACTS) as found:
         return plan.create(
             served.root(),
             served.configuration(),
@@ -52,14 +52,16 @@ def create(policy: Policy | str) -> plan.Plan:
 def approve(found: plan.Plan) -> None:
     """Approve a plan as the one who looks. Writes to the journal. Raises LastcopyError."""
     served = seam.current()
+    refuse_unless(rights.ACTS)
     with Journal.open(served.configuration(), served.root(), create=True) as opened:
         plan.approve(found, opened, actor=actor(), at_us=now_us())
 
 
 @contextmanager
-def journal() -> Iterator[Journal | None]:
-    """The open journal, None where there is none yet. Makes nothing. Raises RefusedError on another host than its own."""
+def journal(right: Right) -> Iterator[Journal | None]:
+    """The open journal for who looks by a right, None where there is none yet. Makes nothing. Raises RefusedError also on another host than its own."""
     served = seam.current()
+    refuse_unless(right)
     try:
         opened = Journal.open(served.configuration(), served.root(), create=False)
     except NotFoundError:
@@ -67,6 +69,12 @@ def journal() -> Iterator[Journal | None]:
         return
     with opened:
         yield opened
+
+
+def refuse_unless(right: Right) -> None:
+    """Raise RefusedError where the one who looks does not have a right: what a page shows him, it showed when it was drawn."""
+    if not seam.current().viewer().may(right):
+        raise RefusedError(right.refusal)
 
 
 def actor() -> str:

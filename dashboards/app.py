@@ -3,7 +3,7 @@
 import streamlit as st
 
 from catalog.errors import LastcopyError
-from dashboards import chrome, links, seam
+from dashboards import chrome, rights, seam
 
 PAGES = {
     "": [
@@ -20,6 +20,7 @@ PAGES = {
     "Operate": [
         ("volumes", "Volumes and scans", ":material/storage:"),
         ("plans", "Plans and jobs", ":material/checklist:"),
+        ("trail", "Audit trail", ":material/history:"),
         ("reports", "Reports", ":material/description:"),
     ],
 }
@@ -30,7 +31,7 @@ def main() -> None:
     """Draw the page that was asked for."""
     st.set_page_config(page_title="Lastcopy", page_icon="🛟", layout="wide")
     viewer = seam.current().viewer()
-    pages = {section: [_page(*page) for page in listed if not (viewer.limits and page[0] in links.WHOLE)] for section, listed in {**PAGES, " ": HIDDEN}.items()}
+    pages = {section: [_page(*page) for page in listed if viewer.may(rights.PAGES[page[0]])] for section, listed in {**PAGES, " ": HIDDEN}.items()}
     chosen = st.navigation(pages, position="sidebar", expanded=True)
     chrome.look()
     try:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from catalog import config, connect
 from catalog.config import Config
+from catalog.services import Role
 from dashboards.options import OPTIONS
+from dashboards.rights import Right
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
 
 __all__ = ["OPTIONS", "Role", "Served", "Viewer", "current", "use"]
-
-Role = Literal["viewer", "auditor", "operator"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,9 @@ class Viewer:
     role: Role
     limits: str = ""
 
-    @property
-    def may_act(self) -> bool:
-        """Whether he may create and approve plans."""
-        return self.role == "operator" and not self.limits
+    def may(self, right: Right) -> bool:
+        """Whether he has a right."""
+        return right.held(self.role, limited=bool(self.limits))
 
 
 Opener = Callable[[Path, "Snapshot", "Snapshot | None", Viewer], "DuckDBPyConnection"]
@@ -41,7 +40,7 @@ def _configuration() -> Config:
 
 
 def _anybody() -> Viewer:
-    return Viewer("", "viewer")
+    return Viewer("", "auditor")
 
 
 def _opened(root: Path, wanted: "Snapshot", earlier: "Snapshot | None", _viewer: Viewer) -> "DuckDBPyConnection":
@@ -52,7 +51,7 @@ def _opened(root: Path, wanted: "Snapshot", earlier: "Snapshot | None", _viewer:
 
 @dataclass(frozen=True)
 class Served:
-    """What serves the pages. Without one: the configuration that the command line would find, and viewers who see all and do nothing."""
+    """What serves the pages. Without one: the configuration that the command line would find, and auditors, who see all and do nothing."""
 
     configuration: Callable[[], Config] = _configuration
     viewer: Callable[[], Viewer] = _anybody

@@ -1,11 +1,13 @@
-"""The plans and jobs of a catalog as rows, for the command line and the API."""
+"""The plans, jobs and audit trail of a catalog as rows, for the command line and the API."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lastcopy import journals, settings
 
 if TYPE_CHECKING:
     from catalog.config import Config
+    from lifecycle.audit import Event
     from lifecycle.journal import Journal
     from lifecycle.records import JobRow
 
@@ -63,6 +65,33 @@ def job_row(job: "JobRow", journal: "Journal | None" = None) -> dict[str, Any]:
         "bytes": sum(job.bytes.values()),
         **(_resting(job, journal) if journal is not None else {}),
     }
+
+
+def events(found: "Sequence[Event]") -> list[dict[str, object]]:
+    """Events of the audit trail, each with its details as the text that was hashed."""
+    from catalog import names
+    from lastcopy.commands import hold
+    from lifecycle import audit
+
+    return [
+        {
+            "seq": event.seq,
+            "at": hold.time_of(event.at_us),
+            "actor": event.actor,
+            "kind": event.kind,
+            "subject": names.escape(event.subject.encode("utf-8", "surrogateescape")),
+            "detail": audit.canonical(event.detail),
+            "hash": event.hash.hex(),
+        }
+        for event in found
+    ]
+
+
+def verified(journal: "Journal", against: bytes | None) -> dict[str, object]:
+    """What a look at the whole audit trail finds, perhaps against a head that was written down."""
+    found = journal.verify(against)
+    state = "whole" if found.bad_seq is None else "broken"
+    return {"id": journal.id, "state": state, "events": found.events, "head": found.head.hex(), "bad_seq": found.bad_seq, "wrong": found.wrong}
 
 
 def _resting(job: "JobRow", journal: "Journal") -> dict[str, object]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from catalog.config import Policy
 from catalog.errors import LastcopyError
-from dashboards import acting, asking, chrome, marks, seam, tables
+from dashboards import acting, asking, chrome, marks, rights, seam, tables
 from lifecycle import numbering, plan
 from lifecycle.journal import Journal
 from lifecycle.manifest import REFUSAL_REASONS
@@ -68,7 +68,7 @@ def draw() -> None:
     _policies(expanded=not found)
     st.subheader("Plans", anchor=False)
     if found:
-        with acting.journal() as journal:
+        with acting.journal(rights.WORK) as journal:
             chosen = _chosen(found, journal)
             _plan(chosen, journal)
     else:
@@ -144,8 +144,7 @@ def _plan(chosen: Plan, journal: Journal | None) -> None:
 def _approve(found: Plan, state: str) -> None:
     if state not in ("waiting", "partly approved", "approved"):
         return
-    may_act = seam.current().viewer().may_act
-    if state != "approved" and may_act:
+    if state != "approved" and seam.current().viewer().may(rights.ACTS):
         st.caption("An approval is for this very plan, by its hash, in your name. Nothing is done yet: a job does it, and looks at every file again.")
         if st.button("Approve this plan", key="approve", type="primary", icon=":material/how_to_reg:"):
             try:
@@ -189,7 +188,7 @@ def _refusals(totals: Mapping[str, Any]) -> None:
 
 @st.fragment(run_every=_LIVE_SECONDS)
 def _jobs() -> None:
-    with acting.journal() as journal:
+    with acting.journal(rights.WORK) as journal:
         jobs = [] if journal is None else list(reversed(journal.jobs()))
     if not jobs:
         st.caption("No job was run yet.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog.errors import CatalogError, ConfigError
-from lastcopy import output, settings, talk
+from lastcopy import listing, output, settings, talk
 from lastcopy.commands import hold
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="The audit trail of plans, jobs and holds.")
@@ -28,28 +28,15 @@ def log(
 
     Tables shorten the details and the hashes; csv, json and jsonl have all.
     """
-    from catalog import names
-    from lifecycle import audit
     from lifecycle.journal import Journal
 
     chosen = settings.of(context)
-    start = None if since is None else _us(hold.moment_of("--since", since))
+    start = None if since is None else us(hold.moment_of("--since", since))
     with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
         if job is not None:
             journal.job(job)
         found = journal.events(job, start, last=last)
-    rows = [
-        {
-            "seq": event.seq,
-            "at": hold.time_of(event.at_us),
-            "actor": event.actor,
-            "kind": event.kind,
-            "subject": names.escape(event.subject.encode("utf-8", "surrogateescape")),
-            "detail": audit.canonical(event.detail),
-            "hash": event.hash.hex(),
-        }
-        for event in found
-    ]
+    rows = listing.events(found)
     if chosen.chosen_format in ("table", "md"):
         rows = [row | {"detail": _short(event.detail), "hash": f"{event.hash.hex()[:12]}…"} for row, event in zip(rows, found, strict=True)]
     output.rows(chosen, "audit-log", rows)
@@ -68,17 +55,15 @@ def verify(
     from lifecycle.journal import Journal
 
     chosen = settings.of(context)
-    against = _head(head)
+    against = digest("--head", head)
     with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
-        found, journal_id = journal.verify(against), journal.id
-    state = "whole" if found.bad_seq is None else "broken"
-    row = {"id": journal_id, "state": state, "events": found.events, "head": found.head.hex(), "bad_seq": found.bad_seq, "wrong": found.wrong}
+        row = listing.verified(journal, against)
     if chosen.chosen_format == "json":
-        output.made(chosen, "audit-verify", row, complete=found.bad_seq is None)
+        output.made(chosen, "audit-verify", row, complete=row["bad_seq"] is None)
     else:
         output.rows(chosen, "audit-verify", [row])
-    if found.wrong:
-        raise CatalogError(f"the audit trail is not whole: {found.wrong}")
+    if row["wrong"]:
+        raise CatalogError(f"the audit trail is not whole: {row['wrong']}")
 
 
 @app.command("clock", cls=settings.Command)
@@ -114,7 +99,8 @@ def _short(detail: Mapping[str, Any]) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
-def _head(text: str | None) -> bytes | None:
+def digest(option: str, text: str | None) -> bytes | None:
+    """A head as it was typed. Raises ConfigError."""
     if text is None:
         return None
     try:
@@ -122,9 +108,10 @@ def _head(text: str | None) -> bytes | None:
     except ValueError:
         found = b""
     if len(found) != 32:
-        raise ConfigError(f"--head {text}: is not a hash of 64 hexadecimal digits")
+        raise ConfigError(f"{option} {text}: is not a hash of 64 hexadecimal digits")
     return found
 
 
-def _us(moment: datetime.datetime) -> int:
+def us(moment: datetime.datetime) -> int:
+    """A moment as the journal has it."""
     return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)

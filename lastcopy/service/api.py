@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import IO, Annotated, Any, Literal, get_args
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
@@ -15,11 +16,14 @@ import lastcopy
 import reports
 from catalog.config import Config
 from catalog.errors import CatalogError, ConfigError, LastcopyError, MissingExtraError, NotFoundError, RefusedError, UnderivedError, UnreachableError
-from lastcopy import asking, listing, settings
+from dashboards import rights
+from lastcopy import asking, journals, listing, settings
+from lastcopy.commands import audit, hold
 from lastcopy.service import identity, logs
 from lastcopy.service.answers import Connections, streamed
 from lastcopy.service.identity import Person
 from lastcopy.service.turns import Turns
+from lifecycle.journal import Journal
 from reports import find, render, state
 
 Form = Literal["json", "jsonl", "csv", "md", "parquet", "xlsx", "html", "pdf"]
@@ -71,6 +75,7 @@ def application(served: Served) -> FastAPI:
     app.add_exception_handler(LastcopyError, _teller(served))
     _openapi(app, served)
     _lists(app, served)
+    _trail(app, served)
     _questions(app, served)
     for name in reports.names():
         _report(app, served, reports.load(name))
@@ -96,6 +101,9 @@ def _asked_by(served: Served) -> Callable[[Request], Person]:
         if found is None:
             logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
             raise HTTPException(401, "give a token that is known: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
+        right = rights.CALLS[request.scope["route"].path.split("/")[1]]
+        if not found.may(right):
+            raise HTTPException(403, right.refusal)
         known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
         if unknown := [name for name in request.query_params if name not in known]:  # a mistyped condition would give everything
             raise HTTPException(422, f"there is no parameter {unknown[0]!r}; there are {', '.join(known) or 'none'}")
@@ -117,7 +125,7 @@ def _lists(app: FastAPI, served: Served) -> None:
     def snapshots(person: Annotated[Person, Depends(who)]) -> dict[str, Any]:
         with served.turns.turn(person.name), served.connections.cursor(None, person.sight) as connection:
             found = connection.sql("SELECT snapshot_id, as_of, complete, previous_snapshot_id FROM snapshots ORDER BY as_of, snapshot_id").to_arrow_table()
-            return _enveloped("snapshots", [{**row, "as_of": state.iso(row["as_of"])} for row in found.to_pylist()])
+            return _enveloped("snapshots", found.to_pylist())
 
     @app.get("/volumes", summary="Every volume, and how well it is known")
     def volumes(person: Annotated[Person, Depends(who)], snapshot: Snapshot = None) -> StreamingResponse:
@@ -129,16 +137,40 @@ def _lists(app: FastAPI, served: Served) -> None:
 
     @app.get("/plans", summary="Every plan and its state")
     def plans(person: Annotated[Person, Depends(who)]) -> dict[str, Any]:
-        _all_seeing(person)
         with served.turns.turn(person.name):
             return _enveloped("plan-list", listing.plans(served.configuration(), time.time_ns() // 1000))
 
     @app.get("/jobs", summary="Every job, and how far it came")
     def jobs(person: Annotated[Person, Depends(who)]) -> dict[str, Any]:
-        _all_seeing(person)
         with served.turns.turn(person.name):
             rows = listing.jobs(served.configuration())
-        return _enveloped("job-list", [{key: f"{value.isoformat()}Z" if hasattr(value, "isoformat") else value for key, value in row.items()} for row in rows])
+        return _enveloped("job-list", rows)
+
+
+def _trail(app: FastAPI, served: Served) -> None:
+    who = _asked_by(served)
+
+    @app.get("/audit-log", summary="The newest events of the audit trail, oldest first: plans, approvals, the moves of jobs, holds")
+    def log(
+        person: Annotated[Person, Depends(who)],
+        job: Annotated[str | None, Query(description="Only what was done in this job.", max_length=200)] = None,
+        since: Annotated[str | None, Query(description="Only what was done at this day or time, or later.", max_length=100)] = None,
+        last: Annotated[int, Query(ge=1, le=100_000, description="The most events to give.")] = 1000,
+    ) -> dict[str, Any]:
+        since_us = audit.us(hold.moment_of("since", since)) if since else None
+        with served.turns.turn(person.name), journals.existing(served.configuration()) as journal:
+            if journal is not None and job is not None:
+                journal.job(job)
+            return _enveloped("audit-log", listing.events(journal.events(job, since_us, last=last) if journal else []))
+
+    @app.get("/audit-verify", summary="Whether the chain of the audit trail is whole, computed anew, and its head")
+    def verified(
+        person: Annotated[Person, Depends(who)],
+        head: Annotated[str | None, Query(description="A head that was written down earlier: it must be in the chain.", max_length=64)] = None,
+    ) -> dict[str, Any]:
+        against, config = audit.digest("head", head), served.configuration()
+        with served.turns.turn(person.name), Journal.open(config, settings.root_of(config), create=False) as journal:
+            return _enveloped("audit-verify", [listing.verified(journal, against)])
 
 
 def _questions(app: FastAPI, served: Served) -> None:
@@ -263,9 +295,5 @@ def _described(found: reports.Report) -> dict[str, Any]:
 
 
 def _enveloped(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"schema": f"{name}/1", "snapshot": None, "as_of": None, "complete": True, "data": rows, "warnings": []}
-
-
-def _all_seeing(person: Person) -> None:
-    if person.sight is not None:
-        raise HTTPException(403, "plans and jobs are for those who may see every volume")
+    data = [{key: state.iso(value) if isinstance(value, datetime) else value for key, value in row.items()} for row in rows]
+    return {"schema": f"{name}/1", "snapshot": None, "as_of": None, "complete": True, "data": data, "warnings": []}

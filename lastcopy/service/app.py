@@ -26,7 +26,7 @@ import lastcopy
 from catalog import config
 from catalog.config import Config
 from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError, UnderivedError
-from dashboards import serving
+from dashboards import rights, serving
 from lastcopy import listing, settings
 from lastcopy.service import api, identity, logs, metrics
 from lastcopy.service.answers import Connections
@@ -148,15 +148,25 @@ class Door:
             refused = {name for name in names if client not in dashboard.proxies or sent.count(name) > 1}
             if refused:
                 scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name.lower() not in refused]}
-            if not _asks_itself(scope["path"]) and identity.reader(dashboard, Headers(scope=scope), loopback=self._service.loopback) is None:
-                await PlainTextResponse(f"{identity.UNKNOWN}\n", 403)(scope, receive, send)
-                return
+            if not _asks_itself(scope["path"]):
+                person = identity.reader(dashboard, Headers(scope=scope), loopback=self._service.loopback)
+                if refusal := _refusal(person, scope["path"]):
+                    await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
+                    return
         await self._app(scope, receive, send)
 
 
 def _asks_itself(path: str) -> bool:
     """Whether a path is no page: what answers there finds out who asks."""
     return path in ("/metrics", "/healthz") or path.startswith("/api/")
+
+
+def _refusal(person: identity.Person | None, path: str) -> str | None:
+    """Why somebody may not have what lies at a path of the pages; None where he may."""
+    if person is None:
+        return identity.UNKNOWN
+    right = rights.of_address(path)
+    return None if right is None or person.may(right) else right.refusal
 
 
 def _health(service: Service) -> Callable[[Request], Any]:

@@ -6,16 +6,15 @@ import ipaddress
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from catalog.config import Config
 from catalog.errors import RefusedError
-from catalog.services import Dashboard, Grant
+from catalog.services import Dashboard, Grant, Role
 from catalog.sight import Sight
+from dashboards.rights import Right
 
 PREFIX = "lc_"
 UNKNOWN = "You are not known here. Ask who runs Lastcopy to add you to [dashboard.people] or [dashboard.groups]."
-Role = Literal["viewer", "auditor", "operator"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,12 @@ class Person:
         """Somebody with what the configuration gives him."""
         return cls(name, grant.role, grant.sight)
 
+    def may(self, right: Right) -> bool:
+        """Whether he has a right."""
+        return right.held(self.role, limited=self.sight is not None)
 
-ANYBODY = Person("", "viewer", None)
+
+ANYBODY = Person("", "auditor", None)
 
 
 def new_token() -> tuple[str, str]:

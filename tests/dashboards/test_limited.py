@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from catalog.sight import Sight
-from dashboards import asking, links, options, seam, tables
+from dashboards import asking, options, rights, seam, tables
 from lastcopy.service import app, pages
 from lastcopy.service.answers import Connections
 from lastcopy.service.identity import Person
@@ -24,7 +24,7 @@ FOREIGN = (
     *("usb-disk", "usb:", "cloud-store", "cloud-team", "frankfurt", "notary"),
 )
 ASKED: list[tuple[str, dict[str, str]]] = [
-    *((view, {}) for view in VIEWS if view not in links.WHOLE),
+    *((view, {}) for view in VIEWS if not rights.PAGES[view].whole),
     ("explore", {"volume": "studio"}),
     ("volumes", {"volume": "studio"}),
     ("coverage", {"name": "default", "threat": "ransomware"}),

@@ -31,7 +31,7 @@ from tests.lastcopy.service.test_door import PROXY
 load_all_checks()
 _CHECKS: Any = CHECKS.get_by_names(["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"])
 PATHS = [
-    "/api/openapi.json", "/api/snapshots", "/api/volumes", "/api/reports", "/api/plans", "/api/jobs",
+    "/api/openapi.json", "/api/snapshots", "/api/volumes", "/api/reports", "/api/plans", "/api/jobs", "/api/audit-log", "/api/audit-verify",
     "/api/explain?path=deep/same", "/api/find?pattern=same", "/metrics",
     *(f"/api/reports/{name}" for name in reports.names()),
 ]  # fmt: skip
@@ -42,7 +42,7 @@ OTHERS = ("mirror", "vault", "lyon", "nas-2", "disk-2")
 def test_every_answer_is_one_that_the_openapi_names(served: Served) -> None:
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", served.client.app, headers=bearer("all") | _HOST)
     operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == 7 + len(reports.names())
+    assert len(operations) == 9 + len(reports.names())
     for operation in operations:
 
         @settings(max_examples=4, suppress_health_check=list(HealthCheck), database=None, deadline=None)
