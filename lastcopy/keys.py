@@ -104,7 +104,8 @@ MEANINGS: dict[str, str] = {
     "[dashboard] proxies": "addresses of the proxies; from any other address the headers are taken away",
     "[dashboard] people": "what each person may do, by the name in the header; it comes before his groups",
     "[dashboard] groups": "what the people of a group may do; the first group of this table that he is in decides",
-    "[dashboard.people.NAME] role": "a `viewer` reads reports, an `auditor` also plans, jobs and the audit trail, and an `operator` who sees everything also creates and approves plans",
+    "[dashboard.people.NAME] role": "a `viewer` reads reports, an `auditor` also plans, jobs and the audit trail, and an `operator` "
+    "who sees everything also creates and approves plans",
     "[dashboard.people.NAME] see": "volumes, as `projects`, and folders, as `projects:finance`; nothing else is there for him. Absent: everything",
     "[api.tokens.NAME] hash": "`sha256:` and the hash that `lastcopy token` prints",
     "[api.tokens.NAME] role": "as for people; the API only reads",
