@@ -1,6 +1,7 @@
 """Each role has its pages and no other, is offered its acts and no other, and what it may not open is not listed."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -40,9 +41,12 @@ def test_a_role_is_listed_the_pages_that_it_may_open_and_no_other(shown: Shown, 
     as_role(shown, role, limits)
     listed: set[str] = set()
     navigation = st.navigation
-    monkeypatch.setattr(
-        st, "navigation", lambda pages, **more: (listed.update(one.title for found in pages.values() for one in found), navigation(pages, **more))[1]
-    )
+
+    def watched(pages: dict[str, list[Any]], **options: Any) -> Any:  # noqa: ANN401  # as Streamlit has them
+        listed.update(page.title for found in pages.values() for page in found)
+        return navigation(pages, **options)
+
+    monkeypatch.setattr(st, "navigation", watched)
     opened("overview")
     assert listed == {TITLES[name] for name in WHO[role, limits]}
 
