@@ -12,7 +12,7 @@ from threading import Lock
 from catalog import names
 from catalog.errors import RefusedError
 from catalog.ours import HOME, MARKER, QUARANTINE
-from lifecycle.ends import EndError
+from lifecycle.ends import EndError, failed
 from lifecycle.stores import Capabilities
 from lifecycle.stores._tree import DIRECTORY, GONE, Tree
 from scanners import _place
@@ -169,30 +169,40 @@ class Home:
                 if error.errno in GONE:
                     raise EndError("REFUSED", f"{shown}: is not there; 'lastcopy volume prepare {self._tree.volume}' makes it") from error
                 raise EndError("REFUSED", f"{shown}: cannot be opened ({error.strerror})") from error
-            self._refuse_a_stranger(descriptor, shown, only_reading)
+            try:
+                _refuse_a_stranger(descriptor, shown, only_reading)
+                status = os.fstat(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
             if known:
                 os.close(known[0])
-            status = os.fstat(descriptor)
             self._open[name, only_reading] = descriptor, (status.st_dev, status.st_ino)
             return descriptor
 
-    def _refuse_a_stranger(self, descriptor: int, shown: str, only_reading: bool) -> None:
-        status = os.fstat(descriptor)
-        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
-            return
-        if _place.mount(descriptor).filesystem.startswith(_OWNERLESS) and (only_reading or _is_as_ours(descriptor, status)):
-            return
-        os.close(descriptor)
+
+def _refuse_a_stranger(descriptor: int, shown: str, only_reading: bool) -> None:
+    """Raises EndError REFUSED where an open directory is not ours alone, FAILED where that cannot be found out. May write where owners are not kept."""
+    status = os.fstat(descriptor)
+    is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    if not is_ours and _place.mount(descriptor).filesystem.startswith(_OWNERLESS):
+        try:
+            is_ours = only_reading or _is_as_ours(descriptor, status)
+        except PermissionError:
+            is_ours = False
+        except OSError as error:
+            raise failed(error, f"{shown}: whose it is shows in a file that is made there") from error
+    if not is_ours:
         raise EndError("REFUSED", f"{shown}: belongs to user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}; it must be ours alone")
 
 
 def _is_as_ours(directory: int, status: os.stat_result) -> bool:
-    """Whether an open directory has the owner that a file has which we make in it, and a mode that says nothing where that of the file does not. Writes."""
+    """Whether an open directory has the owner that a file has which we make in it, and a mode that says nothing where that of the file does not. Writes.
+
+    Raises OSError.
+    """
     name = b"owner-%s" % secrets.token_hex(8).encode()
-    try:
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    except OSError:
-        return False
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
         made = os.fstat(descriptor)  # by descriptor: who owns the directory can put his own at the name
     finally:

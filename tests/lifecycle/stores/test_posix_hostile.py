@@ -1,5 +1,6 @@
 """Somebody else at work on the same tree: links that are planted, names that are swapped, writers that come and stay."""
 
+import errno
 import mmap
 import os
 import signal
@@ -133,6 +134,30 @@ def test_a_file_system_that_need_not_keep_owners_is_asked_whether_it_does(
         store.quarantine(b"file", KEY, look(store, b"file"))
     assert place.get(b"file") == CONTENT
     assert not [one for one in os.listdir(place.at(name)) if one.startswith(b"owner-")]
+
+
+@AS_ROOT
+def test_a_full_storage_that_need_not_keep_owners_is_said_to_be_full(place: PosixPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.put(b"file", CONTENT)
+    os.chown(place.at(b".lastcopy"), 1234, 1234)
+    monkeypatch.setattr("scanners._place.mount", lambda _: Mount(0, "", "", "", "cifs", "", frozenset()))
+    really_open = os.open
+
+    def is_full(name: bytes | str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if os.fsencode(name).startswith(b"owner-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really_open(name, flags, mode, dir_fd=dir_fd)
+
+    store, source = place.connect(), look(place.connect(), b"file")
+    monkeypatch.setattr("lifecycle.stores._home.os.open", is_full)
+    held = []
+    for _ in range(2):
+        with pytest.raises(EndError, match="no space left") as ended:
+            store.quarantine(b"file", KEY, source)
+        held.append(len(os.listdir("/proc/self/fd")))
+    assert (ended.value.state, ended.value.stops_volume) == ("FAILED", True)
+    assert held[0] == held[1]
+    assert place.get(b"file") == CONTENT
 
 
 @AS_ROOT
