@@ -160,6 +160,14 @@ class Candidates:
             found.setdefault(volume, []).append(Untold(*told))
         return found
 
+    def damaged(self, earlier: Sequence[ScanRow]) -> dict[str, list[tuple[str, str, datetime.datetime]]]:
+        """The files that some earlier scans found damaged, and that are so still: path, what is wrong, and when it was found."""
+        found: dict[str, list[tuple[str, str, datetime.datetime]]] = {}
+        if self._source("earlier_problems", earlier, stored="problems"):
+            for volume, path, error, seen_at in self._connection.execute(_sql("damaged")).fetchall():
+                found.setdefault(volume, []).append((path, error, seen_at))
+        return found
+
     def chunks(self) -> Iterator[Chunk]:
         """The files that `find` found, by volume, directory and file number, in portions for readers. Nothing else may be asked meanwhile."""
         question = f"{self._chosen('whole')} ORDER BY wanted.fs_id, wanted.dir, wanted.inode, wanted.name"
@@ -197,10 +205,10 @@ class Candidates:
             run("UPDATE wanted SET has_failed = TRUE WHERE is_first AND (volume, dir, name) IN (SELECT volume, dir, name FROM hollow)")
         return found
 
-    def _source(self, name: str, scans: Iterable[ScanRow] | None = None, recent: pa.Table | None = None) -> bool:
-        """Make a view of a table, or of its part that belongs to some scans, and of recent rows; gives whether there are any."""
-        found = [table.files(self._root, name)] if scans is None else [table.files(self._root, name, scan_id=[s.scan_id], volume=[s.volume]) for s in scans]
-        paths = [path for part in found for path in part]
+    def _source(self, name: str, scans: Iterable[ScanRow] | None = None, recent: pa.Table | None = None, stored: str | None = None) -> bool:
+        """Make a view of a `stored` table (of its name), or of its part that belongs to some scans, and of recent rows; gives whether there are any."""
+        of = stored or name
+        paths = table.files(self._root, of) if scans is None else table.files(self._root, of, scan_id=[scan.scan_id for scan in scans])
         parts = []
         if paths:
             self._connection.execute(f"SET VARIABLE {name}_paths = $1", [paths])
@@ -209,7 +217,7 @@ class Candidates:
             self._connection.register(f"recent_{name}", recent)
             parts.append(f"SELECT * FROM recent_{name}")
         if not parts:
-            self._connection.register(f"no_{name}", table.stored_schema(name).empty_table())
+            self._connection.register(f"no_{name}", table.stored_schema(of).empty_table())
             parts.append(f"SELECT * FROM no_{name} WHERE false")  # known to be empty: the planner makes no join with it
         self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
         return len(paths) > 0 or bool(recent)

@@ -35,6 +35,7 @@ GROUP_FILES = 65536  # a commit: at most so many files, or so long
 GROUP_SECONDS = 30.0
 _FEW_FILES = 500  # so little that no process is started for it
 _FEW_BYTES = 8 * 1024 * 1024
+_EARLIER_SCANS = 30  # of a volume, in which damage is looked for that was told of
 _TICK_US = 10_000  # an access time may be a tick of the kernel's clock before the access
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -89,7 +90,9 @@ def digest(
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
     since = scanners.utc(now()) if again else None
     with Candidates(root, config.catalog, scans, places, since, budget) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
-        counts = replace(counts, problems=results.remind(candidates.untold(untried), scans))
+        counts = replace(
+            counts, problems=results.remind(candidates.untold(untried), scans) + results.repeat(candidates.damaged(_earlier(root, scans, fresh)), scans)
+        )
         for question in ("asked", "sampled"):
             found = candidates.find(question, results.sampled())
             if question == "asked":
@@ -104,6 +107,15 @@ def digest(
                     progress(counts)
             results.hand_over()
     return counts
+
+
+def _earlier(root: Path, scans: Mapping[str, ScanRow], fresh: set[str]) -> list[ScanRow]:
+    """The last scans of some volumes before those that hold."""
+    found: dict[str, list[ScanRow]] = {}
+    for scan in snapshot.scans(root):
+        if scan.volume in fresh and scan != scans.get(scan.volume):
+            found.setdefault(scan.volume, []).append(scan)
+    return [scan for some in found.values() for scan in some[-_EARLIER_SCANS:]]
 
 
 def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode: Mode | None, *, again: bool) -> dict[str, Place]:
@@ -198,6 +210,12 @@ class _Results:
         """Take what is to be read, for a reading of it failed or another volume found other content, and is not tried now; gives its number."""
         for volume, files in found.items():
             self._problems.setdefault(scans[volume], []).extend((one.path, "read", _told(one), None, False, one.failed_at) for one in files)
+        return sum(map(len, found.values()))
+
+    def repeat(self, found: Mapping[str, Sequence[tuple[str, str, datetime.datetime]]], scans: Mapping[str, ScanRow]) -> int:
+        """Take what an earlier scan found damaged and is so still: path, what is wrong, and when it was found; gives its number."""
+        for volume, files in found.items():
+            self._problems.setdefault(scans[volume], []).extend((path, "damaged", error, None, False, seen_at) for path, error, seen_at in files)
         return sum(map(len, found.values()))
 
     def sampled(self) -> pa.Table:

@@ -138,6 +138,26 @@ def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(esta
     newest = max((row for row in estate.rows() if (row["volume"], row["name"]) == ("a", "bad")), key=lambda row: row["digested_at"])
     assert newest["digest"] == sha256(bad.read_bytes())
     assert estate.digest("all", again=True).problems == 0, "it is what it was at the last look"
+    for mode in ("match", "off", "all"):
+        estate.scan()
+        assert estate.digest(mode).problems == 1
+        assert estate.problems("a") == [("bad", "damaged")], "it is damaged until it is mended"
+    with bad.open("r+b") as file:
+        file.write(b"right")
+    assert estate.scan_and_digest().problems == 0
+    assert estate.problems("a") == []
+
+
+def test_damage_that_a_later_reading_does_not_find_is_none(estate_in_memory: Estate) -> None:
+    estate = estate_in_memory
+    file = estate.put("a/file", b"right")
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[:] = b"right"
+        estate.scan_and_digest("all")
+        for content in (b"wrong", b"right"):
+            mapped[:] = content
+            assert estate.digest("all", again=True).problems == 1
+        assert estate.scan_and_digest("all").problems == 0
 
 
 def test_what_one_volume_cannot_read_the_other_that_shows_the_file_reads_once_more(estate: Estate, spoil: set[bytes]) -> None:
