@@ -51,6 +51,7 @@ class Outcome:
     unread: Exception | None = None  # what ended the reading of contents
     before: "Snapshot | None" = None
     snapshot: "Snapshot | None" = None
+    again: bool = False
 
     @property
     def code(self) -> Exit:
@@ -64,7 +65,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     """Scan, say on stderr what was found, print the object that JSON asks for; gives the exit code. Reads storage, writes the catalog."""
     config = chosen.configuration()
     root = settings.root_of(config)
-    outcome = Outcome(*chosen_volumes(root, config, wish.volumes))
+    outcome = Outcome(*chosen_volumes(root, config, wish.volumes), again=wish.again)
     wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning
     if wrong:
         raise ConfigError("\n".join(remark.text for remark in wrong))
@@ -292,14 +293,22 @@ def _sums(root: Path, of: "Snapshot") -> dict[str, int]:
     return {name: pc.sum(rows[name]).as_py() or 0 for name in names}
 
 
-def _words(outcome: Outcome, effect: dict[str, Any]) -> Iterator[str]:
-    from reports.state import percent
+def _read(done: "DigestCounts", *, again: bool) -> str:
+    from reports.state import counted
     from reports.terminal import size
 
+    unread = done.problems - done.damaged
+    wrong = [f"{counted(done.damaged, 'file')} damaged"] if done.damaged else []
+    wrong += [f"{unread:,} could not be read"] if unread else []
+    said = f"read {counted(done.read, 'file')} ({size(done.bytes_read)}) " + ("again, from the storage" if again else "to compare content")
+    return said + (f"; {', '.join(wrong)}: lastcopy report problems" if wrong else ": each is what it was" if again else "")
+
+
+def _words(outcome: Outcome, effect: dict[str, Any]) -> Iterator[str]:
+    from reports.state import percent
+
     if outcome.digests:
-        yield f"read {outcome.digests.read:,} files ({size(outcome.digests.bytes_read)}) to compare content" + (
-            f"; {outcome.digests.problems:,} could not be read: lastcopy report problems" if outcome.digests.problems else ""
-        )
+        yield _read(outcome.digests, again=outcome.again)
     assert outcome.snapshot is not None  # noqa: S101  # the caller has one
     yield f"snapshot {outcome.snapshot.snapshot_id}"
     now_sums, before_sums = effect["assets"], effect["assets_before"]

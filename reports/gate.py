@@ -30,6 +30,17 @@ class Limits:
         if self.fail_under_pct is not None and not 0 <= self.fail_under_pct <= 100:
             raise ConfigError(f"--fail-under {self.fail_under_pct}: give a percentage from 0 to 100")
 
+    def words(self) -> str:
+        """What is asked, in words."""
+        asked = ["the newest scan of every volume is complete, and was judged"]
+        if self.max_age_seconds is not None:
+            asked.append(f"none is older than {self.max_age_seconds / 3600:g} h")
+        if self.fail_under_pct is not None:
+            asked.append(f"{self.fail_under_pct:g} % of each class survive each threat")
+        if self.new:
+            asked.append("nothing became unprotected")
+        return "; ".join(asked)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -48,6 +59,7 @@ class Gate:
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     waiting: int = 0
+    limits: Limits = Limits()
 
     @property
     def met(self) -> bool:
@@ -64,7 +76,7 @@ class Gate:
         if self.waiting:
             lines.append(f"Waiting for their first copy, within the copy age of their class: {counted(self.waiting, 'new file')}.")
         lines += [f"Warning: {warning}" for warning in self.warnings]
-        lines.append(f"Not met: {counted(len(self.findings), 'finding')}." if self.findings else "Met.")
+        lines.append(f"Not met: {counted(len(self.findings), 'finding')}. Asked: {self.limits.words()}." if self.findings else f"Met: {self.limits.words()}.")
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
 
@@ -113,7 +125,7 @@ def check(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: dateti
             findings += _newly_unprotected(connection)
         else:
             warnings.append("there is no earlier snapshot: what became unprotected is unknown")
-    return Gate(as_of, tuple(findings), tuple(warnings), waiting)
+    return Gate(as_of, tuple(findings), tuple(warnings), waiting, limits)
 
 
 def _volumes(connection: "duckdb.DuckDBPyConnection", limits: Limits, as_of: datetime.datetime) -> list[Finding]:

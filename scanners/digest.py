@@ -47,7 +47,8 @@ class DigestCounts:
 
     `files` are those that the modes ask for, every name of a hard-linked file among them; `carried` of these are known
     already. `wanted` files with `wanted_bytes` to read were found so far, a hard-linked file once; `read` of them, with
-    `bytes_read`, were read (large files perhaps twice: first a sample, then whole), `problems` could not be.
+    `bytes_read`, were read (large files perhaps twice: first a sample, then whole), `problems` could not be, or hold other content than at an
+    earlier reading: `damaged` of these.
     """
 
     files: int = 0
@@ -57,6 +58,7 @@ class DigestCounts:
     read: int = 0
     bytes_read: int = 0
     problems: int = 0
+    damaged: int = 0
 
 
 def digest(
@@ -90,9 +92,8 @@ def digest(
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
     since = scanners.utc(now()) if again else None
     with Candidates(root, config.catalog, scans, places, since, budget) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
-        counts = replace(
-            counts, problems=results.remind(candidates.untold(untried), scans) + results.repeat(candidates.damaged(_earlier(root, scans, fresh)), scans)
-        )
+        damaged = results.repeat(candidates.damaged(_earlier(root, scans, fresh)), scans)
+        counts = replace(counts, problems=results.remind(candidates.untold(untried), scans) + damaged, damaged=damaged)
         for question in ("asked", "sampled"):
             found = candidates.find(question, results.sampled())
             if question == "asked":
@@ -101,8 +102,9 @@ def digest(
             counts = replace(counts, wanted=counts.wanted + found.wanted, wanted_bytes=counts.wanted_bytes + found.wanted_bytes)
             counts = replace(counts, problems=counts.problems + results.refuse(found.hollow))
             for chunk, reply in itertools.chain(_read(candidates.chunks(), found, readers), _read_through(config, candidates.streams())):
-                read, problems = results.add(chunk, reply)
-                counts = replace(counts, read=counts.read + read, bytes_read=counts.bytes_read + reply.bytes_read, problems=counts.problems + problems)
+                read, problems, damaged = results.add(chunk, reply)
+                counts = replace(counts, read=counts.read + read, bytes_read=counts.bytes_read + reply.bytes_read)
+                counts = replace(counts, problems=counts.problems + problems, damaged=counts.damaged + damaged)
                 if progress:
                     progress(counts)
             results.hand_over()
@@ -185,20 +187,21 @@ class _Results:
         finally:
             self._writer.shutdown()
 
-    def add(self, chunk: Chunk, reply: Reply) -> tuple[int, int]:
-        """Take what was read of a chunk; gives the number of files that were read, and of problems."""
+    def add(self, chunk: Chunk, reply: Reply) -> tuple[int, int, int]:
+        """Take what was read of a chunk; gives the number of files that were read, of problems, and of damaged files among these."""
         rows = _rows(chunk, reply, self._now())
         if rows.num_rows:
             self._rows.append(rows)
         self._count += rows.num_rows
         read = rows.num_rows - sum(1 for problem in reply.problems if _is_failure(problem))
-        problems = [*reply.problems, *_damaged(chunk, reply)]
+        damaged = list(_damaged(chunk, reply))
+        problems = [*reply.problems, *damaged]
         if problems:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
             self._problems.setdefault(chunk.place.scan, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
             self.hand_over()
-        return read, len(problems)
+        return read, len(problems), len(damaged)
 
     def refuse(self, found: Mapping[Place, Sequence[tuple[str, str]]]) -> int:
         """Take what is not read at all: paths with what is wrong; gives their number."""

@@ -22,7 +22,8 @@ def test_an_estate_that_is_as_asked_meets_it(estate: Estate) -> None:
     connection = estate(files=[{"path": "a", **dict.fromkeys(("user_error", "ransomware", "system_failure", "facility_outage"), "yes")}])
     found = gate.check(connection, gate.Limits(100.0, 3 * 3600.0), AS_OF)
     assert found.met
-    assert found.text() == "Met.\n"
+    asked = "the newest scan of every volume is complete, and was judged; none is older than 3 h; 100 % of each class survive each threat"
+    assert found.text() == f"Met: {asked}.\n"
     assert found.data() == {"met": True, "as_of": "2026-11-20T12:00:00Z", "findings": [], "waiting": 0}
 
 
