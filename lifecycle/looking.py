@@ -261,7 +261,7 @@ def _source(  # noqa: PLR0911  one answer a reason
     if draft.action.TOUCHES and (held := places.held(row["sha256"], row["volume"], names.unescape(row["path"]), owner)):
         return found, ("on_hold", held)
     if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
-        return found, ("too_young", f"modified or changed within {_span(draft.policy.quiet)}")
+        return found, ("too_young", f"modified or changed within {_span(draft.policy.quiet)}, the policy's 'quiet'")
     return found, None
 
 

@@ -43,10 +43,10 @@ _MEANINGS = {
 
 _EXTRA = {
     "primary": "",
-    "replica": '# of = ["projects"]        # the volumes that it mirrors; absent: any primary\n',
+    "replica": '# of = ["{primary}"]        # the volumes that it mirrors; absent: any primary\n',
     "backup": (
         '# keeps_versions = "30d"   # how long deleted and old versions are kept\n'
-        '# of = ["projects"]        # the volumes that it backs up; absent: any primary\n'
+        '# of = ["{primary}"]        # the volumes that it backs up; absent: any primary\n'
     ),
     "archive": "",
 }
@@ -159,7 +159,10 @@ def init(
 
 def compose(volumes: list[tuple[str, str, str]]) -> str:
     """The text of a configuration for volumes given as (role, name, folder)."""
-    tables = [_VOLUME.format(name=name, url=_quote(url), role=role, meaning=_MEANINGS[role]) + _EXTRA[role] for role, name, url in volumes]
+    primary = _first("primary", volumes, "projects")
+    tables = [
+        _VOLUME.format(name=name, url=_quote(url), role=role, meaning=_MEANINGS[role]) + _EXTRA[role].format(primary=primary) for role, name, url in volumes
+    ]
     return (
         _HEAD
         + ("".join(tables) or _EXAMPLE)

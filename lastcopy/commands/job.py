@@ -112,7 +112,10 @@ def show(
             until = f"{row['grace_ends_at']:%Y-%m-%d %H:%M} UTC" if row["grace_ends_at"] else "a time beyond the calendar"
             rests = f"{counted(row['quarantined'], 'file')}, {human(row['quarantined_bytes'], 'bytes')}"
             talk.say(f"  {rests} in quarantine; a purge may take the last of it from {until} on")
-    output.rows(chosen, "job-show", records)
+    if records or steps or chosen.chosen_format != "table":
+        output.rows(chosen, "job-show", records)
+    elif not chosen.quiet:
+        talk.say("  no step ended otherwise than was meant; --steps lists all")
 
 
 @app.command("rebuild", cls=settings.Command)
