@@ -1,6 +1,6 @@
 """Treemaps, bars and trends as ECharts and Altair draw them. Tooltips are drawn on the canvas: no name in them can be HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,9 @@ SERIES = ("#2f7d9c", "#c98a1b", "#7a5ea8", "#2e8b57", "#b8433a", "#5f7f3a", "#a3
 
 _LABEL = {"color": "#ffffff", "textBorderColor": "rgba(0,0,0,.45)", "textBorderWidth": 2}
 _PARENT = {"upperLabel": {"show": True}, "itemStyle": {"color": "#5d6d77", "borderColor": "#5d6d77", "borderWidth": 2, "gapWidth": 2}}
+
+# The day where a tick is at its beginning, else the time of it: by itself Vega writes hours as of a twelve-hour clock.
+_WHEN = "timeFormat(datum.value, seconds(datum.value) ? '%H:%M:%S' : hours(datum.value) || minutes(datum.value) ? '%H:%M' : date(datum.value) > 1 ? '%b %d' : '%b %Y')"
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def bars(categories: Sequence[str], stacks: Sequence[Stack], unit: str, key: str
                 "type": "bar",
                 "name": stack.name,
                 "stack": "all",
-                "itemStyle": {"color": stack.colour},
+                "itemStyle": {"color": stack.colour, "borderColor": "rgba(255,255,255,.6)", "borderWidth": 0.5},
                 "data": [
                     {"value": value, "name": f"{stack.name}: {human(value, unit)}", "itemStyle": {"opacity": 0.25 if pale else 1}}
                     for value, pale in zip(stack.values, stack.pale or [False] * len(stack.values), strict=True)
@@ -123,6 +126,13 @@ def bars(categories: Sequence[str], stacks: Sequence[Stack], unit: str, key: str
     st.echarts_chart(option, height=height, key=key, alt=alt)
 
 
+def by_role(volumes: Iterable[str], roles: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Volumes with the colour of their role, those of a role together."""
+    order = list(ROLES)
+    found = [(name, roles.get(name, "")) for name in dict.fromkeys(volumes)]
+    return [(name, ROLES.get(role, GREY)) for name, role in sorted(found, key=lambda one: order.index(one[1]) if one[1] in ROLES else len(order))]
+
+
 def trend(rows: Sequence[Mapping[str, Any]], value: str, title: str, *, by: str = "name", percent: bool = False) -> None:
     """Draw a line for each `by` over the rows' `as_of`."""
     data = alt.InlineData(values=[{"as_of": row["as_of"].isoformat(), "by": str(row[by]) or "all", "value": row[value]} for row in rows])
@@ -131,7 +141,7 @@ def trend(rows: Sequence[Mapping[str, Any]], value: str, title: str, *, by: str 
         alt.Chart(data)
         .mark_line(point=True)
         .encode(
-            x=alt.X("as_of:T", title=None),
+            x=alt.X("as_of:T", title=None, axis=alt.Axis(labelExpr=_WHEN)),
             y=alt.Y("value:Q", title=title, scale=scale),
             color=alt.Color("by:N", title=None, scale=alt.Scale(range=list(SERIES))),
             strokeDash=alt.StrokeDash("by:N", title=None),

@@ -28,14 +28,14 @@ def draw() -> None:
 def _ages(days: int) -> None:
     rows = asking.report("ageing", limit=None).dicts()
     bounds = sorted({(row["age_from_days"], row["age_to_days"]) for row in rows if row["age_from_days"] is not None})
-    volumes = list(dict.fromkeys(row["volume"] for row in rows))
+    roles = {row["volume"]: row["role"] for row in asking.report("volumes", limit=None).dicts()}
     sizes = {(row["volume"], row["age_from_days"]): row["bytes"] for row in rows}
     stacks = [
-        Stack(name, [sizes.get((name, first), 0) for first, _ in bounds], charts.SERIES[n % len(charts.SERIES)], [first < days for first, _ in bounds])
-        for n, name in enumerate(volumes)
+        Stack(name, [sizes.get((name, first), 0) for first, _ in bounds], colour, [first < days for first, _ in bounds])
+        for name, colour in charts.by_role((row["volume"] for row in rows), roles)
     ]
     charts.bars([charts.age_range(*bound) for bound in bounds], stacks, "bytes", "dormant-ages", "Bytes by days without use, by volume")
-    st.caption(f"Days since the last use, by volume; what is pale was used within {days} days.")
+    st.caption(f"Days since the last use, by volume, in the colour of its role; what is pale was used within {days} days.")
 
 
 def _plan(days: int, row: dict[str, object] | None) -> None:

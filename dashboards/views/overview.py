@@ -100,9 +100,11 @@ def _ages() -> None:
             (row["age_from_days"], row["age_to_days"]) for row in sorted(rows, key=lambda row: (row["age_from_days"] is None, row["age_from_days"] or 0))
         )
     )
-    volumes = list(dict.fromkeys(row["volume"] for row in rows))
+    roles = {row["volume"]: row["role"] for row in asking.report("volumes", limit=None).dicts()}
     sizes = {(row["volume"], row["age_from_days"]): row["bytes"] for row in rows}
-    stacks = [Stack(name, [sizes.get((name, first), 0) for first, _ in bounds], charts.SERIES[n % len(charts.SERIES)]) for n, name in enumerate(volumes)]
+    stacks = [
+        Stack(name, [sizes.get((name, first), 0) for first, _ in bounds], colour) for name, colour in charts.by_role((row["volume"] for row in rows), roles)
+    ]
     charts.bars([charts.age_range(*bound) for bound in bounds], stacks, "bytes", "overview-ages", "Bytes by days without use, by volume", height=380, rotate=35)
     links.to("views/dormant.py", "Dormant copies and what they cost")
 
