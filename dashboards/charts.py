@@ -19,7 +19,8 @@ _LABEL = {"color": "#ffffff", "textBorderColor": "rgba(0,0,0,.45)", "textBorderW
 _PARENT = {"upperLabel": {"show": True}, "itemStyle": {"color": "#5d6d77", "borderColor": "#5d6d77", "borderWidth": 2, "gapWidth": 2}}
 
 # The day where a tick is at its beginning, else the time of it: by itself Vega writes hours as of a twelve-hour clock.
-_WHEN = "timeFormat(datum.value, seconds(datum.value) ? '%H:%M:%S' : hours(datum.value) || minutes(datum.value) ? '%H:%M' : date(datum.value) > 1 ? '%b %d' : '%b %Y')"
+_TIME = "seconds(datum.value) ? '%H:%M:%S' : hours(datum.value) || minutes(datum.value) ? '%H:%M' : date(datum.value) > 1 ? '%b %d' : '%b %Y'"
+_WHEN = f"timeFormat(datum.value, {_TIME})"
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,8 @@ def press(page: AppTest, label: str) -> None:
 
 
 def test_the_audit_trail_says_who_made_and_approved_a_plan_and_which_head_to_write_down(shown: Shown) -> None:
+    for volume in ("projects", "archive", "lyon"):
+        ask("volume", "prepare", volume, folder=shown.folder)
     as_role(shown, "operator")
     press(opened("loss"), "Create this plan")
     *_, made = plan.plans(shown.folder / "catalog")
