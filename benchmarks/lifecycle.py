@@ -41,7 +41,7 @@ action = "archive"
 report = "assets"
 where = "volume = 'data'"
 to = "vault"
-quiet = "0s"
+quiet = "1s"
 """
 _FORGET = """
 import os, sys
@@ -125,12 +125,18 @@ def _theirs(folder: Path, kept: Path, rsync: str, *, durable: bool) -> Usage:
 
 
 def _fresh(folder: Path, kept: Path) -> tuple[Path, Path]:
-    """The source anew, from what is kept, and an empty target; everything durable, so that nobody pays for what was before."""
-    source, target = folder / "source", folder / "target"
-    for place in (source, target):
-        shutil.rmtree(place, ignore_errors=True)
+    """The source anew, from what is kept, and an empty target; everything durable, so that nobody pays for what was before.
+
+    What earlier runs left goes at the end, if it is more than a few files: ext4 looks at every inode that was deleted within the last minutes, and passes it
+    over (`recently_deleted` in fs/ext4/ialloc.c), so that the next to make files there would be timed for what another had left.
+    """
+    earlier = list(folder.glob("turn*"))
+    if _count(kept) <= LARGE_FILES:
+        for turn in earlier:
+            shutil.rmtree(turn)
+    source, target = (folder / f"turn{len(earlier)}" / name for name in ("source", "target"))
+    target.mkdir(parents=True)
     run(Command(("cp", "-a", str(kept), str(source))))
-    target.mkdir()
     os.sync()
     return source, target
 

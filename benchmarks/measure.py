@@ -16,6 +16,7 @@ from pathlib import Path
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans of our children become ours, so that their CPU time is not lost
 _SAMPLE_SECONDS = 0.02
 _ORPHAN_SECONDS = 5.0
+_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # programs start as they do where they are installed: what was compiled once is kept
 _REST_SECONDS, _REST_SHARE = 2.0, 0.05
 
 
@@ -90,7 +91,7 @@ def _median(usages: Sequence[Usage]) -> Usage:
 def _run_one(command: Command) -> Usage:
     with open(command.output or os.devnull, "wb") as output, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(command.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env={**os.environ, **command.env})
+        process = subprocess.Popen(command.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env={**os.environ, **_COMPILED, **command.env})
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

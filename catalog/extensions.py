@@ -23,16 +23,20 @@ def names(group: str, suffix: str = ".py", defines: str | None = None) -> list[s
 
 def path(group: str, name: str, suffix: str, defines: str | None = None) -> Path:
     """The file of an extension. Raises NotFoundError that lists the known names."""
-    found = _found(group, suffix, defines)
-    if name not in found:
-        raise NotFoundError(f"there is no {group.removesuffix('s')} {name!r}; known are {', '.join(sorted(found)) or 'none'}")
-    return found[name][1]
+    return _one(group, name, suffix, defines)[1]
 
 
 def load(group: str, name: str, defines: str | None = None) -> ModuleType:
     """The module of an extension, the only one of its group that is imported. Raises NotFoundError that lists the known names."""
-    path(group, name, ".py", defines)
-    return importlib.import_module(f"{_found(group, '.py', defines)[name][0]}.{name.replace('-', '_')}")
+    package, _ = _one(group, name, ".py", defines)
+    return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+
+
+def _one(group: str, name: str, suffix: str, defines: str | None) -> tuple[str, Path]:
+    found = _found(group, suffix, defines)
+    if name not in found:
+        raise NotFoundError(f"there is no {group.removesuffix('s')} {name!r}; known are {', '.join(sorted(found)) or 'none'}")
+    return found[name]
 
 
 def _found(group: str, suffix: str, defines: str | None) -> dict[str, tuple[str, Path]]:

@@ -1,5 +1,6 @@
 """What can be done to files: one module an action, whose stem is its name."""
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Action(Protocol):
         return None
 
 
+@functools.cache
 def load(name: str) -> Action:
-    """The action of that name. Raises NotFoundError that lists the known ones."""
+    """The action of that name, looked for once: every file of a job asks. Raises NotFoundError that lists the known ones."""
     from catalog import extensions
 
     module: Any = extensions.load("actions", name, DEFINES)

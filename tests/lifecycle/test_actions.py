@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -46,6 +47,22 @@ def test_actions_are_listed_and_an_unknown_one_names_them() -> None:
     with pytest.raises(NotFoundError, match="archive, copy"):
         actions.load("shred")
     assert extensions.names("actions", ".py", actions.DEFINES) == actions.names()
+
+
+def test_an_action_is_looked_for_once_whatever_the_number_of_files_that_have_a_quiet_time(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        grounds.write("data", f"file{number}")
+    grounds.scanned().prepared("data", "vault")
+    actions.load.cache_clear()
+    asked, load = list[str](), extensions.load
+
+    def counted(group: str, name: str, defines: str | None = None) -> ModuleType:
+        asked.append(name)
+        return load(group, name, defines)
+
+    monkeypatch.setattr(extensions, "load", counted)  # only to count
+    assert archived(grounds, quiet=1e-3).counts == {"QUARANTINED": 5}
+    assert asked.count("archive") == 1
 
 
 def test_an_action_that_needs_a_target_says_so(grounds: Grounds) -> None:
