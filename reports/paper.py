@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PDF_ROWS = 1000  # a page of rows takes a tenth of a second to lay out
 _PDF_LETTERS = 500  # of a cell: laying out one word takes time with the square of its letters
-_WEIGHTS = {"long": 40, "number": 5, "": 9}  # letters of a column's width beside its heading
+_WEIGHTS = {"long": 40, "list": 18, "number": 5, "": 9}  # letters of a column's width beside its heading
 _TEMPLATE = Path(__file__).parent / "paper.html"
 
 
@@ -129,7 +129,7 @@ class _Page:
 
 
 def _kind(name: str, unit: str) -> str:
-    return "number" if unit in terminal.RIGHT else "long" if name in terminal.LONG else ""
+    return "number" if unit in terminal.RIGHT else "long" if name in terminal.LONG else "list" if unit == "list" else ""
 
 
 def _in_style(text: str) -> str:
