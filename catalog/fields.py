@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
@@ -29,6 +30,15 @@ def size(value: object) -> object:
             raise ValueError(f"not a size: {value!r}; write bytes, or a number and a unit as in '2 TiB' or '500 MB'")
         return int(float(found[1]) * _SIZES[found[2]])
     return value
+
+
+def confidential(url: str) -> str:
+    """An address on the way to which nobody reads along, as it is. Raises ValueError."""
+    found = urlsplit(url)
+    unread = ("http", "https") if found.hostname in ("localhost", "127.0.0.1", "::1") else ("https",)
+    if not found.hostname or found.username is not None or found.scheme not in unread or not url.isprintable():
+        raise ValueError(f"{url!r}: write an address that begins with https://; http:// is for this machine's loopback alone")
+    return url
 
 
 def name(text: str) -> str:

@@ -3,10 +3,11 @@
 import itertools
 import shlex
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from catalog.fields import TABLE, Name, Seconds
+from catalog.fields import TABLE, Name, Seconds, confidential
 from catalog.sight import Sight
 
 Role = Literal["viewer", "auditor", "operator"]
@@ -39,6 +40,48 @@ class Token(Grant):
     hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
 
 
+class Oidc(_Table):
+    """`[dashboard.oidc]`: the OpenID provider at which people sign in."""
+
+    issuer: str
+    client_id: str = Field(min_length=1)
+    client_secret_file: str | None = None
+    client_secret_command: str | None = None
+    client_secret_env: str | None = None
+    url: str
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    name_claim: str = "email"
+    groups_claim: str = "groups"
+    session: Seconds = 8 * 3600.0
+
+    @field_validator("issuer", "url")
+    @classmethod
+    def _nobody_listens(cls, url: str) -> str:
+        if "?" in url or "#" in url:
+            raise ValueError(f"{url!r}: write it without '?' and '#'")
+        return confidential(url)
+
+    @field_validator("url")
+    @classmethod
+    def _root(cls, url: str) -> str:
+        if urlsplit(url).path not in ("", "/"):
+            raise ValueError(f"{url!r}: the service is at the root of its host, so write it without a path")
+        return url.rstrip("/").lower()
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:
+            raise ValueError("'openid' must be among the scopes: without it the provider does not say who signed in")
+        return scopes
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "Oidc":
+        if sum(given is not None for given in (self.client_secret_file, self.client_secret_command, self.client_secret_env)) != 1:
+            raise ValueError("give one of 'client_secret_file', 'client_secret_command' and 'client_secret_env'")
+        return self
+
+
 class Dashboard(_Table):
     """`[dashboard]`: where `lastcopy serve` listens, and how it knows who asks."""
 
@@ -47,8 +90,15 @@ class Dashboard(_Table):
     user_header: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]+$")
     groups_header: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]+$")
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    oidc: Oidc | None = None
     people: dict[str, Grant] = {}
     groups: dict[str, Grant] = {}
+
+    @model_validator(mode="after")
+    def _one_way_to_be_known(self) -> "Dashboard":
+        if self.oidc is not None and (self.user_header or self.groups_header):
+            raise ValueError("people are known by [dashboard.oidc] or by the header of a proxy, not by both: take out one of them")
+        return self
 
 
 class Api(_Table):

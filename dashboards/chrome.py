@@ -51,6 +51,8 @@ def sidebar(viewer: Viewer) -> None:
         chosen = st.selectbox("As of", list(moments), key="snapshot", bind="query-params")
         if viewer.name or viewer.role != "viewer":
             st.caption(f"{marks.escaped(viewer.name or 'this machine')}, {viewer.role}")
+        if leave := seam.current().leave():
+            st.html(f'<a href="{html.escape(leave)}">Sign out</a>')
     st.session_state["view"] = asking.View(str(seam.current().root()), moments[chosen] if chosen else known[0].snapshot_id, viewer.limits)
 
 

@@ -13,7 +13,7 @@ _HEADERS = (
 )
 _SITE, _MODE = b"sec-fetch-site", b"sec-fetch-mode"
 _OWN_SITES = ("same-origin", "none")  # none: an address that was typed, or a bookmark
-_NO_PAGES = ("/api", "/metrics")
+_NO_PAGES = ("/api", "/metrics", "/logout")
 
 
 class Guard:

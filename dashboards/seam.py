@@ -56,6 +56,7 @@ class Served:
     configuration: Callable[[], Config] = _configuration
     viewer: Callable[[], Viewer] = _anybody
     opened: Opener = _opened  # a locked connection on which the viewer's limits hold
+    leave: Callable[[], str] = str  # the address at which who looks signs out, '' where nobody signed in here
 
     def root(self) -> Path:
         """The folder of the catalog. Raises ConfigError."""

@@ -25,6 +25,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "[lifecycle]": config.Lifecycle,
     "[dashboard]": services.Dashboard,
     "[dashboard.people.NAME]": services.Grant,
+    "[dashboard.oidc]": services.Oidc,
     "[api.tokens.NAME]": services.Token,
     "[schedule.NAME]": services.Task,
     "[notify]": services.Notify,
@@ -117,6 +118,8 @@ def _type(annotation: object, field: FieldInfo | None = None) -> str:  # noqa: P
         return f"list of {_type(inner[0])}"
     if origin is dict:
         return "tables" if isinstance(inner[1], type) and issubclass(inner[1], BaseModel) else "table of text"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
     words = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "date": "day, as `2027-06-30`"}
     return words[getattr(annotation, "__name__", "")]
 

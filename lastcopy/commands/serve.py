@@ -17,9 +17,10 @@ def serve(
 ) -> None:
     """Serve the dashboard, the API at /api, /metrics and /healthz, and run the schedule, until SIGTERM or Ctrl-C.
 
-    Without tokens or the header of a proxy in the configuration it listens on loopback only. A scan that runs when it ends can be gone on with.
+    Without tokens, a provider to sign in at, or the header of a proxy in the configuration it listens on loopback only.
+    A scan that runs when it ends can be gone on with.
     """
-    extras.need("serve", "uvicorn", "fastapi", "streamlit", "apscheduler", "apprise", "structlog", "prometheus_client")
+    extras.need("serve", "uvicorn", "fastapi", "streamlit", "apscheduler", "apprise", "structlog", "prometheus_client", "authlib", "httpx2", "joserfc")
     from lastcopy.service import server
 
     server.serve(settings.of(context), listen, pages=pages, scheduled=schedule, json_lines=log_json)

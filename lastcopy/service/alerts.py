@@ -4,8 +4,6 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError
 from catalog.services import Event, Receiver
 from lastcopy import listing
-from lastcopy.service import logs, tasks
+from lastcopy.service import logs, secret, tasks
 from reports import cells
 from reports.state import age, counted, day
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
 
 _LINES = 40  # of a message
-_SECONDS = 30  # for the command that prints an address
 
 
 Kind = Literal["info", "warning", "failure"]
@@ -109,7 +106,8 @@ def send(config: Config, name: str, receiver: Receiver, told: Message) -> bool:
 
     asset = apprise.AppriseAsset(app_id="Lastcopy", app_desc="Lastcopy", app_url="")
     sender = apprise.Apprise(asset=asset)
-    if not sender.add(_address(config, name, receiver)):
+    address = secret.read(config.folder, f"notify.to.{name}: its address", receiver.url_file, receiver.url_command, receiver.url_env)
+    if not sender.add(address):
         raise ConfigError(f"notify.to.{name}: this is no address of Apprise; it begins with a service, as mailtos:// or json://")
     attached: Any = AttachFile(str(told.file)) if told.file else None  # type: ignore[no-untyped-call]  # it ships no types
     kind = apprise.NotifyType(told.kind)
@@ -197,20 +195,6 @@ def _of_volumes(connection: "DuckDBPyConnection", config: Config, now: datetime.
             yield Alert(f"stale {volume}", "stale", f"volume {volume} was never scanned")
         elif (now - scanned_at).total_seconds() > config.notify.stale_after:
             yield Alert(f"stale {volume}", "stale", f"volume {volume}: its newest good scan is {age(scanned_at, now)} old")
-
-
-def _address(config: Config, name: str, receiver: Receiver) -> str:
-    try:
-        if receiver.url_file is not None:
-            return (config.folder / receiver.url_file).read_text("utf-8").strip()
-        if receiver.url_command is not None:
-            done = subprocess.run(receiver.url_command, shell=True, capture_output=True, text=True, check=True, timeout=_SECONDS, cwd=config.folder)  # noqa: S602  # the configuration's own command
-            return done.stdout.strip()
-        return os.environ[str(receiver.url_env)]
-    except KeyError as error:
-        raise ConfigError(f"notify.to.{name}: its address cannot be had: there is no variable {receiver.url_env} in the environment") from error
-    except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:  # its text may hold the address
-        raise ConfigError(f"notify.to.{name}: its address cannot be had: {type(error).__name__}") from error
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lastcopy.commands import audit, hold
 from lastcopy.service import identity, logs
 from lastcopy.service.answers import Connections, streamed
 from lastcopy.service.identity import Person
+from lastcopy.service.sessions import Sessions
 from lastcopy.service.turns import Turns
 from lifecycle.journal import Journal
 from reports import find, render, state
@@ -58,6 +59,7 @@ class Served:
     connections: Connections
     loopback: bool
     turns: Turns = field(default_factory=Turns)
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 def application(served: Served) -> FastAPI:
@@ -97,7 +99,7 @@ def _teller(served: Served) -> Callable[[Request, Exception], JSONResponse]:
 
 def _asked_by(served: Served) -> Callable[[Request], Person]:
     def who(request: Request) -> Person:
-        found = identity.program(served.configuration(), request.headers, loopback=served.loopback)
+        found = identity.program(served.configuration(), request.headers, loopback=served.loopback, sessions=served.sessions)
         if found is None:
             logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
             raise HTTPException(401, "give a token that is known: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})

@@ -10,26 +10,28 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 import lastcopy
 from catalog import config
 from catalog.config import Config
 from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError, UnderivedError
-from dashboards import rights, serving
+from dashboards import serving
 from lastcopy import listing, settings
-from lastcopy.service import api, identity, logs, metrics
+from lastcopy.service import api, identity, login, logs, metrics
 from lastcopy.service.answers import Connections
+from lastcopy.service.door import Door
+from lastcopy.service.sessions import Sessions
 from lastcopy.service.turns import Turns
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
@@ -106,11 +108,14 @@ class Service:
     loopback: bool
     tasks: Callable[[], Sequence[tuple[str, str]]] = tuple
     started_at: float = field(default_factory=time.monotonic)
+    sessions: Sessions = field(default_factory=Sessions)
 
     @property
     def hosts(self) -> list[str]:
         """The names beside those of loopback under which it is asked."""
-        return [*(self.configuration().dashboard.hosts or ([] if self.loopback else ["*"]))]
+        dashboard = self.configuration().dashboard
+        known = [*dashboard.hosts, *([urlsplit(dashboard.oidc.url).hostname or ""] if dashboard.oidc else [])]
+        return known or ([] if self.loopback else ["*"])
 
 
 def application(service: Service, pages: bool, lifespan: Lifespan | None = None) -> ASGIApp:
@@ -120,7 +125,8 @@ def application(service: Service, pages: bool, lifespan: Lifespan | None = None)
     routes: list[BaseRoute] = [
         Route("/healthz", _health(service)),
         Route("/metrics", _metrics(service, connections, turns)),
-        Mount("/api", api.application(api.Served(service.configuration, connections, service.loopback, turns))),
+        Mount("/api", api.application(api.Served(service.configuration, connections, service.loopback, turns, service.sessions))),
+        *login.Login(service.configuration, service.sessions).routes(),
     ]
     door = Middleware(Door, service=service)
     if pages:
@@ -128,45 +134,6 @@ def application(service: Service, pages: bool, lifespan: Lifespan | None = None)
 
         return dashboard.application(service, connections, routes, door, lifespan)
     return Starlette(routes=routes, middleware=[*serving.guards(service.hosts), door, Middleware(GZipMiddleware)], lifespan=lifespan)
-
-
-class Door:
-    """An ASGI middleware that takes the headers of the proxy away from whoever is not the proxy, and lets to the pages only who is known."""
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app = app
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything else on."""
-        if scope["type"] in ("http", "websocket"):
-            dashboard = self._service.configuration().dashboard
-            client = (scope.get("client") or ("", 0))[0]
-            names = {name.lower().encode() for name in (dashboard.user_header, dashboard.groups_header) if name}
-            # A header that is there twice was sent by two: it says nothing.
-            sent = [name.lower() for name, _ in scope["headers"]]
-            refused = {name for name in names if client not in dashboard.proxies or sent.count(name) > 1}
-            if refused:
-                scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name.lower() not in refused]}
-            if not _asks_itself(scope["path"]):
-                person = identity.reader(dashboard, Headers(scope=scope), loopback=self._service.loopback)
-                if refusal := _refusal(person, scope["path"]):
-                    await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
-                    return
-        await self._app(scope, receive, send)
-
-
-def _asks_itself(path: str) -> bool:
-    """Whether a path is no page: what answers there finds out who asks."""
-    return path in ("/metrics", "/healthz") or path.startswith("/api/")
-
-
-def _refusal(person: identity.Person | None, path: str) -> str | None:
-    """Why somebody may not have what lies at a path of the pages; None where he may."""
-    if person is None:
-        return identity.UNKNOWN
-    right = rights.of_address(path)
-    return None if right is None or person.may(right) else right.refusal
 
 
 def _health(service: Service) -> Callable[[Request], Any]:
@@ -201,7 +168,7 @@ def _metrics(service: Service, connections: Connections, turns: Turns) -> Callab
             return metrics.text(connection, now, jobs, tasks, broken=service.configuration.broken is not None)
 
     async def answer(request: Request) -> Response:
-        person = identity.program(service.configuration(), request.headers, loopback=service.loopback)
+        person = identity.program(service.configuration(), request.headers, loopback=service.loopback, sessions=service.sessions)
         if person is None:
             logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
             return PlainTextResponse("give a token that is known\n", 401, {"WWW-Authenticate": "Bearer"})

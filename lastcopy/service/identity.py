@@ -1,17 +1,21 @@
-"""Who asks, and what he may see: by a token, by the header of a trusted proxy, or, on loopback without either, anybody."""
+"""Who asks, and what he may see: by a token, by a session or the header of a trusted proxy, or, on loopback without any of them, anybody."""
 
 import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from catalog.config import Config
 from catalog.errors import RefusedError
 from catalog.services import Dashboard, Grant, Role
 from catalog.sight import Sight
 from dashboards.rights import Right
+
+if TYPE_CHECKING:
+    from lastcopy.service.sessions import Sessions
 
 PREFIX = "lc_"
 UNKNOWN = "You are not known here. Ask who runs Lastcopy to add you to [dashboard.people] or [dashboard.groups]."
@@ -49,30 +53,41 @@ def hashed(token: str) -> str:
     return f"sha256:{hashlib.sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-def program(config: Config, headers: Mapping[str, str], *, loopback: bool) -> Person | None:
+def program(config: Config, headers: Mapping[str, str], *, loopback: bool, sessions: "Sessions | None" = None) -> Person | None:
     """Who asks the API, by token, else as in `reader`; None = nobody who is known."""
     kind, _, given = headers.get("authorization", "").partition(" ")
     if given or config.api.tokens:
         if kind.lower() != "bearer":
-            return reader(config.dashboard, headers, loopback=False)
+            return reader(config.dashboard, headers, loopback=False, sessions=sessions)
         found = hashed(given.strip())
         # All are compared, so that the time tells nothing of which there are.
         matching = [name for name, token in config.api.tokens.items() if hmac.compare_digest(token.hash, found)]
         return Person.of(matching[0], config.api.tokens[matching[0]]) if matching else None
-    return reader(config.dashboard, headers, loopback=loopback)
+    return reader(config.dashboard, headers, loopback=loopback, sessions=sessions)
 
 
-def reader(dashboard: Dashboard, headers: Mapping[str, str], *, loopback: bool) -> Person | None:
-    """Who looks at the pages: by the header of the proxy, which only a trusted one can have sent here; where none is configured, on loopback, anybody."""
+def reader(dashboard: Dashboard, headers: Mapping[str, str], *, loopback: bool, sessions: "Sessions | None" = None) -> Person | None:
+    """Who looks at the pages: by a session where people sign in here, by the header of the proxy, which only a trusted one can have sent here.
+
+    Where neither is configured, on loopback, anybody.
+    """
+    if dashboard.oidc is not None:
+        session = sessions.session(headers.get("cookie", ""), dashboard.oidc) if sessions else None
+        return granted(dashboard, session.name, session.groups) if session else None
     if dashboard.user_header is None:
         return ANYBODY if loopback else None
     name = headers.get(dashboard.user_header.lower(), "").strip()
     if not name:
         return None
+    given = headers.get((dashboard.groups_header or "").lower(), "")
+    return granted(dashboard, name, (group.strip() for group in given.split(",")))
+
+
+def granted(dashboard: Dashboard, name: str, groups: Iterable[str]) -> Person | None:
+    """Somebody as the configuration knows him, by his name or else by the first of its groups that he is in; None where it does not."""
     if name in dashboard.people:
         return Person.of(name, dashboard.people[name])
-    given = headers.get((dashboard.groups_header or "").lower(), "")
-    of = {group.strip() for group in given.split(",")}
+    of = set(groups)
     return next((Person.of(name, grant) for group, grant in dashboard.groups.items() if group in of), None)
 
 
@@ -86,8 +101,8 @@ def is_loopback(host: str) -> bool:
 
 def refuse_unguarded(config: Config, host: str) -> None:
     """Raise RefusedError where others than this machine could ask, and nobody could be told from anybody."""
-    if not is_loopback(host) and config.dashboard.user_header is None and not config.api.tokens:
+    if not is_loopback(host) and config.dashboard.user_header is None and config.dashboard.oidc is None and not config.api.tokens:
         raise RefusedError(
-            f"{host} is reached by others, and the configuration knows nobody: give [dashboard] user_header, or tokens in [api.tokens] "
+            f"{host} is reached by others, and the configuration knows nobody: give [dashboard.oidc] or [dashboard] user_header, or tokens in [api.tokens] "
             "('lastcopy token' makes one), or listen on 127.0.0.1"
         )

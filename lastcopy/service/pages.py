@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from catalog.sight import Sight
 from dashboards import seam, serving
-from lastcopy.service import identity
+from lastcopy.service import identity, login
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,16 +32,22 @@ def served(service: "Service", connections: "Connections") -> seam.Served:
         import streamlit as st
 
         headers = {name.lower(): value for name, value in st.context.headers.items()}
-        person = identity.reader(service.configuration().dashboard, headers, loopback=service.loopback)
+        dashboard = service.configuration().dashboard
+        person = identity.reader(dashboard, headers, loopback=service.loopback, sessions=service.sessions)
         if person is None:  # no longer: who was never known did not come here
-            st.error(identity.UNKNOWN)
+            st.error("You are not signed in any more." if dashboard.oidc else identity.UNKNOWN)
+            if dashboard.oidc:
+                st.html(f'<a href="{login.BEGIN}">Sign in</a>')
             st.stop()
         return looking(person)
 
     def opened(root: Path, wanted: "Snapshot", earlier: "Snapshot | None", viewer: seam.Viewer) -> "DuckDBPyConnection":
         return connections.opened(root, wanted, earlier, Sight.parse(viewer.limits))
 
-    return seam.Served(configuration=service.configuration, viewer=viewer, opened=opened)
+    def leave() -> str:
+        return login.END if service.configuration().dashboard.oidc else ""
+
+    return seam.Served(configuration=service.configuration, viewer=viewer, opened=opened, leave=leave)
 
 
 def looking(person: identity.Person) -> seam.Viewer:
