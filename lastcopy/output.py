@@ -33,7 +33,8 @@ def answer(chosen: Settings, found: "Answer", limit: int | None = None) -> None:
         assert chosen.output is not None  # noqa: S101  # _is_file says so
         rows = render.save(found, form, chosen.output, look)
         if not chosen.quiet:
-            talk.say(f"wrote {counted(rows, 'row')} to {chosen.output}")
+            most = "; a PDF takes no more unless --limit says so" if form == "pdf" and rows == look.rows else ""
+            talk.say(f"wrote {counted(rows, 'row')} to {chosen.output}{most}")
         return
     with _stream(chosen) as out:
         render.write(found, form, out, io.StringIO() if chosen.quiet else sys.stderr, look)

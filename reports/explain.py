@@ -138,6 +138,9 @@ def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
         for name, inside in places:
             if problem := _hiding(connection, name, inside):
                 raise NotFoundError(f"{path}: unknown: the scan of {name} could not read {problem['path'] or 'its root'} ({problem['error']})")
+        for name, inside in places:
+            if _is_folder(connection, name, inside):
+                raise NotFoundError(f"{path}: is a folder on {name}, and files are explained; 'lastcopy find' with a part of its path lists what it holds")
         raise NotFoundError(f"{path}: no volume holds such a file in this snapshot; 'lastcopy find' looks for a part of a name")
     as_of = _rows(connection, "SELECT as_of FROM snapshot", {})[0]["as_of"]
     return [_explained(connection, row, as_of, folder, pointer) for row, pointer in rows]
@@ -195,6 +198,11 @@ def _hiding(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> 
         ORDER BY length(path) DESC, error LIMIT 1
         """
     return next(iter(_rows(connection, query, {"volume": volume, "path": path})), None)
+
+
+def _is_folder(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> bool:
+    query = "SELECT 1 FROM files WHERE volume = $volume AND starts_with(dir, $dir) LIMIT 1"
+    return bool(_rows(connection, query, {"volume": volume, "dir": path.rstrip("/") + "/"}))
 
 
 def _unread(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> str | None:

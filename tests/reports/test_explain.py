@@ -228,6 +228,9 @@ def test_a_file_or_volume_that_is_not_there_is_not_found(estate: Estate) -> None
     connection = estate(volumes=VOLUMES)
     with pytest.raises(NotFoundError, match="no volume holds such a file"):
         explain.explain(connection, None, "nothing")
+    for folder in ("docs", "docs/"):
+        with pytest.raises(NotFoundError, match=f"{folder}: is a folder on projects, and files are explained"):
+            explain.explain(estate(volumes=VOLUMES, files=[{"volume": "projects", "path": "docs/deep/a"}]), None, folder)
     with pytest.raises(NotFoundError, match="there is no volume 'tap'; volumes are projects, mirror, tape"):
         explain.explain(connection, "tap", "x")
 
