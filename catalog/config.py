@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from catalog.errors import ConfigError
 from catalog.fields import TABLE, Bytes, Folder, Name, Pattern, Seconds
@@ -68,6 +68,13 @@ class Volume(_Table):
     media_types: bool = False
     cross_mounts: bool = False
     max_loss_pct: float = Field(default=50.0, ge=0, le=100)
+
+    @field_validator("url")
+    @classmethod
+    def _tells_no_secret(cls, url: str) -> str:
+        if re.search(r"//[^/]*:[^/]*@", url):
+            raise ValueError("a url is stored and shown, and must not hold a password; give it by password_file, password_command or the environment")
+        return url
 
     @property
     def kind(self) -> str:

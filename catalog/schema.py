@@ -40,7 +40,7 @@ ENTRIES = pa.schema(
         ("media_type", WORD),
         ("version_id", TEXT),
         ("is_latest", FLAG),
-        ("first_recovery_point", TEXT),
+        ("first_recovery_point", TEXT),  # of a version in a backup: the oldest and the newest of RECOVERY_POINTS that hold it
         ("last_recovery_point", TEXT),
         ("storage_class", WORD),  # of a file system only 'stub': left by a job in the place of an archived file
         ("etag", TEXT),
@@ -127,6 +127,20 @@ PROBLEMS = pa.schema(
     ]
 )
 
+# What a backup repository can give back as a whole: one row a recovery point that a scan saw.
+RECOVERY_POINTS = pa.schema(
+    [
+        ("recovery_point", TEXT),  # its id in the repository
+        ("started_at", TIMESTAMP),  # of the backup: what it holds is of that time or later
+        ("ended_at", TIMESTAMP),  # null = the repository does not tell
+        ("host", TEXT),  # that was backed up, escaped
+        ("username", TEXT),
+        ("paths", TEXT),  # JSON: what was to be backed up, escaped
+        ("excludes", TEXT),  # JSON: patterns of what was left out, in the repository's own notation, escaped
+        ("tags", TEXT),  # JSON
+    ]
+)
+
 SNAPSHOTS = pa.schema(
     [
         ("snapshot_id", TEXT),
@@ -145,6 +159,7 @@ SNAPSHOTS = pa.schema(
 PARTITIONS = {
     "entries": ["scan_id", "volume"],
     "problems": ["scan_id", "volume"],
+    "recovery_points": ["scan_id", "volume"],
     "digests": [],
     "scans": [],
     "snapshots": [],
@@ -334,6 +349,7 @@ TABLES = {
     "digests": DIGESTS,
     "scans": SCANS,
     "problems": PROBLEMS,
+    "recovery_points": RECOVERY_POINTS,
     "snapshots": SNAPSHOTS,
     "labels": LABELS,
     "copies": COPIES,

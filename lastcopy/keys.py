@@ -21,7 +21,8 @@ MEANINGS: dict[str, str] = {
     "[catalog] memory_limit": "the most memory that a derivation or a report uses; what does not fit goes to disk. "
     "Absent: for a derivation 256 MiB, or 64 bytes an entry where that is more; for a report most of the machine's",
     "[catalog] threads": "the most threads that a derivation or a report uses",
-    "[volumes.NAME] url": "the root: a path is a file tree (kind `posix`); any scheme names its kind: `container:PATH` is an archive or a folder of them",
+    "[volumes.NAME] url": "the root: a path is a file tree (kind `posix`); any scheme names its kind: `container:PATH` has archives, "
+    "`restic:PATH` is a backup repository",
     "[volumes.NAME] role": "production, a mirror that follows, a place that keeps versions, or a long-term home; the files of a `primary` are assets",
     "[volumes.NAME] system": f"the storage system; {_DOMAIN}",
     "[volumes.NAME] site": f"the room, building or region; {_DOMAIN}",
@@ -38,7 +39,7 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] immutability": "what protects its content from change and deletion",
     "[volumes.NAME] immutable_until": "the day before which it cannot be deleted",
     "[volumes.NAME] key_on": "the volumes that hold what is needed to read it; refused, since nothing judges yet whether these survive",
-    "[volumes.NAME] password_file": "a file with its password; never stored in the catalog",
+    "[volumes.NAME] password_file": "a file with its password, relative to the folder of the configuration; never stored in the catalog",
     "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] digest": "what a scan reads of it: nothing, what could have a copy, everything; absent: `match`, and `all` where access is `offline`",
     "[volumes.NAME] media_types": "whether libmagic tells the media type of each file, which reads its head",

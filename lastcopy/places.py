@@ -13,12 +13,12 @@ import pyarrow as pa
 import scanners
 from catalog import domains, glob
 from catalog.config import Config, Volume
-from catalog.errors import LastcopyError
+from catalog.errors import LastcopyError, RefusedError
 from catalog.snapshot import ScanRow
 from lastcopy import mounts
 from lastcopy.diagnosis import Remark, escaped
 from reports.state import counted
-from scanners import Facts
+from scanners import Facts, guard
 
 _LOOKED_AT = 2000  # entries below the root whose times are compared with the host's clock
 _RECENT = datetime.timedelta(hours=1)
@@ -54,6 +54,11 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     except LastcopyError as error:
         return [Remark(name, "reachable", "error", str(error), "correct the url, or mount what belongs there")], None
     found = [reach or Remark(name, "reachable", "ok", "can be reached"), _same(name, scan, facts)]
+    if scanners.load(declared.kind).CAPABILITIES.recovery_points:
+        try:
+            guard.check_repository(config, name)
+        except RefusedError as error:
+            found.append(Remark(name, "repository", "error", str(error), "correct its role, or its place"))
     if declared.device is None and any(device.startswith(domains.FILE_SYSTEM) for device in _devices(facts)):
         found.append(_untold(name))
     mount = mounts.of(place, known) if place else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import lastcopy
 from catalog.config import Config
-from catalog.errors import ConfigError, LockedError, NotFoundError, UnreachableError
+from catalog.errors import ConfigError, LockedError, NotFoundError, RefusedError, UnreachableError
 from lastcopy import diagnosis, exits, journals, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
 
+_NOT_READ = "{}: nothing that a backup repository stores can be read again yet, it is only listed"
 _DERIVE_TRIES = 600
 _DERIVE_WAIT_SECONDS = 1.0
 
@@ -66,6 +67,11 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     config = chosen.configuration()
     root = settings.root_of(config)
     outcome = Outcome(*chosen_volumes(root, config, wish.volumes), again=wish.again)
+    unable = _not_read(config, outcome.wanted) if wish.again else []
+    if unable and set(wish.volumes) & set(unable):
+        raise RefusedError(f"{_NOT_READ.format(', '.join(unable))}; leave it out, and look at it with the program of the backup, as 'restic check --read-data'")
+    for name in unable:
+        _say(chosen, _NOT_READ.format(name))
     wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning
     if wrong:
         raise ConfigError("\n".join(remark.text for remark in wrong))
@@ -168,6 +174,13 @@ def known(config: Config, names: Sequence[str]) -> list[str]:
 def now() -> datetime.datetime:
     """The clock, aware UTC."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def _not_read(config: Config, names: Sequence[str]) -> list[str]:
+    """The volumes of which no content can be read: that of a backup repository."""
+    import scanners
+
+    return [name for name in names if scanners.load(config.volumes[name].kind).CAPABILITIES.recovery_points]
 
 
 def _naive() -> datetime.datetime:

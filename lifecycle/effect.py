@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from catalog import derive, glob, names, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier
-from catalog.derive.expressions import parquet, problem_rows, quoted
+from catalog.derive.expressions import parquet, problem_rows, quoted, recovery_points
 from catalog.schema import ENTRIES, TABLES, THREATS
 from catalog.snapshot import ScanRow, Snapshot
 from lifecycle import planning, pointers, stores
@@ -109,6 +109,7 @@ def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, re
     problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
     connection.execute("CREATE TEMP TABLE unseen_volumes (volume VARCHAR)")
     connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problems)} UNION ALL SELECT volume, '', NULL FROM unseen_volumes")
+    connection.execute(f"CREATE TEMP VIEW recovery_points AS {recovery_points(root, wanted)}")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, wanted)}")
 
 

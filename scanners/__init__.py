@@ -24,6 +24,7 @@ class Capabilities:
     columns: frozenset[str]  # entry columns that it fills
     local_files: bool = False  # `open_file` gives a descriptor
     read_through: bool = False  # `digests` reads many files in one pass
+    recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
     hard_links: bool = False
     symlinks: bool = False
     versions: bool = False
@@ -42,6 +43,8 @@ class Settings:
     cross_mounts: bool = False
     media_types: bool = False
     known_media: str | None = None  # file of media types of the previous scan, see scanners.media
+    password_file: str | None = None
+    password_command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,9 @@ class ShardRecord:
     problem_rows: int = 0
     hiding: int = 0  # problems that hide what lies below
     excluded: int = 0
+    recovery_points: str | None = None  # likewise
+    recovery_points_size_bytes: int = 0
+    recovery_point_rows: int = 0
     left: tuple[Segment, ...] = field(default=())
 
 
@@ -103,6 +109,12 @@ class Sink(Protocol):
 
     def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool) -> None:
         """Take a problem; `path` is escaped, without a trailing slash. See `schema.PROBLEMS`."""
+
+    def recovery_points(self, rows: "pa.Table") -> None:
+        """Take the recovery points of a backup repository: rows of `schema.RECOVERY_POINTS`."""
+
+    def room(self) -> Path:
+        """A folder of the catalog for what does not fit in memory; it is gone when the scan is."""
 
     def exclude(self, count: int) -> None:
         """Count entries that were left out on purpose."""
@@ -165,6 +177,8 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         exclude=glob.regex(list(declared.exclude)) if declared.exclude else None,
         cross_mounts=declared.cross_mounts,
         media_types=declared.media_types,
+        password_file=str(config.folder.absolute() / declared.password_file) if declared.password_file else None,
+        password_command=declared.password_command,
     )
 
 

@@ -133,6 +133,8 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
     if config.volumes[volume].media_types:
         media.libmagic()
     guard.check_place(volume, config.roots.get(volume, ""))
+    if module.CAPABILITIES.recovery_points:
+        guard.check_repository(config, volume)
     settings = _settings(root, config, volume, started_at)
     scanner: Scanner = module.Scanner(settings)
     try:
@@ -165,11 +167,7 @@ def _resumed(root: Path, settings: Settings, facts: Facts, resume: bool) -> "Jou
     for target in reversed(journal.interrupted(root, settings.volume)):
         if resume and found is None and target.scan_id not in published:
             candidate = journal.resume(target, settings)
-            if (
-                candidate
-                and candidate.header["facts"]["fs_id"] == facts.fs_id
-                and all(guard.readable(root, n, candidate.files(n)) for n in ("entries", "problems"))
-            ):
+            if candidate and candidate.header["facts"]["fs_id"] == facts.fs_id and all(guard.readable(root, n, candidate.files(n)) for n in journal.TABLES):
                 found = candidate
                 continue
         journal.discard(target)
@@ -193,7 +191,7 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
         talk.say(record)
 
     try:
-        with Pool(module.__name__, settings, journal.target, workers - 1, budget.entries) as pool:
+        with Pool(module.__name__, settings, journal.target, 0 if module.CAPABILITIES.recovery_points else workers - 1, budget.entries) as pool:
             if run.previous and run.previous.entries > budget.first_entries:
                 pool.start()  # they need a quarter of a second until they can take a shard
             if not journal.records:
@@ -237,6 +235,8 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
     if size > _GREATEST_SUM // len(config.volumes):
         problems.append(table.write(run.root, "problems", guard.vast(target, seen, size, scanners.utc(now())), target.partition))
     table.commit(run.root, "problems", problems, target.scan_id)
+    if points := run.journal.files("recovery_points"):
+        table.commit(run.root, "recovery_points", points, target.scan_id)
     table.commit(run.root, "entries", [*entries, *carried], target.scan_id)
     row = _row(run, now) | {
         "state": "incomplete" if problems else "complete",

@@ -20,6 +20,8 @@ from scanners.sink import Target
 if TYPE_CHECKING:
     import duckdb
 
+    from catalog.config import Config
+
 _BATCH_ROWS = 65_536
 _ACCEPT = "if it is right, scan with --accept-losses"
 
@@ -42,6 +44,17 @@ def check_place(volume: str, place: str) -> None:
     """Refuse a root, links resolved, that lies where jobs keep what waits for its purge: what a job took away would be a copy. Raises RefusedError."""
     if os.fsdecode(ours.HOME) in Path(place).parts:
         raise RefusedError(f"volume {volume}: {place} lies in a folder of Lastcopy's own; give the folder that holds it as the url")
+
+
+def check_repository(config: "Config", volume: str) -> None:
+    """Refuse a backup repository where it could protect nothing: as what is to be protected, or within the tree of it. Raises RefusedError."""
+    role, place = config.volumes[volume].role, config.roots.get(volume)
+    if role in ("primary", "archive"):
+        raise RefusedError(f"volume {volume}: a backup repository holds copies, and cannot be of role {role!r}; declare role = 'backup'")
+    for name, other in config.volumes.items():
+        outer = config.roots.get(name)
+        if place and outer and other.role == "primary" and Path(place).is_relative_to(outer):
+            raise RefusedError(f"volume {volume}: the repository lies in the tree of the primary volume {name}, and is lost with it; move it to another system")
 
 
 def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:

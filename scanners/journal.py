@@ -13,7 +13,9 @@ from catalog import table
 from scanners import Segment, Settings, ShardRecord
 from scanners.sink import Target
 
+TABLES = ("entries", "problems", "recovery_points")  # that shards write
 _FILE = "journal.jsonl"
+_OF_ITS_START = ("started_us", "known_media", "password_file", "password_command")  # settings that may be others when a scan is gone on with
 _MOST_PLACES, _MOST_SEGMENTS = 10_000, 300  # of a shard: what is said to a worker must fit into a pipe
 
 
@@ -58,8 +60,10 @@ class Journal:
         return sum(segment.count for segment in self.waiting)
 
     def files(self, name: str) -> list[table.NewFile]:
-        """The files that shards wrote for a table ('entries', 'problems')."""
+        """The files that shards wrote for a table, one of TABLES."""
         partition = self.target.partition
+        if name == "recovery_points":
+            return [table.NewFile(r.recovery_points, r.recovery_points_size_bytes, r.recovery_point_rows, partition) for r in self.records if r.recovery_points]
         if name == "entries":
             return [table.NewFile(r.entries, r.entries_size_bytes, r.rows, partition) for r in self.records if r.entries]
         return [table.NewFile(r.problems, r.problems_size_bytes, r.problem_rows, partition) for r in self.records if r.problems]
@@ -105,7 +109,7 @@ def resume(target: Target, settings: Settings) -> Journal | None:
         taken |= {tuple(segment) for segment in line["taken"]}
         journal.next_number = max(journal.next_number, record.number + 1)
     journal.waiting = [segment for segment in journal.waiting if dataclasses.astuple(segment) not in taken]
-    if not journal.records or not all((target.root / name / file.path).is_file() for name in ("entries", "problems") for file in journal.files(name)):
+    if not journal.records or not all((target.root / name / file.path).is_file() for name in TABLES for file in journal.files(name)):
         return None
     # A shard that was running has left files under its number; numbers go on behind every one that may have been given away.
     numbers = [int(file.name.removeprefix("left-")) for file in target.journal.glob("left-*")]
@@ -117,7 +121,7 @@ def resume(target: Target, settings: Settings) -> Journal | None:
 def comparable(settings: Settings) -> dict[str, Any]:
     """The settings that must be the same for going on with a scan."""
     found = dataclasses.asdict(settings)
-    return json.loads(json.dumps({key: value for key, value in found.items() if key not in ("started_us", "known_media")}))  # type: ignore[no-any-return]  # JSON of an object is one
+    return json.loads(json.dumps({key: value for key, value in found.items() if key not in _OF_ITS_START}))  # type: ignore[no-any-return]  # JSON of an object is one
 
 
 def forget(target: Target) -> None:
@@ -127,7 +131,7 @@ def forget(target: Target) -> None:
 
 def discard(target: Target) -> None:
     """Remove a scan that will not be published, and its files that no log names."""
-    for name in ("entries", "problems"):
+    for name in TABLES:
         if not table.files(target.root, name, scan_id=[target.scan_id]):
             shutil.rmtree(target.root / name / f"scan_id={target.scan_id}", ignore_errors=True)
     forget(target)
@@ -136,7 +140,7 @@ def discard(target: Target) -> None:
 def drop_strays(journal: Journal) -> None:
     """Remove files of shards that were running when an interrupted scan ended: no record names them."""
     target = journal.target
-    for name in ("entries", "problems"):
+    for name in TABLES:
         if table.files(target.root, name, scan_id=[target.scan_id]):
             continue  # committed already, only not published: the log names them
         known = {Path(file.path).name for file in journal.files(name)}

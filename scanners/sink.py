@@ -51,7 +51,7 @@ class ParquetSink:
         self._files: dict[str, tuple[str, Any]] = {}
         self._problems: list[dict[str, Any]] = []
         self._left: list[Segment] = []
-        self._rows = self._file_rows = self._bytes = self._linked = self._problem_rows = self._hiding = self._excluded = 0
+        self._rows = self._file_rows = self._bytes = self._linked = self._problem_rows = self._hiding = self._excluded = self._point_rows = 0
 
     def spent(self, unwritten: int) -> bool:
         """Whether the budget of entries or seconds is used up."""
@@ -75,6 +75,15 @@ class ParquetSink:
         self._hiding += hides_below
         if len(self._problems) >= _PROBLEM_ROWS:
             self._write_problems()
+
+    def recovery_points(self, rows: pa.Table) -> None:
+        """Take recovery points."""
+        self._writer("recovery_points").write_table(rows)
+        self._point_rows += len(rows)
+
+    def room(self) -> Path:
+        """A folder for what does not fit in memory: it is removed with the scan's journal."""
+        return self._target.journal
 
     def exclude(self, count: int) -> None:
         """Count entries that were left out on purpose."""
@@ -112,6 +121,9 @@ class ParquetSink:
             problem_rows=self._problem_rows,
             hiding=self._hiding,
             excluded=self._excluded,
+            recovery_points=self._files["recovery_points"][0] if "recovery_points" in self._files else None,
+            recovery_points_size_bytes=sizes.get("recovery_points", 0),
+            recovery_point_rows=self._point_rows,
             left=tuple(self._left),
         )
 

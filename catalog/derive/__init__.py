@@ -13,7 +13,7 @@ import pyarrow as pa
 from catalog import lock, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier, export, facts, labels
-from catalog.derive.expressions import parquet, problem_rows
+from catalog.derive.expressions import parquet, problem_rows, recovery_points
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
 from catalog.schema import DERIVED, ENTRIES, TABLES
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STEPS = (
     "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "unreadable",
     "shared_file_systems", "own_copies",
-    "dir_targets", "expected", "path_pairs", "path_matches", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
+    "dir_targets", "expected", "path_pairs", "path_matches", "chosen_versions", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
     "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates",
     "per_asset", "asset_words", "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results",
     "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
@@ -35,7 +35,7 @@ _VIEWS = frozenset({"path_pairs", "expected_targets", "assets", "outcomes"})
 _DROPPED_AFTER = {
     "items": ("sample_numbers", "seen_before"),
     "unreadable": ("known", "known_paths"),
-    "best_matches": ("own_matches", "path_matches"),
+    "best_matches": ("own_matches", "path_matches", "chosen_versions"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts"),
     "absences": ("unseen", "expected"),
     "asset_words": ("per_asset",),
@@ -47,6 +47,7 @@ _EMPTY_WITHOUT = {
         "shared_file_systems", "own_copies", "path_pairs", "path_matches", "own_matches", "holders", "content_matches", "best_matches", "conflicts",
         "unseen", "evidence", "absences", "per_asset",
     ),
+    "recovery_points": ("chosen_versions",),
     "mappings": ("dir_targets", "expected", "expected_targets"),
     "problem_paths": ("tried", "blind_dirs", "unseen"),
 }  # fmt: skip
@@ -95,7 +96,7 @@ def ensure(root: Path, wanted: Snapshot) -> None:
 
 
 def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[int, pa.Table]) -> None:
-    """Make every intermediate table from the views `entries` (with `volume`), `digests`, `problem_rows` (see `expressions`) and `files_before`."""
+    """Make every intermediate table from the views `entries`, `recovery_points` (both with `volume`), `digests`, `problem_rows` and `files_before`."""
     for name, rows in facts.tables(inputs).items():
         connection.register("small_table", rows)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM small_table")
@@ -165,6 +166,7 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     digest_files = table.files(root, "digests", new.versions.get("digests"))
     connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {parquet(digest_files, TABLES['digests'])}")
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
+    connection.execute(f"CREATE TEMP VIEW recovery_points AS {recovery_points(root, new)}")
     connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problem_files)}")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, new)}")
 

@@ -7,10 +7,11 @@ SELECT
     m.size_bytes,
     m.modified_at,
     m.carried,
-    CASE m.found WHEN 5 THEN m.content_level WHEN 4 THEN 2 WHEN 3 THEN 1 WHEN 1 THEN m.own_level WHEN 0 THEN 0 END AS level,
+    CASE m.found WHEN 5 THEN m.content_level WHEN 4 THEN 2 WHEN 3 THEN CASE WHEN m.listed THEN 0 ELSE 1 END WHEN 1 THEN m.own_level WHEN 0 THEN 0 END AS level,
     CASE WHEN m.found IN (5, 1) THEN coalesce(m.digested_at, f.scanned_at) ELSE f.scanned_at END AS verified_at,
     m.found,
     m.is_version,
+    m.held_at,
     CASE WHEN m.found = 5 THEN coalesce(h.files, 1) ELSE 1 END AS files
 FROM own_matches AS m
 INNER JOIN volume_facts AS f ON m.v = f.v
@@ -31,5 +32,6 @@ SELECT
     c.digested_at AS verified_at,
     5 AS found,
     FALSE AS is_version,
+    CAST(NULL AS TIMESTAMP) AS held_at,
     c.files
 FROM content_matches AS c

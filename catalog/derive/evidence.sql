@@ -50,7 +50,7 @@ FROM (
         CASE WHEN m.found IN (0, 3) AND k.a IS NOT NULL THEN 2 ELSE m.found END AS found,
         m.found >= 4
         OR (m.found = 3 AND k.a IS NULL)
-        OR (m.found = 1 AND m.is_version AND coalesce(m.modified_at >= c.current_since, FALSE)) AS is_current,
+        OR (m.found = 1 AND m.is_version AND coalesce(greatest(m.modified_at, m.held_at) >= c.current_since, FALSE)) AS is_current,
         u.a IS NOT NULL AS blind
     FROM assets AS i
     INNER JOIN best_matches AS m ON i.a = m.a AND i.entry_id = m.entry_id

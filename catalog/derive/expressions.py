@@ -1,10 +1,13 @@
 """Parquet files as table expressions of SQL."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
-from catalog.schema import PROBLEMS
+from catalog import table
+from catalog.schema import PROBLEMS, RECOVERY_POINTS
+from catalog.snapshot import Snapshot
 
 
 def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
@@ -21,6 +24,12 @@ def problem_rows(files: Sequence[str]) -> str:
     schema = PROBLEMS.append(pa.field("volume", pa.string()))
     unread = "CASE WHEN stage IN ('open', 'read', 'changed') AND NOT hides_below THEN seen_at END AS unread_at"
     return f"SELECT volume, path, {unread} FROM {parquet(files, schema, 'scan_id', 'volume')}"
+
+
+def recovery_points(root: Path, wanted: Snapshot) -> str:
+    """A query over the recovery points that a snapshot's scans saw, with their volumes."""
+    files = table.files(root, "recovery_points", wanted.versions.get("recovery_points", -1), scan_id=wanted.scans.values())
+    return f"SELECT * FROM {parquet(files, RECOVERY_POINTS.append(pa.field('volume', pa.string())), 'scan_id', 'volume')}"
 
 
 def sql_type(kind: pa.DataType) -> str:

@@ -1,4 +1,7 @@
-/* One narrow row a regular file: what matching needs, in numbers. What is `aside`, a stub or what is in quarantine, is nobody's copy, and has none. */
+/*
+One narrow row a regular file: what matching needs, in numbers. What is `aside`, a stub or what is in quarantine, is nobody's copy, and has none.
+What is `listed` is a version in a backup that nobody has read; `held_at` is when the newest recovery point that holds it was begun.
+*/
 SELECT
     e.v,
     e.entry_id,
@@ -16,6 +19,8 @@ SELECT
     e.potential,
     coalesce(e.storage_class = 'stub', FALSE) OR e.dir = '.lastcopy/quarantine/' OR ends_with(e.dir, '/.lastcopy/quarantine/') AS aside,
     e.carried_from IS NOT NULL AS carried,
+    e.last_recovery_point IS NOT NULL AS listed,
+    r.started_at AS held_at,
     coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
     CASE WHEN NOT aside THEN n.digest_no END AS digest_no,
     coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
@@ -35,6 +40,7 @@ SELECT
 FROM labelled AS e
 INNER JOIN dirs AS d ON e.dir = d.dir
 LEFT JOIN file_systems AS s ON e.fs_id = s.fs_id
+LEFT JOIN recovery_points AS r ON e.volume = r.volume AND e.last_recovery_point = r.recovery_point
 LEFT JOIN known AS k
     ON
         e.v = k.v

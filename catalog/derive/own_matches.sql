@@ -1,4 +1,4 @@
-/* The path matches of assets, without the files that are the asset volume's own. What could not be read is known no better than what was carried over. */
+/* The path matches of assets, of a backup the chosen ones, without the files that are the asset volume's own. What could not be read is known no better than what was carried over. */
 SELECT
     m.a,
     m.entry_id,
@@ -9,6 +9,8 @@ SELECT
     m.carried OR u.v IS NOT NULL AS carried,
     m.content_level,
     m.own_level,
+    m.listed,
+    m.held_at,
     m.digested_at,
     m.is_version,
     m.found
@@ -16,4 +18,5 @@ FROM path_matches AS m
 INNER JOIN assets AS i ON m.a = i.a AND m.entry_id = i.entry_id
 LEFT JOIN own_copies AS o ON m.a = o.a AND m.v = o.v AND m.copy_entry_id = o.entry_id
 LEFT JOIN unreadable AS u ON m.v = u.v AND m.copy_entry_id = u.entry_id
-WHERE o.a IS NULL
+LEFT JOIN chosen_versions AS c ON m.a = c.a AND m.entry_id = c.entry_id AND m.v = c.v AND m.copy_entry_id = c.copy_entry_id
+WHERE o.a IS NULL AND (NOT m.listed OR c.a IS NOT NULL)

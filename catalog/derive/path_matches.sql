@@ -11,7 +11,9 @@ SELECT
     modified_at,
     carried,
     CASE WHEN digest_read AND asset_digest_read THEN 3 ELSE 1 END AS content_level,
-    CASE WHEN has_digest AND digest_read THEN 2 ELSE 1 END AS own_level,
+    CASE WHEN has_digest AND digest_read THEN 2 WHEN listed AND NOT has_digest THEN 0 ELSE 1 END AS own_level,
+    listed,
+    held_at,
     digested_at,
     coalesce(times_trusted AND modified_at <= asset_modified_at AND size_bytes > 0, FALSE) AS is_version,
     CASE
@@ -34,6 +36,8 @@ SELECT
     s.carried,
     1 AS content_level,
     1 AS own_level,
+    FALSE AS listed,
+    CAST(NULL AS TIMESTAMP) AS held_at,
     CAST(NULL AS TIMESTAMP) AS digested_at,
     FALSE AS is_version,
     0 AS found

@@ -19,6 +19,8 @@ SELECT
     b.size_bytes,
     b.modified_at,
     b.carried,
+    b.listed,
+    b.held_at,
     b.has_digest,
     b.digest_read,
     b.digested_at
@@ -55,6 +57,8 @@ SELECT
     b.size_bytes,
     b.modified_at,
     b.carried,
+    b.listed,
+    b.held_at,
     b.has_digest,
     b.digest_read,
     b.digested_at

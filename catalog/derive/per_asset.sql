@@ -11,6 +11,7 @@ SELECT
     bit_or(CASE WHEN word = 3 THEN CAST(state * power AS BIGINT) ELSE 0 END) AS word_3,
     max(fresh) AS fresh,
     max(level) AS level,
+    max(CASE WHEN level = 0 THEN verified_at END) AS verified_0_at,
     max(CASE WHEN level = 1 THEN verified_at END) AS verified_1_at,
     max(CASE WHEN level = 2 THEN verified_at END) AS verified_2_at,
     max(CASE WHEN level = 3 THEN verified_at END) AS verified_3_at,

@@ -10,7 +10,7 @@ from catalog import derive
 from catalog.config import Config
 from catalog.derive import labels
 from catalog.derive.facts import Inputs
-from catalog.schema import DIGESTS, ENTRIES
+from catalog.schema import DIGESTS, ENTRIES, RECOVERY_POINTS
 from catalog.snapshot import ScanRow
 from tests.protection import estate as written
 from tests.protection.plain import Estate
@@ -58,18 +58,20 @@ def inputs(estate: Estate) -> Inputs:
 
 def sources(estate: Estate) -> dict[str, pa.Table]:
     """The rows of the catalog that a derivation reads, by the names of its views."""
-    seen, hidden, before = [_plain(ENTRIES).empty_table()], [], []
+    seen, hidden, before, points = [_plain(ENTRIES).empty_table()], [], [], [_plain(RECOVERY_POINTS).empty_table()]
     for volume in estate.config.volumes:
         good = [(number, scan) for number, scan in enumerate(estate.scans.get(volume, ())) if scan.state != "failed"]
         for number, scan in good[-1:]:
             rows = written.entries(volume, number, scan).cast(_plain(ENTRIES).remove(len(ENTRIES)))
             seen.append(rows.append_column("volume", pa.repeat(volume, len(rows))))
+            points.append(written.points(scan).append_column("volume", pa.repeat(volume, len(written.points(scan)))))
             hidden += [{"volume": volume, "path": path, "unread_at": None if hides else scan.started_at} for path, hides in scan.problems]
         for _, scan in good[:-1]:
             before += [{"volume": volume, "dir": file.place[0], "name": file.place[1], "first_seen_at": scan.started_at} for file in scan.files]
     text, moment = pa.string(), pa.timestamp("us")
     return {
         "entries": pa.concat_tables(seen),
+        "recovery_points": pa.concat_tables(points),
         "digests": written.digests(estate).cast(pa.schema([_undictionary(field) for field in DIGESTS])),
         "problem_rows": pa.Table.from_pylist(hidden, pa.schema([("volume", text), ("path", text), ("unread_at", moment)])),
         "files_before": pa.Table.from_pylist(before, pa.schema([("volume", text), ("dir", text), ("name", text), ("first_seen_at", moment)])),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import xxhash
 
 from catalog import names, stubs, table
-from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, SCANS
+from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, RECOVERY_POINTS, SCANS
 from tests.protection.plain import Estate, File, Read, Scan, Stub
 
 
@@ -23,6 +23,7 @@ def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
     mark = "later" if skip else "first"
     good = [(scan, volume, number, {"scan_id": scan_id(volume, number), "volume": volume}) for volume, number, scan in new if scan.state != "failed"]
     table.commit(root, "problems", [table.write(root, "problems", problems(scan), where) for scan, _, _, where in good if scan.problems], mark)
+    table.commit(root, "recovery_points", [table.write(root, "recovery_points", points(scan), where) for scan, _, _, where in good if len(points(scan))], mark)
     table.commit(root, "entries", [table.write(root, "entries", entries(volume, number, scan), where) for scan, volume, number, where in good], mark)
     if new:
         table.append(root, "scans", pa.concat_tables([published(volume, number, scan) for volume, number, scan in new]), mark)
@@ -39,6 +40,17 @@ def entries(volume: str, number: int, scan: Scan) -> pa.Table:
     """The entries of one scan, sorted as they are stored."""
     files = sorted(scan.files, key=lambda file: file.place)
     return pa.Table.from_pylist([_entry(position, file, scan_id(volume, number - 1)) for position, file in enumerate(files)], ENTRIES)
+
+
+def points(scan: Scan) -> pa.Table:
+    """The recovery points that one scan saw."""
+    times = sorted({file.point for file in scan.files if file.point})
+    return pa.Table.from_pylist([{"recovery_point": point_id(time), "started_at": time, "paths": "[]"} for time in times], RECOVERY_POINTS)
+
+
+def point_id(time: datetime.datetime | None) -> str | None:
+    """The id of the recovery point that was begun at a time."""
+    return time.isoformat() if time else None
 
 
 def digests(estate: Estate) -> pa.Table:
@@ -98,6 +110,8 @@ def _entry(position: int, file: File, earlier: str) -> dict[str, Any]:
         "link_count": 1,
         "digest": file.attested,
         "carried_from": earlier if file.carried else None,
+        "first_recovery_point": point_id(file.point),
+        "last_recovery_point": point_id(file.point),
         **(_stub(file.stub) if file.stub else {}),
     }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from tests.protection.plain import Estate, File, Read
 
+_Key = tuple[str, str, datetime.datetime | None]
+
 
 @dataclass(frozen=True)
 class Known:
@@ -20,15 +22,15 @@ class Evidence:
     """The digests and samples that hold for the files of an estate."""
 
     def __init__(self, estate: Estate) -> None:
-        self._digests: dict[tuple[str, str], Known] = {}
-        self._samples: dict[tuple[str, str], bytes] = {}
+        self._digests: dict[_Key, Known] = {}
+        self._samples: dict[_Key, bytes] = {}
         self._unreadable = set(_unreadable(estate))
         for volume, file in estate.every_file():
             reads = [read for read in estate.reads if read.volume == volume and read.file.fingerprint == file.fingerprint]
             if file.identity is None:
                 reads = [read for read in reads if read.file.path == file.path]
             reads.sort(key=lambda read: read.at)
-            key = (volume, file.path)
+            key = (volume, file.path, file.point)
             if file.aside:
                 continue
             if file.attested:
@@ -41,7 +43,7 @@ class Evidence:
 
     def digest(self, volume: str, file: File) -> Known | None:
         """The digest that holds for a file."""
-        return self._digests.get((volume, file.path))
+        return self._digests.get((volume, file.path, file.point))
 
     def is_unreadable(self, volume: str, file: File) -> bool:
         """Whether the last try to read a file failed."""
@@ -52,7 +54,7 @@ class Evidence:
         one, two = self.digest(volume, file), self.digest(other_volume, other_file)
         if one and two:
             return "equal" if one.value == two.value and file.size > 0 else "differ"
-        mine, theirs = self._samples.get((volume, file.path)), self._samples.get((other_volume, other_file.path))
+        mine, theirs = (self._samples.get((where, one.path, one.point)) for where, one in ((volume, file), (other_volume, other_file)))
         return "differ" if mine and theirs and mine != theirs else "unknown"
 
 

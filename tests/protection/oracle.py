@@ -99,10 +99,8 @@ class _Court:
         best = self._content(volume, ward, asset, there, counted, scan)
         if best:
             return best
-        for file in counted:
-            if file.path == there:
-                return self._at_the_path(volume, file, ward, asset, scan)
-        return Match("absent")
+        versions = [self._at_the_path(volume, file, ward, asset, scan) for file in counted if file.path == there]
+        return min(versions, key=lambda match: _rank(match, asset), default=Match("absent"))
 
     def _content(self, volume: str, ward: str, asset: File, there: str | None, counted: list[File], scan: Scan) -> Match | None:
         if asset.size == 0:
@@ -135,10 +133,14 @@ class _Court:
         if file.size == asset.size > 0 and same is not False and not (same is None and verdict == "differ"):
             if verdict == "differ":
                 return Match("conflict", file)
-            return Match("metadata", file, 1, scan.started_at) if same and trusted(asset, file) else Match("path_only", file, 0, scan.started_at)
+            return (
+                Match("metadata", file, 0 if file.point else 1, scan.started_at)
+                if same and trusted(asset, file)
+                else Match("path_only", file, 0, scan.started_at)
+            )
         theirs = self.evidence.digest(volume, file)
         read_at = theirs.read_at if theirs else None
-        return Match("older", file, 2 if read_at else 1, read_at or scan.started_at)
+        return Match("older", file, 2 if read_at else 0 if file.point and not theirs else 1, read_at or scan.started_at)
 
     def matches(self, ward: str, asset: File) -> dict[str, Match]:
         found = {name: self.match(name, ward, asset) for name in self.config.volumes if may_protect(self.config, name, ward)}
@@ -171,11 +173,10 @@ class _Court:
         if match.kind in CURRENT_KINDS:
             return True
         version = match.file
-        if match.kind != "older" or version is None or rule.max_copy_age is None or not trusted(asset, version) or not version.size:
+        if match.kind != "older" or version is None or version.modified is None or rule.max_copy_age is None or not _is_version(version, asset):
             return False
-        if version.modified is None or asset.modified is None or version.modified > asset.modified:
-            return False
-        return (self.as_of - version.modified).total_seconds() <= rule.max_copy_age
+        held_at = max(version.modified, version.point or version.modified)
+        return (self.as_of - held_at).total_seconds() <= rule.max_copy_age
 
     def usable(self, volume: str, match: Match, ward: str, asset: File, rule: DataClass) -> tuple[str, str | None]:
         if self.is_current(match, rule, asset):
@@ -375,6 +376,22 @@ class _Court:
                 return "excepted"
             return "partly" if any(value == "yes" for value, _ in threats.values()) else "unprotected"
         return "unknown" if "unknown" in controls.values() else "protected"
+
+
+def _is_version(file: File, asset: File) -> bool:
+    """Whether a file is, by its time, no younger than the asset, and holds something."""
+    known = trusted(asset, file) and file.modified is not None and asset.modified is not None
+    return known and file.size > 0 and file.modified <= asset.modified  # type: ignore[operator]  # both are known
+
+
+def _rank(match: Match, asset: File) -> tuple[object, ...]:
+    """The order of what several versions at one path say: the first holds."""
+    kinds = ("content", "conflict", "metadata", "path_only", "older")
+    early = datetime.datetime.min
+    if match.file is None:
+        return (len(kinds),)
+    newest = [early - early - ((time or early) - early) for time in (match.file.point, match.file.modified)]
+    return (kinds.index(match.kind), match.file.carried, not _is_version(match.file, asset), *newest)
 
 
 def _retention(rule: DataClass) -> float:

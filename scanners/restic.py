@@ -1,0 +1,215 @@
+"""Repositories of restic: what their recovery points hold, one entry a path and version, as the program `restic` lists it. Nothing is written there."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+import scanners
+from catalog.errors import UnreachableError
+from catalog.schema import ENTRIES, RECOVERY_POINTS
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _place
+from scanners._nodes import Findings
+from scanners._restic import Restic, RunError
+from scanners._versions import Listings, Tree
+
+_TOLD = {
+    "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "changed_at", "changed_ns", "time_flags", "uid", "gid", "mode",
+    "is_latest", "first_recovery_point", "last_recovery_point",
+}  # fmt: skip
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
+
+_VERSIONS = (1, 2)  # of the format of repositories, whose meaning is known here
+_ID = re.compile(r"[0-9a-f]{64}")
+_MOST_TEXTS, _MOST_LETTERS = 1_000, 65_536  # of a recovery point's paths, patterns or tags that are kept
+_NOT_EXACT = "restic tells names that are not UTF-8 with U+FFFD in them: those of this folder cannot be told apart, and are not found under their own names"
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A recovery point (snapshot) as the repository tells it."""
+
+    id: str
+    tree: str
+    at: datetime  # naive UTC
+    ended_at: datetime | None
+    host: str
+    user: str
+    paths: tuple[str, ...]
+    excludes: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def series(self) -> tuple[object, ...]:
+        """What backups of one thing have in common."""
+        return self.host, self.paths
+
+
+class Scanner:
+    """Reads one repository, all of it at once: what recovery points have in common is found only when all are listed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._restic = settings, Restic(settings)
+
+    def probe(self) -> Facts:
+        """Ask the repository who it is. Raises UnreachableError."""
+        config = self._asked("cat", "config")
+        if not isinstance(config, dict) or not _ID.fullmatch(str(config.get("id"))):
+            raise self._unreachable("it does not tell its id")
+        if config.get("version") not in _VERSIONS:
+            known = " and ".join(map(str, _VERSIONS))
+            raise self._unreachable(f"a repository of version {str(config.get('version'))[:20]!r}; known are {known}")
+        device, space = None, None
+        if os.path.isdir(self._settings.location):
+            descriptor = os.open(self._settings.location, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                device, space = _place.device(descriptor), os.fstatvfs(descriptor)
+            finally:
+                os.close(descriptor)
+        return Facts(
+            fs_id=f"restic-{config['id']}",
+            device=device,
+            clock="modified",
+            capacity_bytes=space.f_blocks * space.f_frsize if space else None,
+            free_bytes=space.f_bavail * space.f_frsize if space else None,
+            empty=False,
+        )
+
+    def root_shard(self) -> Shard:
+        """The repository."""
+        return Shard(0, ("",))
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """List every recovery point that is there from the beginning to the end, then write what they hold. Raises UnreachableError if any listing fails."""
+        del shard  # there is one
+        before = self._ids()
+        points, findings = self._points(), Findings()
+        numbers = {tree: number for number, tree in enumerate(dict.fromkeys(point.tree for point in points))}
+        with Listings(sink.room() / "listings") as listings:
+            for tree, number in numbers.items():
+                self._list([point for point in points if point.tree == tree], number, listings, findings)
+            after = self._ids()
+            if damaged := (before & after) - {point.id for point in points}:  # restic leaves them out, and ends with 0
+                raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
+            kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
+            for columns, left_out in listings.versions(_trees(kept, numbers), [point.id for point in kept], self._settings.exclude):
+                if columns:
+                    sink.write(columns)
+                sink.exclude(left_out)
+        if kept:
+            sink.recovery_points(_rows(kept))
+        for path, why in findings.refused.items():
+            sink.problem(path, "name", why, None, hides_below=False)
+        for path in sorted(findings.lossy):
+            sink.problem(path, "name", _NOT_EXACT, None, hides_below=False)
+        return sink.finish()
+
+    def open_file(self, directory: str, name: str) -> int:
+        """Never: nothing of a repository is opened in place."""
+        raise NotImplementedError
+
+    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
+        """Never: contents are not read."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _list(self, points: Sequence[_Point], number: int, listings: Listings, findings: Findings) -> None:
+        """Keep the listing of one tree, of the first of its recovery points that is still there."""
+        for point in points:
+            try:
+                with self._restic.blocks("ls", "--json", point.id) as blocks:
+                    listings.add(number, _nodes.read(blocks, point.id, self._settings.started_us, findings))
+            except RunError as error:
+                if point.id in self._ids():
+                    raise self._unreachable(f"recovery point {point.id[:8]}: {error}") from error
+            else:
+                return
+
+    def _ids(self) -> set[str]:
+        """The ids of all recovery points, whether they can be read or not."""
+        try:
+            with self._restic.blocks("list", "snapshots") as blocks:
+                found = b"".join(blocks).decode("ascii").split()
+        except (RunError, UnicodeDecodeError) as error:
+            raise self._unreachable(str(error)) from error
+        return {word for word in found if _ID.fullmatch(word)}
+
+    def _points(self) -> list[_Point]:
+        """The recovery points, oldest first."""
+        found = self._asked("snapshots", "--json")
+        try:
+            return sorted(map(_point, found or ()), key=lambda point: (point.at, point.id))
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            raise self._unreachable("restic snapshots: a recovery point that cannot be understood") from error
+
+    def _asked(self, *words: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+        try:
+            return self._restic.whole(*words)
+        except RunError as error:
+            raise self._unreachable(str(error)) from error
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(f"volume {self._settings.volume}: {why}")
+
+
+def _point(found: dict[str, Any]) -> _Point:
+    """A recovery point of what restic says. Raises what a wrong shape raises."""
+    if not _ID.fullmatch(found["id"]) or not _ID.fullmatch(found["tree"]):
+        raise ValueError("no id")
+    ended = (found.get("summary") or {}).get("backup_end")
+    return _Point(
+        id=found["id"],
+        tree=found["tree"],
+        at=scanners.utc(datetime.fromisoformat(found["time"])),
+        ended_at=scanners.utc(datetime.fromisoformat(ended)) if ended else None,
+        host=_nodes.escape(found.get("hostname") or ""),
+        user=_nodes.escape(found.get("username") or ""),
+        paths=_texts(found.get("paths")),
+        excludes=_texts(found.get("excludes")),
+        tags=_texts(found.get("tags")),
+    )
+
+
+def _texts(found: Sequence[str] | None) -> tuple[str, ...]:
+    """Texts, escaped; of very many, or very long ones, those that there is room for."""
+    kept, letters = [], 0
+    for text in (found or ())[:_MOST_TEXTS]:
+        letters += len(text)
+        if letters > _MOST_LETTERS:
+            break
+        kept.append(_nodes.escape(text))
+    return tuple(kept)
+
+
+def _trees(points: Sequence[_Point], numbers: dict[str, int]) -> list[Tree]:
+    """The trees that recovery points have, each with the first and the last of these."""
+    newest = {point.series: place for place, point in enumerate(points)}
+    places: dict[str, list[int]] = {}
+    for place, point in enumerate(points):
+        places.setdefault(point.tree, []).append(place)
+    return [Tree(numbers[tree], found[0], found[-1], any(newest[points[at].series] == at for at in found)) for tree, found in places.items()]
+
+
+def _rows(points: Sequence[_Point]) -> pa.Table:
+    """Rows of `schema.RECOVERY_POINTS`."""
+    rows = [
+        {
+            "recovery_point": point.id,
+            "started_at": point.at,
+            "ended_at": point.ended_at,
+            "host": point.host,
+            "username": point.user,
+            "paths": json.dumps(point.paths),
+            "excludes": json.dumps(point.excludes),
+            "tags": json.dumps(point.tags),
+        }
+        for point in points
+    ]
+    return pa.Table.from_pylist(rows, RECOVERY_POINTS)

@@ -1,0 +1,76 @@
+"""Backup repositories as restic makes them."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scanners import archives
+from tests.scanners.contract import Item
+
+PASSWORD = "correct horse battery staple"
+
+
+def need() -> None:
+    """Skip where restic is not installed, unless the tests must not be skipped."""
+    if not shutil.which("restic"):
+        assert not os.environ.get("REQUIRE_SERVERS"), "restic is not installed"
+        pytest.skip("restic is not installed")
+
+
+def restic(repository: Path, *words: str, folder: Path | None = None, fed: bytes | None = None, code: int = 0) -> str:
+    """Run restic on a repository; gives what it says."""
+    env = {**os.environ, "RESTIC_REPOSITORY": str(repository), "RESTIC_PASSWORD": PASSWORD, "GOMAXPROCS": "2", "TZ": "UTC"}
+    ran = subprocess.run(["restic", "--no-cache", *words], cwd=folder, env=env, capture_output=True, input=fed, check=False)
+    assert ran.returncode == code, ran.stderr.decode(errors="replace")
+    return ran.stdout.decode(errors="surrogateescape")
+
+
+@functools.cache
+def _empty() -> "tempfile.TemporaryDirectory[str]":
+    """An empty repository, made once: its key is slow on purpose."""
+    folder = tempfile.TemporaryDirectory()
+    restic(Path(folder.name) / "repository", "init", "--quiet")
+    return folder
+
+
+def new(folder: Path) -> Path:
+    """An empty repository `folder`/repository, and its password in `folder`/password."""
+    need()
+    repository = folder / "repository"
+    shutil.copytree(Path(_empty().name) / "repository", repository)
+    (folder / "password").write_text(PASSWORD + "\n")
+    return repository
+
+
+def backup(repository: Path, tree: Path, *options: str, code: int = 0) -> str:
+    """Back up what a folder holds, each under its own name; gives the id of the recovery point."""
+    top = sorted(os.listdir(os.fsencode(tree)))
+    (repository.parent / "names").write_bytes(b"".join(name + b"\0" for name in top))
+    restic(repository, "backup", "--quiet", "--files-from-raw", str(repository.parent / "names"), *options, folder=tree, code=code)
+    return points(repository)[-1]["id"]  # type: ignore[no-any-return]  # JSON
+
+
+def points(repository: Path) -> list[dict[str, Any]]:
+    """The recovery points, oldest first."""
+    return sorted(json.loads(restic(repository, "snapshots", "--json")), key=lambda point: str(point["time"]))
+
+
+def filled(folder: Path, items: Iterable[Item]) -> Path:
+    """A new repository with one recovery point of some items."""
+    repository = new(folder)
+    archives.grow(folder / "tree", items)
+    backup(repository, folder / "tree")
+    return repository
+
+
+def declared_of(repository: Path, **more: object) -> dict[str, Any]:
+    """The volume that a repository is."""
+    return {"url": f"restic:{repository}", "role": "backup", "password_file": str(repository.parent / "password"), **more}
