@@ -1,11 +1,12 @@
 """The tables of the configuration for `lastcopy serve`: who may see what, what runs when, who is told. No snapshot keeps them."""
 
+import datetime
 import itertools
 import shlex
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
 
 from catalog.fields import TABLE, Name, Seconds, confidential
 from catalog.sight import Sight
@@ -38,6 +39,11 @@ class Token(Grant):
     """`[api.tokens.NAME]`: who may ask the HTTP API and the metrics, by the hash of a token."""
 
     hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    expires_at: AwareDatetime | None = None
+
+    def holds(self, now: datetime.datetime) -> bool:
+        """Whether it has not expired at a time, which names its zone."""
+        return self.expires_at is None or now < self.expires_at
 
 
 class Oidc(_Table):
@@ -109,7 +115,7 @@ class Api(_Table):
 
 # What may run with nobody looking. `approved-plans` carries out the plans that a person approved, and goes on with their jobs.
 UNATTENDED = (("scan",), ("fixity",), ("check",), ("report",), ("simulate",), ("plan", "create"), ("approved-plans",))
-Event = Literal["unprotected", "stale", "failed", "exception", "plan"]
+Event = Literal["unprotected", "stale", "failed", "exception", "plan", "token"]
 
 
 def written(words: list[str]) -> str | None:

@@ -120,7 +120,14 @@ def _type(annotation: object, field: FieldInfo | None = None) -> str:  # noqa: P
         return "tables" if isinstance(inner[1], type) and issubclass(inner[1], BaseModel) else "table of text"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"
-    words = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "date": "day, as `2027-06-30`"}
+    words = {
+        "str": "text",
+        "int": "number",
+        "float": "number",
+        "bool": "true or false",
+        "date": "day, as `2027-06-30`",
+        "AwareDatetime": "time, as `2027-06-30T12:00:00Z`",
+    }
     return words[getattr(annotation, "__name__", "")]
 
 

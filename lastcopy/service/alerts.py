@@ -27,7 +27,7 @@ _LINES = 40  # of a message
 
 
 Kind = Literal["info", "warning", "failure"]
-_KINDS: dict[Event, Kind] = {"failed": "failure", "unprotected": "warning", "stale": "warning", "exception": "warning"}
+_KINDS: dict[Event, Kind] = {"failed": "failure", "unprotected": "warning", "stale": "warning", "exception": "warning", "token": "warning"}
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def alerts(config: Config, root: Path, now: datetime.datetime, states: Mapping[s
                 f"scheduled task {name} ended with exit code {run.code}; {tasks.folder(root) / f'task-{name}.log'} has what it said",
             )
     yield from _of_snapshot(config, root, now)
+    yield from _of_tokens(config, now)
     for job in listing.jobs(config):
         if job["failed"] or job["state"] == "suspended":
             ended = "; it is suspended" if job["state"] == "suspended" else ""
@@ -185,6 +186,15 @@ def _of_snapshot(config: Config, root: Path, now: datetime.datetime) -> Iterator
             yield Alert(f"exception {key}", "exception", f"exception {place + 1}, of {accepted.owner}, {ends} on {accepted.until}: {accepted.reason}")
     with contextlib.closing(asking.opened(root, newest)) as connection:
         yield from _of_volumes(connection, config, now)
+
+
+def _of_tokens(config: Config, now: datetime.datetime) -> Iterator[Alert]:
+    """Tokens that expire soon, and once more when they have: the program that uses one is answered no longer."""
+    for name, token in config.api.tokens.items():
+        left = None if token.expires_at is None else token.expires_at - now.replace(tzinfo=datetime.UTC)
+        if left is not None and left.total_seconds() <= config.notify.exception_within:
+            says = "expires" if left.total_seconds() > 0 else "expired"
+            yield Alert(f"token {name} {token.expires_at} {says}", "token", f"API token {name} {says} at {token.expires_at:%Y-%m-%d %H:%M %Z}")
 
 
 def _of_volumes(connection: "DuckDBPyConnection", config: Config, now: datetime.datetime) -> Iterator[Alert]:

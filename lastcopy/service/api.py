@@ -101,8 +101,9 @@ def _asked_by(served: Served) -> Callable[[Request], Person]:
     def who(request: Request) -> Person:
         found = identity.program(served.configuration(), request.headers, loopback=served.loopback, sessions=served.sessions)
         if found is None:
-            logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
-            raise HTTPException(401, "give a token that is known: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
+            why, header = identity.unknown(served.configuration(), request.headers)
+            logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path, why=why)
+            raise HTTPException(401, why, {"WWW-Authenticate": header})
         right = rights.CALLS[request.scope["route"].path.split("/")[1]]
         if not found.may(right):
             raise HTTPException(403, right.refusal)

@@ -170,8 +170,9 @@ def _metrics(service: Service, connections: Connections, turns: Turns) -> Callab
     async def answer(request: Request) -> Response:
         person = identity.program(service.configuration(), request.headers, loopback=service.loopback, sessions=service.sessions)
         if person is None:
-            logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path)
-            return PlainTextResponse("give a token that is known\n", 401, {"WWW-Authenticate": "Bearer"})
+            why, header = identity.unknown(service.configuration(), request.headers)
+            logs.log().warning("nobody who is known", address=request.client and request.client.host, path=request.url.path, why=why)
+            return PlainTextResponse(f"{why}\n", 401, {"WWW-Authenticate": header})
         try:
             return Response(await run_in_threadpool(text, person), media_type=metrics.CONTENT_TYPE)
         except NotFoundError:

@@ -1,5 +1,6 @@
 """Who asks, and what he may see: by a token, by a session or the header of a trusted proxy, or, on loopback without any of them, anybody."""
 
+import datetime
 import hashlib
 import hmac
 import ipaddress
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from catalog.config import Config
 from catalog.errors import RefusedError
-from catalog.services import Dashboard, Grant, Role
+from catalog.services import Dashboard, Grant, Role, Token
 from catalog.sight import Sight
 from dashboards.rights import Right
 
@@ -59,11 +60,27 @@ def program(config: Config, headers: Mapping[str, str], *, loopback: bool, sessi
     if given or config.api.tokens:
         if kind.lower() != "bearer":
             return reader(config.dashboard, headers, loopback=False, sessions=sessions)
-        found = hashed(given.strip())
-        # All are compared, so that the time tells nothing of which there are.
-        matching = [name for name, token in config.api.tokens.items() if hmac.compare_digest(token.hash, found)]
-        return Person.of(matching[0], config.api.tokens[matching[0]]) if matching else None
+        name, token = _token(config, given) or ("", None)
+        return Person.of(name, token) if token and token.holds(datetime.datetime.now(datetime.UTC)) else None
     return reader(config.dashboard, headers, loopback=loopback, sessions=sessions)
+
+
+def unknown(config: Config, headers: Mapping[str, str]) -> tuple[str, str]:
+    """Why `program` knows nobody, for who asks, and what its answer's WWW-Authenticate says of it (RFC 6750)."""
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    found = _token(config, given) if kind.lower() == "bearer" else None
+    if found is None or found[1].expires_at is None:
+        return "give a token that is known: Authorization: Bearer …", "Bearer"
+    name, token = found
+    when = f"{token.expires_at:%Y-%m-%d %H:%M %Z}"
+    return f"the token {name} expired at {when}: 'lastcopy token create' makes a new one", 'Bearer error="invalid_token", error_description="The token expired"'
+
+
+def _token(config: Config, given: str) -> tuple[str, Token] | None:
+    """The name and the grant of a token, expired or not. All are compared, so that the time tells nothing of which there are."""
+    found = hashed(given.strip())
+    matching = [(name, token) for name, token in config.api.tokens.items() if hmac.compare_digest(token.hash, found)]
+    return matching[0] if matching else None
 
 
 def reader(dashboard: Dashboard, headers: Mapping[str, str], *, loopback: bool, sessions: "Sessions | None" = None) -> Person | None:
@@ -104,5 +121,5 @@ def refuse_unguarded(config: Config, host: str) -> None:
     if not is_loopback(host) and config.dashboard.user_header is None and config.dashboard.oidc is None and not config.api.tokens:
         raise RefusedError(
             f"{host} is reached by others, and the configuration knows nobody: give [dashboard.oidc] or [dashboard] user_header, or tokens in [api.tokens] "
-            "('lastcopy token' makes one), or listen on 127.0.0.1"
+            "('lastcopy token create' makes one), or listen on 127.0.0.1"
         )

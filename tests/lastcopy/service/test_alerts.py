@@ -93,6 +93,15 @@ def test_a_receiver_is_told_what_he_asked_for(estate: Estate, inbox: Inbox, tmp_
     assert "stale" not in message["message"]
 
 
+def test_a_token_that_expires_is_told_before_and_when_it_has(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
+    ends = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=20)).replace(microsecond=0)
+    tokens = f'[api.tokens.grafana]\nhash = "sha256:{"0" * 64}"\nexpires_at = {ends.isoformat()}\n[api.tokens.ever]\nhash = "sha256:{"1" * 64}"\n'
+    declared = told_to(estate, inbox, tmp_path, f'on = ["token"]\n{tokens}')
+    root = settings.root_of(declared)
+    assert [alerts.tell(declared, root, in_days(days), {}) for days in (1, 10, 11, 21, 22)] == [0, 1, 0, 1, 0]
+    assert [message["message"] for message in inbox.messages] == [f"* API token grafana {says} at {ends:%Y-%m-%d %H:%M} UTC" for says in ("expires", "expired")]
+
+
 def test_a_burst_is_one_message_of_some_lines() -> None:
     told = alerts.message([Alert(f"k{number}", "failed", f"job \x1b[31m{number}") for number in range(500)])
     assert told.title == "Lastcopy: 500 things to look at"
