@@ -121,10 +121,10 @@ class Candidates:
         self._view("failed", "failed")
         self._source("digests")
         self._view("known", "known")
+        self._view("readings", "readings")
         self._connection.execute(f"CREATE TEMP TABLE failures AS {derive.sql('failures')}")
         self._connection.execute(f"CREATE TEMP TABLE unread AS {_sql('unread')}")
-        proven = _sql("proven") if self._read_since else "SELECT volume, dir, name FROM files LIMIT 0"
-        self._connection.execute(f"CREATE TEMP TABLE proven AS {proven}")
+        self._connection.execute(f"CREATE TEMP TABLE before AS {_sql('before')}{'' if self._read_since else ' LIMIT 0'}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -138,8 +138,6 @@ class Candidates:
         self._read_before = self._source("digests", recent=recent)
         self._view("known", "known")
         self._view("asked", question)
-        if self._read_since:
-            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE before AS {_sql('before')}")
         if question == "asked" and self._budget is not None:
             [(until,)] = self._connection.execute(_sql("budget"), {"budget": self._budget}).fetchall()
             self._connection.execute("SET VARIABLE read_since = least(CAST($1 AS TIMESTAMP), CAST($2 AS TIMESTAMP))", [self._read_since, until])

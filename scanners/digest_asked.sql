@@ -19,18 +19,18 @@ promised AS (
 SELECT
     files.*,  -- every column of files -- noqa: AM04
     files.size_bytes <= getvariable('small_bytes') OR volumes.mode = 'all' OR promised.link_target IS NOT NULL OR unread.failed_at IS NOT NULL
-    OR proven.volume IS NOT NULL AS whole
+    OR before.volume IS NOT NULL AS whole
 FROM files
 INNER JOIN volumes ON files.volume = volumes.volume
 LEFT JOIN promised ON files.size_bytes = promised.size_bytes AND files.volume || ':' || files.dir || files.name = promised.link_target
 LEFT JOIN unread ON files.volume = unread.volume AND files.dir = unread.dir AND files.name = unread.name
-LEFT JOIN proven ON files.volume = proven.volume AND files.dir = proven.dir AND files.name = proven.name
+LEFT JOIN before ON files.volume = before.volume AND files.dir = before.dir AND files.name = before.name
 WHERE
     files.attested IS NULL
     AND (
         volumes.mode = 'all'
         OR unread.failed_at IS NOT NULL
-        OR proven.volume IS NOT NULL
+        OR before.volume IS NOT NULL
         OR promised.link_target IS NOT NULL
         OR files.size_bytes IN (SELECT shared_sizes.size_bytes FROM shared_sizes)
     )

@@ -1,10 +1,12 @@
--- The files of volumes in `again` whose whole content was read under the fingerprint that they have now: all of them are read again.
+-- The files with what was read of each under the fingerprint that it has now.
 SELECT
-    files.volume,
-    files.dir,
-    files.name
+    files.*,  -- every column of files -- noqa: AM04
+    known.has_digest,
+    known.digest,
+    known.digested_at,
+    known.sample
 FROM files
-SEMI JOIN known
+INNER JOIN known
     ON
         files.volume = known.volume
         AND files.fs_id IS NOT DISTINCT FROM known.fs_id
@@ -16,5 +18,3 @@ SEMI JOIN known
         AND files.changed_at IS NOT DISTINCT FROM known.changed_at
         AND files.changed_ns IS NOT DISTINCT FROM known.changed_ns
         AND (known.path IS NULL OR files.dir || files.name = known.path)
-        AND known.has_digest
-WHERE list_contains(getvariable('again'), files.volume)
