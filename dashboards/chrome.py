@@ -30,7 +30,7 @@ _STYLE = """<style>
 .lc-strip { display: flex; flex-wrap: wrap; gap: .4rem; margin: .1rem 0 .3rem; }
 .lc-strip span { border: 1px solid rgba(128,128,128,.4); border-radius: .4rem; padding: .1rem .5rem; font-size: .8rem; white-space: nowrap; }
 .lc-strip .bad { border-color: #b8433a; } .lc-strip .doubt { border-color: #c98a1b; } .lc-strip .good { border-color: #2e8b57; }
-.lc-asof { font-size: .8rem; opacity: .75; margin: 0; }
+.lc-asof, .lc-who { font-size: .8rem; opacity: .75; margin: 0; overflow-wrap: anywhere; } .lc-who a { color: inherit; }
 </style>"""
 
 
@@ -49,10 +49,10 @@ def sidebar(viewer: Viewer) -> None:
             if st.form_submit_button("Find", width="stretch") and pattern:
                 st.switch_page("views/search.py", query_params={"q": pattern})
         chosen = st.selectbox("As of", list(moments), key="snapshot", bind="query-params")
-        if viewer.name or viewer.role != "viewer":
-            st.caption(f"{marks.escaped(viewer.name or 'this machine')}, {viewer.role}")
-        if leave := seam.current().leave():
-            st.html(f'<a href="{html.escape(leave)}">Sign out</a>')
+        if viewer.name:
+            leave = seam.current().leave()
+            out = f' · <a href="{html.escape(leave)}">Sign out</a>' if leave else ""
+            st.html(f'<p class="lc-who">{html.escape(viewer.name)}, {viewer.role}{out}</p>')
     st.session_state["view"] = asking.View(str(seam.current().root()), moments[chosen] if chosen else known[0].snapshot_id, viewer.limits)
 
 

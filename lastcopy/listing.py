@@ -1,13 +1,11 @@
 """The plans, jobs and audit trail of a catalog as rows, for the command line and the API."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lastcopy import journals, settings
 
 if TYPE_CHECKING:
     from catalog.config import Config
-    from lifecycle.audit import Event
     from lifecycle.journal import Journal
     from lifecycle.records import JobRow
 
@@ -45,7 +43,7 @@ def jobs(config: "Config", *, resting: bool = False) -> list[dict[str, Any]]:
 
 def job_row(job: "JobRow", journal: "Journal | None" = None) -> dict[str, Any]:
     """A job, how far it came, and, where its journal is given, what of it rests in quarantine."""
-    from lastcopy.commands import hold
+    from lifecycle import audit
     from lifecycle.states import BAD_ENDS, ENDS
 
     ended = {state: steps for state, steps in job.counts.items() if state in ENDS or state in _GOOD}
@@ -56,35 +54,15 @@ def job_row(job: "JobRow", journal: "Journal | None" = None) -> dict[str, Any]:
         "action": job.action,
         "plan": job.plan_id,
         "of_job": job.of_job,
-        "created_at": hold.time_of(job.created_us),
+        "created_at": audit.moment(job.created_us),
         "actor": job.actor,
-        "finished_at": hold.time_of(job.finished_us),
+        "finished_at": audit.moment(job.finished_us),
         "steps": sum(job.counts.values()),
         "ended": sum(ended.values()),
         "failed": sum(steps for state, steps in ended.items() if state in BAD_ENDS),
         "bytes": sum(job.bytes.values()),
         **(_resting(job, journal) if journal is not None else {}),
     }
-
-
-def events(found: "Sequence[Event]") -> list[dict[str, object]]:
-    """Events of the audit trail, each with its details as the text that was hashed."""
-    from catalog import names
-    from lastcopy.commands import hold
-    from lifecycle import audit
-
-    return [
-        {
-            "seq": event.seq,
-            "at": hold.time_of(event.at_us),
-            "actor": event.actor,
-            "kind": event.kind,
-            "subject": names.escape(event.subject.encode("utf-8", "surrogateescape")),
-            "detail": audit.canonical(event.detail),
-            "hash": event.hash.hex(),
-        }
-        for event in found
-    ]
 
 
 def verified(journal: "Journal", against: bytes | None) -> dict[str, object]:
@@ -97,11 +75,11 @@ def verified(journal: "Journal", against: bytes | None) -> dict[str, object]:
 def _resting(job: "JobRow", journal: "Journal") -> dict[str, object]:
     """What of a job rests in quarantine, and when a purge may take the last of it."""
     from catalog.config import Policy
-    from lastcopy.commands import hold
+    from lifecycle import audit
     from lifecycle.states import TAKEN
 
     found = journal.resting(job.job_id) if job.kind == "plan" and any(job.counts.get(state) for state in TAKEN) else None
     if found is None:
         return {"quarantined": 0, "quarantined_bytes": 0, "grace_ends_at": None}
     ends_us = found.last_us + int(Policy.model_validate_json(job.policy).grace * 1e6)
-    return {"quarantined": found.files, "quarantined_bytes": found.bytes, "grace_ends_at": hold.time_of(ends_us)}
+    return {"quarantined": found.files, "quarantined_bytes": found.bytes, "grace_ends_at": audit.moment(ends_us)}

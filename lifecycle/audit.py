@@ -5,12 +5,15 @@ itself the text of a JSON object with sorted keys; the first previous hash is 32
 off: for that, a head that was written down elsewhere is looked for in it.
 """
 
+import datetime
 import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from catalog import names
 
 START = bytes(32)
 _COLUMNS = "seq, at_us, actor, kind, subject, detail, previous, hash"
@@ -96,6 +99,27 @@ def verify(connection: sqlite3.Connection, against: bytes | None = None) -> Verd
 def digest(previous: bytes, values: tuple[int, int, str, str, str, str]) -> bytes:
     """The hash of an event: of the hash before it, and of (seq, at_us, actor, kind, subject, detail text)."""
     return hashlib.sha256(previous + json.dumps(values, separators=(",", ":")).encode()).digest()
+
+
+def row(event: Event) -> dict[str, object]:
+    """An event as lists have it: its details are the text that was hashed."""
+    return {
+        "seq": event.seq,
+        "at": moment(event.at_us),
+        "actor": event.actor,
+        "kind": event.kind,
+        "subject": names.escape(event.subject.encode("utf-8", "surrogateescape")),
+        "detail": canonical(event.detail),
+        "hash": event.hash.hex(),
+    }
+
+
+def moment(at_us: int | None) -> datetime.datetime | None:
+    """A moment of the journal as lists have it, naive UTC; None where it is beyond the calendar."""
+    try:
+        return None if at_us is None else datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=at_us)
+    except OverflowError:
+        return None
 
 
 def canonical(detail: Mapping[str, Any]) -> str:

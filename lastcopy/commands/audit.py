@@ -28,6 +28,7 @@ def log(
 
     Tables shorten the details and the hashes; csv, json and jsonl have all.
     """
+    from lifecycle import audit as trail
     from lifecycle.journal import Journal
 
     chosen = settings.of(context)
@@ -36,7 +37,7 @@ def log(
         if job is not None:
             journal.job(job)
         found = journal.events(job, start, last=last)
-    rows = listing.events(found)
+    rows = [trail.row(event) for event in found]
     if chosen.chosen_format in ("table", "md"):
         rows = [row | {"detail": _short(event.detail), "hash": f"{event.hash.hex()[:12]}…"} for row, event in zip(rows, found, strict=True)]
     output.rows(chosen, "audit-log", rows)

@@ -217,22 +217,22 @@ def moment_of(option: str, text: str) -> datetime.datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 
 
-def time_of(at_us: int | None) -> datetime.datetime | None:
-    """A moment of the journal as tables print it; None where it is beyond the calendar."""
-    try:
-        return None if at_us is None else datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=at_us)
-    except OverflowError:
-        return None
-
-
 def _now_us() -> int:
     return time.time_ns() // 1000
 
 
 def _row(hold: "Hold", now_us: int) -> dict[str, object]:
     from catalog import names
+    from lifecycle import audit
 
     state = "released" if hold.released_by else "over" if not hold.holds_at(now_us) else "held"
     scope = str(hold.scope) if hold.scope else "everything: what it is for cannot be read"
-    told = {"id": hold.number, "state": state, "scope": scope, "until": time_of(hold.until_us), "placed_by": hold.actor, "placed_at": time_of(hold.at_us)}
+    told = {
+        "id": hold.number,
+        "state": state,
+        "scope": scope,
+        "until": audit.moment(hold.until_us),
+        "placed_by": hold.actor,
+        "placed_at": audit.moment(hold.at_us),
+    }
     return {**told, "reason": names.escape(hold.reason.encode("utf-8", "surrogateescape")), "released_by": hold.released_by}

@@ -24,6 +24,7 @@ from lastcopy.service.answers import Connections, streamed
 from lastcopy.service.identity import Person
 from lastcopy.service.sessions import Sessions
 from lastcopy.service.turns import Turns
+from lifecycle import audit as trail
 from lifecycle.journal import Journal
 from reports import find, render, state
 
@@ -164,7 +165,7 @@ def _trail(app: FastAPI, served: Served) -> None:
         with served.turns.turn(person.name), journals.existing(served.configuration()) as journal:
             if journal is not None and job is not None:
                 journal.job(job)
-            return _enveloped("audit-log", listing.events(journal.events(job, since_us, last=last) if journal else []))
+            return _enveloped("audit-log", [trail.row(event) for event in (journal.events(job, since_us, last=last) if journal else [])])
 
     @app.get("/audit-verify", summary="Whether the chain of the audit trail is whole, computed anew, and its head")
     def verified(

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from lastcopy.service.provider import Provider, Who
 
 BEGIN, CALLBACK, END = "/login", "/login/callback", "/logout"
+AGAIN = f"{BEGIN}?again=1"
 PATHS = (BEGIN, CALLBACK, END)
 UNKNOWN = "You are not signed in, or not known here."
-_THEN_CHARACTERS = 1500  # of the page that is returned to: it lies in a cookie
+_THEN_CHARACTERS = 600  # of the page that is returned to: it lies in a cookie, and proxies take 8 KiB of them
+_NOT_BEGUN = "no sign-in was begun like that in this browser within the last minutes, or it was ended before; begin at "
 _HEADERS = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 _PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Lastcopy</title>
 <style>body {{ font: 1.1rem/1.5 sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; color-scheme: light dark }}</style>
@@ -54,15 +56,15 @@ class Login:
                 logs.log().warning("nobody signed in", address=request.client and request.client.host, why=str(error))
                 status = 403 if isinstance(error, RefusedError) else 503
                 text = "its configuration is not whole; the log of the service says more" if isinstance(error, ConfigError) else str(error)
-                return _page("You are not signed in", f"{text}.", BEGIN, "Try again", status)
+                return _page("You are not signed in", f"{text[:1].upper()}{text[1:].rstrip('.')}.", AGAIN, "Try again", status)
 
         return told
 
     async def _begin(self, request: Request, oidc: Oidc) -> Response:
         attempt = self._sessions.begin(_local(request.query_params.get("next", "")))
-        response = RedirectResponse(await self._at(oidc).address(attempt), 303, {"Cache-Control": "no-store"})
+        response = RedirectResponse(await self._at(oidc).address(attempt, again="again" in request.query_params), 303, {"Cache-Control": "no-store"})
         begun = [name for name in request.cookies if name.startswith(sessions.attempt_cookie(oidc))]
-        _forget(response, oidc, begun[sessions.MOST_ATTEMPTS - 1 :])
+        _forget(response, oidc, begun[: 1 - sessions.MOST_ATTEMPTS])  # browsers send the oldest first
         _remember(response, oidc, sessions.attempt_cookie(oidc, attempt.state), self._sessions.signed(attempt), sessions.ATTEMPT_SECONDS)
         return response
 
@@ -70,13 +72,14 @@ class Login:
         asked = request.query_params
         attempt = self._sessions.attempt(request.cookies, asked.get("state", ""), oidc)
         if attempt is None:
-            raise RefusedError(f"no sign-in was begun like that in this browser within the last minutes, or it was ended before; begin at {oidc.url}")
+            raise RefusedError(_NOT_BEGUN + oidc.url)
         if asked.get("iss", oidc.issuer) != oidc.issuer:
             raise RefusedError("another provider answered than was asked")
         if "error" in asked or "code" not in asked:
             raise RefusedError(f"the provider says: {asked.get('error', 'nothing')[:100]}")
         found = await self._at(oidc).who(asked["code"], await run_in_threadpool(self._secret, oidc), attempt)
-        self._sessions.end(attempt)
+        if not self._sessions.end(attempt):  # it came back twice at once
+            raise RefusedError(_NOT_BEGUN + oidc.url)
         session = self._granted(oidc, found)
         response = RedirectResponse(oidc.url + attempt.then, 303, {"Cache-Control": "no-store"})
         _forget(response, oidc, [sessions.attempt_cookie(oidc, attempt.state)])
@@ -89,7 +92,7 @@ class Login:
         if session is not None:
             self._sessions.end(session)
             logs.log().info("signed out", person=session.name)
-        response = _page("You are signed out", "The provider may still know you: sign out there too where others use this browser.", BEGIN, "Sign in")
+        response = _page("You are signed out", "The provider may still know you: sign out there too where others use this browser.", AGAIN, "Sign in")
         _forget(response, oidc, [sessions.session_cookie(oidc)])
         return response
 

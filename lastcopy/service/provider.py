@@ -32,6 +32,8 @@ _AT_ONCE = 8  # questions to it
 _KNOWN_SECONDS = 3600.0
 _FAILED_SECONDS = 5.0  # for which nobody else asks
 _CLAIM_CHARACTERS = 200
+# What comes of an answer of any shape: of the network, of JSON, of what is in it.
+_WRONG = (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
 class _Metadata(BaseModel):
@@ -65,12 +67,15 @@ class Provider:
         self._known_until = 0.0
         self._keys: KeySet | None = None
 
-    async def address(self, attempt: Attempt) -> str:
-        """Where to send somebody to sign in."""
+    async def address(self, attempt: Attempt, *, again: bool = False) -> str:
+        """Where to send somebody to sign in, `again` also where the provider knows him already: perhaps he wants to be somebody else."""
         metadata = await self._metadata()
         scope = " ".join(self.oidc.scopes)
         client = OAuth2Client(None, self.oidc.client_id, scope=scope, redirect_uri=self._callback, code_challenge_method="S256")
-        url, _ = client.create_authorization_url(metadata.authorization_endpoint, state=attempt.state, nonce=attempt.nonce, code_verifier=attempt.verifier)
+        more = {"prompt": "login"} if again else {}
+        url, _ = client.create_authorization_url(
+            metadata.authorization_endpoint, state=attempt.state, nonce=attempt.nonce, code_verifier=attempt.verifier, **more
+        )
         return str(url)
 
     async def who(self, code: str, secret: str, attempt: Attempt) -> Who:
@@ -84,11 +89,12 @@ class Provider:
         try:
             async with self._turns, client:
                 token = await client.fetch_token(metadata.token_endpoint, code=code, grant_type="authorization_code", code_verifier=attempt.verifier)
+            id_token = str(token["id_token"])
         except OAuthError as error:
             raise RefusedError(f"the provider did not take the code: {_said(error.error)}") from error
-        except (httpx2.HTTPError, ValueError) as error:
+        except _WRONG as error:
             raise self._unreachable(error) from error
-        return named(self.oidc, await self._claims(str(token.get("id_token", "")), attempt.nonce))
+        return named(self.oidc, await self._claims(id_token, attempt.nonce))
 
     async def _claims(self, id_token: str, nonce: str) -> Mapping[str, Any]:
         """The claims of an ID token that was signed by the provider, for us, now, and for this very sign-in."""
@@ -102,7 +108,7 @@ class Provider:
             claims.validate(leeway=SKEW_SECONDS)
         except ExpiredTokenError as error:
             raise RefusedError("what the provider says of you is not valid any more; perhaps its clock and that of this service differ") from error
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+        except (JoseError, *_WRONG) as error:
             raise RefusedError(f"what the provider says of you is not valid: {_said(error) or type(error).__name__}") from error
         return dict(claims)
 
@@ -111,7 +117,7 @@ class Provider:
             found = await self._json((await self._metadata()).jwks_uri)
             try:
                 self._keys = _usable(found["keys"])
-            except (KeyError, TypeError) as error:
+            except _WRONG as error:
                 raise self._unreachable(error) from error
         return self._keys
 
@@ -132,7 +138,7 @@ class Provider:
             found = _Metadata.model_validate(await self._json(f"{self.oidc.issuer.rstrip('/')}/.well-known/openid-configuration"))
             for url in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
                 confidential(url)
-        except ValueError as error:
+        except _WRONG as error:
             raise self._unreachable(error) from error
         if found.issuer != self.oidc.issuer:
             raise UnreachableError(f"the provider at {self.oidc.issuer} calls itself {_said(found.issuer)}: [dashboard.oidc] issuer must be the same")
@@ -142,7 +148,7 @@ class Provider:
         try:
             async with self._turns, httpx2.AsyncClient(verify=self._tls, timeout=_SECONDS) as client:
                 return (await client.get(url)).raise_for_status().json()
-        except (httpx2.HTTPError, ValueError) as error:
+        except _WRONG as error:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> UnreachableError:
@@ -152,13 +158,13 @@ class Provider:
 def named(oidc: Oidc, claims: Mapping[str, Any]) -> Who:
     """Whom claims name. Raises RefusedError where they name nobody, or by an address that the provider did not verify."""
     name = _claim(claims, oidc.name_claim)
-    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _CLAIM_CHARACTERS:
+    if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable() or len(name) > _CLAIM_CHARACTERS:
         raise RefusedError(f"the provider does not say who you are: its ID token has no text in the claim {oidc.name_claim!r}")
     if oidc.name_claim == "email" and claims.get("email_verified") not in (True, "true"):
         raise RefusedError(f"the provider has not verified that the address {name} is yours ('email_verified')")
     groups = _claim(claims, oidc.groups_claim)
     listed = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
-    return Who(name.strip(), tuple(group for group in listed if isinstance(group, str)))
+    return Who(name, tuple(group for group in listed if isinstance(group, str)))
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> object:
@@ -177,7 +183,7 @@ def _usable(keys: list[Mapping[str, Any]]) -> KeySet:
     for key in keys:
         try:
             found += KeySet.import_key_set({"keys": [dict(key)]}).keys if key.get("use", "sig") == "sig" else []
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, AttributeError):
             continue
     return KeySet(found)
 

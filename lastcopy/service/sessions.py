@@ -75,11 +75,12 @@ class Sessions:
         """What the cookie of it holds."""
         return str(self._signer(type(found).__name__.lower()).dumps(astuple(found)))
 
-    def end(self, found: Attempt | Session) -> None:
-        """Let it hold no longer, whoever still has its cookie."""
-        now = self.clock()
-        self._over = {key: until for key, until in self._over.items() if until > now}
-        self._over[found.state if isinstance(found, Attempt) else found.id] = found.until
+    def end(self, found: Attempt | Session) -> bool:
+        """Let it hold no longer, whoever still has its cookie; whether it held until now."""
+        key, now = found.state if isinstance(found, Attempt) else found.id, self.clock()
+        held = self._holds(key, found.until)
+        self._over = {one: until for one, until in self._over.items() if until > now} | {key: found.until}
+        return held
 
     def _holds(self, key: str, until: int) -> bool:
         return until > self.clock() and key not in self._over

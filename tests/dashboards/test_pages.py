@@ -195,6 +195,9 @@ def test_the_audit_trail_says_who_made_and_approved_a_plan_and_which_head_to_wri
     rows = page.dataframe[0].value
     assert list(rows["hash"]) == [row["hash"] for row in reversed(told)]
     assert any(code.value.endswith(f"lastcopy audit verify --head {told[-1]['hash']}") for code in page.code)
+    [button] = [button for button in page.button if button.label == "Is all of it whole?"]
+    [said] = button.click().run().success
+    assert said.value.startswith(f"It is: {len(told)} events")
     about = opened("trail", about=made.id).dataframe[0].value
     assert set(about["subject"]) == {made.id}
     assert set(about["actor"]) == {"ana"}

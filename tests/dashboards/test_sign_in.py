@@ -73,7 +73,7 @@ def test_somebody_signs_in_sees_the_page_that_he_asked_for_and_signs_out(visit: 
     page.wait_for_url(f"{visit.address}/plans?policy=x*")
     visit.complaints.clear()  # of the provider's page
     visit.drawn()
-    page.get_by_text("ana@example.org, auditor").wait_for()
+    page.get_by_text("ana@example.org, auditor · Sign out").wait_for()
     assert page.get_by_role("link", name="Audit trail").count() == 1
     assert visit.complaints == []
     page.get_by_role("link", name="Sign out").click()

@@ -28,9 +28,10 @@ class Issuer:
     person: Claims = field(default_factory=lambda: {"sub": "1", "email": "ana@example.org", "email_verified": True})
     change: Callable[[Claims], Claims] = lambda claims: claims
     token: "Callable[[Issuer, Claims], str]" = lambda issuer, claims: jwt.encode({"alg": "RS256", "kid": "one"}, claims, issuer.key, ["RS256"])
+    answer: Callable[[Claims], Any] = lambda tokens: tokens
     metadata: Claims = field(default_factory=dict)
     refuses: int = 0  # the status of every answer, 0 for the right one
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
+    key: Any = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
     asked: dict[str, Claims] = field(default_factory=dict)  # what was asked for, by code
     seen: list[str] = field(default_factory=list)  # the paths that were asked
 
@@ -50,17 +51,18 @@ class Issuer:
         self.asked[code] = asked
         return f"{asked['redirect_uri']}?{urllib.parse.urlencode({'code': code, 'state': asked['state'], 'iss': self.url})}"
 
-    def exchanged(self, given: Claims, authorization: str) -> tuple[int, Claims]:
+    def exchanged(self, given: Claims, authorization: str) -> tuple[int, Any]:
         """The tokens for a code, once, for the client and the browser that it was given to."""
         asked = self.asked.pop(given["code"], None)
-        if authorization != f"Basic {base64.b64encode(f'{CLIENT}:{SECRET}'.encode()).decode()}":
+        posted = f"{given.get('client_id')}:{given.get('client_secret')}" if "client_secret_post" in str(self.metadata) else None
+        if (posted or base64.b64decode(authorization.removeprefix("Basic ")).decode()) != f"{CLIENT}:{SECRET}":
             return 401, {"error": "invalid_client"}
         challenge = base64.urlsafe_b64encode(hashlib.sha256(given["code_verifier"].encode()).digest()).decode().rstrip("=")
         if asked is None or challenge != asked["code_challenge"] or given["redirect_uri"] != asked["redirect_uri"]:
             return 400, {"error": "invalid_grant"}
         now = int(time.time())
         claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"], **self.person}
-        return 200, {"access_token": "x", "token_type": "Bearer", "id_token": self.token(self, self.change(claims))}
+        return 200, self.answer({"access_token": "x", "token_type": "Bearer", "id_token": self.token(self, self.change(claims))})
 
     def keys(self) -> Claims:
         return {"keys": [{"kty": "new", "kid": "of tomorrow"}, *KeySet([self.key]).as_dict(private=False)["keys"]]}
@@ -89,8 +91,8 @@ def issuing() -> Iterator[Issuer]:
             given = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
             self._answer(*issuer.exchanged(given, self.headers.get("Authorization", "")))
 
-        def _answer(self, status: int, content: Claims) -> None:
-            body = json.dumps(content).encode()
+        def _answer(self, status: int, content: Any) -> None:  # noqa: ANN401  # JSON, or bytes that are none
+            body = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(issuer.refuses or status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

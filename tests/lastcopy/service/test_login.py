@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import httpx
 import pytest
 import structlog
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from catalog import config
@@ -79,7 +80,7 @@ class Desk:
     def refused(self, answer: Any, said: str, status: int = 403) -> None:  # noqa: ANN401  # an answer of the client
         """Nobody is signed in: there is a page that says why."""
         assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (status, "text/html"), answer.text
-        assert said in answer.text
+        assert said.lower() in answer.text.lower()
         assert "Traceback" not in answer.text
         assert COOKIE not in self.browser.cookies
         assert self.browser.get("/api/volumes").status_code == 401
@@ -110,7 +111,7 @@ def made(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 def desk(made: Desk) -> Desk:
     """A service that knows its provider, as it was at first, and a browser that knows nobody."""
     new = Issuer(key=made.issuer.key)
-    made.issuer.person, made.issuer.change, made.issuer.token = new.person, new.change, new.token
+    made.issuer.person, made.issuer.change, made.issuer.token, made.issuer.answer = new.person, new.change, new.token, new.answer
     return replace(made, browser=made.other(), clock=made.clock)
 
 
@@ -378,6 +379,8 @@ def test_an_id_token_that_the_provider_did_not_sign_lets_in_nobody(how: str, des
         ({"aud": ["another"]}, "is not valid"),
         ({"aud": [CLIENT, "another"]}, "is not valid"),
         ({"aud": [CLIENT, "another"], "azp": "another"}, "is not valid"),
+        ({"aud": "another", "azp": CLIENT}, "is not valid"),
+        ({"aud": ["another", "third"], "azp": CLIENT}, "is not valid"),
         ({"aud": None}, "is not valid"),
         ({"azp": "another"}, "is not valid"),
         ({"iss": "https://other.example"}, "is not valid"),
@@ -395,6 +398,7 @@ def test_an_id_token_that_the_provider_did_not_sign_lets_in_nobody(how: str, des
         ({"email": ["ana@example.org"]}, "has no text"),
         ({"email": ""}, "has no text"),
         ({"email": "a\nb"}, "has no text"),
+        ({"email": " ana@example.org"}, "has no text"),
         ({"email_verified": False}, "has not verified"),
         ({"email_verified": None}, "has not verified"),
         ({"email": "<b>eve</b>@example.org"}, "&lt;b&gt;eve&lt;/b&gt;@example.org, who is not known here"),
@@ -408,6 +412,20 @@ def test_an_id_token_that_is_not_for_us_now_and_of_somebody_known_lets_in_nobody
         desk.refused(desk.sign_in(), said)
     assert logged[0]["event"] == "nobody signed in"
     assert logged[0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("alg", "key"), [("PS256", STRANGER), ("ES256", ECKey.generate_key("P-256", {"kid": "one"})), ("EdDSA", OKPKey.generate_key("Ed25519", {"kid": "one"}))]
+)
+def test_a_provider_may_sign_by_any_key_that_only_it_has(alg: str, key: Any, fresh: Desk) -> None:  # noqa: ANN401  # a key of any kind
+    fresh.issuer.key = key
+    fresh.issuer.token = lambda issuer, claims: jwt.encode({"alg": alg, "kid": "one"}, claims, issuer.key, [alg])
+    assert fresh.sign_in().status_code == 303
+
+
+def test_a_provider_is_given_the_secret_in_the_way_that_it_takes(fresh: Desk) -> None:
+    fresh.issuer.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"]}
+    assert fresh.sign_in().status_code == 303
 
 
 def test_clocks_that_differ_a_little_are_borne(desk: Desk) -> None:
@@ -452,6 +470,58 @@ def test_a_provider_that_fails_within_a_sign_in_is_told(fresh: Desk) -> None:
     back = fresh.back(fresh.begin())
     fresh.issuer.keys = lambda: {"keys": 3}  # type: ignore[method-assign]  # it goes wrong
     fresh.refused(fresh.browser.get(back), "does not answer as one", 503)
+
+
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "answer", [[], "x", None, 7, {}, {"id_token": None}, {"id_token": ["x"]}, {"error": ["x"]}, {"id_token": "\ud800"}, b"", b"{", DEEP, b"\xff"]
+)
+def test_tokens_of_any_shape_let_in_nobody(answer: object, desk: Desk) -> None:
+    desk.issuer.answer = lambda _: answer
+    found = desk.sign_in()
+    desk.refused(found, "provider", found.status_code)
+    assert found.status_code in (403, 503)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        "x",
+        None,
+        {"keys": {"a": 1}},
+        {"keys": ["x", 3, None]},
+        {"keys": [{"kty": "RSA", "kid": "one", "n": 3}]},
+        {"keys": [{"kty": "oct", "k": "AA"}]},
+        b"{",
+        DEEP,
+    ],
+)
+def test_keys_of_any_shape_let_in_nobody(keys: object, fresh: Desk) -> None:
+    back = fresh.back(fresh.begin())
+    fresh.issuer.keys = lambda: keys  # type: ignore[method-assign,assignment,return-value]  # it goes wrong
+    found = fresh.browser.get(back)
+    fresh.refused(found, "rovider", found.status_code)
+    assert found.status_code in (403, 503)
+
+
+@pytest.mark.parametrize("metadata", [[], "x", None, 7, {"issuer": 1}, b"{", DEEP])
+def test_metadata_of_any_shape_lets_in_nobody(metadata: object, fresh: Desk) -> None:
+    fresh.issuer.described = lambda: metadata  # type: ignore[method-assign,assignment,return-value]  # it goes wrong
+    fresh.refused(fresh.browser.get("/login", follow_redirects=False), "does not answer as one", 503)
+
+
+def test_who_tries_again_may_be_somebody_else(desk: Desk) -> None:
+    desk.issuer.person = {"sub": "2", "email": "eve@example.org", "email_verified": True}
+    page = desk.sign_in()
+    [again] = re.findall('href="([^"]+)"', page.text)
+    sent = desk.browser.get(again, follow_redirects=False).headers["Location"]
+    assert "prompt=login" in sent
+    desk.issuer.person = Issuer().person
+    assert desk.browser.get(desk.back(sent), follow_redirects=False).status_code == 303
+    assert "prompt" not in desk.begin(browser=desk.other())
 
 
 def test_a_secret_that_cannot_be_had_or_is_wrong_is_told(fresh: Desk, tmp_path: Path) -> None:
