@@ -1,10 +1,11 @@
 """Signing in at the OpenID provider and out again: the three addresses that are for everybody."""
 
+import asyncio
 import html
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -38,6 +39,7 @@ class Login:
         self._configuration = configuration
         self._sessions = known
         self._provider: Provider | None = None
+        self._own = ThreadPoolExecutor(1, "secret")  # a command that takes long takes no thread of those that answer
 
     def routes(self) -> list[Route]:
         """The routes, for any application."""
@@ -77,10 +79,12 @@ class Login:
             raise RefusedError("another provider answered than was asked")
         if "error" in asked or "code" not in asked:
             raise RefusedError(f"the provider says: {asked.get('error', 'nothing')[:100]}")
-        found = await self._at(oidc).who(asked["code"], await run_in_threadpool(self._secret, oidc), attempt)
+        given = await asyncio.get_running_loop().run_in_executor(self._own, self._secret, oidc)
+        found = await self._at(oidc).who(asked["code"], given, attempt)
         if not self._sessions.end(attempt):  # it came back twice at once
             raise RefusedError(_NOT_BEGUN + oidc.url)
         session = self._granted(oidc, found)
+        self._leave(request, oidc)
         response = RedirectResponse(oidc.url + attempt.then, 303, {"Cache-Control": "no-store"})
         _forget(response, oidc, [sessions.attempt_cookie(oidc, attempt.state)])
         _remember(response, oidc, sessions.session_cookie(oidc), self._sessions.signed(session), int(oidc.session))
@@ -88,13 +92,17 @@ class Login:
         return response
 
     async def _end(self, request: Request, oidc: Oidc) -> Response:
+        self._leave(request, oidc)
+        response = _page("You are signed out", "The provider may still know you: sign out there too where others use this browser.", AGAIN, "Sign in")
+        _forget(response, oidc, [sessions.session_cookie(oidc)])
+        return response
+
+    def _leave(self, request: Request, oidc: Oidc) -> None:
+        """End the session that this browser had."""
         session = self._sessions.session(request.headers.get("cookie", ""), oidc)
         if session is not None:
             self._sessions.end(session)
             logs.log().info("signed out", person=session.name)
-        response = _page("You are signed out", "The provider may still know you: sign out there too where others use this browser.", AGAIN, "Sign in")
-        _forget(response, oidc, [sessions.session_cookie(oidc)])
-        return response
 
     def _at(self, oidc: Oidc) -> "Provider":
         """The provider, with what is known of it."""

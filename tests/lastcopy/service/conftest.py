@@ -1,7 +1,7 @@
 """The scanned estate of the command line's tests, served with three tokens."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from starlette.testclient import TestClient
 
 from lastcopy.service import app, identity
 from tests.lastcopy.conftest import DECLARED, Estate
+from tests.lastcopy.service.desks import Desk, at
+from tests.lastcopy.service.issuers import Issuer, issuing
 from tests.lastcopy.service.receivers import Inbox, Mailbox
 
 TOKENS = {"all": identity.new_token(), "data": identity.new_token(), "deep": identity.new_token()}
@@ -73,3 +75,24 @@ def mailbox() -> Iterator[Mailbox]:
     found = Mailbox()
     yield found
     found.close()
+
+
+@pytest.fixture(scope="module")
+def made(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with issuing() as found:
+        yield at(estate, found, tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture
+def desk(made: Desk) -> Desk:
+    """A service that knows its provider, as it was at first, and a browser that knows nobody."""
+    new = Issuer(key=made.issuer.key)
+    made.issuer.person, made.issuer.change, made.issuer.token, made.issuer.answer = new.person, new.change, new.token, new.answer
+    return replace(made, browser=made.other(), clock=made.clock)
+
+
+@pytest.fixture
+def fresh(estate: Estate, tmp_path: Path) -> Iterator[Desk]:
+    """A service that has not asked its provider yet."""
+    with issuing() as found:
+        yield at(estate, found, tmp_path)
