@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import derive, domains, limiting, snapshot, table
+from catalog import derive, domains, limiting, recovery, snapshot, table
 from catalog.derive.expressions import parquet
 from catalog.errors import UnderivedError
 from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
@@ -39,7 +39,8 @@ VOLUMES = pa.schema(
         ("access", TEXT),
         ("immutability", TEXT),
         ("immutable_until", TIMESTAMP),
-        ("keeps_versions_days", pa.float64()),
+        ("keeps_versions_days", pa.float64()),  # as declared
+        ("seen_to_keep_days", pa.float64()),  # of a backup: from its oldest recovery point to its newest; null = not known
         ("cost_per_tib_month", pa.float64()),
         ("currency", TEXT),
         ("state", TEXT),  # complete | incomplete | failed | never_scanned
@@ -118,9 +119,10 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
     known = snapshot.scans(root, wanted.versions.get("scans"))
     good = {scan.volume: scan for scan in known if wanted.scans.get(scan.volume) == scan.scan_id}
     effective = domains.effective(wanted.config, {name: scan.device for name, scan in good.items()})
+    points = recovery.read(root, wanted.versions.get("recovery_points", -1), wanted.scans)
     rows = []
     for position, (name, volume) in enumerate(wanted.config.volumes.items()):
-        domain = effective[name]
+        domain, kept = effective[name], recovery.kept_seconds(wanted.config, name, points.get(name, ()))
         row: dict[str, Any] = {
             "position": position,
             "volume": name,
@@ -138,6 +140,7 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
             "immutability": volume.immutability,
             "immutable_until": volume.immutable_until and datetime.datetime.combine(volume.immutable_until, datetime.time()),
             "keeps_versions_days": None if volume.keeps_versions is None else volume.keeps_versions / 86400,
+            "seen_to_keep_days": None if kept is None else kept / 86400,
             "cost_per_tib_month": volume.cost_per_tib_month,
             "currency": wanted.config.catalog.currency,
         }

@@ -85,10 +85,12 @@ def protectors(config: Config, volume: str) -> list[str]:
     return found
 
 
-def pairs_of(config: Config, domains: Mapping[str, Domain], asset: str, classes: Sequence[str], as_of: datetime.datetime) -> list[Pair]:
-    """An asset volume with itself and with each volume that may protect it, for each class."""
+def pairs_of(
+    config: Config, domains: Mapping[str, Domain], asset: str, classes: Sequence[str], as_of: datetime.datetime, kept: Mapping[str, float | None]
+) -> list[Pair]:
+    """An asset volume with itself and with each volume that may protect it, for each class. `kept`: for how many seconds backups are seen to keep versions."""
     near = [asset, *protectors(config, asset)]
-    return [_pair(config, domains, asset, protector, data_class, as_of) for protector in near for data_class in classes]
+    return [_pair(config, domains, asset, protector, data_class, as_of, kept.get(protector)) for protector in near for data_class in classes]
 
 
 def groups(sets: Mapping[str, frozenset[str]]) -> dict[str, int | None]:
@@ -145,11 +147,11 @@ def retention(data_class: DataClass) -> float:
     return DEFAULT_RETENTION_SECONDS if data_class.retention is None else data_class.retention
 
 
-def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: str, class_name: str, as_of: datetime.datetime) -> Pair:
+def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: str, class_name: str, as_of: datetime.datetime, kept: float | None) -> Pair:
     volume, data_class = config.volumes[protector], config.data_class(class_name)
     here, there = domains[asset], domains[protector]
     most = UNKNOWN if protector in here.perhaps else YES
-    user_error, reason = _survives_user_error(volume, data_class)
+    user_error, reason = _survives_user_error(volume, data_class, kept)
     return Pair(
         asset=asset,
         protector=protector,
@@ -162,7 +164,9 @@ def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: 
     )
 
 
-def _survives_user_error(volume: Volume, data_class: DataClass) -> tuple[int, str]:
+def _survives_user_error(volume: Volume, data_class: DataClass, kept: float | None) -> tuple[int, str]:
+    if volume.keeps_versions is None and kept is not None:  # a backup that is young may keep versions for longer than it has any
+        return (YES if kept >= retention(data_class) else UNKNOWN), "retention_too_short"
     if volume.keeps_versions is None:
         return (NO if volume.role == "replica" else UNKNOWN), "mirror_only"
     if volume.keeps_versions <= 0:

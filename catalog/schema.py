@@ -138,6 +138,7 @@ RECOVERY_POINTS = pa.schema(
         ("paths", TEXT),  # JSON: what was to be backed up, escaped
         ("excludes", TEXT),  # JSON: patterns of what was left out, in the repository's own notation, escaped
         ("tags", TEXT),  # JSON
+        ("left_out", TEXT),  # JSON: what of the patterns is understood, as [at the begin, text]: a path with slashes around it that has the text was left out
     ]
 )
 

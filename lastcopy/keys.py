@@ -35,7 +35,7 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] of": "the volumes that it protects; absent: every primary",
     "[volumes.NAME] path_map": 'where its paths belong: `"folder" = "volume:folder"`; absent: the same path',
     "[volumes.NAME] on": "the volume that it lies on: it shares that one's failure domains",
-    "[volumes.NAME] keeps_versions": "how long deleted and overwritten versions are kept; `0d` for none",
+    "[volumes.NAME] keeps_versions": "how long deleted and overwritten versions are kept; `0d` for none; absent: as recovery points show",
     "[volumes.NAME] immutability": "what protects its content from change and deletion",
     "[volumes.NAME] immutable_until": "the day before which it cannot be deleted",
     "[volumes.NAME] key_on": "the volumes that hold what is needed to read it; refused, since nothing judges yet whether these survive",

@@ -107,7 +107,9 @@ def _struck(threat: str, asset: Mapping[str, Any], volume: Mapping[str, Any], da
 
 
 def _keeps(volume: Mapping[str, Any], data_class: Mapping[str, Any]) -> int:
-    days = volume["keeps_versions_days"]
+    days, seen = volume["keeps_versions_days"], volume["seen_to_keep_days"]
+    if days is None and seen is not None:
+        return domains.YES if seen >= data_class["retention_days"] else domains.UNKNOWN
     if days is None:
         return domains.NO if volume["role"] == "replica" else domains.UNKNOWN
     return domains.YES if 0 < days >= data_class["retention_days"] else domains.NO

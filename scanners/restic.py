@@ -15,6 +15,7 @@ from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES, RECOVERY_POINTS
 from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _place
 from scanners._nodes import Findings
+from scanners._patterns import left_out
 from scanners._restic import Restic, RunError
 from scanners._versions import Listings, Tree
 
@@ -97,10 +98,10 @@ class Scanner:
             if damaged := (before & after) - {point.id for point in points}:  # restic leaves them out, and ends with 0
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
-            for columns, left_out in listings.versions(_trees(kept, numbers), [point.id for point in kept], self._settings.exclude):
+            for columns, excluded in listings.versions(_trees(kept, numbers), [point.id for point in kept], self._settings.exclude):
                 if columns:
                     sink.write(columns)
-                sink.exclude(left_out)
+                sink.exclude(excluded)
         if kept:
             sink.recovery_points(_rows(kept))
         for path, why in findings.refused.items():
@@ -209,6 +210,7 @@ def _rows(points: Sequence[_Point]) -> pa.Table:
             "paths": json.dumps(point.paths),
             "excludes": json.dumps(point.excludes),
             "tags": json.dumps(point.tags),
+            "left_out": json.dumps(left_out(point.excludes)),
         }
         for point in points
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import lock, snapshot, table
+from catalog import lock, recovery, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier, export, facts, labels
 from catalog.derive.expressions import parquet, problem_rows, recovery_points
@@ -27,7 +27,7 @@ STEPS = (
     "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "unreadable",
     "shared_file_systems", "own_copies",
     "dir_targets", "expected", "path_pairs", "path_matches", "chosen_versions", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
-    "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "absences", "later_names", "repeated", "contents", "own_duplicates",
+    "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates",
     "per_asset", "asset_words", "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results",
     "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
 )  # fmt: skip
@@ -37,7 +37,7 @@ _DROPPED_AFTER = {
     "unreadable": ("known", "known_paths"),
     "best_matches": ("own_matches", "path_matches", "chosen_versions"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts"),
-    "absences": ("unseen", "expected"),
+    "absences": ("unseen", "expected", "left_out"),
     "asset_words": ("per_asset",),
     "asset_outcomes": ("asset_words",),
 }
@@ -45,9 +45,10 @@ _DROPPED_AFTER = {
 _EMPTY_WITHOUT = {
     "pair_list": (
         "shared_file_systems", "own_copies", "path_pairs", "path_matches", "own_matches", "holders", "content_matches", "best_matches", "conflicts",
-        "unseen", "evidence", "absences", "per_asset",
+        "unseen", "evidence", "left_out", "absences", "per_asset",
     ),
     "recovery_points": ("chosen_versions",),
+    "exclusions": ("left_out",),
     "mappings": ("dir_targets", "expected", "expected_targets"),
     "problem_paths": ("tried", "blind_dirs", "unseen"),
 }  # fmt: skip
@@ -139,6 +140,7 @@ def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) ->
         first_scanned=_first_scanned(known),
         classes=labels.class_names(wanted.config, imported),
         as_of=wanted.as_of,
+        points=recovery.read(root, wanted.versions.get("recovery_points", -1), wanted.scans),
     )
 
 

@@ -53,6 +53,13 @@ FROM (
     FROM expected_targets AS t
     INNER JOIN volume_facts AS f ON t.v = f.v AND f.exclude_regex IS NOT NULL
     WHERE regexp_matches(t.target_dir || t.name, f.exclude_regex)
+    UNION ALL
+    SELECT
+        o.a,
+        o.entry_id,
+        o.v,
+        13 AS state
+    FROM left_out AS o
 ) AS x
 LEFT JOIN evidence AS m ON x.a = m.a AND x.entry_id = m.entry_id AND x.v = m.v
 WHERE m.a IS NULL

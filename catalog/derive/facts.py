@@ -2,13 +2,14 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from catalog import domains, glob
+from catalog import domains, glob, recovery
 from catalog.config import Config, DataClass
+from catalog.recovery import RecoveryPoint
 from catalog.schema import REASONS, THREATS
 from catalog.snapshot import ScanRow
 
@@ -61,6 +62,7 @@ class Inputs:
     first_scanned: Mapping[str, datetime.datetime]  # start of each volume's first good scan
     classes: Sequence[str]  # the number of a class is its place here; 'default' is among them
     as_of: datetime.datetime
+    points: Mapping[str, Sequence[RecoveryPoint]] = field(default_factory=dict)  # of volumes that are backups
 
 
 def tables(inputs: Inputs) -> dict[str, pa.Table]:
@@ -197,7 +199,8 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
         "media": grouped["media"],
     }
     certain = domains.certain_devices(effective)
-    facts, places = [], []
+    kept = {name: recovery.kept_seconds(inputs.config, name, points) for name, points in inputs.points.items()}
+    facts, places, exclusions = [], [], list[dict[str, Any]]()
     for asset, volume in inputs.config.volumes.items():
         if volume.role not in ("primary", "archive"):
             continue
@@ -207,7 +210,10 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
         for place, name in enumerate(near[1:]):
             place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD)}
             places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans})
-        for pair in domains.pairs_of(inputs.config, effective, asset, inputs.classes, inputs.as_of):
+        for name in near[1:]:
+            texts = recovery.left_out(inputs.config, asset, name, inputs.points.get(name, ()))
+            exclusions += [{"a": number[asset], "v": number[name], "at_begin": at_begin, "text": text} for at_begin, text in texts]
+        for pair in domains.pairs_of(inputs.config, effective, asset, inputs.classes, inputs.as_of, kept):
             row: dict[str, Any] = {
                 "a": number[asset],
                 "v": number[pair.protector],
@@ -230,6 +236,7 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
     return {
         "pair_facts": _rows(facts, numbers | {"is_self": pa.bool_()} | fact_types),
         "pair_places": all_places,
+        "exclusions": _rows(exclusions, {"a": pa.int32(), "v": pa.int32(), "at_begin": pa.bool_(), "text": pa.string()}),
         "pair_list": _rows([row for row in places if row["scanned"] and volume_is_scanned(inputs, row["a"])], place_types),
     }
 

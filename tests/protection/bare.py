@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from catalog import derive
+from catalog import derive, recovery
 from catalog.config import Config
 from catalog.derive import labels
 from catalog.derive.facts import Inputs
@@ -53,7 +53,8 @@ def inputs(estate: Estate) -> Inputs:
         if good:
             newest[volume] = ScanRow(**written.published(volume, *good[-1]).to_pylist()[0])
             first[volume] = good[0][1].started_at
-    return Inputs(config, newest, first, labels.class_names(config, {}), estate.as_of)
+    points = {volume: [recovery.point(row) for row in written.points(scan).to_pylist()] for volume in config.volumes if (scan := estate.newest(volume))}
+    return Inputs(config, newest, first, labels.class_names(config, {}), estate.as_of, points)
 
 
 def sources(estate: Estate) -> dict[str, pa.Table]:

@@ -1,6 +1,7 @@
 """A plain estate as a real catalog: the rows that scans and reads would have written, through the tables that they write to."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,10 @@ def entries(volume: str, number: int, scan: Scan) -> pa.Table:
 
 def points(scan: Scan) -> pa.Table:
     """The recovery points that one scan saw."""
-    times = sorted({file.point for file in scan.files if file.point})
-    return pa.Table.from_pylist([{"recovery_point": point_id(time), "started_at": time, "paths": "[]"} for time in times], RECOVERY_POINTS)
+    times = sorted({file.point for file in scan.files if file.point} | set(scan.points))
+    newest = json.dumps(scan.left_out)
+    rows = [{"recovery_point": point_id(time), "started_at": time, "host": "h", "paths": '["/"]' if time in scan.points else "[]"} for time in times]
+    return pa.Table.from_pylist([row | {"left_out": newest if row["started_at"] == max(scan.points, default=None) else "[]"} for row in rows], RECOVERY_POINTS)
 
 
 def point_id(time: datetime.datetime | None) -> str | None:

@@ -189,7 +189,7 @@ class _Court:
         if match.kind in ("conflict", "older"):
             return "no", "conflict" if match.kind == "conflict" else "changed_since_copy"
         there = mapped(self.config.volumes[volume], ward, asset.path)
-        left_out = there is not None and excluded(self.config.volumes[volume], there)
+        left_out = there is not None and (excluded(self.config.volumes[volume], there) or self._was_left_out(volume, there))
         return "no", "excluded_by_backup" if left_out else "never_copied"
 
     def _current_usable(self, match: Match, rule: DataClass, blind: bool) -> tuple[str, str | None]:
@@ -217,6 +217,11 @@ class _Court:
             return "path_not_mapped"
         return "scan_incomplete" if any(path in ("", there) or there.startswith(f"{path}/") for path, _ in scan.problems) else None
 
+    def _was_left_out(self, volume: str, there: str) -> bool:
+        scan = self.estate.newest(volume)
+        path = f"/{there}/"
+        return scan is not None and bool(scan.points) and any(path.startswith(text) if at_begin else text in path for at_begin, text in scan.left_out)
+
     # What one volume does against one threat
 
     def conditions(self, threat: str, volume: str, ward: str, rule: DataClass) -> list[tuple[str, str]]:
@@ -228,7 +233,15 @@ class _Court:
             return [(apart(mine, theirs, "site"), "same_site_only")]
         if threat == "ransomware":
             return [(self.out_of_reach(volume, ward, rule), "not_immutable_or_offline")]
+        return self._kept(volume, rule)
+
+    def _kept(self, volume: str, rule: DataClass) -> list[tuple[str, str]]:
+        """The conditions on how long a volume keeps versions: as it says, else as its recovery points show."""
         keeps, role = self.config.volumes[volume].keeps_versions, self.config.volumes[volume].role
+        scan = self.estate.newest(volume)
+        if keeps is None and scan and scan.points:
+            kept = (max(scan.points) - min(scan.points)).total_seconds()
+            return [("yes" if kept >= _retention(rule) else "unknown", "retention_too_short")]
         if keeps is None:
             return [("no" if role == "replica" else "unknown", "mirror_only")]
         if keeps == 0:

@@ -72,6 +72,8 @@ class Scan:
     problems: tuple[tuple[str, bool], ...] = ()
     device: str | None = None  # as detected
     clock: str = "modified"  # which time tells the last use
+    points: tuple[datetime.datetime, ...] = ()  # when recovery points of all of the volume were begun
+    left_out: tuple[tuple[bool, str], ...] = ()  # what the newest of these left out: texts of paths with slashes around them, at their begin or anywhere
 
 
 @dataclass(frozen=True)

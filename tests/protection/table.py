@@ -6,7 +6,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
 
 * volume: a role; `s1 p1 m1 d1` domains, `s?` undeclared, `detect=d1`; `media=tape`, `offline`, `nearline`, `access=?`; `keeps=0`, `keeps=?`;
   `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`; `map=x>a:docs`, `exclude=docs/`;
-* its scan: `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`, `denied=docs/a.txt` (its content could not be read at that time);
+* its scan: `points=-60d+-1d` (recovery points of all of it), `out=.txt/` or `out=/docs/` (what the newest left out: a text of a path, at its begin);
+  `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`, `denied=docs/a.txt` (its content could not be read at that time);
 * the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
@@ -244,4 +245,6 @@ def _scan(words: _Words, files: tuple[File, ...], default: str) -> Scan:
     denied = [words.valued["denied"]] if "denied" in words.valued else []
     state = "incomplete" if problems or denied or "incomplete" in words else "complete"
     found = (*((path, True) for path in problems), *((path, False) for path in denied))
-    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"))
+    points = tuple(moment(one) for one in words.valued["points"].split("+")) if "points" in words.valued else ()
+    left_out = ((words.valued["out"].startswith("/docs"), words.valued["out"]),) if "out" in words.valued else ()
+    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"), points=points, left_out=left_out)

@@ -245,6 +245,16 @@ MUTANTS = [
         "m.modified_at",
         "an older version that a recovery point holds within the age",
     ),
+    Mutant("patterns of a backup leave nothing out", "left_out", "contains(w.path, x.text)", "FALSE", "a backup left it out"),
+    Mutant(
+        "patterns that are anchored leave out anywhere",
+        "left_out",
+        "starts_with(w.path, x.text)",
+        "contains(w.path, x.text)",
+        "a backup left out a folder of that name elsewhere",
+    ),
+    Mutant("recovery points show nothing", "domains.py", "kept >= retention(data_class)", "False", "a backup is seen to keep versions for the retention"),
+    Mutant("any recovery points are enough", "domains.py", "kept >= retention(data_class)", "True", "a backup is not seen to keep versions for the retention"),
     Mutant("a copy that could not be read counts", "own_matches", "m.carried OR u.v IS NOT NULL", "m.carried", "a copy that is listed and could not be read"),
     Mutant(
         "a copy elsewhere that could not be read counts",

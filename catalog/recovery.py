@@ -1,0 +1,61 @@
+"""Recovery points of backups: how long they are seen to be kept, and what their patterns left out. Pure functions of what scans saw."""
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catalog import names, table
+from catalog.config import Config
+
+
+@dataclass(frozen=True)
+class RecoveryPoint:
+    """What a repository can give back as a whole, see `schema.RECOVERY_POINTS`."""
+
+    started_at: datetime.datetime
+    host: str
+    paths: Sequence[str]
+    left_out: Sequence[tuple[bool, str]]  # texts that a path has which was left out: at its begin, or anywhere
+
+
+def read(root: Path, version: int, scans: Mapping[str, str]) -> dict[str, list[RecoveryPoint]]:
+    """The recovery points that some scans saw, by volume; `scans` are volume -> scan id."""
+    if version < 0 or not table.files(root, "recovery_points", version, scan_id=scans.values()):
+        return {}
+    return {volume: [point(row) for row in table.read(root, "recovery_points", version=version, scan_id=[scan]).to_pylist()] for volume, scan in scans.items()}
+
+
+def point(row: Mapping[str, Any]) -> RecoveryPoint:
+    """A recovery point from its stored row."""
+    left_out = [(bool(at_begin), str(text)) for at_begin, text in json.loads(row["left_out"] or "[]")]
+    return RecoveryPoint(row["started_at"], row["host"] or "", tuple(json.loads(row["paths"] or "[]")), left_out)
+
+
+def kept_seconds(config: Config, volume: str, points: Sequence[RecoveryPoint]) -> float | None:
+    """How long recovery points of a volume are kept, as seen: from the oldest to the newest that hold all of a folder of its `path_map`, of folders the least.
+
+    None where a folder has none.
+    """
+    whole = [_of_folder(folder, points) for folder in config.volumes[volume].path_map or ("/",)]
+    return min((newest.started_at - oldest.started_at).total_seconds() for oldest, newest in filter(None, whole)) if all(whole) else None
+
+
+def left_out(config: Config, asset: str, volume: str, points: Sequence[RecoveryPoint]) -> list[tuple[bool, str]]:
+    """What the newest recovery points left out of the folders that belong to an asset's volume."""
+    path_map = config.volumes[volume].path_map
+    folders = [source for source, target in path_map.items() if target.partition(":")[0] == asset] if path_map else ["/"]
+    whole = [found for folder in folders if (found := _of_folder(folder, points))]
+    return list(dict.fromkeys(text for _, newest in whole for text in newest.left_out))
+
+
+def _of_folder(folder: str, points: Sequence[RecoveryPoint]) -> tuple[RecoveryPoint, RecoveryPoint] | None:
+    """The oldest and the newest of the recovery points that hold all of a folder, of the host of the newest."""
+    wanted = f"/{names.escape(folder.encode()).strip('/')}/".replace("//", "/")
+    whole = [one for one in points if any(wanted.startswith(f"{path.rstrip('/')}/") for path in one.paths)]
+    if not whole:
+        return None
+    newest = max(whole, key=lambda one: one.started_at)
+    return min((one for one in whole if one.host == newest.host), key=lambda one: one.started_at), newest

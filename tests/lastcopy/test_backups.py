@@ -1,0 +1,100 @@
+"""A repository of backups, from the scan to the answers."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.lastcopy.program import ask, run
+from tests.scanners import repositories
+from tests.scanners.repositories import restic
+
+DECLARED = """\
+[classes.default]
+min_verification_level = 0
+retention = "10d"
+
+[volumes.data]
+url = "data"
+system = "nas-1"
+site = "paris"
+admin = "it"
+device = "disk-1"
+
+[volumes.nightly]
+url = "restic:repository"
+role = "backup"
+password_file = "password"
+of = ["data"]
+path_map = { "DATA" = "data:" }
+system = "shelf"
+site = "lyon"
+admin = "records"
+device = "disk-2"
+access = "offline"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("estate")
+    repository, data = repositories.new(folder), folder / "data"
+    for path, content in {"kept.odt": b"the report", "changed.txt": b"before", "build/x.o": b"machine code", "sub/n.tmp": b"scratch"}.items():
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        (data / path).write_bytes(content)
+        os.utime(data / path, (1_600_000_000, 1_600_000_000))
+    patterns = ["--exclude", "*.tmp", "--exclude", str(data / "build"), "--exclude", "(((", "--exclude", "*a" + "?" * 200]
+    for at in ("2020-10-01 03:00:00", "2020-10-02 03:00:00"):
+        restic(repository, "backup", "--quiet", "--time", at, *patterns, str(data))
+    (data / "changed.txt").write_bytes(b"after, and longer")
+    (data / "new.txt").write_bytes(b"not yet in the backup")
+    (folder / "lastcopy.toml").write_text(DECLARED.replace("DATA", str(data)))
+    run("scan", folder=folder)
+    return folder
+
+
+def threats(folder: Path) -> dict[str, tuple[str, str, str, int | None]]:
+    rows = ask("report", "assets", "--format", "json", folder=folder).data
+    return {row["path"]: (row["user_error"], row["facility_outage"], row["reasons"], row["verification_level"]) for row in rows}
+
+
+def test_what_recovery_points_hold_and_leave_out_is_told_of_each_asset(folder: Path) -> None:
+    assert threats(folder) == {
+        "kept.odt": ("unknown", "yes", "retention_too_short", 0),  # two recovery points of two days
+        "changed.txt": ("no", "no", "changed_since_copy", None),
+        "new.txt": ("no", "no", "never_copied", None),
+        "build/x.o": ("no", "no", "excluded_by_backup", None),
+        "sub/n.tmp": ("no", "no", "excluded_by_backup", None),
+    }
+
+
+def test_recovery_points_over_the_retention_show_that_versions_are_kept(folder: Path) -> None:
+    restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-01 03:00:00", str(folder / "data" / "kept.odt"))
+    run("scan", "nightly", folder=folder)
+    assert threats(folder)["kept.odt"][0] == "unknown"  # a recovery point of a part says nothing of the whole
+    restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-01 04:00:00", str(folder / "data"))
+    run("scan", "nightly", folder=folder)
+    found = threats(folder)
+    assert (found["kept.odt"], found["changed.txt"][0]) == (("yes", "yes", "", 0), "yes")
+    assert (found["build/x.o"], found["sub/n.tmp"]) == (("yes", "yes", "", 0), ("yes", "yes", "", 0))
+
+
+def test_fixity_says_that_it_reads_nothing_of_a_repository(folder: Path) -> None:
+    refused = ask("fixity", "nightly", folder=folder, code=5)
+    assert "nothing that a backup repository stores can be read again yet" in refused.err
+    done = ask("fixity", folder=folder)
+    assert "nightly: nothing that a backup repository stores can be read again yet" in done.err
+
+
+def test_a_check_of_the_volume_names_what_a_scan_would_refuse(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "lastcopy.toml").write_text(
+        (folder / "lastcopy.toml")
+        .read_text()
+        .replace('role = "backup"', 'role = "archive"')
+        .replace('"repository', f'"{folder}/repository')
+        .replace('"restic:repository', f'"restic:{folder}/repository')
+        .replace('"password"', f'"{folder}/password"')
+        .replace('url = "data"', f'url = "{folder}/data"')
+    )
+    told = ask("volume", "check", "nightly", "--format", "json", folder=tmp_path, code=4).data
+    assert [row["state"] for row in told if row["check"] == "repository"] == ["error"]
