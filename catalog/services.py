@@ -58,7 +58,7 @@ class Oidc(_Table):
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     name_claim: str = "email"
     groups_claim: str = "groups"
-    session: Seconds = 8 * 3600.0
+    session: Seconds = Field(default=8 * 3600.0, ge=60)
 
     @field_validator("issuer", "url")
     @classmethod
