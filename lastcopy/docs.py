@@ -141,7 +141,8 @@ def _default(field: FieldInfo) -> str:
     if field.default == "":
         return ""
     if any(isinstance(m, BeforeValidator) and m.func is fields.duration for m in field.metadata):
-        return f'`"{field.default / 86400:g}d"`'
+        days = field.default / 86400
+        return f'`"{days:g}d"`' if days == int(days) else f'`"{field.default / 3600:g}h"`'
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 

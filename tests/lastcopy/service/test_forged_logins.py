@@ -261,6 +261,7 @@ def test_a_secret_that_cannot_be_had_or_is_wrong_is_told(fresh: Desk, tmp_path: 
         ({"client_secret": "s3cret"}, "client_secret"),
         ({"client_secret_env": "X"}, "give one of"),
         ({"scopes": ["email"]}, "'openid' must be among"),
+        ({"session": "0s"}, "session"),
     ],
 )
 def test_a_provider_that_is_not_safe_to_ask_is_a_wrong_configuration(change: dict[str, object], said: str) -> None:
