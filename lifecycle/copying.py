@@ -9,7 +9,7 @@ from catalog import names
 from lifecycle import actions, pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import EndError
-from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source
+from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source, Staged
 
 _CHECK_EVERY_BYTES = 32 << 20
 _HASHED_BESIDE_BYTES = 256 << 10  # a block of this size is digested while it is written
@@ -61,7 +61,7 @@ def copy(run: Run, works: Sequence[Work]) -> None:
 def verify(run: Run, works: Sequence[Work]) -> None:
     """Read every copy back from the storage and compare; one that differs is set aside and made once more."""
     leaders = [work for work in works if work.live and work.staged is not None]
-    run.each(leaders, _reads_back, "target")
+    run.together(leaders, _reads_back, "target")
     again = [work for work in leaders if _tainted(work)]
     _once_more(run, again)
     run.each(again, _reads_back, "target")
@@ -141,13 +141,22 @@ def _make(run: Run, work: Work) -> None:
     """The temporary copy of one step, or nothing where the target holds the content already."""
     assert work.source is not None  # noqa: S101  # opened by the stage before
     work.tries += 1
-    target = run.store(work.volume("target"))
-    if work.tries == 1 and _adopted(run, work):
-        return
     metadata = work.source.metadata()
-    work.staged = target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target, over=work.over)
+    try:
+        work.staged = _staged(run, work, metadata)
+    except EndError as end:
+        if end.state != "CONFLICT" or work.tries > 1:
+            raise
+        if _adopted(run, work):
+            return
+        work.staged = _staged(run, work, metadata)
     work.temp_inode = work.staged.inode
     _fill(run, work, metadata)
+
+
+def _staged(run: Run, work: Work, metadata: Metadata) -> Staged:
+    target = run.store(work.volume("target"))
+    return target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target, over=work.over)
 
 
 def _fill(run: Run, work: Work, metadata: Metadata) -> None:

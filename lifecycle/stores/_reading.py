@@ -24,16 +24,19 @@ class Reading:
         self.fingerprint = fingerprint
         self.leased = leased
         self.descriptor = descriptor
+        self._metadata: Metadata | None = None
         self._unchanged: _calls.Status | None = None  # a look that showed it as it was
         self.parents: Callable[[], tuple[Metadata, ...]] = tuple  # of the directories above it, asked for with the metadata
         self._tree = tree
         self._path = path
 
     def metadata(self) -> Metadata:
-        """What is to be kept beside the content. Raises EndError."""
-        with self._tree.ending("read the metadata", self._path):
-            target = _target(self.descriptor) if self.fingerprint.type == "symlink" else None
-            return _metadata.read(self.descriptor, target, self.parents())
+        """What is to be kept beside the content, read once: a change of it changes the fingerprint too. Raises EndError."""
+        if self._metadata is None:
+            with self._tree.ending("read the metadata", self._path):
+                target = _target(self.descriptor) if self.fingerprint.type == "symlink" else None
+                self._metadata = _metadata.read(self.descriptor, target, self.parents())
+        return self._metadata
 
     def blocks(self) -> Iterator[memoryview | int]:
         """The content in order; a block is good until the next one is asked for. Raises EndError."""
@@ -85,9 +88,9 @@ class Reading:
 
     def _content(self) -> Iterator[memoryview | int]:
         left = self.fingerprint.size_bytes
-        for block in blocks(self.descriptor):
+        for block in blocks(self.descriptor, left):
             left -= block if isinstance(block, int) else len(block)
-            if left < 0 or (self.leased and not _calls.has_lease(self.descriptor)):
+            if left < 0 or (left and self.leased and not _calls.has_lease(self.descriptor)):  # after the last one `blocks` looks
                 self.check()
                 raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: grew while it was read", retry=True)
             yield block
@@ -112,9 +115,9 @@ def open_expected(tree: Tree, at: tuple[int, bytes], path: bytes, expected: Fing
     return Reading(tree, path, descriptor, found, leased=leased)
 
 
-def blocks(descriptor: int) -> Iterator[memoryview | int]:
-    """The content of an open file by plain reads, never by its map of holes: runs of zeros of 64 KiB at least become their length."""
-    buffer = bytearray(min(BLOCK_BYTES, os.fstat(descriptor).st_size) or 1)
+def blocks(descriptor: int, size_bytes: int) -> Iterator[memoryview | int]:
+    """The content of an open file of about that size by plain reads, never by its map of holes: runs of zeros of 64 KiB at least become their length."""
+    buffer = bytearray(min(BLOCK_BYTES, size_bytes) or 1)
     view, at = memoryview(buffer), 0
     while count := os.preadv(descriptor, [view], at):
         at += count

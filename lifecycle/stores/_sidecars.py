@@ -9,7 +9,6 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from catalog.ours import temporary
@@ -29,10 +28,7 @@ def name(key: str) -> bytes:
 def write(directory: int, moves: Iterable[Move]) -> None:
     """Write the sidecars of moves, where they are not there yet; durable with the directory that holds them. Writes. Raises OSError."""
     lines = [(move.key, _line(move)) for move in moves]
-    for together in _parted([(key, line) for key, line in lines if read(directory, key) != json.loads(line)]):
-        for key, _ in together:
-            with suppress(FileNotFoundError):
-                os.unlink(name(key), dir_fd=directory)  # of another attempt, or not whole
+    for together in _parted([(key, line) for key, line in lines if not _stands(directory, key, line)]):
         first = name(together[0][0])
         _create(directory, first, b"".join(line for _, line in together))
         for key, line in together[1:]:
@@ -62,6 +58,18 @@ def read(directory: int, key: str) -> dict[str, Any] | None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return found
+
+
+def _stands(directory: int, key: str, line: bytes) -> bool:
+    """Whether a sidecar says that already. One that does not, of another attempt or not whole, goes. Writes. Raises OSError."""
+    try:
+        os.stat(name(key), dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if read(directory, key) == json.loads(line):
+        return True
+    os.unlink(name(key), dir_fd=directory)
+    return False
 
 
 def _line(move: Move) -> bytes:

@@ -30,6 +30,7 @@ class StagedFile:
         self._losses = list(losses)
         self._shares_inode = shares_inode
         self._at = 0
+        self._written = 0  # up to where there are bytes; a hole may follow
         self._begun = 0  # up to where the kernel was asked to begin to write
         self._done = 0  # up to where it has
 
@@ -44,6 +45,7 @@ class StagedFile:
                 if not written:
                     raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage took no more bytes", retry=True)
                 self._at += written
+                self._written = self._at
                 block = block[written:]
         if self._at - self._begun >= _BEGIN_EVERY_BYTES:
             self._write_out()
@@ -53,7 +55,7 @@ class StagedFile:
         with self._tree.ending("give the metadata", self._path):
             if self._shares_inode:
                 return [*self._losses, *_metadata.lost_by_another_name(self.descriptor, metadata)]
-            if os.fstat(self.descriptor).st_size < self._at:
+            if self._written < self._at:
                 os.ftruncate(self.descriptor, self._at)
             _calls.begin_to_write(self.descriptor)
             return [*self._losses, *_metadata.give(self.descriptor, metadata)]

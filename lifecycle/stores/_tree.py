@@ -39,6 +39,8 @@ class Tree:
     @property
     def root(self) -> int:
         """The root's descriptor. Raises UnreachableError."""
+        if self._root is not None:
+            return self._root
         with self._lock:
             if self._root is None:
                 try:

@@ -124,7 +124,9 @@ class Store:
         able = self._able(path)
         with self._tree.directory(path, "publish") as (directory, name):
             staged = self._tree.fingerprint_in(directory, temporary(key), path)
-            there = self._tree.fingerprint_in(directory, name, path)
+            # Where the kernel refuses a name that is taken, it is looked at only then.
+            sure = able.publish == "noreplace" and staged is not None and over is None
+            there = None if sure else self._tree.fingerprint_in(directory, name, path)
             if staged is not None and inode is not None and staged.inode != inode:
                 raise EndError("FAILED", f"{self._tree.shown(path)}: its temporary name leads to another file now", retry=True)
             if staged is not None and read_back is not None and (wrong := read_back.differs(staged)):
@@ -138,7 +140,10 @@ class Store:
             try:
                 _quarantine.move_new(directory, temporary(key), directory, name)
             except FileExistsError as error:
-                raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else took this name just now") from error
+                there = self._tree.fingerprint_in(directory, name, path)
+                if there is None:
+                    raise EndError("CONFLICT", f"{self._tree.shown(path)}: something else took this name just now") from error
+                return self._published_already(directory, path, key, inode, staged, there)
             found = self._tree.fingerprint_in(directory, name, path)
         if found is None or (inode is not None and found.inode != inode):
             raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced by somebody as soon as it had its name")
