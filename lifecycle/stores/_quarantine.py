@@ -5,16 +5,14 @@ A sidecar tells of a move before it is made, see `_sidecars`.
 
 import base64
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from catalog import stubs
 from catalog.ours import temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _sidecars, _standins
+from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _pointers, _sidecars, _standins
 from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._home import Home
 from lifecycle.stores._tree import Tree
@@ -29,10 +27,11 @@ class Quarantine:
         self._tree = tree
         self._home = home
         self._announced: set[str] = set()
+        self._pointing: set[str] = set()  # keys under which the pointer lies that the move is to leave
         self._spent: list[str] = []  # keys whose sidecars go once what became of their files is durable
 
     def announce(self, moves: Iterable[Move]) -> None:
-        """Write sidecars, durable together. Writes. Raises EndError."""
+        """Write sidecars, durable together, then the pointers that moves are to leave, likewise. Writes. Raises EndError."""
         new = [move for move in moves if move.key not in self._announced]
         if not new:
             return
@@ -40,13 +39,14 @@ class Quarantine:
         with self._ending("write sidecars"):
             _sidecars.write(directory, new)
             self._tree.sync(directory, may_not=True)
-        self._announced.update(move.key for move in new)
+            self._announced.update(move.key for move in new)
+            self._make_pointers(directory, [(move, move.leave) for move in new if move.leave is not None and move.leave.how != "equal"])
 
     def move_in(self, move: Move) -> Fingerprint:
         """Move a file into quarantine; see `Store.quarantine`. Writes. Raises EndError."""
         home, key = self._home.quarantine(), _name(move.key)
         with self._tree.directory(move.path, "move into quarantine") as (directory, name):
-            done = self._moved_already(home, directory, name, move)
+            done = None if move.key in self._pointing else self._moved_already(home, directory, name, move)
             if done is not None:
                 return done
             self.announce([move])
@@ -157,27 +157,55 @@ class Quarantine:
         self._drop_pointer(home, move.key, move.path, sidecar)
         return None
 
-    def _leave_pointer(self, home: int, directory: int, name: bytes, move: Move, pointer: Pointer) -> None:
-        """Make the pointer in quarantine, whole and durable, and let it change places with the file: its name is never missing."""
-        key, new = _name(move.key), _new(move.key)
-        with suppress(FileNotFoundError):
-            os.unlink(new, dir_fd=home)  # of a killed run, perhaps not whole
-        owner = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if pointer.how == "equal":
-            _calls.rename_new(directory, temporary(move.key), home, new)
-        elif pointer.how == "symlink":
-            os.symlink(pointer.text, new, dir_fd=home)
-            with suppress(PermissionError):
-                os.chown(new, owner.st_uid, owner.st_gid, dir_fd=home, follow_symlinks=False)
-        else:
-            _write_stub(home, new, pointer.text, move.key, (owner.st_atime_ns, owner.st_mtime_ns))
-        _calls.rename_new(home, new, home, key)
+    def _make_pointers(self, home: int, moves: Iterable[tuple[Move, Pointer]]) -> None:
+        """Make pointers, whole and durable together, under their keys. One that cannot be made is made, or tells why not, when its file is moved."""
+        made: list[tuple[Move, int | None]] = []
+        try:
+            for move, pointer in moves:
+                with suppress(EndError), self._tree.directory(move.path, "make what is left there") as (directory, name):
+                    made.append((move, _pointers.write(home, _new(move.key), pointer, move.key, os.stat(name, dir_fd=directory, follow_symlinks=False))))
+            whole = [move.key for move, stub in made if stub is None or _pointers.is_durable(stub)]
+        finally:
+            for _, stub in made:
+                if stub is not None:
+                    os.close(stub)
+        named = []
+        for key in whole:
+            try:
+                _calls.rename_new(home, _new(key), home, _name(key))
+                named.append(key)
+            except OSError:  # something lies under the key: the file itself, if a killed run has moved it
+                os.unlink(_new(key), dir_fd=home)
         self._tree.sync(home, may_not=True)
+        self._pointing.update(named)
+
+    def _leave_pointer(self, home: int, directory: int, name: bytes, move: Move, pointer: Pointer) -> None:
+        """Let a pointer that lies in quarantine, whole and durable, change places with the file: its name is never missing."""
+        key = _name(move.key)
+        if move.key not in self._pointing:
+            self._make_pointer(home, directory, name, move, pointer)
+        self._pointing.discard(move.key)
         try:
             _calls.exchange(home, key, directory, name)
         except OSError:
             self._drop_pointer(home, move.key, move.path, _sidecars.read(home, move.key))  # if it is there: an error may come after the act
             raise
+
+    def _make_pointer(self, home: int, directory: int, name: bytes, move: Move, pointer: Pointer) -> None:
+        new = _new(move.key)
+        if pointer.how == "equal":
+            with suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=home)  # of a killed run
+            _calls.rename_new(directory, temporary(move.key), home, new)
+        else:
+            stub = _pointers.write(home, new, pointer, move.key, os.stat(name, dir_fd=directory, follow_symlinks=False))
+            if stub is not None:
+                try:
+                    os.fsync(stub)
+                finally:
+                    os.close(stub)
+        _calls.rename_new(home, new, home, _name(move.key))
+        self._tree.sync(home, may_not=True)
 
     def _move_back(self, home: int, directory: int, name: bytes, move: Move) -> None:
         """Undo a move of what was not expected. Raises EndError where its name was taken meanwhile: nothing is lost, it stays in quarantine."""
@@ -302,30 +330,6 @@ def _is_another(expected: Fingerprint, found: Fingerprint, *, numbers_are_given_
     """
     written = expected if expected.inode is None or numbers_are_given_anew else replace(expected, size_bytes=found.size_bytes, modified_ns=found.modified_ns)
     return written.differs(found, moved=True)
-
-
-def _write_stub(directory: int, name: bytes, text: bytes, key: str, times: tuple[int, int]) -> None:
-    """Make a stub, durable: ours, for scans believe no other's, readable by all who could enter, as old as its file (`times` in ns). Raises OSError."""
-    descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
-    try:
-        with suppress(OSError):  # a storage without attributes: the first line of its text tells too
-            os.setxattr(descriptor, stubs.ATTRIBUTE, key.encode())
-        os.fchmod(descriptor, stat.S_IMODE(stubs.MODE))
-        _write_all(descriptor, text, times=times)
-    except BaseException:
-        os.unlink(name, dir_fd=directory)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, text: bytes, times: tuple[int, int] | None = None) -> None:
-    at = 0
-    while at < len(text):
-        at += os.pwrite(descriptor, text[at:], at)
-    if times:
-        os.utime(descriptor, ns=times)
-    os.fsync(descriptor)
 
 
 def _read(directory: int, name: bytes, most: int) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 _PROGRAMS = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "fusermount3": "fuse3", "rsync": "rsync", "rclone": "rclone"}
 _GROUPS = ("archive", "copy", "undo", "targets")
 _SLOW_GROUPS = (
+    "archive-stubs",
     "recall",
     "purge",
     "dedupe",

@@ -70,6 +70,15 @@ to = "vault"
 quiet = "0s"
 grace = "0s"
 
+[policies.archive-stubs]
+action = "archive"
+report = "dormant-copies"
+where = "volume = 'data'"
+to = "vault"
+quiet = "0s"
+grace = "0s"
+leave = "stub"
+
 [policies.recall]
 action = "recall"
 report = "assets"
@@ -184,6 +193,8 @@ class Ours:
     def judge(self, rack: Rack, truth: Mapping[bytes, bytes | Wanted], *, settled: bool) -> Verdict:
         source, target = map(estate.seen, self.roots(rack))
         verdict = look(truth, source, target)
+        if self.action == "archive-stubs":
+            verdict.wrong += [f"{path!r} has no name" for path, content in truth.items() if path not in source and _is_file(content)]
         if not settled:
             verdict.left.clear()  # a journaled temporary name is in its right until the job is gone on with
             return verdict
@@ -261,6 +272,10 @@ class Ours:
         return place(rack, LASTCOPY_CONFIG=str(rack["J"] / "lastcopy.toml"), LOGNAME="operator")
 
 
+def _is_file(content: bytes | Wanted) -> bool:
+    return isinstance(content, Wanted) or not content.startswith(estate.ARROW)
+
+
 def _planned(policy: str) -> Callable[[Ours, Rack], Sequence[str]]:
     return lambda ours, rack: ("job", "run", ours.plan(rack, policy), "--workers", "1")
 
@@ -303,7 +318,7 @@ DUPLICATES: Truth = {b"one/%d" % number: b"the same content, many times\n" * 400
 }
 CLONING = ("dedupe-clones", "undo-dedupe")  # duplicates are replaced by clones
 DEDUPES = ("dedupe", "dedupe-links", *CLONING)
-ACTIONS = ("copy", "archive", "undo", "purge", "recall", *DEDUPES)
+ACTIONS = ("copy", "archive", "archive-stubs", "undo", "purge", "recall", *DEDUPES)
 
 
 def ours(action: str, *, files: Truth | None = None, mutant: str | None = None) -> Ours:
@@ -311,6 +326,7 @@ def ours(action: str, *, files: Truth | None = None, mutant: str | None = None) 
     ready = {
         "copy": _planned("copy"),
         "archive": _planned("archive"),
+        "archive-stubs": _planned("archive-stubs"),
         "undo": _undone,
         "purge": _purged,
         "recall": _recalled,
@@ -322,7 +338,7 @@ def ours(action: str, *, files: Truth | None = None, mutant: str | None = None) 
     if action in DEDUPES and files is None:
         files = DUPLICATES
     lacks = "FIDEDUPERANGE" if action in CLONING else None
-    return Ours(action, ready, moves=action in ("archive", "purge"), files=files, mutant=mutant, lacks=lacks)
+    return Ours(action, ready, moves=action in ("archive", "archive-stubs", "purge"), files=files, mutant=mutant, lacks=lacks)
 
 
 def moved_for_good(*, files: Truth | None = None, mutant: str | None = None) -> Ours:
