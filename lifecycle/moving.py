@@ -10,6 +10,7 @@ from lifecycle.records import Move
 from lifecycle.states import BAD_ENDS, TAKEN, State, may_follow
 
 _AT_ONCE = 500  # values of one query
+_VALUES = frozenset(_rows.VALUES)
 _LEFT_THERE: frozenset[State] = frozenset({"REFUSED", "SOURCE_BUSY", "SOURCE_CHANGED", "STALE"})  # ends of a purge that has removed nothing
 
 Before = tuple[State, bool, int]  # state, retry, size_bytes
@@ -38,9 +39,8 @@ def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at
     """Write the rows of moves, as they are: they were checked. Writes."""
     alike: dict[tuple[tuple[str, ...], tuple[object, ...]], list[int]] = {}
     for move in moves:
-        unknown = set(move.values) - set(_rows.VALUES)
-        if unknown:
-            raise ValueError(f"a step has no {', '.join(sorted(unknown))}")
+        if not move.values.keys() <= _VALUES:
+            raise ValueError(f"a step has no {', '.join(sorted(move.values.keys() - _VALUES))}")
         values = {"retry": False, **move.values} if move.state not in BAD_ENDS else move.values
         row = (move.state, at_us, move.reason, *(_rows.stored(name, value) for name, value in values.items()))
         alike.setdefault((tuple(values), row), []).append(move.step)

@@ -132,16 +132,16 @@ class Tree:
 
     def fingerprint_of(self, found: Status, path: bytes) -> Fingerprint:
         """The fingerprint that a status means."""
-        inode = found.inode
+        _, _, links, mode, inode, size_bytes, _, created_s, created_ns, changed_s, changed_ns, modified_s, modified_ns, _, _ = found
         return Fingerprint(
-            type=_TYPES.get(stat.S_IFMT(found.mode), "special"),
-            size_bytes=found.size_bytes,
-            modified_ns=found.modified_s * 1_000_000_000 + found.modified_ns,
-            fs_id=self._fs_id(found, path),
-            inode=inode - (1 << 64) if inode >> 63 else inode,  # as the catalog's signed column has it
-            created_ns=found.created_s * 1_000_000_000 + found.created_ns // 1000 * 1000 if found.mask & _kernel.BTIME else None,
-            changed_ns=found.changed_s * 1_000_000_000 + found.changed_ns,
-            link_count=min(found.link_count, 2**31 - 1),
+            _TYPES.get(stat.S_IFMT(mode), "special"),
+            size_bytes,
+            modified_s * 1_000_000_000 + modified_ns,
+            self._fs_id(found, path),
+            inode - (1 << 64) if inode >> 63 else inode,  # as the catalog's signed column has it
+            created_s * 1_000_000_000 + created_ns // 1000 * 1000 if found.mask & _kernel.BTIME else None,
+            changed_s * 1_000_000_000 + changed_ns,
+            links if links < 2**31 else 2**31 - 1,
         )
 
     def _fs_id(self, seen: Status, path: bytes) -> str | None:
