@@ -46,7 +46,7 @@ ENTRIES = pa.schema(
         ("etag", TEXT),
         ("retain_until", TIMESTAMP),
         ("legal_hold", FLAG),
-        ("restore_state", WORD),
+        ("restore_state", WORD),  # of a version in a backup 'whole': all that it is made of is stored, with its exact sizes
         ("tags", TEXT),  # JSON; of a stub 'sha256' and 'size_bytes' of the archived file
         ("digest", DIGEST),  # only where the storage itself attests it
         ("carried_from", WORD),  # scan that last saw it, where its directory could not be read now; null = seen by this scan

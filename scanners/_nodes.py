@@ -1,7 +1,7 @@
 """What `restic ls --json` says of one recovery point, as columns: a block of lines at a time, without a Python object a line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,11 +40,15 @@ class Findings:
     refused: dict[str, str] = field(default_factory=dict)  # of no entry: the reason
     lossy: set[str] = field(default_factory=set)  # folders that hold names that restic does not tell exactly
 
+    def refuse_path(self, path: str, why: str) -> None:
+        """Keep an escaped path that cannot be entered."""
+        if len(self.refused) < _MOST_PROBLEMS:
+            self.refused.setdefault(path, why)
+
     def refuse(self, paths: pa.Array, why: str) -> None:
         """Keep paths that cannot be entered."""
         for path in paths.to_pylist():
-            if len(self.refused) < _MOST_PROBLEMS:
-                self.refused.setdefault(escape(path or "").lstrip("/"), why)
+            self.refuse_path(escape(path or "").lstrip("/"), why)
 
 
 def read(blocks: Iterator[bytes], snapshot: str, started_us: int, findings: Findings) -> Iterator[pa.Table]:
@@ -93,25 +97,28 @@ def columns(nodes: pa.Table, started_us: int, findings: Findings) -> pa.Table:
     lossy = pc.match_substring(paths, _LOSSY)
     if pc.any(lossy).as_py():
         findings.lossy.update(_nearest_exact(path) for path in paths.filter(lossy).to_pylist())
+    rows = len(paths)
+    unread = {"digest": pa.nulls(rows, pa.binary()), "whole": pa.array(np.zeros(rows, bool))}
+    return pa.table({"dir": pc.struct_field(parts, "dir"), "name": pc.struct_field(parts, "name"), **attributes(given, started_us), **unread})
+
+
+def attributes(given: Mapping[str, pa.Array], started_us: int) -> dict[str, pa.Array]:
+    """The columns of entries that the values of nodes give, but for their names; `given` has those of `_NODE`."""
     kinds = given["type"]
     is_file = pc.equal(kinds, "file")
     modified, changed = _times(given["mtime"]), _times(given["ctime"])
-    return pa.table(
-        {
-            "dir": pc.struct_field(parts, "dir"),
-            "name": pc.struct_field(parts, "name"),
-            "type": pc.if_else(pc.is_in(kinds, value_set=pa.array(list(_TYPES))), kinds, "special"),
-            "size_bytes": pc.if_else(is_file, pc.fill_null(given["size"], 0), 0).cast(pa.int64()),
-            "mode": _mode(given["mode"]),
-            "uid": given["uid"].cast(pa.int64(), safe=False),
-            "gid": given["gid"].cast(pa.int64(), safe=False),
-            "modified_us": modified[0],
-            "modified_ns": modified[1],
-            "changed_us": changed[0],
-            "changed_ns": changed[1],
-            "time_flags": pa.array(_flags("modified", *modified, started_us) | _flags("changed", *changed, started_us)),
-        }
-    )
+    return {
+        "type": pc.if_else(pc.is_in(kinds, value_set=pa.array(list(_TYPES))), kinds, "special"),
+        "size_bytes": pc.if_else(is_file, pc.fill_null(given["size"], 0), 0).cast(pa.int64()),
+        "mode": _mode(given["mode"]),
+        "uid": given["uid"].cast(pa.int64(), safe=False),
+        "gid": given["gid"].cast(pa.int64(), safe=False),
+        "modified_us": modified[0],
+        "modified_ns": modified[1],
+        "changed_us": changed[0],
+        "changed_ns": changed[1],
+        "time_flags": pa.array(_flags("modified", *modified, started_us) | _flags("changed", *changed, started_us)),
+    }
 
 
 def _parsed(lines: bytes) -> pa.Table:

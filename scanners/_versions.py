@@ -1,11 +1,12 @@
 """From listings of many recovery points to versions: one row a path and version, with the first and the last recovery point that hold it."""
 
+import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -16,21 +17,19 @@ import pyarrow.parquet as pq
 from catalog import glob, hashes, names
 from catalog.schema import TIME_FLAGS
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 32_768
 _MEMORY = "128MB"  # beyond it DuckDB goes to disk
-_WORDS = ("dir", "type", "extension")
-# Of folders and links the newest state is kept; of a file what its content may differ by is a version.
-_VERSIONS = """
+_WORDS = ("dir", "type", "extension", "restore_state")
+# A sort spills what does not fit in memory, however much it is; groups are then found between neighbours.
+_SORTED = """
 SELECT
-    dir, name, type, size_bytes,
-    arg_max(modified_us, last) AS modified_us, arg_max(modified_ns, last) AS modified_ns,
-    arg_max(changed_us, last) AS changed_us, arg_max(changed_ns, last) AS changed_ns,
-    arg_max(time_flags, last) AS time_flags, arg_max(mode, last) AS mode, arg_max(uid, last) AS uid, arg_max(gid, last) AS gid,
-    min(first) AS first, max(last) AS last, bool_or(newest) AS newest
+    dir, name, type, size_bytes, modified_us, modified_ns, changed_us, changed_ns, time_flags, mode, uid, gid, digest, whole, first, last, newest
 FROM read_parquet($files, hive_partitioning = false) INNER JOIN trees USING (tree)
-GROUP BY dir, name, type, size_bytes, CASE WHEN type = 'file' THEN modified_us END, CASE WHEN type = 'file' THEN modified_ns END
-ORDER BY dir, name, last DESC, modified_us, modified_ns, size_bytes, type
+ORDER BY
+    dir, name, type, size_bytes, CASE WHEN type = 'file' THEN modified_us END NULLS FIRST, CASE WHEN type = 'file' THEN modified_ns END NULLS FIRST,
+    digest NULLS FIRST, last, first
 """
+_OF_VERSIONS = ("size_bytes", "modified_us", "modified_ns", "digest")  # that two versions of a file differ by; of folders and links the newest state is kept
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,13 @@ class Listings:
 
     def add(self, tree: int, batches: Iterator[pa.Table]) -> None:
         """Keep the listing of a tree. A listing that ends by an error is not kept."""
-        file, writer = self._folder / f"{tree}.parquet", None
+        self.take(batch.append_column("tree", pa.array(np.full(len(batch), tree, np.int32))) for batch in batches)
+
+    def take(self, batches: Iterator[pa.Table]) -> None:
+        """Keep the listings of trees; the column `tree` says which row is of which. Listings that end by an error are not kept."""
+        file, writer = self._folder / f"{len(self._files)}-{secrets.token_hex(4)}.parquet", None
         try:
-            for batch in batches:
-                rows = batch.append_column("tree", pa.array(np.full(len(batch), tree, np.int32)))
+            for rows in batches:
                 writer = writer or pq.ParquetWriter(file, rows.schema, compression="zstd", compression_level=1)
                 writer.write_table(rows)
         finally:
@@ -86,12 +88,51 @@ class Listings:
                 "newest": [t.newest for t in trees],
             }
             connection.register("trees", pa.table(columns))
-            for batch in connection.sql(_VERSIONS, params={"files": self._files}).to_arrow_reader(_BATCH_ROWS):
+            for batch in _merged(connection.sql(_SORTED, params={"files": self._files}).to_arrow_reader(_BATCH_ROWS)):
                 kept = batch if exclude is None else batch.filter(pc.invert(_left_out(batch, exclude)))
                 if kept.num_rows:
                     yield _entries(kept, ids), batch.num_rows - kept.num_rows
                 else:
                     yield {}, batch.num_rows
+
+
+def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One row a version of sorted rows: its newest, with the first recovery point of all."""
+    left: pa.RecordBatch | None = None
+    for batch in batches:
+        rows = batch if left is None else pa.Table.from_batches([left, batch]).combine_chunks().to_batches()[0]
+        starts = _starts(rows)
+        if len(starts) > 1:
+            yield _newest(rows.slice(0, starts[-1]), starts[:-1])
+        left = rows.slice(starts[-1])
+    if left is not None and left.num_rows:
+        yield _newest(left, np.zeros(1, np.int64))
+
+
+def _starts(rows: pa.RecordBatch) -> "np.ndarray[Any, Any]":
+    """Where each version begins."""
+    if rows.num_rows < 2:
+        return np.zeros(1, np.int64)
+
+    def differ(name: str) -> "np.ndarray[Any, Any]":
+        before, after = rows[name].slice(0, rows.num_rows - 1), rows[name].slice(1)
+        same = pc.or_(pc.fill_null(pc.equal(before, after), False), pc.and_(before.is_null(), after.is_null()))
+        return pc.invert(same).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # an array
+
+    is_file = pc.equal(rows["type"].slice(1), "file").to_numpy(zero_copy_only=False)
+    other_path = differ("dir") | differ("name") | differ("type")
+    other_version = np.logical_or.reduce([differ(name) for name in _OF_VERSIONS]) & is_file
+    return np.concatenate([[0], np.flatnonzero(other_path | other_version) + 1])
+
+
+def _newest(rows: pa.RecordBatch, starts: "np.ndarray[Any, Any]") -> pa.RecordBatch:
+    """The last row of each group, with what holds for all of it."""
+    ends = np.append(starts[1:], rows.num_rows) - 1
+    found = rows.take(pa.array(ends))
+    for name, of_all in (("first", np.minimum), ("newest", np.logical_or), ("whole", np.logical_or)):
+        values = of_all.reduceat(rows[name].to_numpy(zero_copy_only=False), starts)
+        found = found.set_column(found.schema.get_field_index(name), name, pa.array(values))
+    return found
 
 
 def _left_out(batch: pa.RecordBatch, exclude: str) -> pa.Array:
@@ -109,6 +150,8 @@ def _entries(batch: pa.RecordBatch, ids: pa.Array) -> dict[str, pa.Array]:
     paths = pc.binary_join_element_wise(batch["dir"], batch["name"], "").to_pylist()
     columns["path_hash"] = pa.array([hashes.of_path(names.unescape(path)) for path in paths], pa.int64())
     columns["extension"] = pa.array(map(names.extension, batch["name"].to_pylist()), pa.string())
+    columns["digest"] = batch["digest"]
+    columns["restore_state"] = pc.if_else(batch["whole"], "whole", pa.scalar(None, pa.string()))
     columns["is_latest"] = batch["newest"]
     columns["first_recovery_point"], columns["last_recovery_point"] = ids.take(batch["first"]), ids.take(batch["last"])
     return {name: column.dictionary_encode() if name in _WORDS else column for name, column in columns.items()}

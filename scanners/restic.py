@@ -1,33 +1,40 @@
 """Repositories of restic: what their recovery points hold, one entry a path and version, as the program `restic` lists it. Nothing is written there."""
 
+import importlib.util
 import json
 import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import scanners
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES, RECOVERY_POINTS
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _place
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _place, _trees
 from scanners._nodes import Findings
 from scanners._patterns import left_out
+from scanners._repository import Repository, UnknownError
 from scanners._restic import Restic, RunError
+from scanners._trees import Holders
 from scanners._versions import Listings, Tree
 
 _TOLD = {
     "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "changed_at", "changed_ns", "time_flags", "uid", "gid", "mode",
-    "is_latest", "first_recovery_point", "last_recovery_point",
+    "is_latest", "digest", "restore_state", "first_recovery_point", "last_recovery_point",
 }  # fmt: skip
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
 
 _VERSIONS = (1, 2)  # of the format of repositories, whose meaning is known here
 _ID = re.compile(r"[0-9a-f]{64}")
 _MOST_TEXTS, _MOST_LETTERS = 1_000, 65_536  # of a recovery point's paths, patterns or tags that are kept
+_LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
 _NOT_EXACT = "restic tells names that are not UTF-8 with U+FFFD in them: those of this folder cannot be told apart, and are not found under their own names"
 
 
@@ -89,18 +96,23 @@ class Scanner:
         """List every recovery point that is there from the beginning to the end, then write what they hold. Raises UnreachableError if any listing fails."""
         del shard  # there is one
         before = self._ids()
-        points, findings = self._points(), Findings()
-        numbers = {tree: number for number, tree in enumerate(dict.fromkeys(point.tree for point in points))}
+        points, findings, holders = self._points(), Findings(), Holders()
+        roots: dict[str, int] = {}
+        for place, point in enumerate(points):
+            roots[point.tree] = roots.get(point.tree, 0) | 1 << place
         with Listings(sink.room() / "listings") as listings:
-            for tree, number in numbers.items():
-                self._list([point for point in points if point.tree == tree], number, listings, findings)
+            looks_inside = self._can_look_inside() and self._read(roots, holders, listings, findings)
+            for tree, held_by in () if looks_inside else roots.items():
+                self._list([point for point in points if point.tree == tree], holders.of(held_by), listings, findings)
             after = self._ids()
             if damaged := (before & after) - {point.id for point in points}:  # restic leaves them out, and ends with 0
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
-            for columns, excluded in listings.versions(_trees(kept, numbers), [point.id for point in kept], self._settings.exclude):
+            for columns, excluded in listings.versions(_held(points, kept, holders), [point.id for point in kept], self._settings.exclude):
                 if columns:
                     sink.write(columns)
+                    for path in _lacking(columns) if looks_inside else ():
+                        sink.problem(path, "read", _LACKING, None, hides_below=False)
                 sink.exclude(excluded)
         if kept:
             sink.recovery_points(_rows(kept))
@@ -108,6 +120,7 @@ class Scanner:
             sink.problem(path, "name", why, None, hides_below=False)
         for path in sorted(findings.lossy):
             sink.problem(path, "name", _NOT_EXACT, None, hides_below=False)
+        pa.default_memory_pool().release_unused()  # what comes next needs it
         return sink.finish()
 
     def open_file(self, directory: str, name: str) -> int:
@@ -120,6 +133,24 @@ class Scanner:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _can_look_inside(self) -> bool:
+        """Whether the repository lies on this host, and what decrypts it is installed."""
+        return os.path.isdir(self._settings.location) and _can_decrypt()
+
+    def _read(self, roots: Mapping[str, int], holders: Holders, listings: Listings, findings: Findings) -> bool:
+        """Keep what trees hold; whether they are of a form that is known here."""
+        master = self._asked("cat", "masterkey")
+        try:
+            repository = Repository(Path(self._settings.location), master)
+            listings.take(_trees.read(repository, roots, holders, self._settings.started_us, findings))
+        except UnknownError:
+            return False
+        except RunError as error:
+            raise self._unreachable(str(error)) from error
+        except (KeyError, TypeError) as error:
+            raise self._unreachable("restic cat masterkey: a key that cannot be understood") from error
+        return True
 
     def _list(self, points: Sequence[_Point], number: int, listings: Listings, findings: Findings) -> None:
         """Keep the listing of one tree, of the first of its recovery points that is still there."""
@@ -160,6 +191,15 @@ class Scanner:
         return UnreachableError(f"volume {self._settings.volume}: {why}")
 
 
+def _can_decrypt() -> bool:
+    """Whether what the extra `restic` installs is there."""
+    packers = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    try:
+        return all(importlib.util.find_spec(name) for name in ("cryptography", packers))
+    except ModuleNotFoundError:  # not even the package that it is part of
+        return False
+
+
 def _point(found: dict[str, Any]) -> _Point:
     """A recovery point of what restic says. Raises what a wrong shape raises."""
     if not _ID.fullmatch(found["id"]) or not _ID.fullmatch(found["tree"]):
@@ -189,13 +229,22 @@ def _texts(found: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _trees(points: Sequence[_Point], numbers: dict[str, int]) -> list[Tree]:
-    """The trees that recovery points have, each with the first and the last of these."""
-    newest = {point.series: place for place, point in enumerate(points)}
-    places: dict[str, list[int]] = {}
-    for place, point in enumerate(points):
-        places.setdefault(point.tree, []).append(place)
-    return [Tree(numbers[tree], found[0], found[-1], any(newest[points[at].series] == at for at in found)) for tree, found in places.items()]
+def _held(points: Sequence[_Point], kept: Sequence[_Point], holders: Holders) -> list[Tree]:
+    """The sets of recovery points, each with the first and the last of those that are still there."""
+    places = {point.id: place for place, point in enumerate(kept)}
+    newest = {point.series: place for place, point in enumerate(kept)}
+    found = []
+    for held_by, number in holders.numbers.items():
+        there = [places[point.id] for place, point in enumerate(points) if held_by >> place & 1 and point.id in places]
+        if there:
+            found.append(Tree(number, there[0], there[-1], any(newest[kept[place].series] == place for place in there)))
+    return found
+
+
+def _lacking(columns: Mapping[str, pa.Array]) -> list[str]:
+    """The paths of files that can not be had whole, each once."""
+    lacks = pc.and_(pc.equal(columns["type"], "file"), columns["restore_state"].is_null())
+    return pc.unique(pc.binary_join_element_wise(columns["dir"].cast(pa.string()), columns["name"], "").filter(lacks)).to_pylist()  # type: ignore[no-any-return]  # text
 
 
 def _rows(points: Sequence[_Point]) -> pa.Table:

@@ -1,6 +1,6 @@
 /*
 One narrow row a regular file: what matching needs, in numbers. What is `aside`, a stub or what is in quarantine, is nobody's copy, and has none.
-What is `listed` is a version in a backup that nobody has read; `held_at` is when the newest recovery point that holds it was begun.
+What is `listed` is a version in a backup that nobody has read, `unproven` where nothing tells that its content is stored; `held_at` is when the newest recovery point that holds it was begun.
 */
 SELECT
     e.v,
@@ -20,6 +20,7 @@ SELECT
     coalesce(e.storage_class = 'stub', FALSE) OR e.dir = '.lastcopy/quarantine/' OR ends_with(e.dir, '/.lastcopy/quarantine/') AS aside,
     e.carried_from IS NOT NULL AS carried,
     e.last_recovery_point IS NOT NULL AS listed,
+    e.last_recovery_point IS NOT NULL AND e.digest IS NULL AND coalesce(e.restore_state, '') <> 'whole' AS unproven,
     r.started_at AS held_at,
     coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
     CASE WHEN NOT aside THEN n.digest_no END AS digest_no,

@@ -9,7 +9,7 @@ SELECT
     m.carried OR u.v IS NOT NULL AS carried,
     m.content_level,
     m.own_level,
-    m.listed,
+    m.unproven,
     m.held_at,
     m.digested_at,
     m.is_version,

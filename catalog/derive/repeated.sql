@@ -13,7 +13,10 @@ SELECT
     i.link_count,
     n.v IS NULL AS counted,
     NOT i.carried AND u.v IS NULL AS seen,
-    coalesce(CAST(i.fs_no AS VARCHAR) || ':' || CAST(i.inode AS VARCHAR), CAST(i.v AS VARCHAR) || '/' || CAST(i.entry_id AS VARCHAR)) AS identity
+    CASE -- a backup stores a content once, whatever the versions that have it
+        WHEN i.listed THEN CAST(i.v AS VARCHAR) || '='
+        ELSE coalesce(CAST(i.fs_no AS VARCHAR) || ':' || CAST(i.inode AS VARCHAR), CAST(i.v AS VARCHAR) || '/' || CAST(i.entry_id AS VARCHAR))
+    END AS identity
 FROM items AS i
 LEFT JOIN later_names AS n ON i.v = n.v AND i.entry_id = n.entry_id
 LEFT JOIN unreadable AS u ON i.v = u.v AND i.entry_id = u.entry_id

@@ -11,7 +11,7 @@ from tests.scanners.repositories import restic
 
 DECLARED = """\
 [classes.default]
-min_verification_level = 0
+min_verification_level = 1
 retention = "10d"
 
 [volumes.data]
@@ -60,7 +60,7 @@ def threats(folder: Path) -> dict[str, tuple[str, str, str, int | None]]:
 
 def test_what_recovery_points_hold_and_leave_out_is_told_of_each_asset(folder: Path) -> None:
     assert threats(folder) == {
-        "kept.odt": ("unknown", "yes", "retention_too_short", 0),  # two recovery points of two days
+        "kept.odt": ("unknown", "yes", "retention_too_short", 1),  # two recovery points of two days
         "changed.txt": ("no", "no", "changed_since_copy", None),
         "new.txt": ("no", "no", "never_copied", None),
         "build/x.o": ("no", "no", "excluded_by_backup", None),
@@ -75,8 +75,8 @@ def test_recovery_points_over_the_retention_show_that_versions_are_kept(folder: 
     restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-01 04:00:00", str(folder / "data"))
     run("scan", "nightly", folder=folder)
     found = threats(folder)
-    assert (found["kept.odt"], found["changed.txt"][0]) == (("yes", "yes", "", 0), "yes")
-    assert (found["build/x.o"], found["sub/n.tmp"]) == (("yes", "yes", "", 0), ("yes", "yes", "", 0))
+    assert (found["kept.odt"], found["changed.txt"][0]) == (("yes", "yes", "", 1), "yes")
+    assert (found["build/x.o"], found["sub/n.tmp"]) == (("yes", "yes", "", 1), ("yes", "yes", "", 1))
 
 
 def test_fixity_says_that_it_reads_nothing_of_a_repository(folder: Path) -> None:

@@ -113,6 +113,7 @@ def _entry(position: int, file: File, earlier: str) -> dict[str, Any]:
         "link_count": 1,
         "digest": file.attested,
         "carried_from": earlier if file.carried else None,
+        "restore_state": "whole" if file.whole else None,
         "first_recovery_point": point_id(file.point),
         "last_recovery_point": point_id(file.point),
         **(_stub(file.stub) if file.stub else {}),

@@ -122,7 +122,7 @@ def duplicates(estate: Estate) -> dict[tuple[str, bytes], tuple[int, int, frozen
             names[scope, known.value].append((volume, file))
     groups = {}
     for key, found in names.items():
-        members = len({file.identity or (volume, file.path) for volume, file in found})
+        members = len({(volume, "backup") if file.point else file.identity or (volume, file.path) for volume, file in found})
         if members > 1:
             groups[key] = (members, (members - 1) * found[0][1].size, frozenset((volume, file.path) for volume, file in found))
     return groups

@@ -134,13 +134,13 @@ class _Court:
             if verdict == "differ":
                 return Match("conflict", file)
             return (
-                Match("metadata", file, 0 if file.point else 1, scan.started_at)
+                Match("metadata", file, 0 if _is_unproven(file) else 1, scan.started_at)
                 if same and trusted(asset, file)
                 else Match("path_only", file, 0, scan.started_at)
             )
         theirs = self.evidence.digest(volume, file)
         read_at = theirs.read_at if theirs else None
-        return Match("older", file, 2 if read_at else 0 if file.point and not theirs else 1, read_at or scan.started_at)
+        return Match("older", file, 2 if read_at else 0 if _is_unproven(file) else 1, read_at or scan.started_at)
 
     def matches(self, ward: str, asset: File) -> dict[str, Match]:
         found = {name: self.match(name, ward, asset) for name in self.config.volumes if may_protect(self.config, name, ward)}
@@ -374,7 +374,7 @@ class _Court:
             theirs = self.evidence.digest(volume, file)
             seen = not file.carried and not self.evidence.is_unreadable(volume, file)
             if seen and theirs and theirs.value == known.value and file.size > 0:
-                others.add(file.identity or (volume, file.path))
+                others.add((volume, "backup") if file.point else file.identity or (volume, file.path))
         return count + len(others - {asset.identity or (ward, asset.path)})
 
     def _status(self, ward: str, asset: File, controls: dict[str, str], threats: dict[str, tuple[str, tuple[str, ...]]]) -> str:
@@ -395,6 +395,11 @@ def _is_version(file: File, asset: File) -> bool:
     """Whether a file is, by its time, no younger than the asset, and holds something."""
     known = trusted(asset, file) and file.modified is not None and asset.modified is not None
     return known and file.size > 0 and file.modified <= asset.modified  # type: ignore[operator]  # both are known
+
+
+def _is_unproven(file: File) -> bool:
+    """Whether a version in a backup is only listed."""
+    return file.point is not None and not file.attested and not file.whole
 
 
 def _rank(match: Match, asset: File) -> tuple[object, ...]:

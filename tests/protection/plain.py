@@ -38,6 +38,7 @@ class File:
     attested: bytes | None = None
     carried: bool = False  # not seen by this scan; from the volume's scan before it
     stub: Stub | None = None
+    whole: bool = False  # of such a version: all that it is made of is stored
     point: datetime.datetime | None = None  # of a version in a backup, that nobody has read: when the newest recovery point that holds it was begun
 
     @property

@@ -14,7 +14,7 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
   `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
   `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan), `shows=b` (it is the very file that b shows),
-  `point=-2h` (all these are versions in a backup, held by a recovery point of that time),
+  `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
   `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
@@ -225,7 +225,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         tried = [replace(one, changed=moment("-96d")) if "touched-since" in words else one for one, _ in found]
         found += [(one, [Read(name, one, words.time("broken", "-2d"))]) for one in tried]
     if "point" in words.valued:  # a backup: nothing of it has an inode, and several versions may lie at one path
-        found = [(replace(one, point=words.time("point", ""), fs=None, inode=None), []) for one, _ in found]
+        found = [(replace(one, point=words.time("point", ""), fs=None, inode=None, whole="whole" in words), []) for one, _ in found]
         held = [(one.path, one.size, one.modified) for one, _ in found]
     else:
         held = [(one.path, 0, None) for one, _ in found]

@@ -220,14 +220,14 @@ MUTANTS = [
     Mutant(
         "what a backup lists is as good as what a tree shows",
         "best_matches",
-        "CASE WHEN m.listed THEN 0 ELSE 1 END",
+        "CASE WHEN m.unproven THEN 0 ELSE 1 END",
         "1",
         "a version that a backup lists proves no content",
     ),
     Mutant(
         "an older version in a backup is known at once",
         "path_matches",
-        "WHEN listed AND NOT has_digest THEN 0",
+        "WHEN unproven THEN 0",
         "",
         "an older version that a recovery point holds within the age",
     ),

@@ -1,5 +1,6 @@
 """Repositories of restic: real ones, and what makes reading one fail, each of which is told and leaves what was known before."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from catalog import config, snapshot, table
+from catalog import config, names, snapshot, table
 from catalog.errors import ConfigError, RefusedError, UnreachableError
 from lifecycle import stores
 from scanners import _restic, crawl
+from scanners import restic as kind
 from tests.scanners import archives, contract
 from tests.scanners.contract import Contract, Factory, Interrupt, Item, entries, expected, many, paths, problems, scan
 from tests.scanners.repositories import PASSWORD, backup, declared_of, filled, new, restic
@@ -29,13 +31,15 @@ class Repository:
 
     kind = "restic"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, listed: bool = False) -> None:
+        self.folder, self.listed = folder, listed
 
     def make(self, items: Iterable[Item]) -> dict[str, Any]:
         return declared_of(filled(self.folder, items))
 
     def takes(self, name: bytes) -> bool:
+        if not self.listed:
+            return True
         try:  # it tells others with U+FFFD in them
             return "\ufffd" not in name.decode()
         except UnicodeDecodeError:
@@ -45,6 +49,14 @@ class Repository:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "catalog"
+
+
+@pytest.fixture(params=["inside", "listed"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a repository is read: what lies inside, or the program's listings."""
+    if request.param == "listed":
+        monkeypatch.setattr(kind, "_can_decrypt", lambda: False)
+    return str(request.param)
 
 
 class TestRestic(Contract):
@@ -75,15 +87,30 @@ class TestRestic(Contract):
             assert {str(path) for path in (root / name).rglob("*.parquet")} == set(table.files(root, name))
 
 
+@pytest.fixture
+def only_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds where nothing is installed that decrypts a repository, or it lies elsewhere."""
+    monkeypatch.setattr(kind, "_can_decrypt", lambda: False)
+
+
+@pytest.mark.usefixtures("only_listed")
+class TestListed(TestRestic):
+    """The suite, where the program's listings are all that there is."""
+
+    @pytest.fixture
+    def factory(self, tmp_path: Path) -> Factory:
+        return Repository(tmp_path, listed=True)
+
+
 def rows_by_path(root: Path, result: crawl.ScanResult) -> dict[str, list[dict[str, Any]]]:
-    """The entries of a scan by path, the newest version first."""
+    """The entries of a scan by path, the largest version first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in entries(root, result):
         found.setdefault(row["dir"] + row["name"], []).append(row)
-    return found
+    return {path: sorted(rows, key=lambda row: -row["size_bytes"]) for path, rows in found.items()}
 
 
-def test_versions_are_intervals_of_recovery_points(tmp_path: Path, root: Path) -> None:
+def test_versions_are_intervals_of_recovery_points(tmp_path: Path, root: Path, way: str) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"t/kept", b"1"), Item(b"t/changed", b"old"), Item(b"t/gone", b"x"), Item(b"t/d/back", b"b")])
     os.utime(tree / "t" / "changed", ns=(0, 1_600_000_000_123_456_789))
@@ -101,6 +128,8 @@ def test_versions_are_intervals_of_recovery_points(tmp_path: Path, root: Path) -
     assert told["t/changed"] == [(5, True, second, third), (3, False, first, first)]
     assert told["t/gone"] == [(1, False, first, first)]
     assert told["t/d/back"] == [(1, True, first, third)]
+    assert {row["restore_state"] for rows in found.values() for row in rows if row["type"] == "file"} == {"whole" if way == "inside" else None}
+    assert found["t/changed"][0]["digest"] == (hashlib.sha256(b"newer").digest() if way == "inside" else None)
     old = found["t/changed"][1]
     assert (old["modified_at"], old["modified_ns"], old["time_flags"]) == (datetime(2020, 9, 13, 12, 26, 40, 123_456), 789, 0)
     kept = tree.joinpath("t", "kept").stat()
@@ -114,6 +143,7 @@ def test_versions_are_intervals_of_recovery_points(tmp_path: Path, root: Path) -
     assert [len(after.get(path, ())) for path in ("t/kept", "t/changed", "t/gone")] == [1, 1, 0]
 
 
+@pytest.mark.usefixtures("way")
 def test_times_and_types_that_only_a_backup_keeps_are_told(tmp_path: Path, root: Path) -> None:
     tree = tmp_path / "tree"
     archives.grow(tree, [Item(b"early", b"1"), Item(b"late", b"2"), Item(b"zero", b"3"), Item(b"empty")])
@@ -132,6 +162,7 @@ def test_times_and_types_that_only_a_backup_keeps_are_told(tmp_path: Path, root:
     assert found["link"]["mode"] == os.lstat(tree / "link").st_mode
 
 
+@pytest.mark.usefixtures("only_listed")
 def test_names_that_restic_cannot_tell_are_a_problem_of_their_folder(tmp_path: Path, root: Path) -> None:
     result = scan(root, declared_of(filled(tmp_path, [Item(b"d/latin-\xe9.txt", b"1"), Item(b"d/plain", b"2"), Item(b"\xff/x", b"3")])))
     assert result.state == "incomplete"
@@ -195,6 +226,7 @@ def test_a_missing_program_is_told(own: Path, root: Path, monkeypatch: pytest.Mo
     assert "restic is not installed" in failure(root, declared_of(own))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("part", ["index", "snapshots", "data"])
 def test_a_damaged_repository_fails_the_scan_and_raises_nothing(own: Path, root: Path, part: str) -> None:
     result = scan(root, declared_of(own))
@@ -264,7 +296,7 @@ def test_no_secret_is_in_the_arguments_of_a_process(own: Path, root: Path, monke
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     scan(root, {"url": f"restic:{own}", "role": "backup", "password_command": f"cat {own.parent}/password"})
     said = told.read_bytes()
-    assert b"--no-lock\0--no-cache\0ls" in said
+    assert b"--no-lock\0--no-cache\0snapshots" in said
     assert b"password" not in said
     assert PASSWORD.encode() not in said
 
@@ -301,6 +333,38 @@ def test_another_repository_in_its_place_is_refused(own: Path, root: Path) -> No
         scan(root, declared_of(own))
 
 
+def test_a_repository_of_the_older_format_is_looked_into(tmp_path: Path, root: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "password").write_text(PASSWORD)
+    archives.grow(folder / "tree", [Item(b"caf\xe9", b"x"), Item(b"large", os.urandom(12_000_000))])
+    restic(folder / "repository", "init", "--quiet", "--repository-version", "1")
+    backup(folder / "repository", folder / "tree")
+    found = {names.unescape(path): rows[0] for path, rows in rows_by_path(root, scan(root, declared_of(folder / "repository"))).items()}
+    assert found[b"caf\xe9"]["digest"] == hashlib.sha256(b"x").digest()
+    assert (found[b"large"]["digest"], found[b"large"]["restore_state"]) == (None, "whole")
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter"])
+def test_files_of_which_a_pack_is_not_whole_are_problems_and_attest_nothing(own: Path, root: Path, damage: str) -> None:
+    archives.grow(own.parent / "more", [Item(b"lost", os.urandom(50_000))])
+    before = {file for file in (own / "data").rglob("*") if file.is_file()}
+    backup(own, own.parent / "more")
+    packs = {file for file in (own / "data").rglob("*") if file.is_file()} - before
+    data = max(packs, key=lambda file: file.stat().st_size)
+    data.chmod(0o600)
+    if damage == "gone":
+        data.unlink()
+    else:
+        os.truncate(data, data.stat().st_size - 1)
+    result = scan(root, declared_of(own))
+    assert [(row["path"], row["stage"]) for row in problems(root, result)] == [("lost", "read")]
+    found = rows_by_path(root, result)
+    assert (found["lost"][0]["digest"], found["lost"][0]["restore_state"]) == (None, None)
+    assert sum(row["digest"] is not None for rows in found.values() for row in rows) > 30
+
+
+@pytest.mark.usefixtures("way")
 def test_a_recovery_point_that_is_forgotten_while_it_is_scanned_is_not_told(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archives.grow(own.parent / "tree", [Item(b"late", b"x")])
     last = backup(own, own.parent / "tree")
@@ -308,7 +372,7 @@ def test_a_recovery_point_that_is_forgotten_while_it_is_scanned_is_not_told(own:
 
     def forgets(self: _restic.Restic, *words: str) -> AbstractContextManager[Iterator[bytes]]:
         found = listed(self, *words)
-        if words[0] == "ls" and (own / "snapshots" / last).exists():
+        if words[:2] in (("ls", "--json"), ("cat", "masterkey")) and (own / "snapshots" / last).exists():
             restic(own, "forget", "--quiet", last)
         return found
 

@@ -1,0 +1,213 @@
+"""A repository of restic on this host, read as its files: formats 1 and 2 of restic's design document (doc/design.rst). Opens files for reading, takes no lock.
+
+What is decrypted is held against its message authentication code, and a tree against its id, which is the SHA-256 of what it holds.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scanners._restic import RunError
+
+_MOST_BYTES = 1 << 30  # that a file of the repository, or a tree, may unpack to
+_ID_BYTES = 16  # of the 32 of a blob: enough to tell apart what nobody can make collide
+_OVERHEAD_BYTES = 32  # initialization vector and authentication code
+_HEADER_BYTES = {False: 37, True: 41}  # of a blob in the header of its pack: not packed, packed
+_PACKED = b"\x02"
+# The pieces of an index between the brackets of "packs", as restic writes them.
+_PIECE = re.compile(
+    rb'\{"id":"(?P<pack>[0-9a-f]{64})","blobs":\[|\{"id":"(?P<blob>[0-9a-f]{64})","type":"(?P<type>data|tree)","offset":(?P<offset>[0-9]{1,18}),'
+    rb'"length":(?P<length>[0-9]{1,18})(?:,"uncompressed_length":(?P<unpacked>[0-9]{1,18}))?\}|[\],}\s]+'
+)
+
+
+class DamagedError(RunError):
+    """A file of the repository that is not what it must be."""
+
+
+class UnknownError(RunError):
+    """A file of the repository of a form that is not known here, though perhaps to restic."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    pack: str
+    offset: int
+    length: int
+    unpacked: int  # bytes; 0 = it is not packed
+
+
+class Key:
+    """The master key: decrypts, and raises DamagedError for what it did not make."""
+
+    def __init__(self, master: Mapping[str, Any]) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        encrypt, k, r = (base64.b64decode(text) for text in (master["encrypt"], master["mac"]["k"], master["mac"]["r"]))
+        self._aes, self._modes, self._cipher, self._r = algorithms.AES(encrypt), modes, Cipher, r
+        self._nonces = Cipher(algorithms.AES(k), modes.ECB()).encryptor()  # noqa: S305 - Poly1305-AES is made of it
+
+    def decrypt(self, sealed: bytes, what: str) -> bytes:
+        """The plain text."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+        vector, secret, code = sealed[:16], sealed[16:-16], sealed[-16:]
+        if len(sealed) < _OVERHEAD_BYTES:
+            raise DamagedError(f"the repository is damaged: {what} is cut off")
+        try:
+            Poly1305.verify_tag(self._r + self._nonces.update(vector), secret, code)
+        except InvalidSignature as error:
+            raise DamagedError(f"the repository is damaged: {what} is not what was stored") from error
+        return bytes(self._cipher(self._aes, self._modes.CTR(vector)).decryptor().update(secret))
+
+
+class Blobs:
+    """The pieces of files that the index knows: their sizes, and whether the pack of each is there with its exact size."""
+
+    def __init__(self, ids: list[bytes], sizes: list[int]) -> None:
+        """`sizes` are -1 where a piece cannot be had."""
+        found, known = np.array(ids, f"S{_ID_BYTES}"), np.array(sizes, np.int64)
+        order = np.lexsort((known, found))  # of a piece that is in several packs the one that can be had is last
+        self._ids, self._sizes = found[order], known[order]
+
+    def sizes(self, ids: list[bytes]) -> "np.ndarray[Any, Any]":
+        """The size of each piece; -1 where it cannot be had."""
+        if not len(self._ids) or not ids:
+            return np.full(len(ids), -1, np.int64)
+        wanted = np.array([one[:_ID_BYTES] for one in ids], f"S{_ID_BYTES}")
+        at = np.searchsorted(self._ids, wanted, "right") - 1
+        return np.where((at >= 0) & (self._ids[at] == wanted), self._sizes[at], -1)
+
+
+class Repository:
+    """The index and the trees of a repository."""
+
+    def __init__(self, folder: Path, master: Mapping[str, Any]) -> None:
+        """Reads the index. `master` is what `restic cat masterkey` tells. Raises RunError."""
+        self._folder, self._key = folder, Key(master)
+        self._trees: dict[str, _Place] = {}
+        self.blobs = self._index()
+
+    def tree(self, wanted: str) -> list[dict[str, Any]]:
+        """The nodes of a folder as they are stored. Raises RunError."""
+        place = self._trees.get(wanted)
+        if place is None:
+            raise DamagedError(f"the repository is damaged: its index does not know tree {wanted[:8]}")
+        what = f"tree {wanted[:8]}"
+        try:
+            with (self._folder / "data" / place.pack[:2] / place.pack).open("rb") as pack:
+                sealed = os.pread(pack.fileno(), place.length, place.offset)
+        except OSError as error:
+            raise DamagedError(f"the repository is damaged: {what}: pack {place.pack[:8]}: {error.strerror}") from error
+        plain = self._key.decrypt(sealed, what)
+        if place.unpacked:
+            plain = _unpacked(plain, what)
+        if hashlib.sha256(plain).hexdigest() != wanted:
+            raise DamagedError(f"the repository is damaged: {what} is not what its id says")
+        nodes = _object(plain, what).get("nodes") or []
+        if not all(isinstance(node, dict) for node in nodes):
+            raise DamagedError(f"the repository is damaged: {what} cannot be read")
+        return nodes
+
+    def _index(self) -> Blobs:
+        ids: list[bytes] = []
+        sizes: list[int] = []
+        try:
+            files = sorted(os.listdir(self._folder / "index"))
+        except OSError as error:
+            raise DamagedError(f"the repository is damaged: index: {error.strerror}") from error
+        for name in files:
+            self._learn(self._stored("index", name), ids, sizes)
+        return Blobs(ids, sizes)
+
+    def _learn(self, text: bytes, ids: list[bytes], sizes: list[int]) -> None:
+        """Take what an index says of packs, piece by piece: as an object it would take many times its room. Raises UnknownError."""
+        at = text.find(b'"packs":[') + len(b'"packs":[')
+        pack, first, whole = "", len(ids), 0
+        while at < len(text):
+            found = _PIECE.match(text, at)
+            if found is None:
+                raise UnknownError("an index of another form than is known")
+            at = found.end()
+            if found["pack"] or at == len(text):
+                if pack and _size(self._folder / "data" / pack[:2] / pack) != whole + _OVERHEAD_BYTES + 4:
+                    sizes[first:] = [-1] * (len(sizes) - first)
+                pack, first, whole = (found["pack"] or b"").decode(), len(ids), 0
+            if found["blob"]:
+                length, unpacked = int(found["length"]), int(found["unpacked"] or 0)
+                whole += length + _HEADER_BYTES[bool(unpacked)]
+                if found["type"] == b"tree":
+                    self._trees[found["blob"].decode()] = _Place(pack, int(found["offset"]), length, unpacked)
+                else:
+                    ids.append(bytes.fromhex(found["blob"].decode())[:_ID_BYTES])
+                    sizes.append(unpacked or length - _OVERHEAD_BYTES)
+
+    def _stored(self, kind: str, name: str) -> bytes:
+        """The text of a file of the repository."""
+        what = f"{kind} {name[:8]}"
+        try:
+            sealed = (self._folder / kind / name).read_bytes()
+        except OSError as error:
+            raise DamagedError(f"the repository is damaged: {what}: {error.strerror}") from error
+        plain = self._key.decrypt(sealed, what)
+        return _unpacked(plain[1:], what) if plain[:1] == _PACKED else plain
+
+
+def unquoted(name: str) -> bytes:
+    """The bytes of a stored name: what Go's strconv.Quote makes of it, without the quotes."""
+    return name.encode() if "\\" not in name else _ESCAPE.sub(_byte, name.encode())
+
+
+def _object(plain: bytes, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(plain)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"the repository is damaged: {what} cannot be read") from error
+    if not isinstance(found, dict):
+        raise DamagedError(f"the repository is damaged: {what} cannot be read")
+    return found
+
+
+def _unpacked(packed: bytes, what: str) -> bytes:
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # of Python 3.14
+    except ImportError:
+        from backports import zstd
+    unpacker = zstd.ZstdDecompressor()
+    try:
+        plain = bytes(unpacker.decompress(packed, max_length=_MOST_BYTES))
+    except zstd.ZstdError as error:
+        raise DamagedError(f"the repository is damaged: {what} cannot be unpacked") from error
+    if not unpacker.eof:
+        raise DamagedError(f"the repository is damaged: {what} does not end, or is larger than {_MOST_BYTES} bytes")
+    return plain
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None  # what lies in it cannot be had
+
+
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{3})|(.))", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
+
+
+def _byte(found: re.Match[bytes]) -> bytes:
+    if found[1]:
+        return bytes([int(found[1], 16)])
+    if found[2] or found[3]:
+        return chr(int(found[2] or found[3], 16)).encode("utf-8", "surrogatepass")
+    if found[4]:
+        return bytes([int(found[4], 8) & 0xFF])
+    return _LETTERS.get(found[5], found[5])
