@@ -25,10 +25,6 @@ class Capabilities:
     local_files: bool = False  # `open_file` gives a descriptor
     read_through: bool = False  # `digests` reads many files in one pass
     recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
-    hard_links: bool = False
-    symlinks: bool = False
-    versions: bool = False
-    attested_digests: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from scanners._restic import RunError
 
 _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE_BYTES = 64 << 20
+_MOST_NODES = 500_000_000  # of a recovery point: a few trees that hold each other twice can make more than there are atoms
 _MOST_PROBLEMS = 10_000  # of one kind, kept in memory
 _NODE = pa.schema(
     [
@@ -29,6 +30,8 @@ _TYPES = {"file": "file", "dir": "dir", "symlink": "symlink"}
 _MODE_BITS = ((31, 0o040000), (27, 0o120000), (25, 0o010000), (24, 0o140000), (23, 0o4000), (22, 0o2000), (20, 0o1000))
 _DEVICE_BIT, _CHARACTER_BIT = 26, 21
 _TIME = r"^(?P<second>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})$"
+NO_NAME = "its name leads elsewhere in the repository, or is no name: no file can have it"
+VAST = "its size is beyond what a file can have"
 _LOSSY = "\N{REPLACEMENT CHARACTER}"
 _BAD_PATH = r"(?s)^[^/]|\x00|//|/\.{1,2}/|/\.{1,2}$|/$"
 
@@ -53,7 +56,7 @@ class Findings:
 
 def read(blocks: Iterator[bytes], snapshot: str, started_us: int, findings: Findings) -> Iterator[pa.Table]:
     """Batches of the nodes of one recovery point, with the columns of `columns`. Raises RunError where what is said is not a listing of it."""
-    torn, begun = bytearray(), False
+    torn, begun, listed = bytearray(), False, 0
     for block in blocks:
         torn += block
         if len(torn) < _BLOCK_BYTES and begun:
@@ -68,7 +71,11 @@ def read(blocks: Iterator[bytes], snapshot: str, started_us: int, findings: Find
         if not begun:
             lines, begun = _without_head(lines, snapshot), True
         if lines:
-            yield columns(_parsed(lines), started_us, findings)
+            nodes = _parsed(lines)
+            listed += len(nodes)
+            if listed > _MOST_NODES:
+                raise RunError(f"restic ls: more than {_MOST_NODES} nodes in one recovery point: what repeats itself so often is no backup of files")
+            yield columns(nodes, started_us, findings)
     if not begun:
         raise RunError("restic ls: it listed nothing, not even the recovery point")
     if torn:
@@ -85,11 +92,11 @@ def columns(nodes: pa.Table, started_us: int, findings: Findings) -> pa.Table:
     nodes = nodes.combine_chunks()
     bad = pc.fill_null(pc.or_(pc.match_substring_regex(nodes["path"], _BAD_PATH), _is_misnamed(nodes)), True)
     if pc.any(bad).as_py():
-        findings.refuse(nodes["path"].filter(bad), "its name leads elsewhere in the repository, or is no name: no file can have it")
+        findings.refuse(nodes["path"].filter(bad), NO_NAME)
         nodes = nodes.filter(pc.invert(bad))
-    vast = pc.fill_null(pc.greater(nodes["size"], 2**63 - 1), False)
+    vast = pc.fill_null(pc.greater(nodes["size"], pa.scalar(2**63 - 1, pa.uint64())), False)
     if pc.any(vast).as_py():
-        findings.refuse(nodes["path"].filter(vast), "its size is beyond what a file can have")
+        findings.refuse(nodes["path"].filter(vast), VAST)
         nodes = nodes.filter(pc.invert(vast))
     given = {name: _one(nodes[name]) for name in _NODE.names}
     paths = _escaped(pc.utf8_slice_codeunits(given["path"], 1))

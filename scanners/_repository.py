@@ -97,6 +97,11 @@ class Repository:
         self._trees: dict[str, _Place] = {}
         self.blobs = self._index()
 
+    @property
+    def trees(self) -> int:
+        """How many trees there are."""
+        return len(self._trees)
+
     def tree(self, wanted: str) -> list[dict[str, Any]]:
         """The nodes of a folder as they are stored. Raises RunError."""
         place = self._trees.get(wanted)

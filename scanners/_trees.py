@@ -14,6 +14,10 @@ from scanners._restic import RunError
 
 _BATCH_ROWS = 16_384  # each a few objects of Python
 _LONGEST_BYTES = 16_384  # of a path
+LEAST_FOLDERS, _TIMES = (
+    10_000_000,
+    100,
+)  # so many may be listed, or so many of each tree: a few trees that hold each other twice can make more than there are atoms
 _NUMBERS = ("uid", "gid", "size", "mode")
 _TEXTS = ("type", "mtime", "ctime")
 
@@ -54,8 +58,12 @@ def read(repository: Repository, roots: Mapping[str, int], holders: Holders, sta
     """The nodes of some trees, each with the recovery points that hold it, and with its digest where it is one piece. Raises RunError."""
     batch = _Batch()
     waiting: list[tuple[bytes, dict[str, int]]] = [(b"", dict(roots))]
+    most, folders = max(LEAST_FOLDERS, repository.trees * _TIMES), 0
     while waiting:
         folder, states = waiting.pop()
+        folders += 1
+        if folders > most:
+            raise RunError(f"more than {most} folders of {repository.trees} trees: what repeats itself so often is no backup of files")
         below: dict[bytes, dict[str, int]] = {}
         directory = names.escape(folder)
         for tree, held_by in states.items():
@@ -80,10 +88,14 @@ def read(repository: Repository, roots: Mapping[str, int], holders: Holders, sta
 
 
 def _name(node: dict[str, Any], folder: bytes, findings: Findings) -> bytes | None:
-    """The name of a node; None where no file can have it."""
+    """The name of a node; None where no file can have it, or its size."""
     name = unquoted(str(node.get("name", "")))
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or len(folder) + len(name) > _LONGEST_BYTES:
-        findings.refuse_path(names.escape(folder + name)[:_LONGEST_BYTES], "its name leads elsewhere in the repository, or is no name: no file can have it")
+        findings.refuse_path(names.escape(folder + name)[:_LONGEST_BYTES], _nodes.NO_NAME)
+        return None
+    size = node.get("size", 0)
+    if not isinstance(size, int) or not 0 <= size < 2**63:
+        findings.refuse_path(names.escape(folder + name), _nodes.VAST)
         return None
     return name
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +50,40 @@ def _empty() -> "tempfile.TemporaryDirectory[str]":
 def _cheapen(repository: Path) -> None:
     """Put a key in place of a repository's own that is the same, and takes no half second to be found from the password."""
     master = json.dumps(json.loads(restic(repository, "cat", "masterkey"))).encode()
-    salt, vector = os.urandom(64), os.urandom(16)
-    secret = hashlib.scrypt(PASSWORD.encode(), salt=salt, n=256, r=1, p=1, dklen=64)
-    encryptor = Cipher(algorithms.AES(secret[:32]), modes.CTR(vector)).encryptor()
-    sealed = encryptor.update(master)
-    nonce = Cipher(algorithms.AES(secret[32:48]), modes.ECB()).encryptor().update(vector)
-    r = bytearray(secret[48:])
-    for at in (3, 7, 11, 15):
-        r[at] &= 15
-    for at in (4, 8, 12):
-        r[at] &= 252
-    data = vector + sealed + Poly1305.generate_tag(bytes(r) + nonce, sealed)
+    salt = os.urandom(64)
+    found = hashlib.scrypt(PASSWORD.encode(), salt=salt, n=256, r=1, p=1, dklen=64)
+    sealed = Secret(found[:32], found[32:48], found[48:]).seal(master)
     key = {"created": "2020-01-01T00:00:00Z", "kdf": "scrypt", "N": 256, "r": 1, "p": 1}
-    key |= {name: base64.b64encode(value).decode() for name, value in (("salt", salt), ("data", data))}
+    key |= {name: base64.b64encode(value).decode() for name, value in (("salt", salt), ("data", sealed))}
     for old in (repository / "keys").iterdir():
         old.unlink()
     content = json.dumps(key).encode()
     (repository / "keys" / hashlib.sha256(content).hexdigest()).write_bytes(content)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What a file of a repository is sealed with (AES-256-CTR and Poly1305-AES)."""
+
+    encrypt: bytes
+    k: bytes
+    r: bytes
+
+    @classmethod
+    def of(cls, master: dict[str, Any]) -> "Secret":
+        """The master key as restic tells it."""
+        return cls(*(base64.b64decode(text) for text in (master["encrypt"], master["mac"]["k"], master["mac"]["r"])))
+
+    def seal(self, plain: bytes) -> bytes:
+        """A sealed text."""
+        vector, r = os.urandom(16), bytearray(self.r)
+        for at in (3, 7, 11, 15):
+            r[at] &= 15
+        for at in (4, 8, 12):
+            r[at] &= 252
+        sealed = Cipher(algorithms.AES(self.encrypt), modes.CTR(vector)).encryptor().update(plain)
+        nonce = Cipher(algorithms.AES(self.k), modes.ECB()).encryptor().update(vector)
+        return vector + sealed + Poly1305.generate_tag(bytes(r) + nonce, sealed)
 
 
 def new(folder: Path) -> Path:

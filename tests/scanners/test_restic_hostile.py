@@ -1,0 +1,110 @@
+"""Repositories that somebody forged: each is a problem that names it, or a scan that fails, and never a wrong entry."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog import names, table
+from catalog.errors import UnreachableError
+from scanners import restic as kind
+from tests.scanners.contract import entries, problems, scan
+from tests.scanners.forged import Forger
+from tests.scanners.repositories import declared_of
+
+STRANGE = [b"new\nline", b"\x1b[2Jesc", b"\xff\xfe", "\u202egnp.exe".encode(), b"back\\slash", b'"quoted"', b"'; DROP TABLE x; --"]
+
+
+@pytest.fixture(params=["inside", "listed"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a repository is read."""
+    if request.param == "listed":
+        monkeypatch.setattr(kind, "_can_decrypt", lambda: False)
+    return str(request.param)
+
+
+def quoted(raw: bytes) -> str:
+    """A name as restic stores it: each byte escaped."""
+    return "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def found(folder: Path, forger: Forger) -> tuple[dict[bytes, dict[str, Any]], list[tuple[str, str]]]:
+    """Entries by raw path and problems of a forged repository."""
+    result = scan(folder / "catalog", declared_of(forger.repository))
+    rows = entries(folder / "catalog", result)
+    assert all(row["error"].isprintable() and row["path"].isprintable() for row in problems(folder / "catalog", result))
+    return {names.unescape(row["dir"] + row["name"]): row for row in rows}, [(row["path"], row["stage"]) for row in problems(folder / "catalog", result)]
+
+
+def test_no_name_steers_leads_out_or_hides(tmp_path: Path, way: str) -> None:
+    forger = Forger(tmp_path)
+    bad = ["..", ".", "", "a/b", "/etc/passwd", "../../etc/passwd", "nul\\x00l"]
+    inner = forger.tree(*({"name": name} for name in bad), *({"name": quoted(name)} for name in STRANGE), {"name": "good"})
+    forger.finish(forger.tree(forger.folder("d", inner)))
+    paths, wrong = found(tmp_path, forger)
+    told = [name for name in STRANGE if way == "inside" or name != b"\xff\xfe"]
+    assert {path for path in paths if b"\xef\xbf\xbd" not in path} == {b"d", b"d/good", *(b"d/" + name for name in told)}
+    assert {stage for _, stage in wrong} == {"name"}
+    assert len(wrong) >= 3
+
+
+@pytest.mark.usefixtures("way")
+def test_sizes_and_times_that_no_file_has_do_no_harm(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    odd: list[dict[str, Any]] = [
+        {"name": "vast", "size": 2**64 - 1},
+        {"name": "early", "mtime": "0001-01-01T00:00:00Z", "ctime": "0000-01-01T00:00:00Z"},
+        {"name": "late", "mtime": "9999-12-31T23:59:59.999999999Z"},
+        {"name": "east", "mtime": "2020-01-01T05:30:00.5+05:30"},
+        {"name": "kind", "type": "irregular"},
+        {"name": "good"},
+    ]
+    forger.finish(forger.tree(*odd))
+    paths, wrong = found(tmp_path, forger)
+    assert wrong == [("vast", "name")]
+    assert b"vast" not in paths
+    assert paths[b"early"]["modified_at"] is None
+    assert paths[b"east"]["modified_at"].isoformat() == "2020-01-01T00:00:00.500000"
+    assert paths[b"kind"]["type"] == "special"
+    assert paths[b"good"]["size_bytes"] == 0
+
+
+def test_a_tree_that_repeats_itself_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forger = Forger(tmp_path)
+    tree = forger.tree({"name": "leaf"})
+    for _ in range(40):
+        tree = forger.tree(forger.folder("a", tree), forger.folder("b", tree))
+    forger.finish(tree)
+    monkeypatch.setattr("scanners._trees.LEAST_FOLDERS", 1_000)
+    with pytest.raises(UnreachableError, match="repeats"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+@pytest.mark.usefixtures("way")
+def test_a_repository_of_a_version_that_is_not_known_is_told(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger.tree({"name": "good"}))
+    forger.configure(version=3)
+    with pytest.raises(UnreachableError, match="version"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+def test_what_a_recovery_point_says_of_itself_is_kept_within_bounds(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    patterns = ["(((", "*a" + "?" * 200, "\x1b[2J", "x" * 100_000, *(f"*.{number}" for number in range(5_000))]
+    forger.finish(forger.tree({"name": "good"}), excludes=patterns, hostname="h\n\x1b[2J", tags=["t"] * 5_000, paths=["/p"] * 5_000)
+    found(tmp_path, forger)
+    [row] = table.read(tmp_path / "catalog", "recovery_points").to_pylist()
+    assert row["host"] == "h\\x0a\\x1b[2J"
+    assert max(len(row[name]) for name in ("paths", "excludes", "tags", "left_out")) < 200_000
+    assert all(text.isprintable() for name in ("paths", "excludes") for text in json.loads(row[name]))
+
+
+def test_a_tree_that_is_not_what_its_id_says_is_told(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    tree = forger.tree({"name": "good"})
+    forger._blobs = [(name, found, forger.secret.seal(b'{"nodes":[]}')) for name, found, _ in forger._blobs]
+    forger.finish(tree)
+    with pytest.raises(UnreachableError, match="not what its id says"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
