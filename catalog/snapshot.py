@@ -95,6 +95,12 @@ def newest_scans(root: Path, version: int | None = None) -> dict[str, ScanRow]:
     return {scan.volume: scan for scan in good} | {scan.volume: scan for scan in good if scan.scan_id not in followed}
 
 
+def failed_since(root: Path) -> dict[str, ScanRow]:
+    """Of each volume its last scan, where that failed: what is known of the volume is older."""
+    last = {scan.volume: scan for scan in scans(root)}
+    return {volume: scan for volume, scan in last.items() if scan.state == "failed"}
+
+
 def entry_files(root: Path, scan_id: str, volume: str, version: int | None = None) -> list[str]:
     """The Parquet files that hold the entries of one published scan."""
     return table.files(root, "entries", version, scan_id=[scan_id], volume=[volume])

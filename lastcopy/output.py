@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reports.render import Answer
     from reports.terminal import Look
 
-_ALL_ROWS = sys.maxsize
+_ALL_ROWS = 2**62  # an offset into an answer is a signed number of 64 bits
 _TABLE_ROWS = 1000
 _BINARY = ("parquet", "xlsx", "pdf")
 _DOCUMENTS = ("xlsx", "html", "pdf")

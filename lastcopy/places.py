@@ -67,6 +67,15 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     return [*found, _scanned(name, scan, now)], facts
 
 
+def failed(names: Sequence[str], since: Mapping[str, ScanRow]) -> list[Remark]:
+    """The volumes whose last scan failed; `since` holds these scans by volume."""
+    return [
+        Remark(name, "failed scan", "error", f"the scan of {since[name].started_at:%Y-%m-%dT%H:%M:%SZ} failed: {since[name].error}", f"lastcopy scan {name}")
+        for name in names
+        if name in since
+    ]
+
+
 def lingering(config: Config, scans: Sequence[ScanRow], now: datetime.datetime) -> list[Remark]:
     """A warning for volumes that are declared offline and are there nearly every day. `scans` are all of the catalog, `now` is aware UTC."""
     since = now.replace(tzinfo=None) - _LOOKED_BACK

@@ -27,10 +27,11 @@ def doctor(context: typer.Context) -> None:
     root, now = settings.root_of(config), datetime.datetime.now(datetime.UTC)
     found = [*diagnosis.program(config, now), *diagnosis.storage(root, config)]
     try:
-        newest, scans = snapshot.newest_scans(root), snapshot.scans(root)
+        newest, failed, scans = snapshot.newest_scans(root), snapshot.failed_since(root), snapshot.scans(root)
     except LastcopyError:
-        newest, scans = {}, []  # a damaged catalog is already among the remarks
-    found += [*places.look(config, list(config.volumes), newest, now).remarks, *places.lingering(config, scans, now), *diagnosis.declarations(config)]
+        newest, failed, scans = {}, {}, []  # a damaged catalog is already among the remarks
+    found += [*places.look(config, list(config.volumes), newest, now).remarks, *places.failed(list(config.volumes), failed)]
+    found += [*places.lingering(config, scans, now), *diagnosis.declarations(config)]
     found += [*markers.journal(root, config), *markers.look(root, config, list(config.volumes))]
     report(chosen, found)
 

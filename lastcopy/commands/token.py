@@ -45,7 +45,7 @@ def create(
     output.text(chosen, made)
     lines = [f"[api.tokens.{name}]", f'hash = "{hashed}"', *([f'role = "{role}"'] if role != "viewer" else [])]
     lines += [*([f"see = {list(parts)!r}"] if parts is not None else []), *([f"expires_at = {ends}"] if ends else [])]
-    talk.say("add to lastcopy.toml:\n" + "\n".join(lines))
+    talk.say("# add to lastcopy.toml:\n" + "\n".join(lines))
 
 
 @app.command("list", cls=settings.Command)

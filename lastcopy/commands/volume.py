@@ -15,20 +15,26 @@ app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=Non
 
 @app.command("list", cls=settings.Command)
 def list_volumes(context: typer.Context) -> None:
-    """List the volumes that are declared, each with its newest good scan."""
+    """List the volumes that are declared, each with its newest good scan, and why a later one failed."""
     from catalog import snapshot
     from lastcopy import diagnosis
 
     chosen = settings.of(context)
     config = chosen.configuration()
-    newest = snapshot.newest_scans(settings.root_of(config))
+    root = settings.root_of(config)
+    newest, failed = snapshot.newest_scans(root), snapshot.failed_since(root)
     rows = []
     for name, declared in config.volumes.items():
         scan = newest.get(name)
         row = {"volume": name, "kind": declared.kind, "role": declared.role, "url": diagnosis.escaped(declared.url)}
         row |= {key: getattr(declared, key) for key in ("system", "site", "admin", "media", "access", "immutability")}
         state = {"state": scan.state if scan else "never_scanned", "scanned_at": scan.started_at if scan else None}
-        rows.append(row | state | {key: getattr(scan, key, None) for key in ("entries", "bytes", "problems")})
+        rows.append(
+            row
+            | state
+            | {key: getattr(scan, key, None) for key in ("entries", "bytes", "problems")}
+            | {"last_error": failed[name].error if name in failed else None}
+        )
     output.rows(chosen, "volume-list", rows)
 
 
@@ -48,7 +54,8 @@ def check_volumes(
     config = chosen.configuration()
     root, wanted = settings.root_of(config), scanning.known(config, names or list(config.volumes))
     look = places.look(config, wanted, snapshot.newest_scans(root), datetime.datetime.now(datetime.UTC))
-    wrong = doctor.show(chosen, "volume-check", [*look.remarks, *markers.look(root, config, wanted)])
+    failed = places.failed(wanted, snapshot.failed_since(root))
+    wrong = doctor.show(chosen, "volume-check", [*look.remarks, *failed, *markers.look(root, config, wanted)])
     if any(remark.check == "reachable" for remark in wrong):
         raise typer.Exit(exits.Exit.UNREACHABLE)
     if wrong:

@@ -109,6 +109,29 @@ def test_volumes_are_listed_with_their_last_scan(estate: Estate) -> None:
     ]
 
 
+def test_a_volume_whose_last_scan_failed_is_told_of_until_one_is_good(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/file").write_text("content")
+    (tmp_path / "lastcopy.toml").write_text('[volumes.data]\nurl = "data"\nrole = "primary"\n')
+    ask("scan", folder=tmp_path)
+    (tmp_path / "data").rename(tmp_path / "away")
+    ask("scan", folder=tmp_path, code=8)
+    (tmp_path / "away").rename(tmp_path / "data")
+    for command in (("doctor",), ("volume", "check")):
+        told = ask(*command, "--format", "json", folder=tmp_path, code=4).data
+        assert any(row["check"] == "failed scan" and "data" in row["text"] for row in told)
+    assert ask("volume", "list", "--format", "json", folder=tmp_path).data[0]["last_error"]
+    ask("scan", folder=tmp_path)
+    assert ask("volume", "list", "--format", "json", folder=tmp_path).data[0]["last_error"] is None
+    ask("volume", "check", folder=tmp_path)
+
+
+@pytest.mark.parametrize("command", [("report", "largest"), ("find", "a"), ("sql", "SELECT path FROM files")])
+def test_a_table_without_a_limit_has_all_rows(command: tuple[str, ...], estate: Estate) -> None:
+    printed = ask(*command, "--limit", "0", folder=estate.folder).out.decode()
+    assert len(printed.splitlines()) > len(ask(*command, "--limit", "1", folder=estate.folder).out.decode().splitlines())
+
+
 def test_volumes_are_checked_without_changing_anything(estate: Estate, tmp_path: Path) -> None:
     ask("volume", "check", "data", "vault", folder=estate.folder)
     ask("volume", "check", "nope", folder=estate.folder, code=6)
