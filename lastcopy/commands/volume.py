@@ -48,14 +48,15 @@ def check_volumes(
     Exit 8 if one cannot be reached, 4 if there is another error or warning.
     """
     from catalog import snapshot
-    from lastcopy import markers, places, scanning
+    from lastcopy import mappings, markers, places, scanning
 
     chosen = settings.of(context)
     config = chosen.configuration()
     root, wanted = settings.root_of(config), scanning.known(config, names or list(config.volumes))
-    look = places.look(config, wanted, snapshot.newest_scans(root), datetime.datetime.now(datetime.UTC))
-    failed = places.failed(wanted, snapshot.failed_since(root))
-    wrong = doctor.show(chosen, "volume-check", [*look.remarks, *failed, *markers.look(root, config, wanted)])
+    newest = snapshot.newest_scans(root)
+    look = places.look(config, wanted, newest, datetime.datetime.now(datetime.UTC))
+    failed, maps = places.failed(wanted, snapshot.failed_since(root)), mappings.look(root, config, wanted, newest)
+    wrong = doctor.show(chosen, "volume-check", [*look.remarks, *failed, *maps, *markers.look(root, config, wanted)])
     if any(remark.check == "reachable" for remark in wrong):
         raise typer.Exit(exits.Exit.UNREACHABLE)
     if wrong:

@@ -98,3 +98,14 @@ def test_a_check_of_the_volume_names_what_a_scan_would_refuse(folder: Path, tmp_
     )
     told = ask("volume", "check", "nightly", "--format", "json", folder=tmp_path, code=4).data
     assert [row["state"] for row in told if row["check"] == "repository"] == ["error"]
+
+
+def test_a_check_of_the_volume_proposes_the_path_map_that_is_missing(folder: Path) -> None:
+    written = (folder / "lastcopy.toml").read_text()
+    told = ask("volume", "check", "nightly", "--format", "json", folder=folder, code=None).data
+    assert [row for row in told if row["check"] == "path_map"] == []
+    lines = written.splitlines()
+    (folder / "bare.toml").write_text("\n".join(line for line in lines if not line.startswith("path_map")))
+    told = ask("--config", "bare.toml", "volume", "check", "nightly", "--format", "json", folder=folder, code=None).data
+    [row] = [row for row in told if row["check"] == "path_map"]
+    assert row["mend"] == next(line for line in lines if line.startswith("path_map"))
