@@ -102,6 +102,8 @@ def test_a_check_of_the_volume_names_what_a_scan_would_refuse(folder: Path, tmp_
 
 def test_a_check_of_the_volume_proposes_the_path_map_that_is_missing(folder: Path) -> None:
     written = (folder / "lastcopy.toml").read_text()
+    restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-02 03:00:00", str(folder / "data"))
+    run("scan", "nightly", folder=folder)
     told = ask("volume", "check", "nightly", "--format", "json", folder=folder, code=None).data
     assert [row for row in told if row["check"] == "path_map"] == []
     lines = written.splitlines()
