@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
 
-_NOT_READ = "{}: nothing that a backup repository stores can be read again yet, it is only listed"
+_NOT_READ = "{}: nothing that a backup repository stores can be read again yet"
 _DERIVE_TRIES = 600
 _DERIVE_WAIT_SECONDS = 1.0
 

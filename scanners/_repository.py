@@ -4,10 +4,12 @@ What is decrypted is held against its message authentication code, and a tree ag
 """
 
 import base64
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +111,7 @@ class Repository:
             raise DamagedError(f"the repository is damaged: its index does not know tree {wanted[:8]}")
         what = f"tree {wanted[:8]}"
         try:
-            with (self._folder / "data" / place.pack[:2] / place.pack).open("rb") as pack:
-                sealed = os.pread(pack.fileno(), place.length, place.offset)
+            sealed = _content(self._folder / "data" / place.pack[:2] / place.pack, place.offset, place.length)
         except OSError as error:
             raise DamagedError(f"the repository is damaged: {what}: pack {place.pack[:8]}: {error.strerror}") from error
         plain = self._key.decrypt(sealed, what)
@@ -160,7 +161,7 @@ class Repository:
         """The text of a file of the repository."""
         what = f"{kind} {name[:8]}"
         try:
-            sealed = (self._folder / kind / name).read_bytes()
+            sealed = _content(self._folder / kind / name)
         except OSError as error:
             raise DamagedError(f"the repository is damaged: {what}: {error.strerror}") from error
         plain = self._key.decrypt(sealed, what)
@@ -195,6 +196,19 @@ def _unpacked(packed: bytes, what: str) -> bytes:
     if not unpacker.eof:
         raise DamagedError(f"the repository is damaged: {what} does not end, or is larger than {_MOST_BYTES} bytes")
     return plain
+
+
+def _content(file: Path, offset: int = 0, length: int | None = None) -> bytes:
+    """The bytes of a file, or a part of them: what is none makes nobody wait. Raises OSError."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
+        wanted = status.st_size if length is None else length
+        if not stat.S_ISREG(status.st_mode) or wanted > _MOST_BYTES:
+            raise OSError(errno.EINVAL, "not a file of the repository" if wanted <= _MOST_BYTES else f"more than {_MOST_BYTES} bytes")
+        return os.pread(descriptor, wanted, offset)
+    finally:
+        os.close(descriptor)
 
 
 def _size(file: Path) -> int | None:

@@ -254,6 +254,15 @@ def test_a_repository_that_hangs_is_given_up(own: Path, root: Path, monkeypatch:
     assert running(own) == []
 
 
+@pytest.mark.parametrize("part", ["index", "data"])
+def test_what_is_no_file_in_a_repository_makes_nobody_wait(own: Path, root: Path, part: str) -> None:
+    for file in list((own / part).rglob("*")):
+        if file.is_file():
+            file.unlink()
+            os.mkfifo(file)
+    assert "not a file of the repository" in failure(root, declared_of(own))
+
+
 def running(repository: Path) -> list[str]:
     """The processes of restic that work on a repository."""
     found = []
