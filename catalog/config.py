@@ -62,6 +62,7 @@ class Volume(_Table):
     immutability: Immutability | None = None
     immutable_until: datetime.date | None = None
     key_on: tuple[Name, ...] = ()
+    hosts: tuple[str, ...] = ()
     password_file: str | None = None
     password_command: str | None = None
     digest: Literal["off", "match", "all"] | None = None

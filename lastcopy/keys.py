@@ -39,6 +39,7 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] immutability": "what protects its content from change and deletion",
     "[volumes.NAME] immutable_until": "the day before which it cannot be deleted",
     "[volumes.NAME] key_on": "the volumes that hold what is needed to read it; refused, since nothing judges yet whether these survive",
+    "[volumes.NAME] hosts": "of a backup repository: the names under which the machine was backed up that the volume is of; absent: there is one in it",
     "[volumes.NAME] password_file": "a file with its password, relative to the folder of the configuration; never stored in the catalog",
     "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] digest": "what a scan reads of it: nothing, what could have a copy, everything; absent: `match`, and `all` where access is `offline`",

@@ -106,7 +106,7 @@ def _contradictions(config: Config, facts: Mapping[str, Facts], known: list[moun
     for one, two in itertools.combinations(facts, 2):
         inner, outer = _nested(config, one, two)
         inner_shown, outer_shown = _shown_again(config, one, two, known)
-        if inner:
+        if inner and not _of_other_machines(config, one, two):
             text = f"its root lies inside volume {outer}: neither can protect the other, and files are counted in both"
             found.append(Remark(inner, "nested root", "warning", text, f"exclude it from [volumes.{outer}], or scan only one of them"))
         elif inner_shown:
@@ -272,6 +272,12 @@ def _scanned(name: str, scan: ScanRow | None, now: datetime.datetime) -> Remark:
     if scan.state != "complete":
         return Remark(name, "last scan", "warning", text, f"lastcopy report problems --where \"volume = '{name}'\"")
     return Remark(name, "last scan", "ok", text)
+
+
+def _of_other_machines(config: Config, one: str, two: str) -> bool:
+    """Whether two volumes are of one repository, and of different machines that are backed up in it."""
+    hosts = [set(config.volumes[name].hosts) for name in (one, two)]
+    return all(hosts) and hosts[0].isdisjoint(hosts[1])
 
 
 def _nested(config: Config, one: str, two: str) -> tuple[str, str]:

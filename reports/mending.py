@@ -7,7 +7,7 @@ MEND = {
     "scan_incomplete": "mend what the scan could not read ('lastcopy report problems'), and scan again",
     "path_not_mapped": "say in 'path_map' where its path belongs on the volumes that protect it",
     "never_copied": "copy it to a volume that may protect it",
-    "excluded_by_backup": "take it out of the 'exclude' of the volume that should hold it",
+    "excluded_by_backup": "take it out of the 'exclude' of the volume that should hold it, or of the patterns of the backup",
     "conflict": "find out which one is right: a copy with the same size and time has other content",
     "changed_since_copy": "copy it again: it changed after the copy was made",
     "same_volume_only": "copy it to another volume: another file of its own volume does not protect it",
@@ -19,7 +19,7 @@ MEND = {
         "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'; "
         "immutability that is declared counts where its class has accept_declared = true"
     ),
-    "metadata_match_only": "read its copy: 'lastcopy scan --digest match'",
+    "metadata_match_only": "read its copy: 'lastcopy scan --digest match'; of a backup repository on this host, install the extra 'restic'",
     "never_verified": "verify its copy as well as its class asks",
     "verification_too_old": "verify its copy again: 'lastcopy scan --again'",
 }

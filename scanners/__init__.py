@@ -39,6 +39,7 @@ class Settings:
     cross_mounts: bool = False
     media_types: bool = False
     known_media: str | None = None  # file of media types of the previous scan, see scanners.media
+    hosts: tuple[str, ...] = ()  # of a backup repository: the machines that the volume is of; empty: it has one
     password_file: str | None = None
     password_command: str | None = None
 
@@ -173,6 +174,7 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         exclude=glob.regex(list(declared.exclude)) if declared.exclude else None,
         cross_mounts=declared.cross_mounts,
         media_types=declared.media_types,
+        hosts=declared.hosts,
         password_file=str(config.folder.absolute() / declared.password_file) if declared.password_file else None,
         password_command=declared.password_command,
     )

@@ -104,6 +104,8 @@ def columns(nodes: pa.Table, started_us: int, findings: Findings) -> pa.Table:
     lossy = pc.match_substring(paths, _LOSSY)
     if pc.any(lossy).as_py():
         findings.lossy.update(_nearest_exact(path) for path in paths.filter(lossy).to_pylist())
+        exact = pc.invert(lossy)
+        given, parts, paths = {name: values.filter(exact) for name, values in given.items()}, parts.filter(exact), paths.filter(exact)
     rows = len(paths)
     unread = {"digest": pa.nulls(rows, pa.binary()), "whole": pa.array(np.zeros(rows, bool))}
     return pa.table({"dir": pc.struct_field(parts, "dir"), "name": pc.struct_field(parts, "name"), **attributes(given, started_us), **unread})

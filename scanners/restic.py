@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,12 @@ CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_p
 
 _VERSIONS = (1, 2)  # of the format of repositories, whose meaning is known here
 _ID = re.compile(r"[0-9a-f]{64}")
+_SKEW = timedelta(hours=1)  # between the clocks of who was backed up and of who scans
+_EPOCH = datetime(1970, 1, 1)
+_SHOWN_HOSTS = 10
 _MOST_TEXTS, _MOST_LETTERS = 1_000, 65_536  # of a recovery point's paths, patterns or tags that are kept
 _LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
-_NOT_EXACT = "restic tells names that are not UTF-8 with U+FFFD in them: those of this folder cannot be told apart, and are not found under their own names"
+_NOT_EXACT = "restic tells names that are not UTF-8 with U+FFFD in them: those of this folder cannot be told apart, and are left out"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Scanner:
         """List every recovery point that is there from the beginning to the end, then write what they hold. Raises UnreachableError if any listing fails."""
         del shard  # there is one
         before = self._ids()
-        points, findings, holders = self._points(), Findings(), Holders()
+        known, findings, holders = self._points(), Findings(), Holders()
+        points = self._of_the_volume(known, sink)
         roots: dict[str, int] = {}
         for place, point in enumerate(points):
             roots[point.tree] = roots.get(point.tree, 0) | 1 << place
@@ -105,7 +109,7 @@ class Scanner:
             for tree, held_by in () if looks_inside else roots.items():
                 self._list([point for point in points if point.tree == tree], holders.of(held_by), listings, findings)
             after = self._ids()
-            if damaged := (before & after) - {point.id for point in points}:  # restic leaves them out, and ends with 0
+            if damaged := (before & after) - {point.id for point in known}:  # restic leaves them out, and ends with 0
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
             for columns, excluded in listings.versions(_held(points, kept, holders), [point.id for point in kept], self._settings.exclude):
@@ -180,6 +184,28 @@ class Scanner:
             return sorted(map(_point, found or ()), key=lambda point: (point.at, point.id))
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise self._unreachable("restic snapshots: a recovery point that cannot be understood") from error
+
+    def _of_the_volume(self, points: Sequence[_Point], sink: Sink) -> list[_Point]:
+        """The recovery points of the machine that the volume is of, at times that have been. Raises UnreachableError where it is open which machine that is.
+
+        What was backed up of one machine is no copy of what lies at the same path of another.
+        """
+        hosts = sorted({point.host for point in points})
+        wanted = {_nodes.escape(host) for host in self._settings.hosts}
+        if points and wanted.isdisjoint(hosts) and (wanted or len(hosts) > 1):
+            told = f"{', '.join(hosts[:_SHOWN_HOSTS])}{', …' if len(hosts) > _SHOWN_HOSTS else ''}"
+            what = f"none of its recovery points is of {', '.join(sorted(wanted))}, but" if wanted else "its recovery points are"
+            raise self._unreachable(f"{what} of the hosts {told}; say by 'hosts' of which the volume is, and declare a volume for each machine")
+        found = []
+        for point in points:
+            if not wanted or point.host in wanted:
+                if point.at > _EPOCH + timedelta(microseconds=self._settings.started_us) + _SKEW:
+                    sink.problem(
+                        "", "stat", f"recovery point {point.id[:8]} is of {point.at:%Y-%m-%d %H:%M}, in the future: it is left out", None, hides_below=False
+                    )
+                else:
+                    found.append(point)
+        return found
 
     def _asked(self, *words: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         try:

@@ -65,7 +65,12 @@ class Export:
     def _typed(self, name: str) -> str:
         """The columns of a derived table in their stored types. Sums beyond 8 EiB become the greatest number there is; the scans have problems that say so."""
         kinds = dict(self._connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {self._sql(name)})").fetchall())
-        least = {field.name: f'least("{field.name}", {_GREATEST})' if kinds[field.name] == "HUGEINT" else f'"{field.name}"' for field in TABLES[name]}
+        least = {
+            field.name: f'CASE WHEN "{field.name}" IS NOT NULL THEN least("{field.name}", {_GREATEST}) END'
+            if kinds[field.name] == "HUGEINT"
+            else f'"{field.name}"'
+            for field in TABLES[name]
+        }
         return ", ".join(f'CAST({least[field.name]} AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
 
     def _commit(self, before: list[Future[int]], name: str, written: list[table.NewFile], stored: list[str]) -> int:

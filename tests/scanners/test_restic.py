@@ -110,6 +110,40 @@ def rows_by_path(root: Path, result: crawl.ScanResult) -> dict[str, list[dict[st
     return {path: sorted(rows, key=lambda row: -row["size_bytes"]) for path, rows in found.items()}
 
 
+def test_what_one_machine_backed_up_is_no_copy_for_another(tmp_path: Path, root: Path, way: str) -> None:
+    repository, tree = new(tmp_path), tmp_path / "tree"
+    archives.grow(tree, [Item(b"t/file", b"of b"), Item(b"t/only b", b"x")])
+    backup(repository, tree, "--host", "b")
+    (tree / "t/file").write_bytes(b"of a")
+    (tree / "t/only b").unlink()
+    first = backup(repository, tree, "--host", "a")
+    with pytest.raises(UnreachableError, match="its recovery points are of the hosts a, b; say by 'hosts' of which the volume is"):
+        scan(root, declared_of(repository))
+    with pytest.raises(UnreachableError, match="none of its recovery points is of c, but of the hosts a, b"):
+        scan(root, declared_of(repository, hosts=["c"]))
+    found = rows_by_path(root, scan(root, declared_of(repository, hosts=["a", "old name of a"])))
+    assert [(path, row["first_recovery_point"]) for path, rows in found.items() for row in rows if row["type"] == "file"] == [("t/file", first)]
+
+
+def test_of_names_that_a_listing_does_not_tell_none_is_entered(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "_can_decrypt", lambda: False)
+    result = scan(root, Repository(tmp_path).make([Item(b"t/\xff", b"x"), Item(b"t/in\xff/deep", b"x"), Item(b"t/plain", b"x")]))
+    assert paths(root, result) == [b"t", b"t/plain"]
+    assert ("t", "name") in {(row["path"], row["stage"]) for row in problems(root, result)}
+
+
+def test_a_recovery_point_of_the_future_is_left_out(tmp_path: Path, root: Path, way: str) -> None:
+    repository, tree = new(tmp_path), tmp_path / "tree"
+    archives.grow(tree, [Item(b"t/file", b"old")])
+    first = backup(repository, tree)
+    (tree / "t/file").write_bytes(b"newer")
+    backup(repository, tree, "--time", "2127-06-01 00:00:00")
+    result = scan(root, declared_of(repository))
+    assert [(row["size_bytes"], row["last_recovery_point"]) for row in rows_by_path(root, result)["t/file"]] == [(3, first)]
+    assert table.read(root, "recovery_points")["recovery_point"].to_pylist() == [first]
+    assert result.state == "incomplete"
+
+
 def test_versions_are_intervals_of_recovery_points(tmp_path: Path, root: Path, way: str) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"t/kept", b"1"), Item(b"t/changed", b"old"), Item(b"t/gone", b"x"), Item(b"t/d/back", b"b")])
