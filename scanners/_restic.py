@@ -21,8 +21,8 @@ _ERRORS_BYTES = 64 * 1024  # the end of what it complains of
 _MOST_BYTES = 1 << 30  # of an answer that is kept whole
 _TOLD_LETTERS = 300
 _SECRETS = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND")
-# Memory: it collects often, and hard when it comes near the limit. Its output and its times must not depend on where it runs.
-_ALWAYS = {"GOGC": "20", "GOMEMLIMIT": "120MiB", "GOMAXPROCS": "2", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+# It collects its garbage at half of what it holds, not at as much again. Its output and its times must not depend on where it runs.
+_ALWAYS = {"GOGC": "50", "GOMAXPROCS": "2", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 # The kernel ends it when we end, however we do (PR_SET_PDEATHSIG survives execve).
 _BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.getppid() == int(sys.argv[1]) or os._exit(1); os.execv(sys.argv[2], sys.argv[2:])"
 
