@@ -10,6 +10,8 @@ from typing import Any
 from catalog import names, table
 from catalog.config import Config
 
+_MOST_APART = datetime.timedelta(days=8)  # recovery points that follow each other: a week, and one that is late
+
 
 @dataclass(frozen=True)
 class RecoveryPoint:
@@ -35,12 +37,12 @@ def point(row: Mapping[str, Any]) -> RecoveryPoint:
 
 
 def kept_seconds(config: Config, volume: str, points: Sequence[RecoveryPoint]) -> float | None:
-    """How long recovery points of a volume are kept, as seen: from the oldest to the newest that hold all of a folder of its `path_map`, of folders the least.
+    """How long recovery points of a volume are kept, as seen: from the newest that holds all of a folder of its `path_map` back to a gap, of folders the least.
 
-    None where a folder has none.
+    One that stands alone long before the others says nothing of how long others stay. None where a folder has none.
     """
     whole = [_of_folder(folder, points) for folder in config.volumes[volume].path_map or ("/",)]
-    return min((newest.started_at - oldest.started_at).total_seconds() for oldest, newest in filter(None, whole)) if all(whole) else None
+    return min(map(_unbroken_seconds, whole)) if all(whole) else None
 
 
 def left_out(config: Config, asset: str, volume: str, points: Sequence[RecoveryPoint]) -> list[tuple[bool, str]]:
@@ -48,14 +50,21 @@ def left_out(config: Config, asset: str, volume: str, points: Sequence[RecoveryP
     path_map = config.volumes[volume].path_map
     folders = [source for source, target in path_map.items() if target.partition(":")[0] == asset] if path_map else ["/"]
     whole = [found for folder in folders if (found := _of_folder(folder, points))]
-    return list(dict.fromkeys(text for _, newest in whole for text in newest.left_out))
+    return list(dict.fromkeys(text for found in whole for text in found[-1].left_out))
 
 
-def _of_folder(folder: str, points: Sequence[RecoveryPoint]) -> tuple[RecoveryPoint, RecoveryPoint] | None:
-    """The oldest and the newest of the recovery points that hold all of a folder, of the host of the newest."""
+def _of_folder(folder: str, points: Sequence[RecoveryPoint]) -> list[RecoveryPoint]:
+    """The recovery points that hold all of a folder, of the host of the newest, in the order of time."""
     wanted = f"/{names.escape(folder.encode()).strip('/')}/".replace("//", "/")
     whole = [one for one in points if any(wanted.startswith(f"{path.rstrip('/')}/") for path in one.paths)]
-    if not whole:
-        return None
-    newest = max(whole, key=lambda one: one.started_at)
-    return min((one for one in whole if one.host == newest.host), key=lambda one: one.started_at), newest
+    whole.sort(key=lambda one: one.started_at)
+    return [one for one in whole if one.host == whole[-1].host]
+
+
+def _unbroken_seconds(points: Sequence[RecoveryPoint]) -> float:
+    oldest = points[-1].started_at
+    for one in reversed(points):
+        if oldest - one.started_at > _MOST_APART:
+            break
+        oldest = one.started_at
+    return (points[-1].started_at - oldest).total_seconds()

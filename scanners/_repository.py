@@ -20,6 +20,8 @@ import numpy as np
 from scanners._restic import RunError
 
 _MOST_BYTES = 1 << 30  # that a file of the repository, or a tree, may unpack to
+_MOST_OBJECTS = 4_000_000  # of a tree: each takes some hundred bytes of memory
+_NAME = re.compile(r"[0-9a-f]{64}")
 _ID_BYTES = 16  # of the 32 of a blob: enough to tell apart what nobody can make collide
 _OVERHEAD_BYTES = 32  # initialization vector and authentication code
 _HEADER_BYTES = {False: 37, True: 41}  # of a blob in the header of its pack: not packed, packed
@@ -53,7 +55,10 @@ class Key:
     def __init__(self, master: Mapping[str, Any]) -> None:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-        encrypt, k, r = (base64.b64decode(text) for text in (master["encrypt"], master["mac"]["k"], master["mac"]["r"]))
+        try:
+            encrypt, k, r = (base64.b64decode(text) for text in (master["encrypt"], master["mac"]["k"], master["mac"]["r"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError("restic cat masterkey: a key that cannot be understood") from error
         self._aes, self._modes, self._cipher, self._r = algorithms.AES(encrypt), modes, Cipher, r
         self._nonces = Cipher(algorithms.AES(k), modes.ECB()).encryptor()  # noqa: S305 - Poly1305-AES is made of it
 
@@ -99,11 +104,6 @@ class Repository:
         self._trees: dict[str, _Place] = {}
         self.blobs = self._index()
 
-    @property
-    def trees(self) -> int:
-        """How many trees there are."""
-        return len(self._trees)
-
     def tree(self, wanted: str) -> list[dict[str, Any]]:
         """The nodes of a folder as they are stored. Raises RunError."""
         place = self._trees.get(wanted)
@@ -117,6 +117,8 @@ class Repository:
         plain = self._key.decrypt(sealed, what)
         if place.unpacked:
             plain = _unpacked(plain, what)
+        if plain.count(b"{") > _MOST_OBJECTS:
+            raise DamagedError(f"{what} has more than {_MOST_OBJECTS} nodes: that is no folder of files")
         if hashlib.sha256(plain).hexdigest() != wanted:
             raise DamagedError(f"the repository is damaged: {what} is not what its id says")
         nodes = _object(plain, what).get("nodes") or []
@@ -131,7 +133,7 @@ class Repository:
             files = sorted(os.listdir(self._folder / "index"))
         except OSError as error:
             raise DamagedError(f"the repository is damaged: index: {error.strerror}") from error
-        for name in files:
+        for name in filter(_NAME.fullmatch, files):  # others are being written, or what is left of that
             self._learn(self._stored("index", name), ids, sizes)
         return Blobs(ids, sizes)
 
@@ -204,8 +206,10 @@ def _content(file: Path, offset: int = 0, length: int | None = None) -> bytes:
     try:
         status = os.fstat(descriptor)
         wanted = status.st_size if length is None else length
-        if not stat.S_ISREG(status.st_mode) or wanted > _MOST_BYTES:
-            raise OSError(errno.EINVAL, "not a file of the repository" if wanted <= _MOST_BYTES else f"more than {_MOST_BYTES} bytes")
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a file of the repository")
+        if wanted > _MOST_BYTES or offset + wanted > status.st_size:
+            raise OSError(errno.EINVAL, f"more than {_MOST_BYTES} bytes" if wanted > _MOST_BYTES else "it is cut off")
         return os.pread(descriptor, wanted, offset)
     finally:
         os.close(descriptor)

@@ -14,10 +14,7 @@ from scanners._restic import RunError
 
 _BATCH_ROWS = 16_384  # each a few objects of Python
 _LONGEST_BYTES = 16_384  # of a path
-LEAST_FOLDERS, _TIMES = (
-    10_000_000,
-    100,
-)  # so many may be listed, or so many of each tree: a few trees that hold each other twice can make more than there are atoms
+LEAST_NODES, _TIMES = 10_000_000, 100  # so many may be listed, or so many of each node that is stored: few trees that hold each other can make very many
 _NUMBERS = ("uid", "gid", "size", "mode")
 _TEXTS = ("type", "mtime", "ctime")
 
@@ -46,9 +43,9 @@ class _Batch:
         columns["tree"].append(tree)
         for key in _NUMBERS:
             found = node.get(key, 0 if key == "size" else None)
-            columns[key].append(found if isinstance(found, int) and 0 <= found < 2**63 else None)
+            columns[key].append(found if type(found) is int and 0 <= found < 2**63 else None)
         for key in _TEXTS:
-            columns[key].append(str(node.get(key, "")))
+            columns[key].append(str(node.get(key, "")).encode("utf-8", "replace").decode())
         content = [bytes.fromhex(piece) for piece in node.get("content") or ()] if node.get("type") == "file" else []
         self.chunks += content
         self.counts.append(len(content))
@@ -58,23 +55,25 @@ def read(repository: Repository, roots: Mapping[str, int], holders: Holders, sta
     """The nodes of some trees, each with the recovery points that hold it, and with its digest where it is one piece. Raises RunError."""
     batch = _Batch()
     waiting: list[tuple[bytes, dict[str, int]]] = [(b"", dict(roots))]
-    most, folders = max(LEAST_FOLDERS, repository.trees * _TIMES), 0
+    seen, stored, listed = set[str](), 0, 0
     while waiting:
         folder, states = waiting.pop()
-        folders += 1
-        if folders > most:
-            raise RunError(f"more than {most} folders of {repository.trees} trees: what repeats itself so often is no backup of files")
         below: dict[bytes, dict[str, int]] = {}
         directory = names.escape(folder)
         for tree, held_by in states.items():
-            number = holders.of(held_by)
-            for node in repository.tree(tree):
-                name = _name(node, folder, findings)
-                if name is None:
-                    continue
+            number, nodes = holders.of(held_by), repository.tree(tree)
+            listed += len(nodes) + 1
+            stored += 0 if tree in seen else len(nodes) + 1
+            seen.add(tree)
+            if listed > max(LEAST_NODES, _TIMES * stored):
+                raise RunError(f"{listed} entries of {len(seen)} trees: what repeats itself so often is no backup of files")
+            for node in nodes:
                 try:
+                    name = _name(node, folder, findings)
+                    if name is None:
+                        continue
                     batch.add(directory, names.escape(name), number, node)
-                except (TypeError, ValueError) as error:
+                except (TypeError, ValueError, OverflowError) as error:
                     raise RunError(f"the repository is damaged: tree {tree[:8]} cannot be read") from error
                 if node.get("type") == "dir" and isinstance(node.get("subtree"), str):
                     known = below.setdefault(name, {})

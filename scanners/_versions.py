@@ -129,7 +129,7 @@ def _newest(rows: pa.RecordBatch, starts: "np.ndarray[Any, Any]") -> pa.RecordBa
     """The last row of each group, with what holds for all of it."""
     ends = np.append(starts[1:], rows.num_rows) - 1
     found = rows.take(pa.array(ends))
-    for name, of_all in (("first", np.minimum), ("newest", np.logical_or), ("whole", np.logical_or)):
+    for name, of_all in (("first", np.minimum), ("newest", np.logical_or)):
         values = of_all.reduceat(rows[name].to_numpy(zero_copy_only=False), starts)
         found = found.set_column(found.schema.get_field_index(name), name, pa.array(values))
     return found

@@ -35,7 +35,7 @@ GROUP_FILES = 65536  # a commit: at most so many files, or so long
 GROUP_SECONDS = 30.0
 _FEW_FILES = 500  # so little that no process is started for it
 _FEW_BYTES = 8 * 1024 * 1024
-_EARLIER_SCANS = 30  # of a volume, in which damage is looked for that was told of
+_EARLIER_SCANS = 30  # good ones of a volume, in which damage is looked for that was told of
 _TICK_US = 10_000  # an access time may be a tick of the kernel's clock before the access
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -115,7 +115,7 @@ def _earlier(root: Path, scans: Mapping[str, ScanRow], fresh: set[str]) -> list[
     """The last scans of some volumes before those that hold."""
     found: dict[str, list[ScanRow]] = {}
     for scan in snapshot.scans(root):
-        if scan.volume in fresh and scan != scans.get(scan.volume):
+        if scan.volume in fresh and scan.state != "failed" and scan != scans.get(scan.volume):
             found.setdefault(scan.volume, []).append(scan)
     return [scan for some in found.values() for scan in some[-_EARLIER_SCANS:]]
 

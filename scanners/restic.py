@@ -152,8 +152,6 @@ class Scanner:
             return False
         except RunError as error:
             raise self._unreachable(str(error)) from error
-        except (KeyError, TypeError) as error:
-            raise self._unreachable("restic cat masterkey: a key that cannot be understood") from error
         return True
 
     def _list(self, points: Sequence[_Point], number: int, listings: Listings, findings: Findings) -> None:

@@ -79,10 +79,10 @@ class Login:
             raise RefusedError("another provider answered than was asked")
         if "error" in asked or "code" not in asked:
             raise RefusedError(f"the provider says: {asked.get('error', 'nothing')[:100]}")
+        if not self._sessions.end(attempt):  # it came back twice: an attempt asks the provider once, whatever comes of it
+            raise RefusedError(_NOT_BEGUN + oidc.url)
         given = await asyncio.get_running_loop().run_in_executor(self._own, self._secret, oidc)
         found = await self._at(oidc).who(asked["code"], given, attempt)
-        if not self._sessions.end(attempt):  # it came back twice at once
-            raise RefusedError(_NOT_BEGUN + oidc.url)
         session = self._granted(oidc, found)
         self._leave(request, oidc)
         response = RedirectResponse(oidc.url + attempt.then, 303, {"Cache-Control": "no-store"})

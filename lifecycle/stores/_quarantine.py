@@ -17,8 +17,6 @@ from lifecycle.stores._exchanging import change_back, is_one
 from lifecycle.stores._home import Home
 from lifecycle.stores._tree import Tree
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
 
 class Quarantine:
     """The quarantine of one volume."""

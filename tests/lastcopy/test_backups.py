@@ -72,7 +72,12 @@ def test_recovery_points_over_the_retention_show_that_versions_are_kept(folder: 
     restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-01 03:00:00", str(folder / "data" / "kept.odt"))
     run("scan", "nightly", folder=folder)
     assert threats(folder)["kept.odt"][0] == "unknown"  # a recovery point of a part says nothing of the whole
-    restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-01 04:00:00", str(folder / "data"))
+    for day in ("11-01", "10-14"):
+        restic(folder / "repository", "backup", "--quiet", "--time", f"2020-{day} 04:00:00", str(folder / "data"))
+        run("scan", "nightly", folder=folder)
+        assert threats(folder)["kept.odt"][0] == "unknown"  # between them is a gap
+    for day in ("10-21", "10-26"):
+        restic(folder / "repository", "backup", "--quiet", "--time", f"2020-{day} 04:00:00", str(folder / "data"))
     run("scan", "nightly", folder=folder)
     found = threats(folder)
     assert (found["kept.odt"], found["changed.txt"][0]) == (("yes", "yes", "", 1), "yes")

@@ -1,6 +1,7 @@
 """What docs/protection.md says, computed with loops and dicts: the independent half of the proof. Never SQL, never ours."""
 
 import datetime
+import itertools
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -240,8 +241,12 @@ class _Court:
         keeps, role = self.config.volumes[volume].keeps_versions, self.config.volumes[volume].role
         scan = self.estate.newest(volume)
         if keeps is None and scan and scan.points:
-            kept = (max(scan.points) - min(scan.points)).total_seconds()
-            return [("yes" if kept >= _retention(rule) else "unknown", "retention_too_short")]
+            wanted = max(scan.points) - datetime.timedelta(seconds=_retention(rule))
+            late = sorted(point for point in scan.points if point >= wanted)
+            before = max((point for point in scan.points if point <= wanted), default=None)
+            steps = [] if before is None else [before, *late]
+            dense = bool(steps) and all(two - one <= datetime.timedelta(days=8) for one, two in itertools.pairwise(steps))
+            return [("yes" if dense else "unknown", "retention_too_short")]
         if keeps is None:
             return [("no" if role == "replica" else "unknown", "mirror_only")]
         if keeps == 0:

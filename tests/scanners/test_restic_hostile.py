@@ -44,7 +44,7 @@ def test_no_name_steers_leads_out_or_hides(tmp_path: Path, way: str) -> None:
     forger.finish(forger.tree(forger.folder("d", inner)))
     paths, wrong = found(tmp_path, forger)
     told = [name for name in STRANGE if way == "inside" or name != b"\xff\xfe"]
-    assert {path for path in paths if b"\xef\xbf\xbd" not in path} == {b"d", b"d/good", *(b"d/" + name for name in told)}
+    assert set(paths) == {b"d", b"d/good", *(b"d/" + name for name in told)}
     assert {stage for _, stage in wrong} == {"name"}
     assert len(wrong) >= 3
 
@@ -76,9 +76,42 @@ def test_a_tree_that_repeats_itself_without_end_is_refused(tmp_path: Path, monke
     for _ in range(40):
         tree = forger.tree(forger.folder("a", tree), forger.folder("b", tree))
     forger.finish(tree)
-    monkeypatch.setattr("scanners._trees.LEAST_FOLDERS", 1_000)
+    monkeypatch.setattr("scanners._trees.LEAST_NODES", 1_000)
     with pytest.raises(UnreachableError, match="repeats"):
         scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+def test_few_trees_with_many_files_that_repeat_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forger = Forger(tmp_path)
+    tree = forger.tree(*({"name": f"leaf{number}"} for number in range(200)))
+    for _ in range(8):
+        tree = forger.tree(forger.folder("a", tree), forger.folder("b", tree))
+    forger.finish(tree)
+    monkeypatch.setattr("scanners._trees.LEAST_NODES", 1_000)
+    with pytest.raises(UnreachableError, match="repeats"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+@pytest.mark.parametrize("node", [{"name": "\\Uffffffff"}, {"name": "\ud800"}, {"name": "file", "content": ["zz"]}, {"name": "file", "content": 7}])
+def test_a_node_that_cannot_be_understood_is_damage(tmp_path: Path, node: dict[str, Any]) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger.tree({"type": "file", **node}))
+    with pytest.raises(UnreachableError, match="damaged"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+def test_what_a_node_says_of_no_kind_that_is_known_is_unknown(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger.tree({"name": "file", "type": "file", "uid": True, "mtime": "\ud800", "size": 0}))
+    [entry] = found(tmp_path, forger)[0].values()
+    assert (entry["uid"], entry["modified_at"]) == (None, None)
+
+
+def test_an_index_that_is_being_written_is_none_yet(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger.tree({"name": "good"}))
+    (forger.repository / "index" / f"{'0' * 64}-tmp-1").write_bytes(b"x")
+    assert set(found(tmp_path, forger)[0]) == {b"good"}
 
 
 @pytest.mark.usefixtures("way")
