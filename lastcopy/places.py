@@ -52,7 +52,7 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     try:
         facts = _probe(config, name)
     except LastcopyError as error:
-        return [Remark(name, "reachable", "error", str(error), "correct the url, or mount what belongs there")], None
+        return [Remark(name, "reachable", "error", str(error), "correct the url or the password, mount what belongs there, or install what reads it")], None
     found = [reach or Remark(name, "reachable", "ok", "can be reached"), _same(name, scan, facts)]
     if scanners.load(declared.kind).CAPABILITIES.recovery_points:
         try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "read and digested", "equal to the source", "restored and compared")
 MATCHES = {
     "path_only": "proves nothing: same path, size and time, but no time to trust; or what a stub stands for, of its size, but not read",
-    "conflict": "conflict: same size and time, but other content",
+    "conflict": "conflict: same size and time, but its content, or that of another such copy, is another",
 }
 _ELSEWHERE = "SELECT copies FROM elsewhere WHERE volume = $volume AND entry_id = $entry_id"
 _CLASS_COLUMNS = {"max_copy_age": "max_copy_age_days", "max_verification_age": "max_verification_age_days", "retention": "retention_days"}

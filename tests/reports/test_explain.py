@@ -130,7 +130,7 @@ def test_a_conflict_is_named_and_not_said_to_be_unread(estate: Estate) -> None:
     differs: dict[str, Any] = {"match": "conflict", "is_current": False, "usable": "no", "reason": "conflict", "verification_level": None, "verified_at": None}
     text = dataclasses.replace(found, copies=(dataclasses.replace(found.copies[0], **differs),)).text()
     assert "; a copy is in conflict\n" in text
-    assert "  conflict: same size and time, but other content; does not count (conflict)\n" in text
+    assert "  conflict: same size and time, but its content, or that of another such copy, is another; does not count (conflict)\n" in text
     assert "not verified" not in text
 
 
