@@ -45,6 +45,13 @@ def kept_seconds(config: Config, volume: str, points: Sequence[RecoveryPoint]) -
     return min(map(_unbroken_seconds, whole)) if all(whole) else None
 
 
+def holds(points: Sequence[RecoveryPoint], folder: str) -> bool:
+    """Whether a recovery point has anything of a folder, by its paths; also where none tells its paths."""
+    told = {f"{path.rstrip('/')}/" for one in points for path in one.paths}
+    wanted = _whole(folder)
+    return not told or any(path.startswith(wanted) or wanted.startswith(path) for path in told)
+
+
 def left_out(config: Config, asset: str, volume: str, points: Sequence[RecoveryPoint]) -> list[tuple[bool, str]]:
     """What the newest recovery points left out of the folders that belong to an asset's volume."""
     path_map = config.volumes[volume].path_map
@@ -55,10 +62,14 @@ def left_out(config: Config, asset: str, volume: str, points: Sequence[RecoveryP
 
 def _of_folder(folder: str, points: Sequence[RecoveryPoint]) -> list[RecoveryPoint]:
     """The recovery points that hold all of a folder, of the host of the newest, in the order of time."""
-    wanted = f"/{names.escape(folder.encode()).strip('/')}/".replace("//", "/")
+    wanted = _whole(folder)
     whole = [one for one in points if any(wanted.startswith(f"{path.rstrip('/')}/") for path in one.paths)]
     whole.sort(key=lambda one: one.started_at)
     return [one for one in whole if one.host == whole[-1].host]
+
+
+def _whole(folder: str) -> str:
+    return f"/{names.escape(folder.encode()).strip('/')}/".replace("//", "/")
 
 
 def _unbroken_seconds(points: Sequence[RecoveryPoint]) -> float:

@@ -7,7 +7,13 @@ SELECT
     m.size_bytes,
     m.modified_at,
     m.carried,
-    CASE m.found WHEN 5 THEN m.content_level WHEN 4 THEN 2 WHEN 3 THEN CASE WHEN m.unproven THEN 0 ELSE 1 END WHEN 1 THEN m.own_level WHEN 0 THEN 0 END AS level,
+    CASE
+        WHEN m.found = 5 THEN m.content_level
+        WHEN m.found = 4 THEN 2
+        WHEN m.found = 3 THEN CASE WHEN m.unproven THEN 0 ELSE 1 END
+        WHEN m.found = 1 THEN m.own_level
+        WHEN m.found = 0 THEN 0
+    END AS level,
     CASE WHEN m.found IN (5, 1) THEN coalesce(m.digested_at, f.scanned_at) ELSE f.scanned_at END AS verified_at,
     m.found,
     m.is_version,

@@ -127,8 +127,8 @@ def _mappings(inputs: Inputs) -> pa.Table:
     for name, volume in inputs.config.volumes.items():
         for source, target in volume.path_map.items():
             asset, _, prefix = target.partition(":")
-            if name not in domains.protectors(inputs.config, asset):
-                continue
+            if name not in domains.protectors(inputs.config, asset) or not recovery.holds(inputs.points.get(name, ()), source):
+                continue  # what was never backed up under that path is not mapped
             rows.append(
                 {"a": number[asset], "v": number[name], "v_prefix": _folder(source), "a_prefix": _folder(prefix), "a_prefix_end": prefix_end(_folder(prefix))}
             )

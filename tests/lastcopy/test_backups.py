@@ -91,6 +91,15 @@ def test_fixity_says_that_it_reads_nothing_of_a_repository(folder: Path) -> None
     assert "nightly: nothing that a backup repository stores can be read again yet" in done.err
 
 
+def test_a_path_map_from_a_folder_that_was_never_backed_up_maps_nothing(folder: Path) -> None:
+    (folder / "wrong.toml").write_text((folder / "lastcopy.toml").read_text().replace(str(folder / "data"), "/not/there"))
+    (folder / "data" / "later.txt").write_bytes(b"in no backup")
+    run("--config", "wrong.toml", "--catalog", "other", "scan", folder=folder)
+    rows = ask("--config", "wrong.toml", "--catalog", "other", "report", "assets", "--format", "json", folder=folder).data
+    [later] = [row for row in rows if row["path"] == "later.txt"]
+    assert (later["facility_outage"], later["reasons"]) == ("unknown", "path_not_mapped")
+
+
 def test_a_check_of_the_volume_names_what_a_scan_would_refuse(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "lastcopy.toml").write_text(
         (folder / "lastcopy.toml")
