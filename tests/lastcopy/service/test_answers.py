@@ -132,6 +132,9 @@ def everything_below(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(one): (one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"") for one in [folder, *folder.rglob("*")]}
 
 
+ASK_NO_SNAPSHOT = ("/api/openapi.json", "/api/reports", "/api/plans", "/api/jobs", "/api/audit-log", "/api/audit-verify")
+
+
 @pytest.mark.slow
 def test_a_reader_derives_nothing_and_is_told_which_command_does(tmp_path: Path) -> None:
     grow(tmp_path)
@@ -145,7 +148,7 @@ def test_a_reader_derives_nothing_and_is_told_which_command_does(tmp_path: Path)
     service = app.Service(app.Configuration(tmp_path / "lastcopy.toml"), loopback=True)
     command = f"report overview --snapshot {old.snapshot_id}"
     with TestClient(app.application(service, pages=False), base_url="http://127.0.0.1") as client:
-        for path in (*(path for path in PATHS if path not in ("/api/openapi.json", "/api/reports", "/api/plans", "/api/jobs")), "/healthz"):
+        for path in (*(path for path in PATHS if path not in ASK_NO_SNAPSHOT), "/healthz"):
             for name in ("all", "deep"):
                 asked = client.get(path, params={"snapshot": old.snapshot_id} if "/reports/" in path else None, headers=bearer(name))
                 assert asked.status_code == (200 if path == "/healthz" else 503), path
