@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.errors import UnreachableError
 from scanners import _stored
 from tests.scanners.digesting import LARGE, Estate, sha256
 from tests.scanners.spoiled import spoiled
@@ -146,6 +147,24 @@ def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(esta
         file.write(b"right")
     assert estate.scan_and_digest().problems == 0
     assert estate.problems("a") == []
+
+
+def test_damage_is_told_after_scans_that_failed(estate_in_memory: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate = estate_in_memory
+    file = estate.put("a/file", b"right")
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[:] = b"right"
+        estate.scan_and_digest("all")
+        mapped[:] = b"wrong"
+        assert estate.digest("all", again=True).problems == 1
+    monkeypatch.setattr("scanners.digest._EARLIER_SCANS", 1)
+    (estate.folder / "a").rename(estate.folder / "away")
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            estate.scan()
+    (estate.folder / "away").rename(estate.folder / "a")
+    assert estate.scan_and_digest("off").problems == 1
+    assert estate.problems("a") == [("file", "damaged")]
 
 
 def test_damage_that_a_later_reading_does_not_find_is_none(estate_in_memory: Estate) -> None:

@@ -107,6 +107,17 @@ def test_what_a_node_says_of_no_kind_that_is_known_is_unknown(tmp_path: Path) ->
     assert (entry["uid"], entry["modified_at"]) == (None, None)
 
 
+def test_a_newer_state_of_equal_size_and_time_that_is_not_stored_whole_is_not_had_by_an_older_one(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    stored = [forger._add("data", piece) for piece in (b"o", b"ld")]
+    old = forger.tree({"name": "file", "size": 3, "content": stored})
+    new = forger.tree({"name": "file", "size": 3, "content": ["1" * 64, "2" * 64]})
+    forger.finish(old)
+    forger.store("snapshots", {"time": "2020-01-02T00:00:00Z", "tree": new, "paths": ["/"], "hostname": "h", "username": "u"})
+    paths, wrong = found(tmp_path, forger)
+    assert (paths[b"file"]["restore_state"], wrong) == (None, [("file", "read")])
+
+
 def test_an_index_that_is_being_written_is_none_yet(tmp_path: Path) -> None:
     forger = Forger(tmp_path)
     forger.finish(forger.tree({"name": "good"}))

@@ -208,6 +208,14 @@ def test_who_tries_again_may_be_somebody_else(desk: Desk) -> None:
     assert "prompt" not in desk.begin(browser=desk.other())
 
 
+def test_an_attempt_asks_the_provider_once(fresh: Desk) -> None:
+    back = fresh.back(fresh.begin())
+    refused = fresh.browser.get(re.sub("code=[^&]+", "code=another", back), follow_redirects=False)
+    again = fresh.browser.get(back, follow_redirects=False)
+    assert (refused.status_code, again.status_code) == (403, 403)
+    assert "No sign-in was begun like that" in again.text
+
+
 def test_a_browser_remembers_few_attempts(fresh: Desk) -> None:
     addresses = [fresh.begin() for _ in range(2 * sessions.MOST_ATTEMPTS)]
     assert sum(name.startswith(f"{COOKIE}-login-") for name in fresh.browser.cookies) == sessions.MOST_ATTEMPTS
