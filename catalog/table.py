@@ -138,12 +138,12 @@ def exists(root: Path, table: str) -> bool:
 
 
 def read(root: Path, table: str, columns: Sequence[str] | None = None, version: int | None = None, **partition: Iterable[str]) -> pa.Table:
-    """A small table, or some of its partitions, in memory, without its partition columns."""
+    """A small table, or some of its partitions, in memory, without its partition columns. Starts no thread: who has none can still be forked."""
     import pyarrow.parquet as pq
 
     wanted = pa.schema([TABLES[table].field(c) for c in columns]) if columns else TABLES[table]
     found = files(root, table, version, **partition)
-    parts = [_as(wanted, pq.ParquetFile(path).read(columns=wanted.names).select(wanted.names)) for path in found]
+    parts = [_as(wanted, pq.ParquetFile(path, pre_buffer=False).read(columns=wanted.names, use_threads=False).select(wanted.names)) for path in found]
     return pa.concat_tables([wanted.empty_table(), *parts]).unify_dictionaries()
 
 

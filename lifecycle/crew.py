@@ -19,9 +19,10 @@ from lifecycle.journal import Journal
 from lifecycle.pace import Halt, Pace
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.context import ForkContext, ForkProcess, SpawnContext, SpawnProcess
 
 _PR_SET_PDEATHSIG = 1
+_HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own thread, which knows of forks
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def work(errand: Errand, heard: Callable[[int, int], None]) -> Came:
     """Carry out a job with as many engines as are wanted, this process being one of them. Writes."""
     if errand.engines == 1:
         return _engine(errand, 0, heard)
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     counts = context.Array("q", 2)
-    crew: list[tuple[SpawnProcess, Connection]] = []
+    crew: list[tuple[ForkProcess | SpawnProcess, Connection]] = []
     for place in range(1, errand.engines):
         mine, its = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(errand, place, its, counts), daemon=True)
@@ -78,6 +79,15 @@ def work(errand: Errand, heard: Callable[[int, int], None]) -> Came:
     halts = [one.halt for one in came if one.halt is not None]
     blocked = {volume: why for one in came for volume, why in one.blocked.items()}
     return Came(halts[0] if halts else None, blocked, any(one.others for one in came))
+
+
+def _context() -> "ForkContext | SpawnContext":
+    """How engines begin: as forks, which takes no time, where no thread and no journal is left behind by that; else as programs of their own."""
+    tasks = [task for task in Path("/proc/self/task").iterdir() if int(task.name) != os.getpid()]
+    threads = {(task / "comm").read_text().strip() for task in tasks}
+    if threads - _HARMLESS or database.is_open():
+        return multiprocessing.get_context("spawn")
+    return multiprocessing.get_context("fork")
 
 
 def _engine(errand: Errand, place: int, heard: Callable[[int, int], None]) -> Came:
@@ -168,7 +178,7 @@ def _child(errand: Errand, place: int, pipe: Connection, counts: Any) -> None:  
     os._exit(0)  # all is closed and said; to take the interpreter down takes a tenth of a second, for which the others would wait
 
 
-def _ended(child: "SpawnProcess", pipe: Connection, *, stop: bool) -> Came:
+def _ended(child: "ForkProcess | SpawnProcess", pipe: Connection, *, stop: bool) -> Came:
     """What a child said at its end. One that died has said nothing: its claims went with it."""
     if stop:
         child.terminate()

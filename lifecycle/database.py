@@ -13,6 +13,7 @@ import socket
 import sqlite3
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -64,6 +65,7 @@ class Database:
         self._lock = lock
         self._turn = threading.RLock()
         self._pid = os.getpid()
+        _open.add(self)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -81,6 +83,7 @@ class Database:
     def close(self) -> None:
         """Let go of the journal."""
         with self._turn:
+            _open.discard(self)
             if self._pid == os.getpid():  # a child's close would take the parent's locks with it
                 self.connection.close()
             os.close(self._lock)
@@ -106,6 +109,14 @@ class Database:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
             raise
+
+
+_open: "weakref.WeakSet[Database]" = weakref.WeakSet()
+
+
+def is_open() -> bool:
+    """Whether this process has a journal open. A fork of it must not open one: SQLite takes the locks of a process for its own."""
+    return bool(_open)
 
 
 def open_existing(config: Config, root: Path) -> tuple[str, Database]:

@@ -94,9 +94,10 @@ def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str,
         left = journal.job(job_id)
         chunks = len(journal.chunks(job_id))
         fs_ids = {volume: found.get("fs_id") for volume, found in header.volumes.items()} if header else {}
-        expires_us = header.expires_us if header else None
-        errand = Errand(root, config, job_id, actor, clock, expires_us, max(1, min(workers, chunks)), fs_ids, _digests_version(root, header))
-        came = crew.work(errand, _listening(left, progress))
+    expires_us = header.expires_us if header else None
+    errand = Errand(root, config, job_id, actor, clock, expires_us, max(1, min(workers, chunks)), fs_ids, _digests_version(root, header))
+    came = crew.work(errand, _listening(left, progress))
+    with Journal.open(config, root, create=False) as journal:
         return _finish(journal, job_id, came, clock(), actor)
 
 
@@ -204,8 +205,8 @@ def _within(spans: Ranges, step: int) -> bool:
 def _make_ready(journal: Journal, wanted: Plan, config: Config, root: Path, at_us: int, actor: str) -> None:
     """Find out what a restore's folder can do. Raises RefusedError where a volume that is written to was never prepared, or is declared no more."""
     columns = ["volume", "target_volume"] if actions.load(wanted.header.action).TOUCHES else ["target_volume"]
-    steps = pq.read_table(wanted.folder / numbering.STEPS_FILE, columns=columns)
-    needed = {volume for column in columns for volume in steps[column].unique().to_pylist() if volume is not None}
+    batches = pq.ParquetFile(wanted.folder / numbering.STEPS_FILE, pre_buffer=False).iter_batches(columns=columns, use_threads=False)
+    needed = {volume for batch in batches for column in columns for volume in batch[column].to_pylist() if volume is not None}
     for volume in sorted(needed):
         if stores.is_folder(volume):
             folders.refuse_unfit(config, root, volume)

@@ -81,7 +81,7 @@ class Plan:
 
     def rows(self, file: str, rows: int = 1024) -> Iterator[list[dict[str, Any]]]:
         """The rows of one of its files, some at a time."""
-        for batch in pq.ParquetFile(self.folder / file).iter_batches(rows):
+        for batch in pq.ParquetFile(self.folder / file, pre_buffer=False).iter_batches(rows, use_threads=False):  # a thread keeps engines from being forked
             if batch.num_rows:
                 yield batch.to_pylist()
 

@@ -1,0 +1,53 @@
+"""Engines side by side: however they begin, each chunk is carried out once and all of them end."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle import estate
+from tests.lifecycle.estate import Estate
+
+FILES, CHUNKS = 40, 10
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Estate:
+    return estate.made(tmp_path)
+
+
+@contextmanager
+def a_thread() -> Iterator[None]:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a thread", "an open journal"])
+def test_engines_share_a_job_whatever_else_their_process_does(small: Estate, meanwhile: str) -> None:
+    contents = {f"f{number}": b"content %d" % number for number in range(FILES)}
+    for name, content in contents.items():
+        small.write("prod", name, content)
+    job = small.job([replace(small.step(number, name), chunk=number % CHUNKS) for number, name in enumerate(contents, 1)])
+    heard = [0, 0]
+
+    def hear(steps: int, size_bytes: int) -> None:
+        heard[0], heard[1] = heard[0] + steps, heard[1] + size_bytes
+
+    with ExitStack() as stack:
+        if meanwhile != "nothing":
+            stack.enter_context(a_thread() if meanwhile == "a thread" else small.journal())
+        came = small.carry_out(job, 3, hear)
+    assert (came.halt, came.blocked, came.others) == (None, {}, False)
+    assert small.states(job) == ["QUARANTINED"] * FILES, small.reasons(job)
+    assert {name: small.read("vault", name) for name in contents} == contents
+    assert heard == [FILES, sum(map(len, contents.values()))]
+    assert small.trail_is_whole()
