@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import derive, domains, limiting, recovery, snapshot, table
-from catalog.derive.expressions import parquet
+from catalog import derive, domains, limiting, omissions, recovery, requirement, snapshot, table
+from catalog.derive.expressions import parquet, recovery_points
 from catalog.errors import UnderivedError
 from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
 from catalog.sight import Sight
@@ -59,6 +59,8 @@ VOLUMES = pa.schema(
         ("last_failed_at", TIMESTAMP),
     ]
 )
+# The view `controls`, one row a class and control, by class and then in the order of docs/protection.md; threats that a class waives are told, too.
+CONTROLS = pa.schema([("position", SMALL), ("data_class", TEXT), ("control", TEXT), ("requirement", TEXT), ("waived", pa.bool_())])
 
 # Content that could not be read is known after the scan was published.
 _WITH_LATER_PROBLEMS = """
@@ -207,6 +209,8 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
     create("problems", f"SELECT * FROM {parquet(problems, columns, 'scan_id', 'volume')}")
     digests = table.files(root, "digests", wanted.versions.get("digests"))
     create("digests", f"SELECT *, dir || name AS path FROM {parquet(digests, TABLES['digests'])}")
+    create("recovery_points", recovery_points(root, wanted))
+    _view(connection, "excepted", derive.labels.excepted(wanted.config.exceptions if sight is None else (), "entries"))
 
 
 def _stored(root: Path, name: str, wanted: Snapshot) -> str:
@@ -222,12 +226,16 @@ def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot
     known = [s for s in snapshot.snapshots(root) if (s.as_of, s.snapshot_id) <= (wanted.as_of, wanted.snapshot_id)]
     of_snapshots = [{"snapshot_id": s.snapshot_id, "as_of": s.as_of, "complete": s.complete, "previous_snapshot_id": s.previous_id} for s in known]
     stamps = pa.schema([("snapshot_id", pa.string()), ("as_of", pa.timestamp("us")), ("complete", pa.bool_()), ("previous_snapshot_id", pa.string())])
+    points = recovery.read(root, wanted.versions.get("recovery_points", -1), wanted.scans)
     small = {
         "volumes": volume_rows(root, wanted),
+        "mappings": omissions.mappings(wanted.config, points),
+        "omissions": omissions.omissions(wanted.config, points),
         "scans": table.read(root, "scans", version=wanted.versions.get("scans")),
         "snapshots": pa.Table.from_pylist(of_snapshots, stamps),
         "snapshot": pa.Table.from_pylist(of_snapshots[-1:], stamps),
         "classes": _class_rows(root, wanted),
+        "controls": _control_rows(root, wanted),
         "exceptions": _exception_rows(wanted),
     }
     for name, rows in small.items():
@@ -236,10 +244,23 @@ def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot
         connection.unregister("small_table")
 
 
-def _class_rows(root: Path, wanted: Snapshot) -> pa.Table:
+def _class_names(root: Path, wanted: Snapshot) -> list[str]:
     imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in wanted.label_tables.items()}
+    return derive.labels.class_names(wanted.config, imported)
+
+
+def _control_rows(root: Path, wanted: Snapshot) -> pa.Table:
+    lines = [(name, line) for name in _class_names(root, wanted) for line in requirement.lines(wanted.config.data_class(name))]
+    rows = [
+        {"position": place, "data_class": name, "control": line.control, "requirement": line.text, "waived": line.waived}
+        for place, (name, line) in enumerate(lines)
+    ]
+    return pa.Table.from_pylist(rows, CONTROLS)
+
+
+def _class_rows(root: Path, wanted: Snapshot) -> pa.Table:
     rows = []
-    for position, name in enumerate(derive.labels.class_names(wanted.config, imported)):
+    for position, name in enumerate(_class_names(root, wanted)):
         data_class = wanted.config.data_class(name)
         rows.append(
             {

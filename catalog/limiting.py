@@ -36,7 +36,7 @@ UNION ALL BY NAME
 SELECT seen.*, CAST(0 AS INTEGER) AS depth FROM ({sums}) AS seen WHERE seen.volume IN ({cut})
 """
 _GROUPINGS = "(SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by) AS g"
-# What is told of a volume as a whole is not told to who sees a part of it.
+# What is told of a volume as a whole is not told to who sees a part of it: nor how a backup maps paths, and what it leaves out.
 _TABLES = """
 CREATE TABLE sight AS SELECT unnest([{parts}]) AS part;
 DELETE FROM volumes WHERE volume NOT IN ({volumes});
@@ -56,7 +56,10 @@ WHERE volume IN ({cut});
 UPDATE snapshots SET complete = NULL;
 UPDATE snapshot SET complete = (SELECT coalesce(bool_and(state = 'complete'), FALSE) FROM volumes);
 DELETE FROM classes WHERE data_class <> 'default' AND data_class NOT IN (SELECT data_class FROM stored_files WHERE data_class IS NOT NULL);
+DELETE FROM controls WHERE data_class NOT IN (SELECT data_class FROM classes);
 DELETE FROM exceptions;
+DELETE FROM mappings WHERE copy_volume NOT IN ({whole}) OR NOT {folders};
+DELETE FROM omissions WHERE copy_volume NOT IN ({whole}) OR volume NOT IN ({volumes});
 """
 
 
@@ -69,6 +72,7 @@ _CUT = {
     "elsewhere": _ELSEWHERE,
     "duplicate_groups": _GROUPS,
     "problems": "SELECT * FROM ({query}) WHERE {problems}",
+    "recovery_points": "SELECT * FROM ({query}) WHERE volume IN ({whole})",  # of a backup as a whole: who sees a part is told none
     "history": _HISTORY,
     "rollup": _ROLLUP,
 }
@@ -97,4 +101,5 @@ def _leads_out(sight: Sight) -> str:
 
 def tables(connection: "DuckDBPyConnection", sight: Sight) -> None:
     """Cut the small tables of a connection that has its views. Changes them."""
-    connection.execute(_TABLES.format(parts=listed(sight.parts), volumes=listed(sight.volumes), cut=listed(sight.cut)))
+    names = {"volumes": listed(sight.volumes), "whole": listed(sight.whole), "cut": listed(sight.cut)}
+    connection.execute(_TABLES.format(parts=listed(sight.parts), folders=sight.around(), **names))

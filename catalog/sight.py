@@ -52,6 +52,10 @@ class Sight:
         """The SQL condition on a folder, written with its slash."""
         return self._condition(volume, lambda inside: f"starts_with({key}, {inside})")
 
+    def around(self, volume: str = "volume", folder: str = "folder") -> str:
+        """The SQL condition on a folder, written with its slash: what lies within a part, or holds one."""
+        return self._condition(volume, lambda inside: f"(starts_with({folder}, {inside}) OR starts_with({inside}, {folder}))")
+
     def problems(self) -> str:
         """The SQL condition on a problem, whose folder is written without its slash: what hides a part is seen with it."""
         return self._condition("volume", lambda inside: f"(starts_with(concat(path, '/'), {inside}) OR starts_with({inside}, concat(path, '/')) OR path = '')")

@@ -74,6 +74,14 @@ def class_names(config: Config, imported: Mapping[int, pa.Table]) -> list[str]:
     return found
 
 
+def excepted(findings: Sequence[AcceptedFinding], entries: str) -> str:
+    """A query over a view of entries: each file that an exception is for, live or ended, with the exception's position."""
+    nothing = "SELECT CAST(0 AS INTEGER) AS position, CAST(NULL AS VARCHAR) AS volume, CAST(NULL AS BIGINT) AS entry_id WHERE FALSE"
+    checked = [predicate.check(finding.where, COLUMNS, f"exceptions[{number}].where") for number, finding in enumerate(findings)]
+    found = (f"SELECT {number} AS position, volume, entry_id FROM {entries} WHERE type = 'file' AND ({where})" for number, where in enumerate(checked))
+    return " UNION ALL ".join([nothing, *found])
+
+
 def _create_imported(connection: "DuckDBPyConnection", number: int, rows: pa.Table) -> None:
     folders = [
         row | {"prefix_end": prefix_end(row["path"])}

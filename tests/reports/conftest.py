@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from catalog import connect, schema
+from catalog import connect, omissions, schema
 
 Rows = Sequence[Mapping[str, Any]]
 Estate = Callable[..., duckdb.DuckDBPyConnection]
@@ -76,6 +76,11 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
         [{"waive": [], "retention_days": 30.0, "accept_declared": False} | dict(row) for row in views.get("classes", [{"data_class": "default"}])],
     )
     _table(connection, "exceptions", EXCEPTIONS, [{"controls": []} | dict(row) for row in views.get("exceptions", [])])
+    _table(connection, "controls", connect.CONTROLS, [{"waived": False, "position": n} | dict(row) for n, row in enumerate(views.get("controls", []))])
+    _table(connection, "excepted", pa.schema([("position", SMALL), ("volume", TEXT), ("entry_id", WHOLE)]), [_excepted(r) for r in views.get("excepted", [])])
+    _table(connection, "mappings", omissions.MAPPINGS, views.get("mappings", []))
+    _table(connection, "omissions", omissions.OMISSIONS, views.get("omissions", []))
+    _table(connection, "recovery_points", schema.RECOVERY_POINTS.append(pa.field("volume", TEXT)), views.get("recovery_points", []))
     snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1"}
     _table(connection, "sight", pa.schema([("part", TEXT)]), views.get("sight", []))
     _table(connection, "elsewhere", pa.schema([("volume", TEXT), ("entry_id", WHOLE), ("copies", WHOLE)]), views.get("elsewhere", []))
@@ -103,6 +108,11 @@ def _copy(row: Mapping[str, Any]) -> dict[str, Any]:
     full |= {"entry_id": abs(hash(full["path"])) >> 2}
     copied = _split({"path": full.pop("copy_path", full["path"])})
     return {"copy_dir": copied["dir"], "copy_name": copied["name"], "size_bytes": 100} | full
+
+
+def _excepted(row: Mapping[str, Any]) -> dict[str, Any]:
+    full = {"volume": "projects"} | dict(row)
+    return full | {"entry_id": abs(hash(full.pop("path"))) >> 2}
 
 
 def _split(row: Mapping[str, Any]) -> dict[str, Any]:

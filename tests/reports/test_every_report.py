@@ -39,6 +39,11 @@ VIEWS = {
     "snapshot",
     "files_before",
     "exceptions",
+    "controls",
+    "excepted",
+    "mappings",
+    "omissions",
+    "recovery_points",
 }
 _FUNCTIONS = (
     "hash now today list_slice list_sum list_filter list_transform quantile_cont quantile_disc approx_quantile to_days epoch epoch_ms epoch_us age isodow "
