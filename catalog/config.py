@@ -53,6 +53,8 @@ class Volume(_Table):
     device: str | None = None
     media: Media | None = None
     access: Access | None = None
+    wait: Seconds | None = None
+    restore_bytes_per_second: Bytes | None = Field(default=None, gt=0)
     cost_per_tib_month: float | None = Field(default=None, ge=0)
     exclude: tuple[Pattern, ...] = ()
     of: tuple[Name, ...] | None = None

@@ -16,6 +16,7 @@ from catalog.errors import NotFoundError
 from catalog.snapshot import Snapshot
 from dashboards import losses, seam
 from reports import Column, Value, alike, explain, find, render, simulate, state
+from reports import single_losses as singles
 from reports.reach import Loss
 from reports.state import State
 
@@ -125,6 +126,12 @@ def simulated(loss: Loss) -> simulate.Simulation:
     return result
 
 
+def single_losses(mounted: Sequence[str]) -> list[dict[str, Any]]:
+    """What every single loss would take, the worst first."""
+    result: list[dict[str, Any]] = _single_losses(view(), tuple(mounted))
+    return result
+
+
 def explained(volume: str, path: str) -> list[explain.Explanation]:
     """What is known of a file; nothing where the snapshot has none there."""
     result: list[explain.Explanation] = _explained(view(), volume, path)
@@ -214,6 +221,14 @@ def _simulated(seen: View, loss: Loss) -> simulate.Simulation:
     _prepare_losses(seen)
     with _cursor(seen) as connection:
         return simulate.simulate(connection, snapshot_of(seen).config, loss)
+
+
+@st.cache_data(max_entries=16, show_spinner="Burning one after the other …")
+def _single_losses(seen: View, mounted: tuple[str, ...]) -> list[dict[str, Any]]:
+    _prepare_losses(seen)
+    with _cursor(seen) as connection:
+        rows: list[dict[str, Any]] = singles.ranked(connection, snapshot_of(seen).config, mounted).to_pylist()
+    return rows
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -54,6 +54,15 @@ class Catalog:
         loss = simulate.parse([lose] if isinstance(lose, str) else lose, threat, mounted)
         return simulate.simulate(self._connection, self.snapshot.config, loss)
 
+    def single_losses(self, mounted: Sequence[str] = ()) -> "pl.DataFrame":
+        """One row each site, system, device, admin, volume and threat: what its loss alone would take, the worst first. Raises NotFoundError."""
+        import polars as pl
+
+        from reports import single_losses
+
+        frame: pl.DataFrame = pl.DataFrame(single_losses.ranked(self._connection, self.snapshot.config, mounted))
+        return frame
+
     def snapshots(self) -> list[snapshot.Snapshot]:
         """Every published snapshot, oldest first."""
         return snapshot.snapshots(self.root)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.schema import THREATS
-from reports import cells, remedy, terminal
+from reports import cells, recall, remedy, terminal
 from reports.alike import COLUMNS, Alike, prepared
 from reports.reach import AXES, Loss, reach
 from reports.state import counted, day
@@ -72,6 +72,8 @@ class Simulation:
     older: Sum  # assets of which only an older version survives, within the copy age of their class
     by_owner: tuple[Sum, ...]  # '' = none
     targets: tuple[remedy.Target, ...]  # where copies of what may be lost would be safe
+    recalls: tuple[recall.Source, ...]  # where what may be lost and survives is brought back from, each asset from one volume
+    recall_hours: float | None  # how long that takes where all volumes are read at once; None = not known of one
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -90,6 +92,9 @@ class Simulation:
                 title,
                 *(f"  {s.name:<24} {s.outcome:<9}{s.assets:>14,} {'asset ' if s.assets == 1 else 'assets'}  {terminal.size(s.bytes):>12}" for s in sums),
             ]
+        if self.recalls:
+            took = "" if self.recall_hours is None else f": {self.recall_hours:,.1f} hours, if all are read at once"
+            lines += ["", f"To be brought back from{took}", *(one.text() for one in self.recalls)]
         if self.worst:
             lines += ["", "Worst hit"]
         lines += [f"  {h.outcome:<8}{terminal.size(h.size_bytes):>12}  {h.volume}:{h.path}{h.remark}" for h in self.worst]
@@ -114,10 +119,10 @@ def parse(lose: Sequence[str], threat: str | None = None, mounted: Sequence[str]
 def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss, worst: int = 20) -> Simulation:
     """What a loss would leave. `config` is the snapshot's. Raises NotFoundError where the estate has no such site, system, … or volume,
     RefusedError on a connection that is cut to a part of it."""
-    if connection.execute("SELECT 1 FROM sight LIMIT 1").fetchall():
-        raise RefusedError("what survives a loss depends on copies on every volume: only who may see all of them can simulate one")
+    _refuse_a_part(connection)
     snapshot_id, as_of = _snapshot(connection)
     with _outcomes(connection, config, loss) as alike:
+        recalls = recall.sources(connection, alike, config)
         return Simulation(
             loss=str(loss),
             title=loss.title,
@@ -131,7 +136,16 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
             older=_older(connection),
             by_owner=_sums(connection, "owner"),
             targets=remedy.targets(connection),
+            recalls=recalls,
+            recall_hours=recall.hours(recalls),
         )
+
+
+def totals(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> tuple[Sum, ...]:
+    """The sums by outcome alone: lost, unknown, survives. Raises as `simulate`."""
+    _refuse_a_part(connection)
+    with _outcomes(connection, config, loss):
+        return _totals(connection)
 
 
 def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:
@@ -149,6 +163,11 @@ def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
         )
         assert found is not None  # noqa: S101  # a SELECT gives a relation
         return found.to_arrow_table()
+
+
+def _refuse_a_part(connection: "duckdb.DuckDBPyConnection") -> None:
+    if connection.execute("SELECT 1 FROM sight LIMIT 1").fetchall():
+        raise RefusedError("what survives a loss depends on copies on every volume: only who may see all of them can simulate one")
 
 
 def _snapshot(connection: "duckdb.DuckDBPyConnection") -> tuple[str, datetime.datetime]:

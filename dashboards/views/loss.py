@@ -1,5 +1,7 @@
 """What is lost if something burns, is encrypted or leaves; what survives, who is hit, and the plan that would mend it."""
 
+from dataclasses import asdict
+
 import streamlit as st
 
 from catalog.config import Policy
@@ -30,6 +32,25 @@ _HITS = asking.columns(
 )
 
 
+_RECALLS = asking.columns(
+    volume="the volume that it is read from; of several the one that is reached soonest",
+    recall="whether it can be read at once, after a wait, or when somebody fetches the medium",
+    assets=("assets that come from there", "files"),
+    bytes=("their bytes", "bytes"),
+    older_assets=("of these, as an older version", "files"),
+    wait_hours=("hours until it can be read", "hours"),
+    hours=("hours until all of it is read, as declared", "hours"),
+)
+_SINGLE = asking.columns(
+    kind="what is lost",
+    name="its name",
+    lost_assets=("assets that are lost", "files"),
+    lost_bytes=("bytes that are lost", "bytes"),
+    unknown_assets=("assets that are perhaps lost", "files"),
+    unknown_bytes=("bytes that are perhaps lost", "bytes"),
+)
+
+
 def draw() -> None:
     """Draw the page."""
     chrome.title("Loss simulator", "What is lost if this burns, is encrypted or leaves, and what do we do about it?")
@@ -49,8 +70,12 @@ def draw() -> None:
         st.subheader("Where survivors lie", anchor=False)
         st.caption("A file that survives in several places counts at each.")
         _sums(found.survivors, "survivors")
+    _bring_back(found)
     st.subheader("The greatest losses", anchor=False)
     _worst(found)
+    st.subheader("Single points of failure", anchor=False)
+    st.caption("Every site, system, device, administrator, volume and threat by itself, the worst first.")
+    tables.draw(asking.answer("single-losses", _SINGLE, asking.single_losses(loss.mounted)), "loss-single")
     st.code(marks.command("simulate", *_words(loss), "--snapshot", found.snapshot), language=None, wrap_lines=True)
 
 
@@ -134,6 +159,15 @@ def _sums(sums: tuple[Sum, ...], key: str) -> None:
     ]
     shown = ("name", "unknown", "survives") if key == "survivors" else ("name", "lost", "bytes_lost", "unknown", "survives")
     tables.draw(asking.answer("simulate", _SUMS, rows), f"loss-{key}", shown)
+
+
+def _bring_back(found: Simulation) -> None:
+    if not found.recalls:
+        return
+    st.subheader("How it is brought back", anchor=False)
+    took = "how long that takes is not declared of all" if found.recall_hours is None else f"{found.recall_hours:,.1f} hours, if all are read at once"
+    st.caption(f"Each file from the volume that is reached soonest: {took}.")
+    tables.draw(asking.answer("simulate", _RECALLS, [asdict(one) for one in found.recalls]), "loss-recalls")
 
 
 def _worst(found: Simulation) -> None:

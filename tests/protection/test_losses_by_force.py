@@ -1,0 +1,131 @@
+"""Single losses of estates by hand and by chance, against loops that take one volume after the other away and look at what is left."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catalog.config import Config
+from reports import alike, simulate
+from reports.reach import AXES, Loss
+from tests.protection.oracle import Verdict, _Court, judge
+from tests.protection.places import Domains, domains
+from tests.protection.plain import Estate
+from tests.protection.requirement import three_and, three_or
+from tests.protection.test_simulation import ESTATES, Judged, derived
+
+_NOT = {"yes": "no", "no": "yes", "unknown": "unknown"}
+_WORDS = {"yes": "survives", "no": "lost", "unknown": "unknown"}
+
+
+_MOST_LOSSES = 40
+
+
+@pytest.fixture(scope="module", params=[0, 3, len(ESTATES) - 2, len(ESTATES) - 1])
+def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
+    estate, root = ESTATES[request.param], tmp_path_factory.mktemp("estate")
+    connection = derived(root, estate)
+    alike.prepare(connection, estate.config)
+    yield Judged(estate, connection, judge(estate))
+    connection.close()
+
+
+def test_what_survives_every_single_loss_is_what_is_left_when_the_volumes_are_taken_away_one_by_one(judged: Judged) -> None:
+    places = _domains(judged.estate)
+    losses = list(_losses(judged.estate.config, places))
+    for loss in random.Random(11).sample(losses, min(_MOST_LOSSES, len(losses))):
+        found = {
+            (row["volume"], row["path"]): (row["original"], row["copies"], row["outcome"])
+            for row in simulate.outcomes(judged.connection, judged.estate.config, loss).to_pylist()
+        }
+        wanted = {where: _left(judged.estate, places, loss, where, verdict) for where, verdict in judged.truth.items()}
+        assert {where: _sure(*found[where], *wanted[where]) for where in found} == wanted, loss
+
+
+def _sure(original: str, copies: str, outcome: str, *wanted: str) -> tuple[str, str, str]:
+    """What was found; but as wanted where it is said not to be known whether a copy is left, and none is.
+
+    Which of several volumes that could not be seen an asset's reasons speak of is not kept: each of them may be the one.
+    """
+    is_wider = copies == "unknown" and wanted[1] == "no" and original == wanted[0] and outcome in ("unknown", wanted[2])
+    return (wanted[0], wanted[1], wanted[2]) if is_wider else (original, copies, outcome)
+
+
+def _domains(estate: Estate) -> dict[str, Domains]:
+    return domains(estate.config, {name: scan.device if (scan := estate.newest(name)) else None for name in estate.config.volumes})
+
+
+def _losses(config: Config, places: dict[str, Domains]) -> Iterator[Loss]:
+    for axis in AXES:
+        for name in sorted(set().union(*(getattr(one, axis) for one in places.values()))):
+            yield Loss(((axis, name),))
+    for volume in config.volumes:
+        yield Loss((("volume", volume),))
+
+
+def _left(estate: Estate, places: dict[str, Domains], loss: Loss, where: tuple[str, str], verdict: Verdict) -> tuple[str, str, str]:
+    ward, path = where
+    carried = next(file for file in estate.files(ward) if file.path == path).carried
+    original = _NOT[_removed(estate, places, loss, ward, ward, verdict)]
+    copies = three_or([three_and([usable, _NOT[_removed(estate, places, loss, volume, ward, verdict)]]) for volume, usable in verdict.usable.items()])
+    if carried:  # nobody knows what it holds now
+        original, copies = three_and([original, "unknown"]), "unknown"
+    return original, copies, _WORDS[three_or([original, copies])]
+
+
+def _removed(estate: Estate, places: dict[str, Domains], loss: Loss, volume: str, ward: str, verdict: Verdict) -> str:
+    [(kind, name)] = loss.lose
+    config = estate.config
+    if kind == "volume":
+        return "yes" if name in _below(config, volume) else "no"
+    if kind != "admin":
+        return _held(places, volume, kind, name)
+    taken = _by_admin(estate, places, name, volume, ward, verdict)
+    declared = config.volumes[volume]
+    if declared.role == "replica" and volume != ward and declared.access != "offline" and _mirror_is_locked(estate, places, volume, ward, verdict) != "yes":
+        taken = three_or([taken, _by_admin(estate, places, name, ward, ward, verdict)])
+    return taken
+
+
+def _held(places: dict[str, Domains], volume: str, kind: str, name: str) -> str:
+    own: frozenset[str] = getattr(places[volume], kind)
+    if name in own:
+        return "yes"
+    doubted = {
+        one for other in places.values() if places[volume].perhaps & other.device or other.perhaps & places[volume].device for one in getattr(other, kind)
+    }
+    return "unknown" if not own or name in doubted else "no"
+
+
+def _by_admin(estate: Estate, places: dict[str, Domains], name: str, volume: str, ward: str, verdict: Verdict) -> str:
+    declared = estate.config.volumes[volume]
+    in_use = declared.role == "primary"
+    access, immutability = (declared.access or "online", declared.immutability or "none") if in_use else (declared.access, declared.immutability)
+    if access == "offline":
+        return "no"
+    reached = "yes" if name in places[volume].admin else "no" if places[volume].admin else "unknown"
+    if immutability is None:
+        held_back = "unknown"
+    elif immutability != "compliance" or not estate.config.data_class(verdict.data_class).accept_declared:
+        held_back = "unknown" if immutability == "compliance" else "no"
+    elif declared.immutable_until is None:
+        held_back = "unknown"
+    else:
+        held_back = "yes" if str(declared.immutable_until) >= estate.as_of.isoformat() else "no"
+    return three_and([reached, _NOT[held_back], "unknown" if access is None else "yes"])
+
+
+def _mirror_is_locked(estate: Estate, places: dict[str, Domains], volume: str, ward: str, verdict: Verdict) -> str:
+    return _Court(estate, ()).immutable(volume, ward, estate.config.data_class(verdict.data_class))
+
+
+def _below(config: Config, volume: str) -> set[str]:
+    """The volumes that a volume is lost with: itself, what it lies on, and those whose root is above one of these."""
+    chain = [volume]
+    while config.volumes[chain[-1]].on:
+        chain.append(str(config.volumes[chain[-1]].on))
+    roots = {name: Path(one.url) for name, one in config.volumes.items()}
+    above = {name for name, one in itertools.product(config.volumes, chain) if roots[name] in roots[one].parents or roots[name] == roots[one]}
+    return {*chain, *above}
