@@ -56,12 +56,13 @@ ENTRIES = pa.schema(
 # Bits of `time_flags`: a flagged time is kept but never proves that a file is dormant or changed.
 TIME_FLAGS = {
     "modified_suspect": 1,  # in the future of the scan, at the epoch, or 1980-01-01
-    "modified_range": 2,  # outside 1901..9999: stored as null
+    "modified_range": 2,  # outside 1901..9999, or of what the storage keeps: stored as null
     "accessed_suspect": 4,
     "accessed_range": 8,
     "changed_suspect": 16,
     "changed_range": 32,
     "modified_coarse": 64,  # kept to the second: compared to the second
+    "modified_rounded": 128,  # to the microsecond, up or down: compared with one microsecond of difference
 }
 
 # Digests and samples that Lastcopy read itself. Append-only; the newest row of an identity and fingerprint holds.

@@ -22,7 +22,7 @@ MEANINGS: dict[str, str] = {
     "Absent: for a derivation 256 MiB, or 64 bytes an entry where that is more; for a report most of the machine's",
     "[catalog] threads": "the most threads that a derivation or a report uses",
     "[volumes.NAME] url": "the root: a path is a file tree (kind `posix`); any scheme names its kind: `container:PATH` has archives, "
-    "`restic:PATH` is a backup repository",
+    "`restic:PATH` and `borg:PATH` are backup repositories",
     "[volumes.NAME] role": "production, a mirror that follows, a place that keeps versions, or a long-term home; the files of a `primary` are assets",
     "[volumes.NAME] system": f"the storage system; {_DOMAIN}",
     "[volumes.NAME] site": f"the room, building or region; {_DOMAIN}",

@@ -69,7 +69,8 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     outcome = Outcome(*chosen_volumes(root, config, wish.volumes), again=wish.again)
     unable = _not_read(config, outcome.wanted) if wish.again else []
     if unable and set(wish.volumes) & set(unable):
-        raise RefusedError(f"{_NOT_READ.format(', '.join(unable))}; leave it out, and look at it with the program of the backup, as 'restic check --read-data'")
+        programs = "'restic check --read-data' or 'borg check --verify-data'"
+        raise RefusedError(f"{_NOT_READ.format(', '.join(unable))}; leave it out, and look at it with the program of the backup, as {programs}")
     for name in unable:
         _say(chosen, _NOT_READ.format(name))
     wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning

@@ -19,7 +19,7 @@ MEND = {
         "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'; "
         "immutability that is declared counts where its class has accept_declared = true"
     ),
-    "metadata_match_only": "read its copy: 'lastcopy scan --digest match'; of a backup repository on this host, install the extra 'restic'",
+    "metadata_match_only": "read its copy: 'lastcopy scan --digest match'; of a repository of restic on this host, install the extra 'restic'",
     "never_verified": "verify its copy as well as its class asks",
     "verification_too_old": "verify its copy again: 'lastcopy scan --again'",
 }

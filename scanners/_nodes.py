@@ -13,7 +13,7 @@ import pyarrow.json
 from catalog import names
 from catalog.schema import TIME_FLAGS
 from scanners._columns import DAY_S, FIRST_S, LAST_S, START_1980_S
-from scanners._restic import RunError
+from scanners._program import RunError
 
 _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE_BYTES = 64 << 20
@@ -38,15 +38,21 @@ _BAD_PATH = r"(?s)^[^/]|\x00|//|/\.{1,2}/|/\.{1,2}$|/$"
 
 @dataclass
 class Findings:
-    """What is wrong with names of a repository: escaped paths."""
+    """What is wrong with entries of a repository: escaped paths."""
 
     refused: dict[str, str] = field(default_factory=dict)  # of no entry: the reason
     lossy: set[str] = field(default_factory=set)  # folders that hold names that restic does not tell exactly
+    damaged: dict[str, str] = field(default_factory=dict)  # entries whose content is lost: the reason
 
     def refuse_path(self, path: str, why: str) -> None:
         """Keep an escaped path that cannot be entered."""
         if len(self.refused) < _MOST_PROBLEMS:
             self.refused.setdefault(path, why)
+
+    def damage(self, path: str, why: str) -> None:
+        """Keep an escaped path whose content the repository does not have."""
+        if len(self.damaged) < _MOST_PROBLEMS:
+            self.damaged.setdefault(path, why)
 
     def refuse(self, paths: pa.Array, why: str) -> None:
         """Keep paths that cannot be entered."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from scanners._restic import RunError
+from scanners._program import RunError
 
 _MOST_BYTES = 1 << 30  # that a file of the repository, or a tree, may unpack to
 _MOST_OBJECTS = 4_000_000  # of a tree: each takes some hundred bytes of memory

@@ -9,8 +9,8 @@ import pyarrow as pa
 from catalog import names
 from scanners import _nodes
 from scanners._nodes import Findings
+from scanners._program import RunError
 from scanners._repository import Repository, unquoted
-from scanners._restic import RunError
 
 _BATCH_ROWS = 16_384  # each a few objects of Python
 _LONGEST_BYTES = 16_384  # of a path

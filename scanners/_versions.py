@@ -29,6 +29,16 @@ ORDER BY
     dir, name, type, size_bytes, CASE WHEN type = 'file' THEN modified_us END NULLS FIRST, CASE WHEN type = 'file' THEN modified_ns END NULLS FIRST,
     digest NULLS FIRST, last, first
 """
+_LINKED = """
+SELECT links.* EXCLUDE (source, size_bytes), files.size_bytes
+FROM read_parquet($links, hive_partitioning = false) AS links
+LEFT JOIN (
+    SELECT dir || name AS path, max(size_bytes) AS size_bytes
+    FROM read_parquet($files, hive_partitioning = false)
+    WHERE type = 'file' AND size_bytes IS NOT NULL AND path IN (SELECT source FROM read_parquet($links, hive_partitioning = false))
+    GROUP BY ALL
+) AS files ON links.source = files.path
+"""
 _OF_VERSIONS = ("size_bytes", "modified_us", "modified_ns", "digest")  # that two versions of a file differ by; of folders and links the newest state is kept
 
 
@@ -72,6 +82,30 @@ class Listings:
         if writer:
             self._files.append(str(file))
 
+    def link(self, tree: int, links: Iterator[pa.Table], first: int) -> list[str]:
+        """Keep hard links: rows with a column `source`, which is the path of the file whose size they have, in a listing kept as number `first` or later.
+
+        Gives the paths of those whose file is not there.
+        """
+        kept = len(self._files)
+        self.add(tree, links)
+        if len(self._files) == kept:
+            return []
+        with self._connected() as connection:
+            file = self._files.pop()
+            found = connection.sql(_LINKED, params={"links": file, "files": self._files[first:] or [file]}).to_arrow_reader(_BATCH_ROWS)
+            lost: list[str] = []
+            self.take(_told(pa.Table.from_batches([batch]), lost) for batch in found)
+        return lost
+
+    @property
+    def count(self) -> int:
+        """The number of the next listing."""
+        return len(self._files)
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1, "temp_directory": str(self._folder / "spill")})
+
     def versions(self, trees: Sequence[Tree], points: Sequence[str], exclude: str | None) -> Iterator[tuple[dict[str, pa.Array], int]]:
         """The entries of what some trees hold, sorted by `dir, name`, in batches, each with the number of rows that are left out.
 
@@ -80,7 +114,7 @@ class Listings:
         if not self._files or not trees:
             return
         ids = pa.array(points, pa.string())
-        with duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1, "temp_directory": str(self._folder / "spill")}) as connection:
+        with self._connected() as connection:
             columns = {
                 "tree": [t.number for t in trees],
                 "first": [t.first for t in trees],
@@ -94,6 +128,15 @@ class Listings:
                     yield _entries(kept, ids), batch.num_rows - kept.num_rows
                 else:
                     yield {}, batch.num_rows
+
+
+def _told(links: pa.Table, lost: list[str]) -> pa.Table:
+    """The links whose size is known; the paths of the others are added to `lost`."""
+    unknown = links["size_bytes"].is_null()
+    if pc.any(unknown).as_py():
+        lost += pc.binary_join_element_wise(links["dir"], links["name"], "").filter(unknown).to_pylist()
+        links = links.filter(pc.invert(unknown))
+    return links
 
 
 def _merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -1,13 +1,10 @@
 """Repositories of restic: what their recovery points hold, one entry a path and version, as the program `restic` lists it. Nothing is written there."""
 
 import importlib.util
-import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +13,16 @@ import pyarrow.compute as pc
 
 import scanners
 from catalog.errors import UnreachableError
-from catalog.schema import ENTRIES, RECOVERY_POINTS
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _place, _trees
+from catalog.schema import ENTRIES
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _trees
 from scanners._nodes import Findings
 from scanners._patterns import left_out
+from scanners._points import ID, Point, facts, held, of_the_volume, rows, texts
+from scanners._program import RunError
 from scanners._repository import Repository, UnknownError
-from scanners._restic import Restic, RunError
+from scanners._restic import Restic
 from scanners._trees import Holders
-from scanners._versions import Listings, Tree
+from scanners._versions import Listings
 
 _TOLD = {
     "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "changed_at", "changed_ns", "time_flags", "uid", "gid", "mode",
@@ -32,33 +31,8 @@ _TOLD = {
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
 
 _VERSIONS = (1, 2)  # of the format of repositories, whose meaning is known here
-_ID = re.compile(r"[0-9a-f]{64}")
-_SKEW = timedelta(hours=1)  # between the clocks of who was backed up and of who scans
-_EPOCH = datetime(1970, 1, 1)
-_SHOWN_HOSTS = 10
-_MOST_TEXTS, _MOST_LETTERS = 1_000, 65_536  # of a recovery point's paths, patterns or tags that are kept
 _LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
 _NOT_EXACT = "restic tells names that are not UTF-8 with U+FFFD in them: those of this folder cannot be told apart, and are left out"
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A recovery point (snapshot) as the repository tells it."""
-
-    id: str
-    tree: str
-    at: datetime  # naive UTC
-    ended_at: datetime | None
-    host: str
-    user: str
-    paths: tuple[str, ...]
-    excludes: tuple[str, ...]
-    tags: tuple[str, ...]
-
-    @property
-    def series(self) -> tuple[object, ...]:
-        """What backups of one thing have in common."""
-        return self.host, self.paths
 
 
 class Scanner:
@@ -70,26 +44,12 @@ class Scanner:
     def probe(self) -> Facts:
         """Ask the repository who it is. Raises UnreachableError."""
         config = self._asked("cat", "config")
-        if not isinstance(config, dict) or not _ID.fullmatch(str(config.get("id"))):
+        if not isinstance(config, dict) or not ID.fullmatch(str(config.get("id"))):
             raise self._unreachable("it does not tell its id")
         if config.get("version") not in _VERSIONS:
             known = " and ".join(map(str, _VERSIONS))
             raise self._unreachable(f"a repository of version {str(config.get('version'))[:20]!r}; known are {known}")
-        device, space = None, None
-        if os.path.isdir(self._settings.location):
-            descriptor = os.open(self._settings.location, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                device, space = _place.device(descriptor), os.fstatvfs(descriptor)
-            finally:
-                os.close(descriptor)
-        return Facts(
-            fs_id=f"restic-{config['id']}",
-            device=device,
-            clock="modified",
-            capacity_bytes=space.f_blocks * space.f_frsize if space else None,
-            free_bytes=space.f_bavail * space.f_frsize if space else None,
-            empty=False,
-        )
+        return facts(f"restic-{config['id']}", self._settings.location)
 
     def root_shard(self) -> Shard:
         """The repository."""
@@ -100,26 +60,26 @@ class Scanner:
         del shard  # there is one
         before = self._ids()
         known, findings, holders = self._points(), Findings(), Holders()
-        points = self._of_the_volume(known, sink)
+        points = of_the_volume(self._settings, known, sink)
         roots: dict[str, int] = {}
         for place, point in enumerate(points):
-            roots[point.tree] = roots.get(point.tree, 0) | 1 << place
+            roots[point.content] = roots.get(point.content, 0) | 1 << place
         with Listings(sink.room() / "listings") as listings:
             looks_inside = self._can_look_inside() and self._read(roots, holders, listings, findings)
             for tree, held_by in () if looks_inside else roots.items():
-                self._list([point for point in points if point.tree == tree], holders.of(held_by), listings, findings)
+                self._list([point for point in points if point.content == tree], holders.of(held_by), listings, findings)
             after = self._ids()
             if damaged := (before & after) - {point.id for point in known}:  # restic leaves them out, and ends with 0
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
-            for columns, excluded in listings.versions(_held(points, kept, holders), [point.id for point in kept], self._settings.exclude):
+            for columns, excluded in listings.versions(held(points, kept, holders.numbers), [point.id for point in kept], self._settings.exclude):
                 if columns:
                     sink.write(columns)
                     for path in _lacking(columns) if looks_inside else ():
                         sink.problem(path, "read", _LACKING, None, hides_below=False)
                 sink.exclude(excluded)
         if kept:
-            sink.recovery_points(_rows(kept))
+            sink.recovery_points(rows(kept))
         for path, why in findings.refused.items():
             sink.problem(path, "name", why, None, hides_below=False)
         for path in sorted(findings.lossy):
@@ -154,7 +114,7 @@ class Scanner:
             raise self._unreachable(str(error)) from error
         return True
 
-    def _list(self, points: Sequence[_Point], number: int, listings: Listings, findings: Findings) -> None:
+    def _list(self, points: Sequence[Point], number: int, listings: Listings, findings: Findings) -> None:
         """Keep the listing of one tree, of the first of its recovery points that is still there."""
         for point in points:
             try:
@@ -173,37 +133,15 @@ class Scanner:
                 found = b"".join(blocks).decode("ascii").split()
         except (RunError, UnicodeDecodeError) as error:
             raise self._unreachable(str(error)) from error
-        return {word for word in found if _ID.fullmatch(word)}
+        return {word for word in found if ID.fullmatch(word)}
 
-    def _points(self) -> list[_Point]:
+    def _points(self) -> list[Point]:
         """The recovery points, oldest first."""
         found = self._asked("snapshots", "--json")
         try:
             return sorted(map(_point, found or ()), key=lambda point: (point.at, point.id))
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise self._unreachable("restic snapshots: a recovery point that cannot be understood") from error
-
-    def _of_the_volume(self, points: Sequence[_Point], sink: Sink) -> list[_Point]:
-        """The recovery points of the machine that the volume is of, at times that have been. Raises UnreachableError where it is open which machine that is.
-
-        What was backed up of one machine is no copy of what lies at the same path of another.
-        """
-        hosts = sorted({point.host for point in points})
-        wanted = {_nodes.escape(host) for host in self._settings.hosts}
-        if points and wanted.isdisjoint(hosts) and (wanted or len(hosts) > 1):
-            told = f"{', '.join(hosts[:_SHOWN_HOSTS])}{', …' if len(hosts) > _SHOWN_HOSTS else ''}"
-            what = f"none of its recovery points is of {', '.join(sorted(wanted))}, but" if wanted else "its recovery points are"
-            raise self._unreachable(f"{what} of the hosts {told}; say by 'hosts' of which the volume is, and declare a volume for each machine")
-        found = []
-        for point in points:
-            if not wanted or point.host in wanted:
-                if point.at > _EPOCH + timedelta(microseconds=self._settings.started_us) + _SKEW:
-                    sink.problem(
-                        "", "stat", f"recovery point {point.id[:8]} is of {point.at:%Y-%m-%d %H:%M}, in the future: it is left out", None, hides_below=False
-                    )
-                else:
-                    found.append(point)
-        return found
 
     def _asked(self, *words: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         try:
@@ -224,67 +162,27 @@ def _can_decrypt() -> bool:
         return False
 
 
-def _point(found: dict[str, Any]) -> _Point:
+def _point(found: dict[str, Any]) -> Point:
     """A recovery point of what restic says. Raises what a wrong shape raises."""
-    if not _ID.fullmatch(found["id"]) or not _ID.fullmatch(found["tree"]):
+    if not ID.fullmatch(found["id"]) or not ID.fullmatch(found["tree"]):
         raise ValueError("no id")
+    excludes = texts(found.get("excludes"))
     ended = (found.get("summary") or {}).get("backup_end")
-    return _Point(
+    return Point(
         id=found["id"],
-        tree=found["tree"],
+        content=found["tree"],
         at=scanners.utc(datetime.fromisoformat(found["time"])),
         ended_at=scanners.utc(datetime.fromisoformat(ended)) if ended else None,
         host=_nodes.escape(found.get("hostname") or ""),
         user=_nodes.escape(found.get("username") or ""),
-        paths=_texts(found.get("paths")),
-        excludes=_texts(found.get("excludes")),
-        tags=_texts(found.get("tags")),
+        paths=texts(found.get("paths")),
+        excludes=excludes,
+        left_out=left_out(excludes),
+        tags=texts(found.get("tags")),
     )
-
-
-def _texts(found: Sequence[str] | None) -> tuple[str, ...]:
-    """Texts, escaped; of very many, or very long ones, those that there is room for."""
-    kept, letters = [], 0
-    for text in (found or ())[:_MOST_TEXTS]:
-        letters += len(text)
-        if letters > _MOST_LETTERS:
-            break
-        kept.append(_nodes.escape(text))
-    return tuple(kept)
-
-
-def _held(points: Sequence[_Point], kept: Sequence[_Point], holders: Holders) -> list[Tree]:
-    """The sets of recovery points, each with the first and the last of those that are still there."""
-    places = {point.id: place for place, point in enumerate(kept)}
-    newest = {point.series: place for place, point in enumerate(kept)}
-    found = []
-    for held_by, number in holders.numbers.items():
-        there = [places[point.id] for place, point in enumerate(points) if held_by >> place & 1 and point.id in places]
-        if there:
-            found.append(Tree(number, there[0], there[-1], any(newest[kept[place].series] == place for place in there)))
-    return found
 
 
 def _lacking(columns: Mapping[str, pa.Array]) -> list[str]:
     """The paths of files that can not be had whole, each once."""
     lacks = pc.and_(pc.equal(columns["type"], "file"), columns["restore_state"].is_null())
     return pc.unique(pc.binary_join_element_wise(columns["dir"].cast(pa.string()), columns["name"], "").filter(lacks)).to_pylist()  # type: ignore[no-any-return]  # text
-
-
-def _rows(points: Sequence[_Point]) -> pa.Table:
-    """Rows of `schema.RECOVERY_POINTS`."""
-    rows = [
-        {
-            "recovery_point": point.id,
-            "started_at": point.at,
-            "ended_at": point.ended_at,
-            "host": point.host,
-            "username": point.user,
-            "paths": json.dumps(point.paths),
-            "excludes": json.dumps(point.excludes),
-            "tags": json.dumps(point.tags),
-            "left_out": json.dumps(left_out(point.excludes)),
-        }
-        for point in points
-    ]
-    return pa.Table.from_pylist(rows, RECOVERY_POINTS)

@@ -11,6 +11,7 @@ SELECT
     e.modified_at,
     e.trusted_modified_at IS NOT NULL AS time_trusted,
     coalesce(e.time_flags & 64, 0) <> 0 AS time_coarse,
+    coalesce(e.time_flags & 128, 0) <> 0 AS time_rounded,
     s.fs_no,
     e.inode,
     e.link_count,

@@ -7,6 +7,7 @@ SELECT
     i.time_trusted AND b.time_trusted AS times_trusted,
     CASE
         WHEN i.time_coarse OR b.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', b.modified_at)
+        WHEN i.time_rounded OR b.time_rounded THEN b.modified_at BETWEEN i.modified_at - INTERVAL 1 MICROSECOND AND i.modified_at + INTERVAL 1 MICROSECOND
         ELSE i.modified_at = b.modified_at
     END AS same_time,
     i.digest_read AS asset_digest_read,
@@ -46,6 +47,7 @@ SELECT
     i.time_trusted AND b.time_trusted AS times_trusted,
     CASE
         WHEN i.time_coarse OR b.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', b.modified_at)
+        WHEN i.time_rounded OR b.time_rounded THEN b.modified_at BETWEEN i.modified_at - INTERVAL 1 MICROSECOND AND i.modified_at + INTERVAL 1 MICROSECOND
         ELSE i.modified_at = b.modified_at
     END AS same_time,
     i.digest_read AS asset_digest_read,

@@ -126,7 +126,7 @@ def _file(chance: random.Random, path: str) -> File:
         _mostly(chance, modified, [*MODIFIED, None], 0.3),
         modified_ns=_mostly(chance, 0, [1]),
         changed_ns=_mostly(chance, 0, [1]),
-        flags=_mostly(chance, 0, [1, 2, 16, 17, 18, 32, 33, 64, 64, 65]),
+        flags=_mostly(chance, 0, [1, 2, 16, 17, 18, 32, 33, 64, 64, 65, 128, 129]),
         fs=_maybe(chance, 0.95, ["f1", "f2", "f3"]),
         inode=_maybe(chance, 0.95, range(1, 9)),
         created=_maybe(chance, 0.2, [MODIFIED[0]]),
@@ -139,7 +139,7 @@ def _variant(chance: random.Random, file: File) -> File:
     moved = replace(file, fs=chance.choice(["f1", "f2", "f3", None]), inode=chance.choice([*range(1, 9), None]))
     other_time = replace(moved, modified=chance.choice(MODIFIED))
     other_file = replace(_file(chance, file.path), modified=file.modified)
-    near = replace(moved, modified=file.modified and file.modified + PART_OF_A_SECOND, flags=file.flags | chance.choice([0, 64]))
+    near = replace(moved, modified=file.modified and file.modified + PART_OF_A_SECOND, flags=file.flags | chance.choice([0, 64, 128]))
     timeless = replace(moved, modified=None)
     return chance.choice([moved, moved, moved, moved, near, timeless, other_time, other_file, file])
 

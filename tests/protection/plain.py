@@ -9,6 +9,7 @@ from catalog.config import Config
 FLAGGED_MODIFIED = 1 | 2  # bits of `time_flags`
 FLAGGED_CHANGED = 16 | 32
 COARSE_MODIFIED = 64  # kept to the second
+ROUNDED_MODIFIED = 128  # to the microsecond, up or down
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def _stub(words: _Words) -> Stub | None:
 
 
 def _flags(words: _Words) -> int:
-    return {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0) | (64 if "coarse" in words else 0)
+    return {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0) | (64 if "coarse" in words else 0) | (128 if "rounded" in words.valued else 0)
 
 
 def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list[Read]]:
@@ -200,6 +200,8 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     file = replace(file, fs=f"fs-{words.get('shows', name)}", stub=_stub(words), modified=None if "timeless" in words else file.modified)
     if "coarse" in words and file.modified:
         file = replace(file, modified=file.modified.replace(microsecond=0) + datetime.timedelta(seconds=1 if "late" in words else 0))
+    if "rounded" in words.valued and file.modified:
+        file = replace(file, modified=file.modified + datetime.timedelta(microseconds=int(words.valued["rounded"])))
     text = replace(file, size=300)
     old = replace(file, size=900, modified=None if "timeless" in words else words.time("written", "-400d"))
     blank = replace(old, size=0)

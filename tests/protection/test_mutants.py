@@ -78,6 +78,13 @@ MUTANTS = [
         "a copy whose time is kept to the second is listed under that second",
     ),
     Mutant(
+        "times that were rounded are compared to the microsecond",
+        "path_pairs",
+        "WHEN i.time_rounded OR b.time_rounded",
+        "WHEN FALSE",
+        "a copy whose time is rounded up is listed under it",
+    ),
+    Mutant(
         "a digest outlives a change of the file",
         "items",
         "AND e.changed_at IS NOT DISTINCT FROM k.changed_at\n",

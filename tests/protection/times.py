@@ -1,6 +1,8 @@
 """How times of two files are compared."""
 
-from tests.protection.plain import COARSE_MODIFIED, FLAGGED_MODIFIED, File
+import datetime
+
+from tests.protection.plain import COARSE_MODIFIED, FLAGGED_MODIFIED, ROUNDED_MODIFIED, File
 
 
 def same_time(one: File, two: File) -> bool | None:
@@ -9,6 +11,8 @@ def same_time(one: File, two: File) -> bool | None:
         return None
     if (one.flags | two.flags) & COARSE_MODIFIED:
         return one.modified.replace(microsecond=0) == two.modified.replace(microsecond=0)
+    if (one.flags | two.flags) & ROUNDED_MODIFIED:
+        return abs(one.modified - two.modified) <= datetime.timedelta(microseconds=1)
     return one.modified == two.modified
 
 

@@ -19,7 +19,7 @@ import pytest
 from catalog import config, names, snapshot, table
 from catalog.errors import ConfigError, RefusedError, UnreachableError
 from lifecycle import stores
-from scanners import _restic, crawl
+from scanners import _program, _restic, crawl
 from scanners import restic as kind
 from tests.scanners import archives, contract
 from tests.scanners.contract import Contract, Factory, Interrupt, Item, entries, expected, many, paths, problems, scan
@@ -280,7 +280,7 @@ def test_a_repository_that_is_locked_is_read_all_the_same_and_left_as_it_was(own
 
 
 def test_a_repository_that_hangs_is_given_up(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_restic, "_SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(_program, "_SILENT_SECONDS", 2.0)
     [point] = [file for file in (own / "snapshots").iterdir()]
     point.unlink()
     os.mkfifo(point)

@@ -1,0 +1,168 @@
+"""Repositories of borg on this host: what their archives hold, one entry a path and version, as the program `borg` lists it. Nothing is written there."""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+import scanners
+from catalog.errors import UnreachableError
+from catalog.schema import ENTRIES
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _borg_arguments, _items, _nodes
+from scanners._borg import Borg
+from scanners._items import Items
+from scanners._nodes import Findings
+from scanners._points import ID, Point, facts, held, of_the_volume, rows, texts
+from scanners._program import RunError
+from scanners._versions import Listings
+
+_TOLD = {
+    "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "time_flags", "uid", "gid", "mode", "is_latest", "first_recovery_point",
+    "last_recovery_point",
+}  # fmt: skip
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
+
+_FORMAT = "{end}{hostname}{username}{command_line}"
+_NOT_EXACT = "this borg tells names that are no text with ? in them: names of this folder that have a ? cannot be told apart, and are left out"
+_CHECKPOINT = re.compile(r"\.checkpoint(\.[0-9]+)?$")
+
+
+class Scanner:
+    """Reads one repository, all of it at once: what archives have in common is found only when all are listed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def probe(self) -> Facts:
+        """Ask the repository who it is. Raises UnreachableError."""
+        found = self._asked(Borg(self._settings), "list", "--json", "--last", "1")
+        try:
+            known = str(found["repository"]["id"])
+        except (KeyError, TypeError) as error:
+            raise self._unreachable("it does not tell its id") from error
+        if not ID.fullmatch(known):
+            raise self._unreachable("it does not tell its id")
+        return facts(f"borg-{known}", self._settings.location)
+
+    def root_shard(self) -> Shard:
+        """The repository."""
+        return Shard(0, ("",))
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """List every archive that is there from the beginning to the end, then write what they hold. Raises UnreachableError if any listing fails."""
+        del shard  # there is one
+        borg, findings = Borg(self._settings, sink.room()), Findings()
+        points = of_the_volume(self._settings, self._points(borg, sink), sink)
+        with Listings(sink.room() / "listings") as listings:
+            for place, point in enumerate(points):
+                self._list(borg, point, place, listings, findings)
+            after = self._ids(borg)
+            kept = [point for point in points if point.id in after]  # others were deleted meanwhile
+            numbers = {1 << place: place for place in range(len(points))}
+            for columns, excluded in listings.versions(held(points, kept, numbers), [point.id for point in kept], self._settings.exclude):
+                if columns:
+                    sink.write(columns)
+                sink.exclude(excluded)
+        if kept:
+            sink.recovery_points(rows(kept))
+        inexact = dict.fromkeys(sorted(findings.lossy), _NOT_EXACT)
+        for stage, wrong in (("name", findings.refused | inexact), ("read", findings.damaged)):
+            for path, why in wrong.items():
+                sink.problem(path, stage, why, None, hides_below=False)
+        pa.default_memory_pool().release_unused()  # what comes next needs it
+        return sink.finish()
+
+    def open_file(self, directory: str, name: str) -> int:
+        """Never: nothing of a repository is opened in place."""
+        raise NotImplementedError
+
+    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
+        """Never: contents are not read."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _list(self, borg: Borg, point: Point, number: int, listings: Listings, findings: Findings) -> None:
+        """Keep the listing of an archive, unless it is deleted meanwhile."""
+        links: list[pa.Table] = []
+        first = listings.count
+        try:
+            with borg.blocks("list", "--format", _items.FORMAT, archive=point.content) as blocks:
+                listings.add(number, _files(_items.read(blocks, self._settings.started_us, findings), links))
+        except RunError as error:
+            if point.id in self._ids(borg):
+                raise self._unreachable(f"archive {_nodes.escape(point.content)}: {error}") from error
+        else:
+            _items.refuse_untold(listings.link(number, iter(links), first), findings)
+
+    def _ids(self, borg: Borg) -> set[str]:
+        """The ids of all archives."""
+        return {str(one.get("id")) for one in self._archives(borg)}
+
+    def _archives(self, borg: Borg, *words: str) -> list[dict[str, Any]]:
+        found = self._asked(borg, "list", "--json", "--consider-checkpoints", *words)
+        archives = found.get("archives") if isinstance(found, dict) else None
+        if not isinstance(archives, list) or not all(isinstance(one, dict) for one in archives):
+            raise self._unreachable("borg list: its answer cannot be understood")
+        return archives
+
+    def _points(self, borg: Borg, sink: Sink) -> list[Point]:
+        """The archives that are whole, oldest first."""
+        found = []
+        for one in self._archives(borg, "--format", _FORMAT):
+            try:
+                point = _point(one)
+            except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+                raise self._unreachable("borg list: an archive that cannot be understood") from error
+            why = "an interrupted backup left it" if _CHECKPOINT.search(point.content) else None
+            why = why or ("borg takes no such name" if not point.content or set("/\0") & set(point.content) else None)
+            if why:
+                sink.problem("", "stat", f"archive {_nodes.escape(point.content)} is left out: {why}", None, hides_below=False)
+            else:
+                found.append(point)
+        return sorted(found, key=lambda point: (point.at, point.id))
+
+    def _asked(self, borg: Borg, *words: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+        try:
+            return borg.whole(*words)
+        except RunError as error:
+            raise self._unreachable(str(error)) from error
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(f"volume {self._settings.volume}: {why}")
+
+
+def _files(batches: Iterator[Items], links: list[pa.Table]) -> Iterator[pa.Table]:
+    """The files of batches; what are hard links of them is added to `links`."""
+    for items in batches:
+        if len(items.links):
+            links.append(items.links)
+        yield items.files
+
+
+def _point(found: dict[str, Any]) -> Point:
+    """A recovery point of what borg says. Raises what a wrong shape raises."""
+    if not ID.fullmatch(found["id"]):
+        raise ValueError("no id")
+    words: Sequence[str] = found.get("command_line") or ()
+    told = _borg_arguments.understood(words)
+    return Point(
+        id=found["id"],
+        at=_time(found["start"]),
+        ended_at=_time(found["end"]),
+        host=_nodes.escape(found.get("hostname") or ""),
+        user=_nodes.escape(found.get("username") or ""),
+        paths=texts(told.paths),
+        excludes=texts(told.excludes),
+        left_out=told.left_out,
+        content=found["barchive"],
+    )
+
+
+def _time(text: str) -> datetime:
+    """A time that borg says, which runs in UTC."""
+    found = datetime.fromisoformat(text)
+    return scanners.utc(found) if found.tzinfo else found
