@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ _DELTA_ENCODED = {
 }
 _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these smaller than they are with a delta encoding or a dictionary
 _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
+GROUP_ROWS = 200_000  # of each row group: the same rows give the same bytes
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -77,6 +78,19 @@ def write(root: Path, table: str, rows: pa.Table, partition: dict[str, str] | No
     with writer(root, table, path) as sink:
         sink.write_table(_as(TABLES[table], rows))
     return NewFile(path, (root / table / path).stat().st_size, rows.num_rows, partition or {})
+
+
+def groups(batches: Iterable[pa.RecordBatch], size: int = GROUP_ROWS) -> Iterator[pa.Table]:
+    """The rows of batches in tables of that many rows each, but for the last one."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        while sum(part.num_rows for part in waiting) >= size:
+            whole = pa.Table.from_batches(waiting)
+            yield whole.slice(0, size).combine_chunks()
+            waiting = whole.slice(size).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
 def append(root: Path, table: str, rows: pa.Table, app_id: str, partition: dict[str, str] | None = None) -> int:

@@ -113,10 +113,11 @@ def _parameters() -> list[Any]:
 
 
 class Command(TyperCommand):
-    """A command that takes the flags of every command."""
+    """A command that takes the flags of every command, but for those that mean something else to it."""
 
     def __init__(self, name: str | None, *, params: Sequence[Any] | None = None, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
-        super().__init__(name, params=[*(params or ()), *_parameters()], **rest)
+        own = {option for parameter in params or () for option in parameter.opts}
+        super().__init__(name, params=[*(params or ()), *(flag for flag in _parameters() if own.isdisjoint(flag.opts))], **rest)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  typer brings its own click
         """Run the command. Raises ConfigError, before anything is done, where an ending says no format and `--format` does not either."""

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from catalog import table
 from catalog.errors import ConfigError
 from reports import Column, Report, cells, terminal
 from reports.state import State
@@ -184,7 +185,7 @@ def _parquet(found: Answer, out: IO[bytes], _look: terminal.Look) -> int:
     columns = pa.schema(map(_in_utc, plain), {"lastcopy": json.dumps(found.meta(), ensure_ascii=False)})
     rows = 0
     with pyarrow.parquet.ParquetWriter(out, columns, compression="zstd", compression_level=1) as writer:
-        for group in _groups(found.batches):
+        for group in table.groups(map(cells.safe, found.batches)):
             writer.write_table(group.cast(columns))
             rows += group.num_rows
     return rows
@@ -206,17 +207,6 @@ def _pdf(found: Answer, out: IO[bytes], look: terminal.Look) -> int:
     from reports import paper
 
     return paper.pdf(found, out, look.rows)
-
-
-def _groups(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(cells.safe(batch))
-        if sum(part.num_rows for part in waiting) >= 4 * BATCH_ROWS:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 def _word(value: object) -> str:

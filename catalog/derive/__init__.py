@@ -89,11 +89,14 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
         return new
 
 
-def ensure(root: Path, wanted: Snapshot) -> None:
-    """Derive an older snapshot again, with the configuration of its day, if its derived rows are not stored. Writes to the catalog only."""
+def ensure(root: Path, wanted: Snapshot, first_seen: Sequence[str] = ()) -> None:
+    """Derive an older snapshot again, with the configuration of its day, if its derived rows are not stored. Writes to the catalog only.
+
+    `first_seen` are Parquet files of volume, dir, name, first_seen_at, where the catalog does not have what earlier scans saw.
+    """
     if not all(table.files(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
         with lock.hold(root, "derive"):
-            _derive_tables(root, wanted)
+            _derive_tables(root, wanted, first_seen)
 
 
 def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[int, pa.Table]) -> None:
@@ -131,6 +134,11 @@ def sql(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text("utf-8")
 
 
+def queries() -> list[str]:
+    """The names of all steps and derived tables, sorted."""
+    return sorted(file.stem for file in _SQL.glob("*.sql"))
+
+
 def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) -> Inputs:
     """What a snapshot's derivation depends on besides rows of the catalog."""
     known = [scan for scan in snapshot.scans(root, wanted.versions.get("scans")) if scan.state != "failed"]
@@ -144,12 +152,14 @@ def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) ->
     )
 
 
-def _derive_tables(root: Path, new: Snapshot) -> None:
+def _derive_tables(root: Path, new: Snapshot, first_seen: Sequence[str] = ()) -> None:
     imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in new.label_tables.items()}
     inputs = inputs_of(root, new, imported)
     connection = _open(root, new.config, sum(scan.entries + scan.carried_entries for scan in inputs.scans.values()))
     try:
         _create_sources(connection, root, new)
+        before = f"SELECT * FROM {parquet(first_seen, TABLES['files'])}" if first_seen else earlier.files_before(root, new)
+        connection.execute(f"CREATE TEMP VIEW files_before AS {before}")
         judge(connection, inputs, imported)
         export.tables(connection, root, new.snapshot_id, new.as_of, sql)
     finally:
@@ -170,7 +180,6 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
     connection.execute(f"CREATE TEMP VIEW recovery_points AS {recovery_points(root, new)}")
     connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problem_files)}")
-    connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, new)}")
 
 
 def _open(root: Path, config: Config, entries: int = 0) -> "DuckDBPyConnection":

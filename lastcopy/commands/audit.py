@@ -1,17 +1,21 @@
-"""`lastcopy audit`: who did what, and whether the record of it is whole."""
+"""`lastcopy audit`: what is known, packed so that others can verify it; who did what, and whether the record of it is whole."""
 
 import datetime
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalog.errors import CatalogError, ConfigError
+from catalog.errors import CatalogError, ConfigError, NotFoundError
 from lastcopy import listing, output, settings, talk
 from lastcopy.commands import hold
 
-app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="The audit trail of plans, jobs and holds.")
+if TYPE_CHECKING:
+    from lastcopy.signing import Signature
+
+app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="Audit packs, and the audit trail of plans, jobs and holds.")
 
 _WIDEST = 80  # characters of a detail in a table
 
@@ -43,19 +47,116 @@ def log(
     output.rows(chosen, "audit-log", rows)
 
 
+@app.command("pack", cls=settings.Command)
+def pack(
+    context: typer.Context,
+    *,
+    folder: Annotated[Path | None, typer.Option("--output", metavar="DIR", help="The pack: a new folder.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Sign it by ssh-keygen with this key, or with the agent's of this public key.")
+    ] = None,
+) -> None:
+    """Pack a snapshot for an auditor: its evidence, every report, the queries, and the SHA-256 of each file.
+
+    'audit verify DIR' computes all figures anew from the evidence, without this catalog, the volumes or a network. The pack names files, volumes
+    and owners: it is as confidential as the catalog. Note the digest that is printed where nobody can change it. The same snapshot gives the
+    same bytes.
+    """
+    from lastcopy import packing
+    from reports.state import counted, iso
+
+    chosen = settings.of(context)
+    wished = folder or chosen.output
+    chosen.output = None  # stdout has what the command says of the pack
+    if wished is None:
+        raise ConfigError("--output DIR: say where the pack shall lie")
+    root, wanted = chosen.stored()
+    made = packing.make(root, wanted, wished, sign, asks=not chosen.no_input)
+    row = {"id": made.digest, "state": "signed" if made.signed else "unsigned", "files": made.files, "reports": made.reports, "bytes": made.size_bytes}
+    if chosen.chosen_format == "json":
+        output.made(chosen, "audit-pack", row | {"folder": str(wished)}, complete=wanted.complete, snapshot=wanted.snapshot_id, as_of=iso(wanted.as_of))
+    else:
+        output.rows(chosen, "audit-pack", [row])
+    if not chosen.quiet:
+        talk.say(f"wrote {counted(made.files, 'file')} to {wished}; they verify. Note the digest elsewhere: {made.digest}")
+
+
 @app.command("verify", cls=settings.Command)
 def verify(
     context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="An audit pack; without it the audit trail is verified.")] = None,
     *,
-    head: Annotated[str | None, typer.Option("--head", metavar="HASH", help="A head that was written down earlier: it must be in the chain.")] = None,
+    signers: Annotated[
+        Path | None,
+        typer.Option("--signers", metavar="FILE", help="Of a pack: it must be signed by one of these, a file of allowed signers as ssh-keygen reads it."),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="HASH", help="Of the trail: a head that was written down earlier; it must be in the chain.")
+    ] = None,
 ) -> None:
-    """Compute the chain of the audit trail anew: no event was changed, left out or moved. Prints its head.
+    """With DIR: compute every figure of an audit pack anew from the evidence in it, and compare. Without: the chain of the audit trail.
 
-    That the newest events were cut off can only be told against a head that was written down elsewhere. Exit 1 if the trail is not whole.
+    A pack needs no catalog, configuration, volume or network. Exit 1 if anything in it is not what its evidence and the queries of this program
+    give. That the evidence itself was forged, and all figures with it, only a signature shows (--signers), or the digest that was noted elsewhere.
+
+    Of the trail: no event was changed, left out or moved. Prints its head. That the newest events were cut off can only be told against a head
+    that was written down elsewhere. Exit 1 if it is not whole.
     """
+    chosen = settings.of(context)
+    if folder is not None:
+        if head is not None:
+            raise ConfigError("--head is of the audit trail; leave DIR out, or the option")
+        _verify_pack(chosen, folder, signers)
+    elif signers is not None:
+        raise ConfigError("--signers is of an audit pack: name its folder")
+    else:
+        _verify_trail(chosen, head)
+
+
+def _verify_pack(chosen: settings.Settings, folder: Path, signers: Path | None) -> None:
+    import lastcopy
+    from lastcopy import signing
+    from reports import proof, sums
+
+    for path, kind, there in ((folder, "folder", folder.is_dir()), (signers, "file", signers is None or signers.is_file())):
+        if not there:
+            raise NotFoundError(f"{path}: there is no such {kind}")
+    found = proof.verify(folder, lastcopy.version())
+    signature = signing.Signature("none") if found.digest is None else signing.check(folder / sums.NAME, folder / sums.SIGNATURE, signers)
+    findings = [{"file": one.file, "wrong": one.wrong} for one in found.findings] + _of_signature(signature, signers)
+    row: dict[str, Any] = {
+        "id": found.digest,
+        "state": "not_verified" if findings else "verified",
+        "snapshot": found.snapshot_id,
+        "as_of": found.as_of,
+        "made_by": found.made_by,
+        "files": found.files,
+        "reports": found.reports,
+        "signature": signature.state,
+        "signer": signature.signer,
+        "key": signature.key,
+    }
+    if chosen.chosen_format == "json":
+        output.made(chosen, "audit-pack-verify", row | {"findings": findings}, complete=not findings, snapshot=found.snapshot_id, as_of=found.as_of)
+    else:
+        output.rows(chosen, "audit-pack-verify", findings or [row])
+    if findings:
+        first = ": ".join(part for part in findings[0].values() if part)
+        raise CatalogError(f"{folder}: the pack does not verify: {first}" + (f" (and {len(findings) - 1} more)" if findings[1:] else ""))
+
+
+def _of_signature(signature: "Signature", signers: Path | None) -> list[dict[str, str]]:
+    from reports import sums
+
+    wrong = {"bad": "is not a signature of the list as it is", "other_signer": f"is by {signature.key}, which is none of {signers}"}
+    if signers is not None:
+        wrong["none"] = "is missing: nobody signed the pack, or the signature was taken away"
+    return [{"file": sums.SIGNATURE, "wrong": wrong[signature.state]}] if signature.state in wrong else []
+
+
+def _verify_trail(chosen: settings.Settings, head: str | None) -> None:
     from lifecycle.journal import Journal
 
-    chosen = settings.of(context)
     against = digest("--head", head)
     with Journal.open(chosen.configuration(), chosen.root(), create=False) as journal:
         row = listing.verified(journal, against)
