@@ -17,7 +17,7 @@ def _key(folder: Path, name: str, passphrase: str = "") -> Path:
 
 
 def _signers(file: Path, **keys: Path) -> Path:
-    lines = [f"{who}@example.org namespaces=\"lastcopy-audit-pack\" {' '.join(key.with_suffix('.pub').read_text().split()[:2])}\n" for who, key in keys.items()]
+    lines = [f'{who}@example.org namespaces="lastcopy-audit-pack" {" ".join(key.with_suffix(".pub").read_text().split()[:2])}\n' for who, key in keys.items()]
     file.write_text("".join(lines))
     return file
 
@@ -57,7 +57,8 @@ def test_without_signers_the_key_is_told_and_trusted_by_nobody(mine: Path, keys:
 
 
 def test_ssh_keygen_verifies_the_signature_without_lastcopy(mine: Path, keys: Path) -> None:
-    command = ["ssh-keygen", "-Y", "verify", "-f", keys / "signers", "-I", "auditor@example.org", "-n", "lastcopy-audit-pack", "-s", mine / "SHA256SUMS.sig"]
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(keys / "signers"), "-I", "auditor@example.org", "-n", "lastcopy-audit-pack"]
+    command += ["-s", str(mine / "SHA256SUMS.sig")]
     with (mine / "SHA256SUMS").open("rb") as listed:
         assert subprocess.run(command, stdin=listed, capture_output=True, check=False).returncode == 0
 

@@ -1,9 +1,11 @@
 """`lastcopy audit pack` of the demo: it verifies where neither catalog nor volumes are, and whatever is changed in it is found."""
 
+import contextlib
 import filecmp
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,14 @@ def test_the_pack_verifies_where_neither_the_catalog_nor_the_volumes_are(demo: D
     }
 
 
+def _asked(query: str) -> Rows:
+    """The rows of a query, in an engine that knows nothing of Lastcopy."""
+    with duckdb.connect() as connection:
+        found = connection.execute(query)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
 def test_the_same_snapshot_gives_the_same_bytes(demo: Demo, pack: Path, tmp_path: Path) -> None:
     run("audit", "pack", "--output", str(tmp_path / "again"), folder=demo.folder, TMPDIR=str(tmp_path), TZ="Asia/Tokyo")
     names = [str(path.relative_to(pack)) for path in pack.rglob("*") if path.is_file()]
@@ -69,11 +79,13 @@ def test_the_reports_of_the_pack_are_those_of_the_catalog(demo: Demo, pack: Path
     told = json.loads((pack / "pack.json").read_text())
     assert {"coverage", "assets", "unprotected", "problems", "volumes"} <= {answer["report"] for answer in told["reports"]}
     for answer in told["reports"]:
-        packed = duckdb.sql(f"SELECT * FROM '{pack / answer['parquet']}'").pl().to_dicts()
+        packed = _asked(f"SELECT * FROM '{pack / answer['parquet']}'")
         assert len(packed) == answer["rows"]
         for row, truth in zip(packed, demo.report(answer["report"], **answer["parameters"]), strict=True):
             assert set(row) == set(truth)
-            assert all(str(row[name]) == str(truth[name]) for name in row if not name.endswith("_at") and name != "as_of" and not isinstance(truth[name], bytes))
+            assert all(
+                str(row[name]) == str(truth[name]) for name in row if not name.endswith("_at") and name != "as_of" and not isinstance(truth[name], bytes)
+            )
 
 
 def test_one_changed_byte_in_any_file_is_found(mine: Path) -> None:
@@ -270,5 +282,18 @@ def test_a_pack_that_could_not_be_signed_leaves_nothing_behind(demo: Demo, tmp_p
 
 
 def test_the_sums_can_be_checked_without_lastcopy(mine: Path) -> None:
-    listed = dict(reversed(line.split("  ")) for line in (mine / "SHA256SUMS").read_text().splitlines())
+    listed = {line[66:]: line[:64] for line in (mine / "SHA256SUMS").read_text().splitlines()}
     assert listed == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sums.files(mine).items()}
+
+
+def test_one_figure_and_one_copy_are_found_by_hand_as_the_documentation_says(pack: Path) -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "audit.md"
+    figure, copies = re.findall(r"^```sql\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    with contextlib.chdir(pack):
+        [by_hand] = _asked(figure)
+        [told] = _asked("SELECT * FROM 'reports/coverage.by-class.parquet' WHERE name = 'core' AND threat = 'user_error'")
+        found = _asked(copies)
+    assert by_hand == {name: told[name] for name in by_hand}
+    assert by_hand["covered_assets"] > 0
+    assert {"projects", "lyon"} <= {row["volume"] for row in found}
+    assert len({row["sha256"] for row in found}) == 1
