@@ -8,7 +8,6 @@ from lifecycle.manifest import Copy, Step
 from lifecycle.records import Record
 from lifecycle.stores import Fingerprint
 
-_FIELDS = ("type", "size_bytes", "modified_ns", "fs_id", "inode", "created_ns", "changed_ns", "link_count")
 STEP = "step, action, volume, path, fingerprint, sha256, target_volume, target_path, link_group, kept_path, of_job, of_step, reason, evidence"
 VALUES = ("attempt", "key", "temp_inode", "sha256", "target_fingerprint", "quarantine_fingerprint", "losses", "undone_by", "retry")
 RECORD = f"""
@@ -22,9 +21,9 @@ RECORD = f"""
 def of_step(step: Step) -> tuple[object, ...]:
     """The values of the columns STEP."""
     return (
-        step.step, step.action, step.volume, step.path, _fingerprint(step.fingerprint), step.sha256, step.target_volume, step.target_path,
+        step.step, step.action, step.volume, step.path, json.dumps(step.fingerprint), step.sha256, step.target_volume, step.target_path,
         step.link_group, step.kept_path, step.of_job, step.of_step, step.reason,
-        json.dumps([[copy.volume, copy.path.hex(), copy.verified_us, _fields(copy.fingerprint)] for copy in step.evidence]) if step.evidence else "[]",
+        json.dumps([[copy.volume, copy.path.hex(), copy.verified_us, copy.fingerprint] for copy in step.evidence]) if step.evidence else "[]",
     )  # fmt: skip
 
 
@@ -54,7 +53,7 @@ def record(row: tuple[Any, ...]) -> Record:
 def stored(name: str, value: Any) -> object:  # noqa: ANN401  fields of a record are of many types
     """A field of a record as its column has it."""
     if isinstance(value, Fingerprint):
-        return _fingerprint(value)
+        return json.dumps(value)
     if name == "losses":
         return json.dumps(list(value)) if value else None
     return int(value) if name == "retry" else value
@@ -82,14 +81,6 @@ def ranges(steps: list[int]) -> str:
         else:
             found.append([step, step])
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found)
-
-
-def _fields(found: Fingerprint) -> list[object]:
-    return [getattr(found, name) for name in _FIELDS]
-
-
-def _fingerprint(found: Fingerprint) -> str:
-    return json.dumps(_fields(found))
 
 
 def _read(text: str) -> Fingerprint:

@@ -105,9 +105,9 @@ def _made(record: "Record") -> Iterator[dict[str, Any]]:
 
 def _evidence(copy: manifest.Copy) -> dict[str, Any]:
     verified: datetime.datetime | None = None if copy.verified_us is None else moment(copy.verified_us)
-    return {"volume": copy.volume, "path": names.escape(copy.path), "verified_at": verified} | vars(copy.fingerprint)
+    return {"volume": copy.volume, "path": names.escape(copy.path), "verified_at": verified} | copy.fingerprint._asdict()
 
 
 def _fields(found: Fingerprint | None) -> dict[str, Any] | None:
     """A fingerprint without what a rename or a further link changes."""
-    return None if found is None else vars(found) | {"changed_ns": None, "link_count": None}
+    return None if found is None else found._asdict() | {"changed_ns": None, "link_count": None}

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from catalog import names
 from lifecycle import actions, pointers
@@ -46,7 +45,7 @@ def _refuse_young(work: Work, youngest_ns: int) -> None:
 def expected(work: Work) -> Fingerprint:
     """What a source must be. The changed time of a name whose hard link we have already moved is not what was planned: it is let go."""
     touched = any(other.state in {"GUARDED", "QUARANTINED", "PURGING", "DONE"} for other in work.group if other is not work)
-    return replace(work.step.fingerprint, changed_ns=None) if touched else work.step.fingerprint
+    return work.step.fingerprint._replace(changed_ns=None) if touched else work.step.fingerprint
 
 
 def copy(run: Run, works: Sequence[Work]) -> None:
@@ -297,7 +296,7 @@ def _link(run: Run, work: Work) -> None:
         _adopt(run, work, found)
         return
     parents = () if work.source is None else work.source.metadata().parents
-    expected_first = replace(first.target, changed_ns=None, link_count=_links(run, first))
+    expected_first = first.target._replace(changed_ns=None, link_count=_links(run, first))
     work.losses += store.link(work.target_path, work.key, first.target_path, expected_first, parents)
     work.target = store.publish(work.target_path, work.key, first.target.inode, over=work.over)
 

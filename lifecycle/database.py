@@ -23,7 +23,7 @@ from catalog import names
 from catalog.config import Config
 from catalog.errors import CatalogError, LockedError, NotFoundError, RefusedError
 
-VERSION = 1  # of journal.sql
+VERSION = 2  # of journal.sql
 WAIT_SECONDS = 60.0
 _APPLICATION = 0x4C434A31  # "LCJ1"
 _LOCK = "journal.lock"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from lifecycle import _rows
 from lifecycle.manifest import Step
+from lifecycle.states import LIVE
 
 _AT_ONCE = 10_000
 
@@ -21,6 +22,13 @@ def write(connection: sqlite3.Connection, number: int, at_us: int, steps: Iterab
             ON CONFLICT (job, state) DO UPDATE SET steps = excluded.steps, bytes = excluded.bytes
             """,
             (number,),
+        )
+        connection.execute(
+            f"""
+            INSERT INTO chunks SELECT job, chunk, sum(state IN ({", ".join("?" * len(LIVE))})) FROM progress WHERE job = ? GROUP BY job, chunk ORDER BY chunk
+            ON CONFLICT (job, chunk) DO UPDATE SET live = excluded.live
+            """,
+            (*LIVE, number),
         )
     return max(0, written)
 

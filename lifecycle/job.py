@@ -280,7 +280,7 @@ def _brought_back(record: Record) -> Step | None:
         action="recall",
         volume=step.target_volume,
         path=step.target_path,
-        fingerprint=replace(record.target_fingerprint, changed_ns=None),
+        fingerprint=record.target_fingerprint._replace(changed_ns=None),
         target_volume=step.volume,
         target_path=step.path,
     )

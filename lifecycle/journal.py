@@ -173,10 +173,8 @@ class Journal:
 
     def chunks(self, job_id: str) -> list[int]:
         """The chunks that have a step which is neither ended nor resting."""
-        live = "state IN ('PLANNED', 'CLAIMED', 'COPYING', 'VERIFIED', 'PUBLISHED', 'RETIRING', 'GUARDED', 'PURGING')"
         with self._database.reading() as connection:
-            query = f"SELECT DISTINCT chunk FROM progress INDEXED BY progress_that_lives WHERE job = ? AND {live} ORDER BY chunk"
-            rows = connection.execute(query, (self._number(job_id),)).fetchall()
+            rows = connection.execute("SELECT chunk FROM chunks WHERE job = ? AND live > 0 ORDER BY chunk", (self._number(job_id),)).fetchall()
         return [chunk for (chunk,) in rows]
 
     def steps(self, job_id: str, chunk: int) -> list[Record]:
@@ -271,8 +269,8 @@ class Journal:
         number = self._number(job_id)
         with self._database.writing() as connection:
             before = moving.states_of(connection, number, [request.step for request in requests])
-            answers = ledger.retire(connection, self._config, number, {step: state for step, (state, _, _) in before.items()}, requests, at_us)
-            moves = [Move(step, "RETIRING") for step, answer in answers.items() if answer.end is None and before[step][0] not in TAKEN]
+            answers = ledger.retire(connection, self._config, number, {step: was.state for step, was in before.items()}, requests, at_us)
+            moves = [Move(step, "RETIRING") for step, answer in answers.items() if answer.end is None and before[step].state not in TAKEN]
             moving.write(connection, number, moves, at_us)
             moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
             self._append(connection, at_us, actor, "guard_asked", job_id, moving.told_answers(answers))
@@ -286,11 +284,11 @@ class Journal:
         number = self._number(job_id)
         with self._database.writing() as connection:
             before = moving.states_of(connection, number, steps)
-            taken = [step for step in steps if step not in before or before[step][0] in TAKEN | {"DONE"}]
+            taken = [step for step in steps if step not in before or before[step].state in TAKEN | {"DONE"}]
             if taken:
-                raise RefusedError(f"job {job_id}: step {taken[0]} is {before[taken[0]][0] if taken[0] in before else 'not there'}: its source may be gone")
+                raise RefusedError(f"job {job_id}: step {taken[0]} is {before[taken[0]].state if taken[0] in before else 'not there'}: its source may be gone")
             ledger.release(connection, [(number, step) for step in steps])
-            moves = [Move(step, moving.before_guard(connection, number, step)) for step in steps if before[step][0] in GUARDING]
+            moves = [Move(step, moving.before_guard(connection, number, step)) for step in steps if before[step].state in GUARDING]
             moving.write(connection, number, moves, at_us)
             moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
             self._append(connection, at_us, actor, "steps_unretired", job_id, {"steps": _rows.ranges(list(steps)), "reason": reason})

@@ -95,9 +95,13 @@ CREATE TABLE progress (
 
 CREATE INDEX progress_of_chunk ON progress (job, chunk);
 
--- Its condition is that of the query in `Journal.chunks`, word by word.
-CREATE INDEX progress_that_lives ON progress (job, chunk)
-WHERE state IN ('PLANNED', 'CLAIMED', 'COPYING', 'VERIFIED', 'PUBLISHED', 'RETIRING', 'GUARDED', 'PURGING');
+-- How many steps of each chunk have neither ended nor come to rest. No index on `state` tells that: each move of a step would have to write it anew.
+CREATE TABLE chunks (
+    job INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    live INTEGER NOT NULL,
+    PRIMARY KEY (job, chunk)
+) WITHOUT ROWID;
 
 CREATE TABLE counts (
     job INTEGER NOT NULL,

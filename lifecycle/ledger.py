@@ -4,7 +4,7 @@ What is marked counts for nobody, until it is released: because the source staye
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from catalog.config import Config
@@ -15,6 +15,8 @@ from lifecycle.records import Retirement
 from lifecycle.states import GUARDING, TAKEN, State
 
 CLOCK_TOLERANCE_US = 120 * 1_000_000  # a caller's time may be as old as its wait for the journal
+_AT_ONCE = 500  # values of one query
+_Place = tuple[int, int]  # job, step
 _MAY_RETIRE: frozenset[State] = frozenset[State]({"CLAIMED", "PUBLISHED"}) | GUARDING | TAKEN
 
 
@@ -25,15 +27,33 @@ class Answer:
     end: EndError | None
     proof: guard.Verdict | None
 
+    @property
+    def enters(self) -> bool:
+        """Whether a copy goes: it counts for nobody from now on."""
+        return self.end is None and self.proof is not None
+
 
 @dataclass(frozen=True)
 class _Entry:
     """A copy in the ledger."""
 
-    origin: tuple[int, int]  # job, step
+    origin: _Place
     volume: str
     path: bytes
     state: State
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What all wishes of one transaction are judged by."""
+
+    connection: sqlite3.Connection
+    config: Config
+    holds: holds.Holds
+    roots: Mapping[str, bytes | None]
+    mirrors: Mapping[str, frozenset[str]]
+    entries: dict[bytes, list[_Entry]]  # by content; what is allowed is added
+    at_us: int
 
 
 def retire(connection: sqlite3.Connection, config: Config, job: int, states: dict[int, State], requests: Sequence[Retirement], at_us: int) -> dict[int, Answer]:
@@ -43,10 +63,17 @@ def retire(connection: sqlite3.Connection, config: Config, job: int, states: dic
         raise RefusedError(f"step {wrong[0]} is {states.get(wrong[0], 'not of this job')}: nothing can be taken away in that state")
     late, standing = clock(connection, at_us), holds.read(connection, config)
     own = origins(connection, job, [request.step for request in requests])
-    answers, roots = {}, holds.roots(config)
+    asked = _Asked(
+        connection, config, standing, holds.roots(config), guard.mirrors(config), _entries(connection, {request.sha256 for request in requests}), at_us
+    )
+    answers = {}
     for request in requests:
         at = (job, request.step)
-        answers[request.step] = late or _ask(connection, config, roots, standing, at, own.get(request.step, at), request, at_us)
+        answers[request.step] = late or _ask(asked, at, own.get(request.step, at), states[request.step], request)
+    entered = [
+        (*own.get(request.step, (job, request.step)), request.sha256, request.volume, request.path) for request in requests if answers[request.step].enters
+    ]
+    connection.executemany("INSERT OR REPLACE INTO ledger (job, step, sha256, volume, path) VALUES (?, ?, ?, ?, ?)", entered)
     return answers
 
 
@@ -129,30 +156,21 @@ def rival(connection: sqlite3.Connection, job: int, of: tuple[int, int]) -> str 
     return found[0] if found else None
 
 
-def _ask(
-    connection: sqlite3.Connection,
-    config: Config,
-    roots: Mapping[str, bytes | None],
-    standing: holds.Holds,
-    at: tuple[int, int],
-    own: tuple[int, int],
-    request: Retirement,
-    at_us: int,
-) -> Answer:
+def _ask(asked: _Asked, at: _Place, own: _Place, state: State, request: Retirement) -> Answer:
     """`own` is the step by which the copy is in the ledger: `at` itself, or the one whose quarantine `at` purges."""
-    others = [entry for entry in _entries(connection, request.sha256) if entry.origin != own]
-    refusal = _held(standing, request, others, at_us) or _rivalry(connection, at, own, request, others)
+    known = asked.entries.setdefault(request.sha256, [])
+    others = [entry for entry in known if entry.origin != own]
+    refusal = _held(asked, request, others) or _rivalry(asked.connection, at, own, request, others)
     if refusal:
         return _refused(refusal)
     if request.stays:
         return Answer(None, None)
     if request.sha256 == guard.EMPTY:
         return _refused("it is empty: no copy can be told from any other empty file")
-    proof = guard.allowed(request.floor, request.copies, _gone(config, roots, request, others))
+    proof = guard.allowed(request.floor, request.copies, _gone(asked, request, others))
     if not proof.allowed:
         return Answer(EndError("REFUSED", f"the floor: {proof.reason}", retry=True), proof)
-    values = (*own, request.sha256, request.volume, request.path)
-    connection.execute("INSERT OR REPLACE INTO ledger (job, step, sha256, volume, path) VALUES (?, ?, ?, ?, ?)", values)
+    known[:] = [*others, _Entry(own, request.volume, request.path, state if own == at else "QUARANTINED")]  # what follows sees it going
     return Answer(None, proof)
 
 
@@ -169,17 +187,17 @@ def _rivalry(connection: sqlite3.Connection, at: tuple[int, int], own: tuple[int
     return f"job {job_id} is at work on the same file" if job_id else None
 
 
-def _held(standing: holds.Holds, request: Retirement, others: list[_Entry], at_us: int) -> str | None:
+def _held(asked: _Asked, request: Retirement, others: list[_Entry]) -> str | None:
     """By a hold on the file itself, or on the place that its content was taken from."""
     places = [(request.volume, request.path), *((entry.volume, entry.path) for entry in others)]
-    return next((why for volume, path in places if (why := standing.blocking(request.sha256, volume, path, request.owner, at_us))), None)
+    return next((why for volume, path in places if (why := asked.holds.blocking(request.sha256, volume, path, request.owner, asked.at_us))), None)
 
 
-def _gone(config: Config, roots: Mapping[str, bytes | None], request: Retirement, others: list[_Entry]) -> guard.Gone:
+def _gone(asked: _Asked, request: Retirement, others: list[_Entry]) -> guard.Gone:
     ledger = frozenset((entry.volume, entry.path) for entry in others)
-    ledger |= _by_other_names(roots, request, ledger)
-    lost_with = guard.followers(config, {request.volume, *(volume for volume, _ in ledger)})
-    return guard.Gone(request.volume, request.path, request.systems, request.devices, lost_with, ledger, guard.mirrors(config))
+    ledger |= _by_other_names(asked.roots, request, ledger)
+    lost_with = guard.followers(asked.config, {request.volume, *(volume for volume, _ in ledger)})
+    return guard.Gone(request.volume, request.path, request.systems, request.devices, lost_with, ledger, asked.mirrors)
 
 
 def _by_other_names(roots: Mapping[str, bytes | None], request: Retirement, ledger: frozenset[guard.Place]) -> frozenset[guard.Place]:
@@ -188,16 +206,23 @@ def _by_other_names(roots: Mapping[str, bytes | None], request: Retirement, ledg
     return frozenset((copy.volume, copy.path) for copy in request.copies if holds.lies_at(roots, copy.volume, copy.path) in gone)
 
 
-def _entries(connection: sqlite3.Connection, sha256: bytes) -> list[_Entry]:
-    rows = connection.execute(
-        """
-        SELECT ledger.job, ledger.step, ledger.volume, ledger.path, progress.state
-        FROM ledger INNER JOIN progress ON progress.job = ledger.job AND progress.step = ledger.step
-        WHERE ledger.sha256 = ?
-        """,
-        (sha256,),
-    )
-    return [_Entry((job, step), volume, path, state) for job, step, volume, path, state in rows]
+def _entries(connection: sqlite3.Connection, sha256s: Collection[bytes]) -> dict[bytes, list[_Entry]]:
+    """The ledger's copies of contents."""
+    found: dict[bytes, list[_Entry]] = {}
+    wanted = list(sha256s)
+    for at in range(0, len(wanted), _AT_ONCE):
+        part = wanted[at : at + _AT_ONCE]
+        rows = connection.execute(
+            f"""
+            SELECT ledger.sha256, ledger.job, ledger.step, ledger.volume, ledger.path, progress.state
+            FROM ledger INNER JOIN progress ON progress.job = ledger.job AND progress.step = ledger.step
+            WHERE ledger.sha256 IN ({", ".join("?" * len(part))})
+            """,
+            part,
+        )
+        for sha256, job, step, volume, path, state in rows:
+            found.setdefault(sha256, []).append(_Entry((job, step), volume, path, state))
+    return found
 
 
 def _refused(why: str) -> Answer:

@@ -218,7 +218,7 @@ def _uid(places: Places, row: dict[str, Any]) -> int | None:
 def _looked(draft: Draft, places: Places, row: dict[str, Any], owner: Owners) -> dict[str, Any]:
     place = places.of(row["volume"], written=draft.action.TOUCHES)
     found, refusal = _source(draft, places, place, row, owner)
-    answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (vars(found) if found else {})
+    answer: dict[str, Any] = {"id": row["id"], "adopts": False} | (found._asdict() if found else {})
     if row["target_volume"] is not None:
         target = places.of(row["target_volume"], written=True)
         raw = names.unescape(row["target_path"])
@@ -272,7 +272,7 @@ def _span(seconds: float) -> str:
 def _differs(row: Mapping[str, Any], found: Fingerprint) -> str:
     """Which fields are not as the scan saw them; what it could not tell is let go. A rename into quarantine touches the changed time."""
     let_go = ("changed_ns", "link_count") if row["key"] else ()
-    return ", ".join(name for name, live in vars(found).items() if row[name] is not None and live != row[name] and name not in let_go)
+    return ", ".join(name for name, live in found._asdict().items() if row[name] is not None and live != row[name] and name not in let_go)
 
 
 def _is_ours(path: bytes) -> bool:

@@ -2,28 +2,36 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from catalog import names
 from catalog.errors import RefusedError
 from lifecycle import _rows, ledger
 from lifecycle.records import Move
-from lifecycle.states import BAD_ENDS, TAKEN, State, may_follow
+from lifecycle.states import BAD_ENDS, LIVE, TAKEN, State, may_follow
 
 _AT_ONCE = 500  # values of one query
 _VALUES = frozenset(_rows.VALUES)
 _LEFT_THERE: frozenset[State] = frozenset({"REFUSED", "SOURCE_BUSY", "SOURCE_CHANGED", "STALE"})  # ends of a purge that has removed nothing
 
-Before = tuple[State, bool, int]  # state, retry, size_bytes
+
+class Before(NamedTuple):
+    """What a step was before a move."""
+
+    state: State
+    retry: bool
+    size_bytes: int
+    chunk: int
 
 
 def states_of(connection: sqlite3.Connection, number: int, steps: Sequence[int]) -> dict[int, Before]:
-    """State, retry flag and size of steps; those that are not there are left out."""
+    """What steps are; those that are not there are left out."""
     found: dict[int, Before] = {}
     for at in range(0, len(steps), _AT_ONCE):
         part = steps[at : at + _AT_ONCE]
         marks = ", ".join("?" * len(part))
-        rows = connection.execute(f"SELECT step, state, retry, size_bytes FROM progress WHERE job = ? AND step IN ({marks})", (number, *part))
-        found.update({step: (state, bool(retry), size) for step, state, retry, size in rows})
+        rows = connection.execute(f"SELECT step, state, retry, size_bytes, chunk FROM progress WHERE job = ? AND step IN ({marks})", (number, *part))
+        found.update({step: Before(state, bool(retry), size, chunk) for step, state, retry, size, chunk in rows})
     return found
 
 
@@ -31,8 +39,8 @@ def check(job_id: str, move: Move, before: Before | None) -> None:
     """Raises RefusedError for a move that is not drawn in docs/lifecycle.md."""
     if before is None:
         raise RefusedError(f"job {job_id} has no step {move.step}")
-    if not may_follow(before[0], move.state, retry=before[1]):
-        raise RefusedError(f"job {job_id}: step {move.step} is {before[0]} and cannot become {move.state}")
+    if not may_follow(before.state, move.state, retry=before.retry):
+        raise RefusedError(f"job {job_id}: step {move.step} is {before.state} and cannot become {move.state}")
 
 
 def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at_us: int) -> None:
@@ -41,9 +49,10 @@ def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at
     for move in moves:
         if not move.values.keys() <= _VALUES:
             raise ValueError(f"a step has no {', '.join(sorted(move.values.keys() - _VALUES))}")
-        values = {"retry": False, **move.values} if move.state not in BAD_ENDS else move.values
-        row = (move.state, at_us, move.reason, *(_rows.stored(name, value) for name, value in values.items()))
-        alike.setdefault((tuple(values), row), []).append(move.step)
+        columns, row = tuple(move.values), (move.state, at_us, move.reason, *map(_rows.stored, move.values, move.values.values()))
+        if move.state not in BAD_ENDS and "retry" not in move.values:
+            columns, row = (*columns, "retry"), (*row, 0)
+        alike.setdefault((columns, row), []).append(move.step)
     single: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
     for (columns, row), steps in alike.items():
         if len(steps) == 1:
@@ -61,17 +70,21 @@ def _update(columns: tuple[str, ...]) -> str:
 
 
 def recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[Before, State]]) -> None:
-    """Bring the counts up to what was moved. Writes."""
+    """Bring the counts, and what is left of each chunk, up to what was moved. Writes."""
     change: dict[State, list[int]] = {}
-    for (state, _, size), then in moved:
-        for name, sign in ((state, -1), (then, 1)):
+    left: dict[int, int] = {}
+    for before, then in moved:
+        for name, sign in ((before.state, -1), (then, 1)):
             total = change.setdefault(name, [0, 0])
             total[0] += sign
-            total[1] += sign * size
+            total[1] += sign * before.size_bytes
+        left[before.chunk] = left.get(before.chunk, 0) + (then in LIVE) - (before.state in LIVE)
     connection.executemany(
         "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT (job, state) DO UPDATE SET steps = steps + excluded.steps, bytes = bytes + excluded.bytes",
         [(number, state, steps, size) for state, (steps, size) in change.items() if steps or size],
     )
+    changed = [(more, number, chunk) for chunk, more in left.items() if more]
+    connection.executemany("UPDATE chunks SET live = live + ? WHERE job = ? AND chunk = ?", changed)
 
 
 def _move_origin(connection: sqlite3.Connection, at: tuple[int, int], move: Move, at_us: int) -> None:
@@ -94,8 +107,8 @@ def told(moves: Sequence[Move]) -> dict[str, object]:
     by_state: dict[str, list[int]] = {}
     for move in moves:
         by_state.setdefault(move.state, []).append(move.step)
-    kept = {str(move.step): {**_rows.facts(move.values), **({"reason": move.reason} if move.reason else {})} for move in moves}
-    facts = {step: found for step, found in kept.items() if found}
+    kept = {move.step: _rows.facts(move.values) | ({"reason": move.reason} if move.reason else {}) for move in moves if move.values or move.reason}
+    facts = {str(step): found for step, found in kept.items() if found}
     return {"states": {state: _rows.ranges(steps) for state, steps in by_state.items()}, **({"facts": facts} if facts else {})}
 
 
@@ -128,7 +141,7 @@ def carry_over(connection: sqlite3.Connection, number: int, job_id: str, moves: 
             if kind == "undo" and (other := ledger.rival(connection, number, at)):
                 raise RefusedError(f"job {other} is at work on the file of step {move.step}; resume that first")
         elif move.state in _LEFT_THERE:
-            if kind == "purge" and states_of(connection, at[0], [at[1]])[at[1]][0] == "PURGING":
+            if kind == "purge" and states_of(connection, at[0], [at[1]])[at[1]].state == "PURGING":
                 _move_origin(connection, at, Move(at[1], "QUARANTINED"), at_us)
         elif kind == "undo":
             ledger.release(connection, [at])

@@ -1,8 +1,9 @@
 """What the journal keeps, as values. All times are microseconds since 1970 UTC; paths are raw bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from lifecycle.manifest import Step
 from lifecycle.states import State
@@ -77,15 +78,14 @@ class Record:
     since_us: int  # when it came to this state
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(NamedTuple):
     """A step comes to a state. `values` are fields of Record to set: attempt, key, temp_inode, sha256, target_fingerprint,
     quarantine_fingerprint, losses, retry, undone_by; the others stay."""
 
     step: int
     state: State
     reason: str | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ which rests in quarantine: a clone of the one that is kept (FICLONE), or, where 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 from catalog import names
@@ -40,7 +39,7 @@ def _share(run: Run, work: Work) -> None:
     store = run.store(work.step.volume)
     kept_path, kept = _kept_path(work), _kept(work)
     if run.policy.hard_links:  # its links and its changed time are those that this job gave it
-        kept = replace(kept, changed_ns=None, link_count=_links(run, work))
+        kept = kept._replace(changed_ns=None, link_count=_links(run, work))
     assert work.source is not None  # noqa: S101  # opened by the stage before
     found = store.share(kept_path, kept, work.step.path, work.source.fingerprint)
     if found == "differs":
@@ -61,7 +60,7 @@ def _replace(run: Run, work: Work, kept_path: bytes, kept: Fingerprint) -> None:
         ours = staged.inode
         try:
             if how == "hard_link":
-                kept = replace(kept, link_count=_links(run, work))
+                kept = kept._replace(link_count=_links(run, work))
             keeper = store.open(kept_path, kept)
             _refuse_unleased(work, work.source, keeper)
             if how == "hard_link":

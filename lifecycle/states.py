@@ -1,5 +1,6 @@
 """The states of a step, and which may follow which; drawn in docs/lifecycle.md."""
 
+import functools
 from typing import Literal
 
 State = Literal[
@@ -29,6 +30,7 @@ _NEXT: dict[State, frozenset[State]] = {
 }
 
 
+@functools.cache
 def may_follow(now: State, then: State, *, retry: bool = False) -> bool:
     """Whether a step in state `now` may be moved to `then`; `retry`: it had ended so that a later run may well succeed."""
     if now in BAD_ENDS:

@@ -7,7 +7,7 @@ Every method raises `lifecycle.ends.EndError` for what ends a step, never a bare
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from catalog import stubs
 
@@ -18,8 +18,7 @@ DEFINES = "class Store"
 BLOCK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """What tells that a file is still the one that was seen. Times are nanoseconds since 1970; None = the storage cannot tell.
 
     The created time is in whole microseconds, as the catalog keeps it; the others are exact.
@@ -38,13 +37,12 @@ class Fingerprint:
         """Which fields differ, None if none does. `moved`: a rename or a link has touched the file, so changed time and links are let go."""
         if self == found:
             return None
-        compared = _LASTING if moved else _FIELDS
+        compared = _LASTING if moved else self._fields
         wrong = [name for name in compared if (mine := getattr(self, name)) is not None and getattr(found, name) != mine]
         return ", ".join(wrong) or None
 
 
-_FIELDS = ("type", "size_bytes", "modified_ns", "fs_id", "inode", "created_ns", "changed_ns", "link_count")
-_LASTING = tuple(name for name in _FIELDS if name not in {"changed_ns", "link_count"})  # what a rename or a link leaves as it was
+_LASTING = tuple(name for name in Fingerprint._fields if name not in {"changed_ns", "link_count"})  # what a rename or a link leaves as it was
 
 
 @dataclass(frozen=True)

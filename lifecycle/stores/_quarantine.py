@@ -7,7 +7,6 @@ import base64
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from catalog.ours import temporary
@@ -326,7 +325,7 @@ def _is_another(expected: Fingerprint, found: Fingerprint, *, numbers_are_given_
 
     `numbers_are_given_anew`: its inode alone does not tell, since the number of a file that went may be another's now.
     """
-    written = expected if expected.inode is None or numbers_are_given_anew else replace(expected, size_bytes=found.size_bytes, modified_ns=found.modified_ns)
+    written = expected if expected.inode is None or numbers_are_given_anew else expected._replace(size_bytes=found.size_bytes, modified_ns=found.modified_ns)
     return written.differs(found, moved=True)
 
 

@@ -73,7 +73,7 @@ def _stands(directory: int, key: str, line: bytes) -> bool:
 
 
 def _line(move: Move) -> bytes:
-    told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": vars(move.expected)}
+    told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": move.expected._asdict()}
     if move.leave:
         told["leave"] = {"how": move.leave.how, "text": base64.b64encode(move.leave.text).decode()}
     return json.dumps(told).encode() + b"\n"

@@ -236,7 +236,7 @@ def test_counting_and_then_dropping_is_found_to_go_below_it(given: Estate) -> No
 
 
 def test_a_guard_that_ignores_the_ledger_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "_entries", lambda _connection, _sha256: [])
+    monkeypatch.setattr(ledger, "_entries", lambda _connection, _sha256s: {})
     assert all(explore(given)[1] for given in APART)
 
 

@@ -161,8 +161,8 @@ def test_an_inode_number_that_was_given_to_another_file_does_not_make_an_undo_do
     given: list[int | None] = []
 
     def fingerprint_of(self: Tree, found: _calls.Status, path: bytes) -> Fingerprint:
-        made = replace(real(self, found, path), created_ns=None)
-        return replace(made, inode=given[0]) if given and (self.volume, path) == ("prod", b"f") else made
+        made = real(self, found, path)._replace(created_ns=None)
+        return made._replace(inode=given[0]) if given and (self.volume, path) == ("prod", b"f") else made
 
     monkeypatch.setattr(Tree, "fingerprint_of", fingerprint_of)
     made = archived(small)

@@ -157,7 +157,7 @@ def _floor_ignores_the_ledger() -> None:
     """Copies that are being taken away by others still count."""
     from lifecycle import ledger
 
-    _put(ledger, "_entries", lambda _connection, _sha256: [])
+    _put(ledger, "_entries", lambda _connection, _sha256s: {})
 
 
 def _check_then_drop() -> None:
