@@ -68,7 +68,7 @@ UPDATE volumes SET problems = found.problems, state = 'incomplete'
 FROM (SELECT volume, scan_id, count(*) AS problems FROM problems GROUP BY volume, scan_id) AS found
 WHERE volumes.volume = found.volume AND volumes.scan_id = found.scan_id
 """
-_WITH_PATH = {"duplicate_groups", "copies"}
+_WITH_PATH = {"duplicate_groups", "copies", "orphans"}
 # A primary volume by itself has what it holds more than once of the groups of all primary volumes.
 DUPLICATES_BY_SCOPE = """
 SELECT * FROM duplicate_groups

@@ -21,6 +21,8 @@ SELECT * EXCLUDE (members_seen) REPLACE (members_seen AS members, (members_seen 
 FROM (SELECT *, count(*) OVER (PARTITION BY "scope", digest) AS members_seen FROM ({query}) WHERE {files})
 WHERE members_seen > 1
 """
+# What is in the place of a file's home is not told to who does not see that place.
+_ORPHANS = "SELECT * FROM ({query}) WHERE {files} AND (home_volume IS NULL OR {homes})"
 _ELSEWHERE = """
 SELECT volume, entry_id, count(DISTINCT copy_volume) AS copies FROM ({query}) WHERE is_current AND {files} AND NOT {copies} GROUP BY volume, entry_id
 """
@@ -71,6 +73,7 @@ _CUT = {
     "copies": _COPIES,
     "elsewhere": _ELSEWHERE,
     "duplicate_groups": _GROUPS,
+    "orphans": _ORPHANS,
     "problems": "SELECT * FROM ({query}) WHERE {problems}",
     "recovery_points": "SELECT * FROM ({query}) WHERE volume IN ({whole})",  # of a backup as a whole: who sees a part is told none
     "history": _HISTORY,
@@ -88,6 +91,7 @@ def view(name: str, query: str, sight: Sight) -> str:
     for made, stored in (("volume_facts", "volumes"), ("this_snapshot", "snapshot"), ("groupings AS g", _GROUPINGS)):
         sums = sums.replace(made, stored)
     conditions = {"files": sight.files(), "copies": sight.files("copy_volume", "copy_dir"), "problems": sight.problems(), "folders": sight.folders()}
+    conditions["homes"] = sight.files("home_volume", "home_dir")
     conditions["leads_out"] = _leads_out(sight)
     return _CUT[base].format(query=query, sums=sums, whole=listed(sight.whole), cut=listed(sight.cut), **conditions)
 

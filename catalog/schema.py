@@ -170,6 +170,7 @@ PARTITIONS = {
     "files": ["snapshot_id"],
     "verdicts": ["snapshot_id"],
     "duplicate_groups": ["snapshot_id"],
+    "orphans": ["snapshot_id"],
     "rollup": ["snapshot_id"],
     "history": ["snapshot_id"],
 }
@@ -305,6 +306,23 @@ DUPLICATE_GROUPS = pa.schema(
     ]
 )
 
+# One row a file of a volume for copies whose content no home is known to hold: what copies keep of data that was deleted or changed.
+ORPHANS = pa.schema(
+    [
+        ("volume", TEXT),
+        ("entry_id", INT),
+        ("dir", TEXT),
+        ("name", TEXT),
+        ("size_bytes", INT),
+        ("modified_at", TIMESTAMP),
+        ("held_at", TIMESTAMP),  # of a version in a backup: begin of the newest recovery point that holds it
+        ("kind", TEXT),  # gone | changed | unmapped
+        ("certain", TEXT),  # yes | unknown
+        ("home_volume", TEXT),  # where its home would be, in the first volume that it may be of; null = nowhere
+        ("home_dir", TEXT),
+    ]
+)
+
 # Sums over files, hard links counted once. Folders hold all that lies below them.
 ROLLUP = pa.schema(
     [
@@ -358,10 +376,11 @@ TABLES = {
     "files": STORED_FILES,
     "verdicts": VERDICTS,
     "duplicate_groups": DUPLICATE_GROUPS,
+    "orphans": ORPHANS,
     "rollup": ROLLUP,
     "history": HISTORY,
 }
-DERIVED = ("copies", "files", "verdicts", "duplicate_groups", "rollup", "history")
+DERIVED = ("copies", "files", "verdicts", "duplicate_groups", "orphans", "rollup", "history")
 
 REASONS = (
     "volume_not_scanned",

@@ -96,8 +96,12 @@ def tables(connection: "DuckDBPyConnection", root: Path, snapshot_id: str, as_of
         for name in ("copies", "duplicate_groups", "verdicts"):
             exported.write(name)
         files = exported.write("files")
-        connection.execute("DROP VIEW outcomes; DROP VIEW assets; DROP TABLE items; DROP TABLE evidence; DROP TABLE asset_outcomes")
-        _sum(connection, files, as_of, sql)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW stored_files AS SELECT * FROM {parquet(files, STORED_FILES)}")
+        connection.execute("DROP VIEW outcomes; DROP TABLE evidence; DROP TABLE asset_outcomes")
+        create_strays(connection, sql)
+        exported.write("orphans")
+        connection.execute("DROP VIEW assets; DROP TABLE items; DROP TABLE strays")
+        _sum(connection, as_of, sql)
         for name in ("rollup", "history"):
             exported.write(name)
 
@@ -108,9 +112,14 @@ def memory_bytes(connection: "DuckDBPyConnection") -> int:
     return max(1, int(str(size(text))))
 
 
-def _sum(connection: "DuckDBPyConnection", files: list[str], as_of: datetime.datetime, sql: Callable[[str], str]) -> None:
+def create_strays(connection: "DuckDBPyConnection", sql: Callable[[str], str]) -> None:
+    """Make what `orphans` is written from. Whether a file is a copy is read from the stored files: nothing has to be joined for it again."""
+    for step in ("strays", "stray_dirs", "stray_homes", "stray_sizes"):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
+
+
+def _sum(connection: "DuckDBPyConnection", as_of: datetime.datetime, sql: Callable[[str], str]) -> None:
     """Make the sums that `rollup` and `history` are written from."""
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW stored_files AS SELECT * FROM {parquet(files, STORED_FILES)}")
     connection.execute("CREATE OR REPLACE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
     connection.execute("CREATE OR REPLACE TEMP VIEW volumes AS SELECT volume, role, clock FROM volume_facts")
     connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS {sql('file_rows')}")

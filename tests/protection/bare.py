@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from catalog import derive, recovery
 from catalog.config import Config
-from catalog.derive import labels
+from catalog.derive import export, labels
 from catalog.derive.facts import Inputs
 from catalog.schema import DIGESTS, ENTRIES, RECOVERY_POINTS
 from catalog.snapshot import ScanRow
@@ -30,6 +30,12 @@ def files(connection: duckdb.DuckDBPyConnection, estate: Estate) -> list[dict[st
     connection.execute("CREATE OR REPLACE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
     connection.execute("CREATE OR REPLACE TEMP VIEW volumes AS SELECT volume, role, clock FROM volume_facts")
     return rows_of(connection, "file_rows")
+
+
+def orphans(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The orphans of the estate that was judged last."""
+    export.create_strays(connection, derive.sql)
+    return rows_of(connection, "orphans")
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, name: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from tests.protection.evidence import duplicates
 from tests.protection.oracle import Verdict, judge
 from tests.protection.plain import Estate
 from tests.protection.requirement import THREATS
+from tests.protection.strays import orphans
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -89,3 +90,10 @@ def _differences(estate: Estate, where: str, verdict: Verdict, row: Mapping[str,
 
 def _controls(verdict: Verdict, result: str) -> set[str]:
     return {control for control, found in verdict.controls.items() if found == result}
+
+
+def disagreeing_orphans(estate: Estate, rows: Rows) -> list[str]:
+    """What is said of an orphan in the rows of `orphans` and is not so."""
+    truth = orphans(estate)
+    found = {(row["volume"], row["dir"] + row["name"]): (row["kind"], row["certain"]) for row in rows}
+    return [f"{':'.join(key)}: {truth.get(key)}, derived {found.get(key)}" for key in sorted(truth.keys() | found.keys()) if truth.get(key) != found.get(key)]

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from catalog import connect, derive
 from tests.protection import bare, generated
 from tests.protection import estate as written
-from tests.protection.compare import disagreeing_copies, disagreeing_duplicates, disagreements
+from tests.protection.compare import disagreeing_copies, disagreeing_duplicates, disagreeing_orphans, disagreements
 from tests.protection.merged import merge, packs
 from tests.protection.plain import Estate
 from tests.protection.smallest import smallest
+from tests.protection.strays import orphans
 
 SEEDS = st.integers(0, 2**40)
 QUICKLY = settings(max_examples=12, deadline=None, phases=(Phase.generate,))  # a seed does not shrink; `smallest` does
@@ -30,7 +31,8 @@ class Judge:
         """All that is derived of an estate and is not so."""
         files = bare.files(self.connection, estate)
         found = disagreements(estate, files) + disagreeing_copies(estate, bare.rows_of(self.connection, "copies"))
-        return found + disagreeing_duplicates(estate, bare.rows_of(self.connection, "duplicate_groups"))
+        found += disagreeing_duplicates(estate, bare.rows_of(self.connection, "duplicate_groups"))
+        return found + disagreeing_orphans(estate, bare.orphans(self.connection))
 
     def smallest(self, estates: list[Estate]) -> str:
         """The least of the faulty one of some estates, and what is wrong with it, for a person to read."""
@@ -63,6 +65,14 @@ def test_an_estate_by_itself_is_derived_as_it_is_computed(judge: Judge, seed: in
     assert not judge.differences(estate), judge.smallest([estate])
 
 
+def test_orphans_that_are_certain_are_derived_as_they_are_computed(judge: Judge) -> None:
+    estates = (generated.estate(random.Random(seed)) for seed in range(1000, 1400))
+    sure = [estate for estate in estates if any(certain == "yes" for _, certain in orphans(estate).values())]
+    assert len(sure) > 20
+    for estate in sure:
+        assert not judge.differences(estate), judge.smallest([estate])
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_catalog_on_disk_shows_its_readers_what_is_computed(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
@@ -75,3 +85,4 @@ def test_a_catalog_on_disk_shows_its_readers_what_is_computed(tmp_path: Path, se
         assert disagreements(estate, bare.select(connection, "SELECT * FROM files")) == []
         assert disagreeing_copies(estate, bare.select(connection, "SELECT * FROM copies")) == []
         assert disagreeing_duplicates(estate, bare.select(connection, "SELECT * FROM duplicate_groups")) == []
+        assert disagreeing_orphans(estate, bare.select(connection, "SELECT * FROM orphans")) == []

@@ -64,6 +64,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "copies", _with_path(schema.COPIES), [_copy(row) for row in views.get("copies", [])])
     _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
     connection.execute(f"CREATE VIEW duplicates_by_scope AS {connect.DUPLICATES_BY_SCOPE}")
+    _table(connection, "orphans", _with_path(schema.ORPHANS), [_orphan(row) for row in views.get("orphans", [])])
     _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
     _table(connection, "entries", _with_path(schema.ENTRIES).append(pa.field("volume", TEXT)).append(pa.field("scan_id", TEXT)), _entries(views))
     _table(connection, "digests", _with_path(schema.DIGESTS), [_split(row) for row in views.get("digests", [])])
@@ -108,6 +109,11 @@ def _copy(row: Mapping[str, Any]) -> dict[str, Any]:
     full |= {"entry_id": abs(hash(full["path"])) >> 2}
     copied = _split({"path": full.pop("copy_path", full["path"])})
     return {"copy_dir": copied["dir"], "copy_name": copied["name"], "size_bytes": 100} | full
+
+
+def _orphan(row: Mapping[str, Any]) -> dict[str, Any]:
+    full = {"kind": "gone", "certain": "yes", "size_bytes": 100} | _split(row)
+    return full | {"entry_id": abs(hash(full["path"])) >> 2}
 
 
 def _excepted(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ VIEWS = {
     "excepted",
     "mappings",
     "omissions",
+    "orphans",
+    "elsewhere",
     "recovery_points",
 }
 _FUNCTIONS = (

@@ -1,0 +1,40 @@
+/* Strays at whose home an asset lies: `alike` where it is the same by its size and time, and nobody compared the two. */
+SELECT
+    s.v,
+    s.entry_id,
+    min(s.a) AS a,
+    bool_or(
+        i.size_bytes = s.size_bytes
+        AND i.time_trusted
+        AND s.time_trusted
+        AND coalesce(
+            CASE
+                WHEN i.time_coarse OR s.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', s.modified_at)
+                ELSE i.modified_at = s.modified_at
+            END,
+            FALSE
+        )
+        AND NOT (i.has_digest AND s.has_digest)
+        AND NOT (i.has_sample AND s.has_sample AND NOT coalesce(i.sample_no = s.sample_no, FALSE))
+    ) AS alike
+FROM items AS i
+INNER JOIN (
+    SELECT
+        strays.*,
+        p.a,
+        strays.dir_no AS home_dir_no
+    FROM strays
+    INNER JOIN pair_places AS p ON strays.v = p.v AND NOT p.mapped
+    UNION ALL
+    SELECT
+        strays.*,
+        t.a,
+        t.dir_no AS home_dir_no
+    FROM strays
+    INNER JOIN dirs AS d ON strays.dir_no = d.dir_no
+    INNER JOIN dir_targets AS t ON strays.v = t.v AND d.dir = t.target_dir
+) AS s ON i.v = s.a AND i.dir_no = s.home_dir_no AND i.name = s.name
+INNER JOIN volume_facts AS f ON i.v = f.v
+LEFT JOIN homes AS h ON i.v = h.v AND i.entry_id = h.entry_id
+WHERE NOT i.aside AND (f.role = 'primary' OR h.v IS NOT NULL)
+GROUP BY 1, 2
