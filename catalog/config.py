@@ -67,6 +67,7 @@ class Volume(_Table):
     hosts: tuple[str, ...] = ()
     password_file: str | None = None
     password_command: str | None = None
+    read_in_place: bool = False
     digest: Literal["off", "match", "all"] | None = None
     media_types: bool = False
     cross_mounts: bool = False

@@ -45,7 +45,7 @@ VOLUMES = pa.schema(
         ("currency", TEXT),
         ("state", TEXT),  # complete | incomplete | failed | never_scanned
         ("scan_id", TEXT),
-        ("scanned_at", TIMESTAMP),  # start of the newest good scan
+        ("scanned_at", TIMESTAMP),  # start of the newest good scan; of what others tell of a volume the time that it is of
         ("finished_at", TIMESTAMP),
         ("entries", INT),
         ("files", INT),
@@ -156,7 +156,7 @@ def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow]) -> dict[str, A
     if good is None:
         return {"state": "failed" if failed else "never_scanned"} | failure
     names = ("state", "scan_id", "finished_at", "entries", "files", "bytes", "problems", "carried_entries", "clock", "capacity_bytes", "free_bytes")
-    return {name: getattr(good, name) for name in names} | {"scanned_at": good.started_at} | failure
+    return {name: getattr(good, name) for name in names} | {"scanned_at": good.known_at} | failure
 
 
 def _ensure(root: Path, wanted: Snapshot, derives: bool) -> None:

@@ -49,6 +49,8 @@ ENTRIES = pa.schema(
         ("restore_state", WORD),  # of a version in a backup 'whole': all that it is made of is stored, with its exact sizes
         ("tags", TEXT),  # JSON; of a stub 'sha256' and 'size_bytes' of the archived file
         ("digest", DIGEST),  # only where the storage itself attests it
+        ("attested_at", TIMESTAMP),  # of what others tell of a volume that is not looked at: the time that it is of; null = seen by the scan
+        ("attested_level", SMALL),  # likewise: the verification level that this is worth, 0..2
         ("carried_from", WORD),  # scan that last saw it, where its directory could not be read now; null = seen by this scan
     ]
 )
@@ -114,6 +116,7 @@ SCANS = pa.schema(
         ("host", TEXT),
         ("lastcopy_version", TEXT),
         ("options", TEXT),  # JSON: excludes, cross_mounts, media types
+        ("evidence_at", TIMESTAMP),  # of what others tell of a volume that is not looked at: the time that it is of; null = the start
     ]
 )
 
@@ -207,7 +210,7 @@ COPIES = pa.schema(
         ("verified_at", TIMESTAMP),
         ("usable", TEXT),  # yes | no | unknown
         ("usable_reason", TEXT),
-        ("seen_at", TIMESTAMP),  # start of the scan that saw it
+        ("seen_at", TIMESTAMP),  # start of the scan that saw it; of what others tell the time that it is of
     ]
 )
 

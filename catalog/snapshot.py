@@ -41,6 +41,12 @@ class ScanRow:
     host: str | None
     lastcopy_version: str | None
     options: str | None
+    evidence_at: datetime.datetime | None = None
+
+    @property
+    def known_at(self) -> datetime.datetime:
+        """The time that what it says is of: its start, or that of the listing which it read."""
+        return self.evidence_at or self.started_at
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,19 @@ def look(root: Path, config: Config, wanted: Sequence[str], newest: Mapping[str,
     """Remarks on the backups among some volumes whose `path_map` says nothing of a primary volume that they hold files of. Reads the catalog only."""
     found = []
     for backup in wanted:
-        if backup not in newest or not scanners.load(config.volumes[backup].kind).CAPABILITIES.recovery_points:
+        if backup not in newest or not _is_of_paths(config.volumes[backup].kind):
             continue
         told = {target.partition(":")[0] for target in config.volumes[backup].path_map.values()}
         for primary, volume in config.volumes.items():
             if volume.role == "primary" and primary in newest and primary not in told and backup in domains.protectors(config, primary):
                 found += _remark(root, newest[primary], newest[backup])
     return found
+
+
+def _is_of_paths(kind: str) -> bool:
+    """Whether volumes of a kind have the paths that somebody else gave."""
+    able = scanners.load(kind).CAPABILITIES
+    return bool(able.recovery_points or able.told)
 
 
 def _remark(root: Path, primary: ScanRow, backup: ScanRow) -> list[Remark]:

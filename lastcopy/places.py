@@ -54,11 +54,13 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     except LastcopyError as error:
         return [Remark(name, "reachable", "error", str(error), "correct the url or the password, mount what belongs there, or install what reads it")], None
     found = [reach or Remark(name, "reachable", "ok", "can be reached"), _same(name, scan, facts)]
-    if scanners.load(declared.kind).CAPABILITIES.recovery_points:
+    able = scanners.load(declared.kind).CAPABILITIES
+    for is_so, check, part in ((able.recovery_points, guard.check_repository, "repository"), (able.told, guard.check_told, "told")):
         try:
-            guard.check_repository(config, name)
+            if is_so:
+                check(config, name)
         except RefusedError as error:
-            found.append(Remark(name, "repository", "error", str(error), "correct its role, or its place"))
+            found.append(Remark(name, part, "error", str(error), "correct its role, or its place"))
     if declared.device is None and any(device.startswith(domains.FILE_SYSTEM) for device in _devices(facts)):
         found.append(_untold(name))
     mount = mounts.of(place, known) if place else None
@@ -80,7 +82,9 @@ def lingering(config: Config, scans: Sequence[ScanRow], now: datetime.datetime) 
     """A warning for volumes that are declared offline and are there nearly every day. `scans` are all of the catalog, `now` is aware UTC."""
     since = now.replace(tzinfo=None) - _LOOKED_BACK
     found = []
-    for name in (name for name, volume in config.volumes.items() if volume.access == "offline"):
+    for name, volume in config.volumes.items():
+        if volume.access != "offline" or scanners.load(volume.kind).CAPABILITIES.told:  # what tells of it is there, and it need not be
+            continue
         days = {scan.started_at.date() for scan in scans if scan.volume == name and scan.state != "failed" and scan.started_at > since}
         if len(days) > _MOST_DAYS_OFFLINE:
             text = f"is declared offline, and was there on {len(days)} of the last {_LOOKED_BACK.days} days: what is mounted every day is reached by ransomware"
@@ -265,7 +269,7 @@ def _newest_change(place: Path) -> float | None:
 def _scanned(name: str, scan: ScanRow | None, now: datetime.datetime) -> Remark:
     if scan is None:
         return Remark(name, "last scan", "unknown", "never scanned", f"lastcopy scan {name}")
-    started = scan.started_at.replace(tzinfo=datetime.UTC)
+    started = scan.known_at.replace(tzinfo=datetime.UTC)
     text = f"{scan.state}, {started:%Y-%m-%dT%H:%M:%SZ}, {counted(scan.entries, 'entry')}, {counted(scan.problems, 'problem')}"
     if started - now > _SKEW:
         return Remark(name, "last scan", "warning", f"{text}: in the future of this host's clock", "set the clock")

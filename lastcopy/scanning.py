@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
 
-_NOT_READ = "{}: nothing that a backup repository stores can be read again yet"
+_NOT_READ = "{}: nothing that a backup repository stores can be read again yet, nor what others tell of"
 _DERIVE_TRIES = 600
 _DERIVE_WAIT_SECONDS = 1.0
 
@@ -178,10 +178,11 @@ def now() -> datetime.datetime:
 
 
 def _not_read(config: Config, names: Sequence[str]) -> list[str]:
-    """The volumes of which no content can be read: that of a backup repository."""
+    """The volumes of which no content can be read: that of a backup repository, and what others tell of."""
     import scanners
 
-    return [name for name in names if scanners.load(config.volumes[name].kind).CAPABILITIES.recovery_points]
+    able = {name: scanners.load(config.volumes[name].kind).CAPABILITIES for name in names}
+    return [name for name in names if able[name].recovery_points or able[name].told]
 
 
 def _naive() -> datetime.datetime:

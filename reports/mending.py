@@ -21,7 +21,7 @@ MEND = {
     ),
     "metadata_match_only": "read its copy: 'lastcopy scan --digest match'; of a repository of restic on this host, install the extra 'restic'",
     "never_verified": "verify its copy as well as its class asks",
-    "verification_too_old": "verify its copy again: 'lastcopy scan --again'",
+    "verification_too_old": "verify its copy again: 'lastcopy scan --again'; of a volume that others tell of, have it read, and told of anew",
 }
 # Where the answer is a known no, no declaration mends it: the volumes share what fails.
 MEND_KNOWN = {

@@ -8,7 +8,7 @@ volume = "its name"
 kind = "what reads it"
 role = "what it is for: primary, replica, backup, archive"
 state = "of its newest good scan: complete or incomplete; else failed or never_scanned"
-scanned_at = { meaning = "start of the newest good scan; null = none", unit = "UTC" }
+scanned_at = { meaning = "start of the newest good scan; of what others tell of a volume the time that it is of; null = none", unit = "UTC" }
 entries = { meaning = "entries that it saw", unit = "count" }
 bytes = { meaning = "bytes in files, hard links once", unit = "bytes" }
 problems = { meaning = "what it could not read", unit = "count" }

@@ -25,6 +25,7 @@ class Capabilities:
     local_files: bool = False  # `open_file` gives a descriptor
     read_through: bool = False  # `digests` reads many files in one pass
     recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
+    told: bool = False  # reads what others wrote of the volume, which itself is not looked at
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Settings:
     hosts: tuple[str, ...] = ()  # of a backup repository: the machines that the volume is of; empty: it has one
     password_file: str | None = None
     password_command: str | None = None
+    read_in_place: bool = False  # of what others tell: whether they read the files on the volume itself
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class ShardRecord:
     recovery_points: str | None = None  # likewise
     recovery_points_size_bytes: int = 0
     recovery_point_rows: int = 0
+    told_us: int | None = None  # of what others tell of a volume: the time that the oldest of it is of; None = the scan looked itself
     left: tuple[Segment, ...] = field(default=())
 
 
@@ -109,6 +112,9 @@ class Sink(Protocol):
 
     def recovery_points(self, rows: "pa.Table") -> None:
         """Take the recovery points of a backup repository: rows of `schema.RECOVERY_POINTS`."""
+
+    def told(self, at_us: int) -> None:
+        """Take the time, microseconds since 1970 UTC, that what others tell of the volume is of."""
 
     def room(self) -> Path:
         """A folder of the catalog for what does not fit in memory; it is gone when the scan is."""
@@ -177,6 +183,7 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         hosts=declared.hosts,
         password_file=str(config.folder.absolute() / declared.password_file) if declared.password_file else None,
         password_command=declared.password_command,
+        read_in_place=declared.read_in_place,
     )
 
 

@@ -132,7 +132,7 @@ def attributes(given: Mapping[str, pa.Array], started_us: int) -> dict[str, pa.A
         "modified_ns": modified[1],
         "changed_us": changed[0],
         "changed_ns": changed[1],
-        "time_flags": pa.array(_flags("modified", *modified, started_us) | _flags("changed", *changed, started_us)),
+        "time_flags": pa.array(flags("modified", *modified, started_us) | flags("changed", *changed, started_us)),
     }
 
 
@@ -212,7 +212,7 @@ def _times(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     return whole, pc.cast(pc.subtract(fraction, pc.multiply(pc.divide(fraction, 1000), 1000)), pa.int32())
 
 
-def _flags(name: str, whole: pa.Array, rest: pa.Array, started_us: int) -> "np.ndarray[Any, Any]":
+def flags(name: str, whole: pa.Array, rest: pa.Array, started_us: int) -> "np.ndarray[Any, Any]":
     """The bits of `time_flags` for a time."""
     known = whole.is_valid().to_numpy(zero_copy_only=False)
     microseconds = whole.fill_null(0).to_numpy()

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,8 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
     guard.check_place(volume, config.roots.get(volume, ""))
     if module.CAPABILITIES.recovery_points:
         guard.check_repository(config, volume)
+    if module.CAPABILITIES.told:
+        guard.check_told(config, volume)
     settings = _settings(root, config, volume, started_at)
     scanner: Scanner = module.Scanner(settings)
     try:
@@ -246,6 +248,7 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
         "carried_entries": sum(file.rows for file in carried),
         "problems": sum(file.rows for file in problems),
         "excluded": sum(record.excluded for record in records),
+        "evidence_at": min((_moment(record.told_us) for record in records if record.told_us is not None), default=None),
     }
     _append(run.root, row)
     journal.forget(target)
@@ -327,6 +330,10 @@ def _scan_id(started_at: datetime, volume: str) -> str:
 
 def _microseconds(moment: datetime) -> int:
     return int(moment.replace(tzinfo=UTC).timestamp() * 1_000_000)
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1) + timedelta(microseconds=microseconds)
 
 
 def _workers(wanted: int | None) -> int:

@@ -1,4 +1,4 @@
--- The files of the newest scans whose content can be known, with the fingerprint that a digest holds for. What a backup only lists is none of them.
+-- The files of the newest scans whose content can be known, with the fingerprint that a digest holds for. What a backup, or somebody else, only lists is none of them.
 SELECT
     volume,
     scan_id,
@@ -19,4 +19,4 @@ SELECT
     link_count,
     digest AS attested
 FROM entries
-WHERE type = 'file' AND size_bytes > 0 AND carried_from IS NULL AND (last_recovery_point IS NULL OR digest IS NOT NULL)
+WHERE type = 'file' AND size_bytes > 0 AND carried_from IS NULL AND ((last_recovery_point IS NULL AND attested_at IS NULL) OR digest IS NOT NULL)

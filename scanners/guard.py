@@ -57,6 +57,17 @@ def check_repository(config: "Config", volume: str) -> None:
             raise RefusedError(f"volume {volume}: the repository lies in the tree of the primary volume {name}, and is lost with it; move it to another system")
 
 
+def check_told(config: "Config", volume: str) -> None:
+    """Refuse what tells of a volume where it lies in the tree of a primary one: it tells of that one's files, and is lost with it. Raises RefusedError."""
+    place = config.roots.get(volume)
+    if config.volumes[volume].role == "primary":
+        raise RefusedError(f"volume {volume}: what others tell of is no production storage; declare role = 'backup', 'replica' or 'archive'")
+    for name, other in config.volumes.items():
+        outer = config.roots.get(name)
+        if name != volume and place and outer and other.role == "primary" and Path(place).is_relative_to(outer):
+            raise RefusedError(f"volume {volume}: what tells of it lies in the tree of the primary volume {name}, and is lost with it; keep it elsewhere")
+
+
 def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:
     """Refuse a root that is empty though it was not at the last scan, and jobs did not take all of it; and one on another file system. Raises RefusedError."""
     if facts.empty and not (previous and previous.entries + previous.carried_entries <= explained):

@@ -51,6 +51,7 @@ class ParquetSink:
         self._files: dict[str, tuple[str, Any]] = {}
         self._problems: list[dict[str, Any]] = []
         self._left: list[Segment] = []
+        self._told_us: int | None = None
         self._rows = self._file_rows = self._bytes = self._linked = self._problem_rows = self._hiding = self._excluded = self._point_rows = 0
 
     def spent(self, unwritten: int) -> bool:
@@ -80,6 +81,10 @@ class ParquetSink:
         """Take recovery points."""
         self._writer("recovery_points").write_table(rows)
         self._point_rows += len(rows)
+
+    def told(self, at_us: int) -> None:
+        """Take the time that what others tell is of."""
+        self._told_us = at_us
 
     def room(self) -> Path:
         """A folder for what does not fit in memory: it is removed with the scan's journal."""
@@ -124,6 +129,7 @@ class ParquetSink:
             recovery_points=self._files["recovery_points"][0] if "recovery_points" in self._files else None,
             recovery_points_size_bytes=sizes.get("recovery_points", 0),
             recovery_point_rows=self._point_rows,
+            told_us=self._told_us,
             left=tuple(self._left),
         )
 

@@ -215,7 +215,7 @@ def _import(root: Path, config: Config, place: int) -> str:
 def _first_scanned(scans: Sequence[ScanRow]) -> dict[str, datetime.datetime]:
     first: dict[str, datetime.datetime] = {}
     for scan in scans:
-        first.setdefault(scan.volume, scan.started_at)
+        first.setdefault(scan.volume, scan.known_at)
     return first
 
 

@@ -29,7 +29,7 @@ FROM (
     SELECT
         i.a,
         i.entry_id,
-        CASE WHEN i.size_bytes > 0 THEN i.digest_no END AS digest_no,
+        CASE WHEN coalesce(i.size_bytes, 1) > 0 THEN i.digest_no END AS digest_no,
         i.class_no,
         i.excepted,
         i.carried,
@@ -52,5 +52,5 @@ FROM (
     INNER JOIN volume_facts AS b ON i.a = b.v
     INNER JOIN class_facts AS c ON i.class_no = c.class_no
     LEFT JOIN per_asset AS p ON i.a = p.a AND i.entry_id = p.entry_id
-    LEFT JOIN own_duplicates AS o ON i.a = o.v AND i.digest_no = o.digest_no AND i.size_bytes > 0
+    LEFT JOIN own_duplicates AS o ON i.a = o.v AND i.digest_no = o.digest_no AND coalesce(i.size_bytes, 1) > 0
 ) AS w

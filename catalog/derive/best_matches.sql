@@ -10,11 +10,12 @@ SELECT
     CASE
         WHEN m.found = 5 THEN m.content_level
         WHEN m.found = 4 THEN 2
-        WHEN m.found = 3 THEN CASE WHEN m.unproven THEN 0 ELSE 1 END
+        WHEN m.found = 3 THEN m.told_level
         WHEN m.found = 1 THEN m.own_level
         WHEN m.found = 0 THEN 0
     END AS level,
-    CASE WHEN m.found IN (5, 1) THEN coalesce(m.digested_at, f.scanned_at) ELSE f.scanned_at END AS verified_at,
+    coalesce(CASE WHEN m.found IN (5, 1) THEN m.digested_at ELSE m.told_at END, f.scanned_at) AS verified_at,
+    coalesce(m.told_at, f.scanned_at) AS seen_at,
     m.found,
     m.is_version,
     m.held_at,
@@ -36,8 +37,10 @@ SELECT
     c.carried,
     c.content_level AS level,
     c.digested_at AS verified_at,
+    coalesce(c.told_at, s.scanned_at) AS seen_at,
     5 AS found,
     FALSE AS is_version,
     CAST(NULL AS TIMESTAMP) AS held_at,
     c.files
 FROM content_matches AS c
+INNER JOIN volume_facts AS s ON c.v = s.v

@@ -17,7 +17,7 @@ SELECT
     e.verified_at,
     CASE t.usable WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' ELSE 'no' END AS usable,
     CASE WHEN t.usable < 2 THEN r.reason END AS usable_reason,
-    e.scanned_at AS seen_at
+    e.seen_at
 FROM items AS b
 INNER JOIN (
     SELECT

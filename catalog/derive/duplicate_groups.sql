@@ -21,10 +21,10 @@ INNER JOIN (
         count(DISTINCT m.identity) AS members
     FROM repeated AS m
     INNER JOIN volume_facts AS one ON m.v = one.v
-    WHERE m.counted AND m.seen
+    WHERE m.counted AND m.seen AND m.size_bytes IS NOT NULL
     GROUP BY one.scope, m.digest_no
     HAVING count(DISTINCT m.identity) > 1
 ) AS g ON f.scope = g.scope AND r.digest_no = g.digest_no
 INNER JOIN digest_numbers AS n ON r.digest_no = n.digest_no
 INNER JOIN dirs AS d ON r.dir_no = d.dir_no
-WHERE r.counted AND r.seen
+WHERE r.counted AND r.seen AND r.size_bytes IS NOT NULL

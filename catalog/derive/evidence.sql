@@ -16,7 +16,7 @@ SELECT
     CASE WHEN j.found <> 2 THEN j.verified_at END AS verified_at,
     j.found,
     j.files,
-    j.scanned_at,
+    j.seen_at,
     j.is_current,
     CASE
         WHEN j.is_current AND j.carried THEN 2
@@ -40,6 +40,7 @@ FROM (
         m.carried OR (m.found = 5 AND n.v IS NOT NULL) AS carried,
         m.level,
         m.verified_at,
+        m.seen_at,
         m.files,
         f.scanned_at,
         f.offline,

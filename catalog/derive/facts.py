@@ -102,7 +102,7 @@ def _volumes(inputs: Inputs) -> pa.Table:
                 "role": volume.role,
                 "scope": "primary" if volume.role == "primary" else name,
                 "scan_id": scan.scan_id if scan else None,
-                "scanned_at": scan.started_at if scan else None,
+                "scanned_at": scan.known_at if scan else None,
                 "first_scanned_at": inputs.first_scanned.get(name),
                 "clock": scan.clock if scan else None,
                 "offline": volume.access == "offline",

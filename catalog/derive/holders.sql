@@ -8,6 +8,7 @@ SELECT
     modified_at,
     carried,
     digest_read,
+    told_level,
     digested_at,
     files
 FROM (
@@ -20,6 +21,7 @@ FROM (
         b.modified_at,
         b.carried OR u.v IS NOT NULL AS carried,
         b.digest_read,
+        b.told_level,
         b.digested_at,
         count(*) OVER (PARTITION BY p.a, b.v, b.digest_no) AS files,
         row_number() OVER (PARTITION BY p.a, b.v, b.digest_no ORDER BY b.carried OR u.v IS NOT NULL ASC, b.digested_at DESC, b.dir_no ASC, b.name ASC) AS place
@@ -27,6 +29,6 @@ FROM (
     INNER JOIN pair_list AS p ON b.v = p.v
     LEFT JOIN own_copies AS o ON p.a = o.a AND b.v = o.v AND b.entry_id = o.entry_id
     LEFT JOIN unreadable AS u ON b.v = u.v AND b.entry_id = u.entry_id
-    WHERE b.digest_no IS NOT NULL AND b.size_bytes > 0 AND o.a IS NULL
+    WHERE b.digest_no IS NOT NULL AND coalesce(b.size_bytes, 1) > 0 AND o.a IS NULL
 ) AS ranked
 WHERE place = 1

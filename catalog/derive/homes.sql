@@ -19,7 +19,7 @@ WHERE
         FROM pair_list AS p
         INNER JOIN volume_facts AS o ON p.a = o.v AND o.role = 'primary'
         INNER JOIN items AS held ON p.a = held.v
-        WHERE p.v = i.v AND held.digest_no = i.digest_no AND i.size_bytes > 0
+        WHERE p.v = i.v AND held.digest_no = i.digest_no AND coalesce(i.size_bytes, 1) > 0
     )
 UNION
 SELECT

@@ -1,6 +1,7 @@
 /*
 One narrow row a regular file: what matching needs, in numbers. What is `aside`, a stub or what is in quarantine, is nobody's copy, and has none.
-What is `listed` is a version in a backup that nobody has read, `unproven` where nothing tells that its content is stored; `held_at` is when the newest recovery point that holds it was begun.
+What is `listed` is a version in a backup that nobody has read; `told_level` is the verification level of what nobody has read, 0 where nothing tells that its content is stored;
+`held_at` is when the newest recovery point that holds it was begun; `digested_at` is also the time that what others tell of a file is of.
 */
 SELECT
     e.v,
@@ -21,12 +22,18 @@ SELECT
     coalesce(e.storage_class = 'stub', FALSE) OR e.dir = '.lastcopy/quarantine/' OR ends_with(e.dir, '/.lastcopy/quarantine/') AS aside,
     e.carried_from IS NOT NULL AS carried,
     e.last_recovery_point IS NOT NULL AS listed,
-    e.last_recovery_point IS NOT NULL AND e.digest IS NULL AND coalesce(e.restore_state, '') <> 'whole' AS unproven,
+    CAST(
+        coalesce(
+            e.attested_level, CASE WHEN e.last_recovery_point IS NOT NULL AND e.digest IS NULL AND coalesce(e.restore_state, '') <> 'whole' THEN 0 ELSE 1 END
+        ) AS TINYINT
+    ) AS told_level,
     r.started_at AS held_at,
     coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
     CASE WHEN NOT aside THEN n.digest_no END AS digest_no,
     coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
-    CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN coalesce(k.digested_at, p.digested_at, e.scanned_at) END AS digested_at,
+    coalesce(
+        k.digested_at, p.digested_at, e.attested_at, CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN e.scanned_at END
+    ) AS digested_at,
     coalesce(k.sample, p.sample) IS NOT NULL AS has_sample,
     m.sample_no,
     coalesce(b.first_seen_at, e.scanned_at) AS first_seen_at,

@@ -9,9 +9,10 @@ SELECT
     m.carried OR u.v IS NOT NULL AS carried,
     m.content_level,
     m.own_level,
-    m.unproven,
+    m.told_level,
     m.held_at,
     m.digested_at,
+    m.told_at,
     m.is_version,
     m.found
 FROM path_matches AS m

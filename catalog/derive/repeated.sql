@@ -20,4 +20,4 @@ SELECT
 FROM items AS i
 LEFT JOIN later_names AS n ON i.v = n.v AND i.entry_id = n.entry_id
 LEFT JOIN unreadable AS u ON i.v = u.v AND i.entry_id = u.entry_id
-WHERE i.digest_no IS NOT NULL AND i.size_bytes > 0
+WHERE i.digest_no IS NOT NULL AND coalesce(i.size_bytes, 1) > 0

@@ -58,7 +58,7 @@ def inputs(estate: Estate) -> Inputs:
         good = [(number, scan) for number, scan in enumerate(estate.scans.get(volume, ())) if scan.state != "failed"]
         if good:
             newest[volume] = ScanRow(**written.published(volume, *good[-1]).to_pylist()[0])
-            first[volume] = good[0][1].started_at
+            first[volume] = good[0][1].known_at
     points = {volume: [recovery.point(row) for row in written.points(scan).to_pylist()] for volume in config.volumes if (scan := estate.newest(volume))}
     return Inputs(config, newest, first, labels.class_names(config, {}), estate.as_of, points)
 
@@ -74,7 +74,7 @@ def sources(estate: Estate) -> dict[str, pa.Table]:
             points.append(written.points(scan).append_column("volume", pa.repeat(volume, len(written.points(scan)))))
             hidden += [{"volume": volume, "path": path, "unread_at": None if hides else scan.started_at} for path, hides in scan.problems]
         for _, scan in good[:-1]:
-            before += [{"volume": volume, "dir": file.place[0], "name": file.place[1], "first_seen_at": scan.started_at} for file in scan.files]
+            before += [{"volume": volume, "dir": file.place[0], "name": file.place[1], "first_seen_at": scan.known_at} for file in scan.files]
     text, moment = pa.string(), pa.timestamp("us")
     return {
         "entries": pa.concat_tables(seen),

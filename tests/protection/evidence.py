@@ -12,7 +12,7 @@ _Key = tuple[str, str, datetime.datetime | None]
 
 @dataclass(frozen=True)
 class Known:
-    """A digest that holds: read by us at a time, or (None) attested by the storage."""
+    """A digest that holds: read by us at a time, or (None) attested by the storage, or by somebody else."""
 
     value: bytes
     read_at: datetime.datetime | None
@@ -53,7 +53,7 @@ class Evidence:
         """`equal` or `differ` by digests, `differ` by samples, else `unknown`."""
         one, two = self.digest(volume, file), self.digest(other_volume, other_file)
         if one and two:
-            return "equal" if one.value == two.value and file.size > 0 else "differ"
+            return "equal" if one.value == two.value and file.may_hold else "differ"
         mine, theirs = (self._samples.get((where, one.path, one.point)) for where, one in ((volume, file), (other_volume, other_file)))
         return "differ" if mine and theirs and mine != theirs else "unknown"
 
@@ -117,12 +117,12 @@ def duplicates(estate: Estate) -> dict[tuple[str, bytes], tuple[int, int, frozen
     for volume, file in estate.every_file():
         known = evidence.digest(volume, file)
         seen = not file.carried and not evidence.is_unreadable(volume, file)
-        if known and seen and file.size > 0 and (volume, file.path) in counted:
+        if known and seen and file.size and (volume, file.path) in counted:
             scope = "primary" if estate.config.volumes[volume].role == "primary" else volume
             names[scope, known.value].append((volume, file))
     groups = {}
     for key, found in names.items():
         members = len({(volume, "backup") if file.point else file.identity or (volume, file.path) for volume, file in found})
         if members > 1:
-            groups[key] = (members, (members - 1) * found[0][1].size, frozenset((volume, file.path) for volume, file in found))
+            groups[key] = (members, (members - 1) * (found[0][1].size or 0), frozenset((volume, file.path) for volume, file in found))
     return groups

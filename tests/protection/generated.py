@@ -162,11 +162,21 @@ def _scans(chance: random.Random, model: tuple[File, ...], tidy: bool) -> tuple[
     unread = _maybe(chance, 0.1 if tidy else 0.3, [*FOLDERS[:3], *PATHS])
     problems = (*([] if unread is None else [(unread, False)]), *([] if hidden is None else [(hidden, True)]))
     started = _mostly(chance, SCANNED[0], SCANNED, 0.4)
-    return (
-        *first,
-        Scan(started, "incomplete" if problems else "complete", files, problems, _maybe(chance, 0.5, ["d1", "d2", "d9", "d2,d8", "fs:f1", "fs:f2"])),
-        *failed,
-    )
+    newest = Scan(started, "incomplete" if problems else "complete", files, problems, _maybe(chance, 0.5, ["d1", "d2", "d9", "d2,d8", "fs:f1", "fs:f2"]))
+    return (*first, _told(chance, newest) if chance.random() < SELDOM else newest, *failed)
+
+
+def _told(chance: random.Random, scan: Scan) -> Scan:
+    """The same as somebody else's word of the volume: of a time, worth a level, without what only who looks can tell."""
+    at = chance.choice([scan.started_at, *MODIFIED])
+    files = []
+    for file in scan.files:
+        said = replace(
+            file, fs=None, inode=None, created=None, changed=None, changed_ns=0, told=_mostly(chance, at, MODIFIED), told_level=chance.choice([0, 1, 1, 2])
+        )
+        said = replace(said, attested=_maybe(chance, 0.5, [content(name) for name, size in SIZES.items() if size == file.size]))
+        files.append(replace(said, size=None) if file.size and chance.random() < 0.3 else said)
+    return replace(scan, told=at, device=None, files=tuple(files))
 
 
 def _with_stubs(chance: random.Random, scans: dict[str, tuple[Scan, ...]]) -> dict[str, tuple[Scan, ...]]:
@@ -188,7 +198,7 @@ def _stub(chance: random.Random, file: File, place: int, there: Sequence[tuple[s
     if not there or not file.size or chance.random() < 0.6:
         return file
     volume, target = chance.choice(there)
-    told = _mostly(chance, target.size, [10, 20])
+    told = _mostly(chance, target.size or 0, [10, 20])
     names = [name for name, size in SIZES.items() if size == told]
     said = Stub(volume, _mostly(chance, target.path, PATHS), content(chance.choice(names)), told)
     return replace(file, fs="f4", inode=place, stub=said)
@@ -197,7 +207,7 @@ def _stub(chance: random.Random, file: File, place: int, there: Sequence[tuple[s
 def _reads(chance: random.Random, scans: dict[str, tuple[Scan, ...]]) -> list[Read]:
     found: list[Read] = []
     for volume, some in scans.items():
-        for file in dict.fromkeys(file for scan in some for file in scan.files):
+        for file in dict.fromkeys(file for scan in some for file in scan.files if not file.told):
             for _ in range(chance.choice([0, 1, 1, 1, 2])):
                 found.append(_read(chance, volume, replace(file, carried=False), len(found)))
     return found

@@ -46,7 +46,7 @@ class Verdict:
     level: int | None
     verified_at: datetime.datetime | None
     newest_copy_at: datetime.datetime | None
-    counted_bytes: int
+    counted_bytes: int | None
     other_copies: int
     first_seen_at: datetime.datetime
     matches: dict[str, Match] = field(default_factory=dict, compare=False)
@@ -95,7 +95,7 @@ class _Court:
         scan = self.estate.newest(volume)
         if scan is None or asset.aside:
             promised = pointers.unproven(self.estate, self.evidence, asset, volume, self.inodes[ward])
-            return Match("path_only", promised, 0, scan.started_at) if scan and promised else Match("absent")
+            return Match("path_only", promised, 0, _seen_at(promised, scan)) if scan and promised else Match("absent")
         counted = [file for file in scan.files if not file.aside and (file.identity is None or file.identity not in self.inodes[ward])]
         best = self._content(volume, ward, asset, there, counted, scan)
         if best:
@@ -106,14 +106,14 @@ class _Court:
     def _content(self, volume: str, ward: str, asset: File, there: str | None, counted: list[File], scan: Scan) -> Match | None:
         if asset.size == 0:
             empty = [file for file in counted if file.path == there and file.size == 0]
-            return Match("content", empty[0], 2, scan.started_at) if empty else None
+            return Match("content", empty[0], 2, _seen_at(empty[0], scan)) if empty else None
         known = self.evidence.digest(ward, asset)
         found: list[Match] = []
         for file in counted:
             theirs = self.evidence.digest(volume, file)
-            if known and theirs and theirs.value == known.value and file.size > 0:
+            if known and theirs and theirs.value == known.value and file.may_hold:
                 read_by_us = known.read_at is not None and theirs.read_at is not None
-                found.append(Match("content", file, 3 if read_by_us else 1, theirs.read_at or scan.started_at))
+                found.append(Match("content", file, 3 if read_by_us else max(1, _own_level(file)), theirs.read_at or _seen_at(file, scan)))
         found.sort(key=lambda match: match.file.place if match.file else ("", ""))
         found.sort(key=lambda match: match.verified_at or datetime.datetime.min, reverse=True)
         found.sort(key=lambda match: match.file is not None and match.file.path != there)
@@ -126,22 +126,24 @@ class _Court:
 
     def _is_doubtful(self, match: Match, ward: str, asset: File) -> bool:
         """Whether a match by digest rests on what an asset held before it could no longer be read."""
-        return match.kind == "content" and asset.size > 0 and self.evidence.is_unreadable(ward, asset)
+        return match.kind == "content" and asset.may_hold and self.evidence.is_unreadable(ward, asset)
 
     def _at_the_path(self, volume: str, file: File, ward: str, asset: File, scan: Scan) -> Match:
         verdict = self.evidence.compare(volume, file, ward, asset)
         same = same_time(asset, file)
-        if file.size == asset.size > 0 and same is not False and not (same is None and verdict == "differ"):
+        sizes_known = file.size is not None and asset.size is not None
+        alike = not sizes_known or file.size == asset.size != 0
+        if alike and same is not False and not (verdict == "differ" and not (same and sizes_known)):
             if verdict == "differ":
                 return Match("conflict", file)
             return (
-                Match("metadata", file, 0 if _is_unproven(file) else 1, scan.started_at)
-                if same and trusted(asset, file)
-                else Match("path_only", file, 0, scan.started_at)
+                Match("metadata", file, _own_level(file), _seen_at(file, scan))
+                if same and sizes_known and trusted(asset, file)
+                else Match("path_only", file, 0, _seen_at(file, scan))
             )
         theirs = self.evidence.digest(volume, file)
         read_at = theirs.read_at if theirs else None
-        return Match("older", file, 2 if read_at else 0 if _is_unproven(file) else 1, read_at or scan.started_at)
+        return Match("older", file, 2 if read_at else _own_level(file), read_at or _seen_at(file, scan))
 
     def matches(self, ward: str, asset: File) -> dict[str, Match]:
         found = {name: self.match(name, ward, asset) for name in self.config.volumes if may_protect(self.config, name, ward)}
@@ -156,7 +158,7 @@ class _Court:
         good = self.estate.good(volume)
         for number, scan in enumerate(good):
             if any(entry.path == file.path for entry in scan.files):
-                return min(scan.started_at, good[-1].started_at), number == 0
+                return min(scan.known_at, good[-1].known_at), number == 0
         raise AssertionError("a file is in the scan that shows it")
 
     def changed_for_absence(self, volume: str, file: File) -> datetime.datetime:
@@ -211,7 +213,7 @@ class _Court:
         scan = self.estate.newest(volume)
         if scan is None:
             return "volume_not_scanned"
-        if scan.started_at < self.changed_for_absence(ward, asset) and self.config.volumes[volume].access != "offline":
+        if scan.known_at < self.changed_for_absence(ward, asset) and self.config.volumes[volume].access != "offline":
             return "volume_not_scanned"
         there = mapped(self.config.volumes[volume], ward, asset.path)
         if there is None:
@@ -304,7 +306,7 @@ class _Court:
         requirement = Requirement(rule, {threat: value for threat, (value, _) in threats.items()}, own, list(claims.values()), copy_age, asset.carried)
         controls, counts = requirement_of(requirement)
         level = max((match.level for match in seen), default=None)
-        starts = [scan.started_at for name, match in current.items() if match in seen and (scan := self.estate.newest(name))]
+        starts = [scan.known_at for name, match in current.items() if match in seen and (scan := self.estate.newest(name))]
         return Verdict(
             threats=threats,
             controls=controls,
@@ -361,7 +363,7 @@ class _Court:
         for file in self.estate.files(ward):
             twin = self.evidence.digest(ward, file)
             another = file.path != asset.path and (file.identity is None or file.identity != asset.identity)
-            if another and known and twin and asset.size > 0 and twin.value == known.value:
+            if another and known and twin and asset.may_hold and twin.value == known.value:
                 return "same_volume_only"
         return "never_copied"
 
@@ -369,16 +371,16 @@ class _Court:
         """How many other files and volumes are known to hold an asset's content: by digest every other file, else the volumes that hold it by listing."""
         if asset.carried:
             return 0
-        listed = [name for name, match in matches.items() if match.kind == "metadata" or (match.kind == "content" and not asset.size)]
+        listed = [name for name, match in matches.items() if match.kind == "metadata" or (match.kind == "content" and not asset.may_hold)]
         count = sum(not self._is_blind(name, matches[name]) for name in listed)
         known = self.evidence.digest(ward, asset)
-        if not known or not asset.size or self.evidence.is_unreadable(ward, asset):
+        if not known or not asset.may_hold or self.evidence.is_unreadable(ward, asset):
             return count
         others = set()
         for volume, file in self.estate.every_file():
             theirs = self.evidence.digest(volume, file)
             seen = not file.carried and not self.evidence.is_unreadable(volume, file)
-            if seen and theirs and theirs.value == known.value and file.size > 0:
+            if seen and theirs and theirs.value == known.value and file.may_hold:
                 others.add((volume, "backup") if file.point else file.identity or (volume, file.path))
         return count + len(others - {asset.identity or (ward, asset.path)})
 
@@ -399,12 +401,19 @@ class _Court:
 def _is_version(file: File, asset: File) -> bool:
     """Whether a file is, by its time, no younger than the asset, and holds something."""
     known = trusted(asset, file) and file.modified is not None and asset.modified is not None
-    return known and file.size > 0 and file.modified <= asset.modified  # type: ignore[operator]  # both are known
+    return known and bool(file.size) and file.modified <= asset.modified  # type: ignore[operator]  # both are known
 
 
-def _is_unproven(file: File) -> bool:
-    """Whether a version in a backup is only listed."""
-    return file.point is not None and not file.attested and not file.whole
+def _own_level(file: File) -> int:
+    """What is known of a file that nobody of us has read: 0 of a version in a backup that is only listed; of somebody else's word as much as that is worth."""
+    if file.told_level is not None:
+        return file.told_level
+    return 0 if file.point is not None and not file.attested and not file.whole else 1
+
+
+def _seen_at(file: File, scan: Scan) -> datetime.datetime:
+    """The time that what a scan says of a file is of."""
+    return file.told or scan.known_at
 
 
 def _rank(match: Match, asset: File) -> tuple[object, ...]:

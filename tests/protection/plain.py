@@ -24,10 +24,10 @@ class Stub:
 
 @dataclass(frozen=True)
 class File:
-    """One file entry. `path` is escaped and relative; a null time, fs or inode is one that the storage cannot tell."""
+    """One file entry. `path` is escaped and relative; a null size, time, fs or inode is one that the storage cannot tell."""
 
     path: str
-    size: int
+    size: int | None
     modified: datetime.datetime | None
     changed: datetime.datetime | None = None
     modified_ns: int = 0
@@ -37,10 +37,17 @@ class File:
     inode: int | None = None
     created: datetime.datetime | None = None
     attested: bytes | None = None
+    told: datetime.datetime | None = None  # the time that somebody else's word of it is of; None = a scan saw it
+    told_level: int | None = None  # what that is worth
     carried: bool = False  # not seen by this scan; from the volume's scan before it
     stub: Stub | None = None
     whole: bool = False  # of such a version: all that it is made of is stored
     point: datetime.datetime | None = None  # of a version in a backup, that nobody has read: when the newest recovery point that holds it was begun
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether it is not known to be empty."""
+        return self.size is None or self.size > 0
 
     @property
     def place(self) -> tuple[str, str]:
@@ -76,6 +83,12 @@ class Scan:
     clock: str = "modified"  # which time tells the last use
     points: tuple[datetime.datetime, ...] = ()  # when recovery points of all of the volume were begun
     left_out: tuple[tuple[bool, str], ...] = ()  # what the newest of these left out: texts of paths with slashes around them, at their begin or anywhere
+    told: datetime.datetime | None = None  # of somebody else's word of the volume: the time that it is of
+
+    @property
+    def known_at(self) -> datetime.datetime:
+        """The time that what it says is of."""
+        return self.told or self.started_at
 
 
 @dataclass(frozen=True)

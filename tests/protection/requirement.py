@@ -93,7 +93,7 @@ def holds(where: str, volume: str, file: File) -> bool:
         column, prefix, name, size = found.groups()
         if column and not {"path": file.path, "volume": volume}[column].startswith(prefix):
             return False
-        if (name is not None and name != volume) or (size is not None and file.size <= int(size)):
+        if (name is not None and name != volume) or (size is not None and (file.size is None or file.size <= int(size))):
             return False
     return True
 

@@ -15,6 +15,7 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
   `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan), `shows=b` (it is the very file that b shows),
   `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
+  `told=-400d` (somebody else's word of that time, in a listing of `listing=-2d`, else of that time), `worth=0` (its level), `sizeless` (without a size),
   `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
   `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
@@ -226,6 +227,9 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     if "broken" in words.valued:
         tried = [replace(one, changed=moment("-96d")) if "touched-since" in words else one for one, _ in found]
         found += [(one, [Read(name, one, words.time("broken", "-2d"))]) for one in tried]
+    if "told" in words.valued:  # nobody has looked: nothing has an inode, or was read
+        said = [replace(one, fs=None, inode=None, changed=None, size=None if "sizeless" in words else one.size) for one, _ in found]
+        found = [(replace(one, told=words.time("told", ""), told_level=int(words.get("worth", "1"))), []) for one in said]
     if "point" in words.valued:  # a backup: nothing of it has an inode, and several versions may lie at one path
         found = [(replace(one, point=words.time("point", ""), fs=None, inode=None, whole="whole" in words), []) for one, _ in found]
         held = [(one.path, one.size, one.modified) for one, _ in found]
@@ -249,4 +253,5 @@ def _scan(words: _Words, files: tuple[File, ...], default: str) -> Scan:
     found = (*((path, True) for path in problems), *((path, False) for path in denied))
     points = tuple(moment(one) for one in words.valued["points"].split("+")) if "points" in words.valued else ()
     left_out = ((words.valued["out"].startswith("/docs"), words.valued["out"]),) if "out" in words.valued else ()
-    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"), points=points, left_out=left_out)
+    told = words.time("listing", words.valued["told"]) if "told" in words.valued else None
+    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"), points=points, left_out=left_out, told=told)

@@ -1,0 +1,108 @@
+"""What others tell of volumes that are not looked at, from the scan to the answers."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lastcopy.program import ask, run
+
+DAY = 1_600_000_000
+DATA = """\
+[volumes.data]
+url = "data"
+system = "nas-1"
+site = "paris"
+admin = "it"
+device = "disk-1"
+"""
+TOLD = """
+role = "backup"
+of = ["data"]
+system = "shelf"
+site = "lyon"
+admin = "records"
+device = "disk-2"
+access = "offline"
+keeps_versions = "1y"
+"""
+FILES = {"report.odt": b"the report", "deep/er/plan.pdf": b"a plan", "new.txt": b"not on the disk", "changed.txt": b"before", "empty": b""}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for path, content in FILES.items():
+        (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / path).write_bytes(content)
+        os.utime(tmp_path / "data" / path, (DAY, DAY))
+    return tmp_path
+
+
+def declare(folder: Path, kind: str, **classes: str) -> None:
+    lines = ["[classes.default]", *(f"{key} = {value}" for key, value in classes.items())] if classes else []
+    (folder / "lastcopy.toml").write_text("\n".join([*lines, DATA, "[volumes.shelved]", kind, TOLD]))
+
+
+def statuses(folder: Path) -> dict[str, tuple[str, str, int | None, str | None]]:
+    rows = ask("report", "assets", "--format", "json", folder=folder).data
+    return {row["path"]: (row["status"], row["reasons"], row["verification_level"], row["verified_at"]) for row in rows}
+
+
+def checksums(folder: Path, at: int) -> None:
+    (folder / "vault").mkdir()
+    listed = "find . -type f ! -name new.txt -printf '%P\\0' | sort -z | xargs -0 sha256sum > ../vault/disk.sha256"
+    subprocess.run(["sh", "-c", listed], cwd=folder / "data", check=True)
+    os.utime(folder / "vault/disk.sha256", (at, at))
+    (folder / "data/changed.txt").write_bytes(b"after, and longer")
+
+
+def test_a_manifest_of_a_disk_on_the_shelf_protects_what_it_names_with_its_age(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    declare(folder, 'url = "manifest:vault/disk.sha256"')
+    run("scan", folder=folder)
+    assert statuses(folder) == {
+        "report.odt": ("protected", "", 1, "2020-09-14T12:26:40Z"),
+        "deep/er/plan.pdf": ("protected", "", 1, "2020-09-14T12:26:40Z"),
+        "new.txt": ("unprotected", "never_copied", None, None),
+        "changed.txt": ("unprotected", "changed_since_copy", None, None),
+        "empty": ("protected", "", 2, "2020-09-14T12:26:40Z"),
+    }
+    [row] = [row for row in ask("report", "coverage", "--format", "json", folder=folder).data if row["threat"] == "facility_outage"]
+    assert (row["assets"], row["covered_assets"], row["unknown_assets"]) == (5, 3, 0)
+    told = ask("explain", "data:report.odt", folder=folder).out.decode()
+    assert "shelved" in told
+    assert "2020-09-14" in told
+    [volume] = [row for row in ask("report", "volumes", "--format", "json", folder=folder).data if row["volume"] == "shelved"]
+    assert volume["scanned_at"] == "2020-09-14T12:26:40Z"
+    assert ask("check", "--max-age", "48h", folder=folder, code=3).code == 3
+
+
+def test_a_class_that_asks_for_a_young_reading_does_not_know_whether_a_manifest_still_holds(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    declare(folder, 'url = "manifest:vault/disk.sha256"\nread_in_place = true', min_verification_level="2", max_verification_age='"90d"')
+    run("scan", folder=folder)
+    assert statuses(folder)["report.odt"] == ("unknown", "verification_too_old", 2, "2020-09-14T12:26:40Z")
+
+
+def test_only_a_reading_in_place_is_worth_level_2(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    declare(folder, 'url = "manifest:vault/disk.sha256"', min_verification_level="2")
+    run("scan", folder=folder)
+    assert statuses(folder)["report.odt"][:3] == ("unknown", "never_verified", 1)
+
+
+def test_no_content_that_is_told_of_can_be_read_again_and_fixity_says_so(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    declare(folder, 'url = "manifest:vault/disk.sha256"')
+    run("scan", folder=folder)
+    assert "nor what others tell of" in run("fixity", "shelved", folder=folder, code=5).err
+    assert "shelved" in run("fixity", folder=folder).err
+
+
+def test_a_manifest_in_the_tree_that_it_would_protect_is_refused(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    os.rename(folder / "vault/disk.sha256", folder / "data/disk.sha256")
+    declare(folder, 'url = "manifest:data/disk.sha256"')
+    assert "lies in the tree of the primary volume data" in run("scan", folder=folder, code=5).err
+    assert "keep it elsewhere" in run("volume", "check", "shelved", folder=folder, code=4).out.decode()
