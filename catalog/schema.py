@@ -223,7 +223,7 @@ STORED_FILES = pa.schema(
         ("name", TEXT),
         ("extension", TEXT),
         ("size_bytes", INT),
-        ("counted_bytes", INT),  # the size on the first name of a file, 0 on its other hard links: all sums use it
+        ("counted_bytes", INT),  # the size on the first name of a file, 0 on its other hard links, and where nobody tells it: all sums use it
         ("allocated_bytes", INT),
         ("modified_at", TIMESTAMP),
         ("last_active_at", TIMESTAMP),  # without the accesses that our own reading caused; null = no trustworthy time: never dormant

@@ -6,7 +6,7 @@ SELECT
     e.name,
     e.extension,
     e.size_bytes,
-    CASE WHEN o.counted THEN e.size_bytes ELSE 0 END AS counted_bytes,
+    CASE WHEN o.counted THEN coalesce(e.size_bytes, 0) ELSE 0 END AS counted_bytes,
     e.allocated_bytes,
     e.modified_at,
     CASE -- a use at an unknown time: never dormant

@@ -46,7 +46,7 @@ class Verdict:
     level: int | None
     verified_at: datetime.datetime | None
     newest_copy_at: datetime.datetime | None
-    counted_bytes: int | None
+    counted_bytes: int
     other_copies: int
     first_seen_at: datetime.datetime
     matches: dict[str, Match] = field(default_factory=dict, compare=False)
@@ -317,7 +317,7 @@ class _Court:
             level=level,
             verified_at=max((match.verified_at for match in seen if match.level == level and match.verified_at), default=None),
             newest_copy_at=max(starts, default=None),
-            counted_bytes=asset.size if (ward, asset.path) in self.first_names else 0,
+            counted_bytes=asset.size or 0 if (ward, asset.path) in self.first_names else 0,
             other_copies=self.other_copies(ward, asset, matches),
             first_seen_at=self.first_seen(ward, asset)[0],
             matches=matches,
