@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
 
-_NOT_READ = "{}: nothing that a backup repository stores can be read again yet, nor what others tell of"
+_NOT_READ = "{}: nothing that it stores, or tells of, can be read here"
 _DERIVE_TRIES = 600
 _DERIVE_WAIT_SECONDS = 1.0
 
@@ -178,11 +178,24 @@ def now() -> datetime.datetime:
 
 
 def _not_read(config: Config, names: Sequence[str]) -> list[str]:
-    """The volumes of which no content can be read: that of a backup repository, and what others tell of."""
+    """The volumes of which no content can be read: backup repositories that are only listed, and what others tell of."""
     import scanners
 
     able = {name: scanners.load(config.volumes[name].kind).CAPABILITIES for name in names}
-    return [name for name in names if able[name].recovery_points or able[name].told]
+    return [name for name in names if able[name].told or (able[name].recovery_points and not _is_readable(config, name))]
+
+
+def _is_readable(config: Config, name: str) -> bool:
+    import scanners
+    from catalog.errors import UnreachableError
+
+    scanner = scanners.connect(config, name)
+    try:
+        return scanner.probe().readable
+    except UnreachableError:
+        return True  # the scan says what is wrong
+    finally:
+        scanner.close()
 
 
 def _naive() -> datetime.datetime:

@@ -24,6 +24,7 @@ class Capabilities:
     columns: frozenset[str]  # entry columns that it fills
     local_files: bool = False  # `open_file` gives a descriptor
     read_through: bool = False  # `digests` reads many files in one pass
+    in_any_order: bool = False  # and of them as few or many as are asked for: several passes take no longer than one
     recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
     told: bool = False  # reads what others wrote of the volume, which itself is not looked at
 
@@ -56,6 +57,7 @@ class Facts:
     capacity_bytes: int | None
     free_bytes: int | None
     empty: bool  # and nothing there tells that it is the volume
+    readable: bool = True  # whether the content of files can be read; what cannot is listed all the same
 
 
 @dataclass(frozen=True)

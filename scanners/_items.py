@@ -168,6 +168,7 @@ def _items(given: dict[str, pa.Array], reader: _Reader) -> Items:
             "time_flags": flags,
             "digest": pa.nulls(rows, pa.binary()),
             "whole": pa.array(np.zeros(rows, bool)),
+            "inode": pa.nulls(rows, pa.int64()),
         }
     )
     linked = pc.and_(pc.and_(pc.starts_with(given["mode"], "h"), is_file), pc.not_equal(given["source"], b""))

@@ -113,7 +113,7 @@ def columns(nodes: pa.Table, started_us: int, findings: Findings) -> pa.Table:
         exact = pc.invert(lossy)
         given, parts, paths = {name: values.filter(exact) for name, values in given.items()}, parts.filter(exact), paths.filter(exact)
     rows = len(paths)
-    unread = {"digest": pa.nulls(rows, pa.binary()), "whole": pa.array(np.zeros(rows, bool))}
+    unread = {"digest": pa.nulls(rows, pa.binary()), "whole": pa.array(np.zeros(rows, bool)), "inode": pa.nulls(rows, pa.int64())}
     return pa.table({"dir": pc.struct_field(parts, "dir"), "name": pc.struct_field(parts, "name"), **attributes(given, started_us), **unread})
 
 

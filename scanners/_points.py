@@ -42,7 +42,7 @@ class Point:
         return self.host, self.paths
 
 
-def facts(fs_id: str, location: str) -> Facts:
+def facts(fs_id: str, location: str, *, readable: bool) -> Facts:
     """What is true of a repository, and of where it lies if that is on this host."""
     device, space = None, None
     if os.path.isdir(location):
@@ -58,6 +58,7 @@ def facts(fs_id: str, location: str) -> Facts:
         capacity_bytes=space.f_blocks * space.f_frsize if space else None,
         free_bytes=space.f_bavail * space.f_frsize if space else None,
         empty=False,
+        readable=readable,
     )
 
 

@@ -10,13 +10,16 @@ import json
 import os
 import re
 import stat
+from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scanners import _stored
 from scanners._program import RunError
 
 _MOST_BYTES = 1 << 30  # that a file of the repository, or a tree, may unpack to
@@ -42,11 +45,23 @@ class UnknownError(RunError):
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
+    """Where in a pack something lies that is sealed by itself."""
+
     pack: str
     offset: int
     length: int
     unpacked: int  # bytes; 0 = it is not packed
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What indexes say of pieces, in the order in which it was read."""
+
+    ids: list[bytes]
+    sizes: list[int]
+    packs: list[str]
+    places: "array[int]"
 
 
 class Key:
@@ -78,13 +93,22 @@ class Key:
 
 
 class Blobs:
-    """The pieces of files that the index knows: their sizes, and whether the pack of each is there with its exact size."""
+    """The pieces of files that the index knows: their sizes, whether the pack of each is there with its exact size, and where they lie in it."""
 
-    def __init__(self, ids: list[bytes], sizes: list[int]) -> None:
-        """`sizes` are -1 where a piece cannot be had."""
+    def __init__(self, ids: list[bytes], sizes: list[int], packs: list[str], places: "array[int]") -> None:
+        """`sizes` are -1 where a piece cannot be had; `places` has of each piece the number of its pack, its offset, length and unpacked length there."""
         found, known = np.array(ids, f"S{_ID_BYTES}"), np.array(sizes, np.int64)
         order = np.lexsort((known, found))  # of a piece that is in several packs the one that can be had is last
-        self._ids, self._sizes = found[order], known[order]
+        self._ids, self._sizes, self._packs = found[order], known[order], packs
+        self._places = np.frombuffer(places, np.int64).reshape(-1, 4)[order] if places else np.empty((0, 4), np.int64)
+
+    def place(self, wanted: bytes) -> "Place | None":
+        """Where a piece lies, if its pack is there with its exact size. Only where places are kept."""
+        at = int(np.searchsorted(self._ids, np.array(wanted[:_ID_BYTES], self._ids.dtype), "right")) - 1
+        if at < 0 or self._ids[at] != np.array(wanted[:_ID_BYTES], self._ids.dtype) or self._sizes[at] < 0:
+            return None
+        pack, offset, length, unpacked = map(int, self._places[at])
+        return Place(self._packs[pack], offset, length, unpacked)
 
     def sizes(self, ids: list[bytes]) -> "np.ndarray[Any, Any]":
         """The size of each piece; -1 where it cannot be had."""
@@ -96,12 +120,13 @@ class Blobs:
 
 
 class Repository:
-    """The index and the trees of a repository."""
+    """The index, the trees, and if wanted the pieces of files of a repository."""
 
-    def __init__(self, folder: Path, master: Mapping[str, Any]) -> None:
-        """Reads the index. `master` is what `restic cat masterkey` tells. Raises RunError."""
-        self._folder, self._key = folder, Key(master)
-        self._trees: dict[str, _Place] = {}
+    def __init__(self, folder: Path, master: Mapping[str, Any], *, pieces: bool = False) -> None:
+        """Reads the index. `master` is what `restic cat masterkey` tells; `pieces`: files are read too. Raises RunError."""
+        self._folder, self._key, self._reads_pieces = folder, Key(master), pieces
+        self._trees: dict[str, Place] = {}
+        self._opened = ""  # the pack that was read last
         self.blobs = self._index()
 
     def tree(self, wanted: str) -> list[dict[str, Any]]:
@@ -110,13 +135,7 @@ class Repository:
         if place is None:
             raise DamagedError(f"the repository is damaged: its index does not know tree {wanted[:8]}")
         what = f"tree {wanted[:8]}"
-        try:
-            sealed = _content(self._folder / "data" / place.pack[:2] / place.pack, place.offset, place.length)
-        except OSError as error:
-            raise DamagedError(f"the repository is damaged: {what}: pack {place.pack[:8]}: {error.strerror}") from error
-        plain = self._key.decrypt(sealed, what)
-        if place.unpacked:
-            plain = _unpacked(plain, what)
+        plain = self._plain(place, what)
         if plain.count(b"{") > _MOST_OBJECTS:
             raise DamagedError(f"{what} has more than {_MOST_OBJECTS} nodes: that is no folder of files")
         if hashlib.sha256(plain).hexdigest() != wanted:
@@ -126,20 +145,43 @@ class Repository:
             raise DamagedError(f"the repository is damaged: {what} cannot be read")
         return nodes
 
+    def piece(self, wanted: bytes) -> bytes:
+        """A piece of a file, read from the storage. Raises RunError."""
+        what = f"piece {wanted.hex()[:8]}"
+        place = self.blobs.place(wanted)
+        if place is None:
+            raise DamagedError(f"the repository is damaged: {what} is in no pack that is there with its exact size")
+        what += f" in pack {place.pack[:8]}"
+        if place.pack != self._opened:  # what the kernel keeps in memory of it proves nothing
+            self._opened = place.pack
+            _forget(self._folder / "data" / place.pack[:2] / place.pack)
+        plain = self._plain(place, what)
+        if hashlib.sha256(plain).digest() != wanted:
+            raise DamagedError(f"the repository is damaged: {what} is not what its id says")
+        return plain
+
+    def _plain(self, place: "Place", what: str) -> bytes:
+        try:
+            sealed = _content(self._folder / "data" / place.pack[:2] / place.pack, place.offset, place.length)
+        except OSError as error:
+            raise DamagedError(f"the repository is damaged: {what}: pack {place.pack[:8]}: {error.strerror}") from error
+        plain = self._key.decrypt(sealed, what)
+        return _unpacked(plain, what) if place.unpacked else plain
+
     def _index(self) -> Blobs:
-        ids: list[bytes] = []
-        sizes: list[int] = []
+        found = _Index([], [], [], array("q"))
         try:
             files = sorted(os.listdir(self._folder / "index"))
         except OSError as error:
             raise DamagedError(f"the repository is damaged: index: {error.strerror}") from error
         for name in filter(_NAME.fullmatch, files):  # others are being written, or what is left of that
-            self._learn(self._stored("index", name), ids, sizes)
-        return Blobs(ids, sizes)
+            self._learn(self._stored("index", name), found)
+        return Blobs(found.ids, found.sizes, found.packs, found.places)
 
-    def _learn(self, text: bytes, ids: list[bytes], sizes: list[int]) -> None:
+    def _learn(self, text: bytes, index: "_Index") -> None:
         """Take what an index says of packs, piece by piece: as an object it would take many times its room. Raises UnknownError."""
         at = text.find(b'"packs":[') + len(b'"packs":[')
+        ids, sizes = index.ids, index.sizes
         pack, first, whole = "", len(ids), 0
         while at < len(text):
             found = _PIECE.match(text, at)
@@ -150,14 +192,17 @@ class Repository:
                 if pack and _size(self._folder / "data" / pack[:2] / pack) != whole + _OVERHEAD_BYTES + 4:
                     sizes[first:] = [-1] * (len(sizes) - first)
                 pack, first, whole = (found["pack"] or b"").decode(), len(ids), 0
+                index.packs.append(pack)
             if found["blob"]:
                 length, unpacked = int(found["length"]), int(found["unpacked"] or 0)
                 whole += length + _HEADER_BYTES[bool(unpacked)]
                 if found["type"] == b"tree":
-                    self._trees[found["blob"].decode()] = _Place(pack, int(found["offset"]), length, unpacked)
+                    self._trees[found["blob"].decode()] = Place(pack, int(found["offset"]), length, unpacked)
                 else:
                     ids.append(bytes.fromhex(found["blob"].decode())[:_ID_BYTES])
                     sizes.append(unpacked or length - _OVERHEAD_BYTES)
+                    if self._reads_pieces:
+                        index.places.extend((len(index.packs) - 1, int(found["offset"]), length, unpacked))
 
     def _stored(self, kind: str, name: str) -> bytes:
         """The text of a file of the repository."""
@@ -213,6 +258,16 @@ def _content(file: Path, offset: int = 0, length: int | None = None) -> bytes:
         return os.pread(descriptor, wanted, offset)
     finally:
         os.close(descriptor)
+
+
+def _forget(file: Path) -> None:
+    """Have the kernel forget what it keeps of a file in memory, as far as that can be."""
+    with suppress(OSError):
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            _stored.drop_cache(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _size(file: Path) -> int | None:

@@ -1,6 +1,7 @@
 """The trees of several recovery points, each folder and state of it read once, as batches of what `_versions` puts together."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Holders:
 
 class _Batch:
     def __init__(self) -> None:
-        self.columns: dict[str, list[Any]] = {name: [] for name in ("dir", "name", "tree", *_NUMBERS, *_TEXTS)}
+        self.columns: dict[str, list[Any]] = {name: [] for name in ("dir", "name", "tree", "inode", *_NUMBERS, *_TEXTS)}
         self.chunks: list[bytes] = []
         self.counts: list[int] = []
 
@@ -46,9 +47,22 @@ class _Batch:
             columns[key].append(found if type(found) is int and 0 <= found < 2**63 else None)
         for key in _TEXTS:
             columns[key].append(str(node.get(key, "")).encode("utf-8", "replace").decode())
-        content = [bytes.fromhex(piece) for piece in node.get("content") or ()] if node.get("type") == "file" else []
+        content = pieces(node)
+        columns["inode"].append(number(directory, name, content) if node.get("type") == "file" else None)
         self.chunks += content
         self.counts.append(len(content))
+
+
+def pieces(node: Mapping[str, Any]) -> list[bytes]:
+    """The ids of the pieces of a file, in order; of anything else there are none. Raises what a wrong shape raises."""
+    return [bytes.fromhex(piece) for piece in node.get("content") or ()] if node.get("type") == "file" else []
+
+
+def number(directory: str, name: str, content: Sequence[bytes]) -> int:
+    """The number of a version in its volume: as an inode it tells which content a path had."""
+    told = hashlib.sha256(f"{directory}{name}\0".encode())
+    told.update(b"".join(content))
+    return int.from_bytes(told.digest()[:8], "big") >> 1
 
 
 def read(repository: Repository, roots: Mapping[str, int], holders: Holders, started_us: int, findings: Findings) -> Iterator[pa.Table]:
@@ -121,6 +135,7 @@ def _table(batch: _Batch, repository: Repository, started_us: int) -> pa.Table:
             **attributes,
             "digest": pa.array(digest, pa.binary()),
             "whole": pa.array(is_file & whole),
+            "inode": pa.array(columns["inode"], pa.int64()),
             "tree": pa.array(columns["tree"], pa.int32()),
         }
     )

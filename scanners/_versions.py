@@ -19,15 +19,15 @@ from catalog.schema import TIME_FLAGS
 
 _BATCH_ROWS = 32_768
 _MEMORY = "128MB"  # beyond it DuckDB goes to disk
-_WORDS = ("dir", "type", "extension", "restore_state")
+_WORDS = ("dir", "type", "extension", "restore_state", "fs_id")
 # A sort spills what does not fit in memory, however much it is; groups are then found between neighbours.
 _SORTED = """
 SELECT
-    dir, name, type, size_bytes, modified_us, modified_ns, changed_us, changed_ns, time_flags, mode, uid, gid, digest, whole, first, last, newest
+    dir, name, type, size_bytes, modified_us, modified_ns, changed_us, changed_ns, time_flags, mode, uid, gid, digest, whole, inode, first, last, newest
 FROM read_parquet($files, hive_partitioning = false) INNER JOIN trees USING (tree)
 ORDER BY
     dir, name, type, size_bytes, CASE WHEN type = 'file' THEN modified_us END NULLS FIRST, CASE WHEN type = 'file' THEN modified_ns END NULLS FIRST,
-    digest NULLS FIRST, last, first
+    digest NULLS FIRST, inode NULLS FIRST, last, first
 """
 _LINKED = """
 SELECT links.* EXCLUDE (source, size_bytes), files.size_bytes
@@ -39,7 +39,8 @@ LEFT JOIN (
     GROUP BY ALL
 ) AS files ON links.source = files.path
 """
-_OF_VERSIONS = ("size_bytes", "modified_us", "modified_ns", "digest")  # that two versions of a file differ by; of folders and links the newest state is kept
+# That two versions of a file differ by, `inode` being the number of its content there; of folders and links the newest state is kept.
+_OF_VERSIONS = ("size_bytes", "modified_us", "modified_ns", "digest", "inode")
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,12 @@ class Listings:
     def _connected(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1, "temp_directory": str(self._folder / "spill")})
 
-    def versions(self, trees: Sequence[Tree], points: Sequence[str], exclude: str | None) -> Iterator[tuple[dict[str, pa.Array], int]]:
+    def versions(
+        self, trees: Sequence[Tree], points: Sequence[str], exclude: str | None, fs_id: str | None = None
+    ) -> Iterator[tuple[dict[str, pa.Array], int]]:
         """The entries of what some trees hold, sorted by `dir, name`, in batches, each with the number of rows that are left out.
 
-        `points` are the ids of recovery points in the order of time.
+        `points` are the ids of recovery points in the order of time, `fs_id` is where the numbers of contents are told apart.
         """
         if not self._files or not trees:
             return
@@ -125,7 +128,7 @@ class Listings:
             for batch in _merged(connection.sql(_SORTED, params={"files": self._files}).to_arrow_reader(_BATCH_ROWS)):
                 kept = batch if exclude is None else batch.filter(pc.invert(_left_out(batch, exclude)))
                 if kept.num_rows:
-                    yield _entries(kept, ids), batch.num_rows - kept.num_rows
+                    yield _entries(kept, ids, fs_id), batch.num_rows - kept.num_rows
                 else:
                     yield {}, batch.num_rows
 
@@ -182,7 +185,7 @@ def _left_out(batch: pa.RecordBatch, exclude: str) -> pa.Array:
     return glob.excluded(exclude, pc.binary_join_element_wise(batch["dir"], batch["name"], pc.if_else(pc.equal(batch["type"], "dir"), "/", ""), ""))
 
 
-def _entries(batch: pa.RecordBatch, ids: pa.Array) -> dict[str, pa.Array]:
+def _entries(batch: pa.RecordBatch, ids: pa.Array, fs_id: str | None) -> dict[str, pa.Array]:
     """The columns of `schema.ENTRIES` that a backup tells."""
     flags = batch["time_flags"].to_numpy()
     columns = {name: batch[name] for name in ("dir", "name", "type", "size_bytes", "time_flags", "mode", "uid", "gid")}
@@ -193,7 +196,8 @@ def _entries(batch: pa.RecordBatch, ids: pa.Array) -> dict[str, pa.Array]:
     paths = pc.binary_join_element_wise(batch["dir"], batch["name"], "").to_pylist()
     columns["path_hash"] = pa.array([hashes.of_path(names.unescape(path)) for path in paths], pa.int64())
     columns["extension"] = pa.array(map(names.extension, batch["name"].to_pylist()), pa.string())
-    columns["digest"] = batch["digest"]
+    columns["digest"], columns["inode"] = batch["digest"], batch["inode"]
+    columns["fs_id"] = pc.if_else(batch["inode"].is_valid(), pa.scalar(fs_id, pa.string()), pa.scalar(None, pa.string()))
     columns["restore_state"] = pc.if_else(batch["whole"], "whole", pa.scalar(None, pa.string()))
     columns["is_latest"] = batch["newest"]
     columns["first_recovery_point"], columns["last_recovery_point"] = ids.take(batch["first"]), ids.take(batch["last"])

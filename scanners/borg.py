@@ -44,7 +44,7 @@ class Scanner:
             raise self._unreachable("it does not tell its id") from error
         if not ID.fullmatch(known):
             raise self._unreachable("it does not tell its id")
-        return facts(f"borg-{known}", self._settings.location)
+        return facts(f"borg-{known}", self._settings.location, readable=False)
 
     def root_shard(self) -> Shard:
         """The repository."""

@@ -29,6 +29,7 @@ HOLLOW = {"least_bytes": 2**30, "fullness": 64, "most_bytes": 2**40}  # what is 
 _BATCH_ROWS = 8 * 2048
 _MEMORY = "256MiB"  # beyond it DuckDB goes to disk
 _KNOWN_ONLY_AFTER_READING = ("digest", "sample", "read_started_at", "digested_at", "bytes_read")
+_SAME_FILE = " AND ".join(f"wanted.{name} IS NOT DISTINCT FROM before.{name}" for name in ("volume", "dir", "name", "inode"))
 _COLUMNS = [name for name in DIGESTS.names if name not in _KNOWN_ONLY_AFTER_READING]
 
 
@@ -40,6 +41,7 @@ class Place:
     folder: Path
     mode: Literal["match", "all"]
     streamed: bool = False  # files are not opened one by one, but read in one pass over what holds them
+    in_any_order: bool = False  # and of these as many at a time as is wanted
     again: bool = False  # what is known is read once more
 
 
@@ -176,9 +178,16 @@ class Candidates:
                 yield from _portions(place, batch)
 
     def streams(self) -> Iterator[Chunk]:
-        """The files that `find` found in what is read through, those of one file system (one archive) together, each read whole. Nothing else may be asked."""
+        """The files that `find` found in what is read through, each read whole, those of one file system (one archive) together unless any order will do.
+
+        Nothing else may be asked meanwhile.
+        """
         for volume, place in self._places.items():
-            if place.streamed:
+            if place.in_any_order:
+                question = f"{self._chosen('TRUE AS whole')} ORDER BY wanted.dir, wanted.name"
+                for batch in self._connection.sql(question, params=[volume]).to_arrow_reader(_BATCH_ROWS):
+                    yield from _portions(place, batch)
+            elif place.streamed:
                 found = self._connection.execute(f"SELECT DISTINCT fs_id FROM ({self._chosen('TRUE AS whole')}) ORDER BY fs_id", [volume]).fetchall()
                 for (fs_id,) in found:
                     question = f"{self._chosen('TRUE AS whole')} AND wanted.fs_id = $2 ORDER BY wanted.dir, wanted.name"
@@ -187,7 +196,7 @@ class Candidates:
 
     def _chosen(self, whole: str) -> str:
         """The query for what is wanted of a volume, its one parameter."""
-        before, known = (", digest_before, digested_before_at", "LEFT JOIN before USING (volume, dir, name)") if self._read_since else ("", "")
+        before, known = (", digest_before, digested_before_at", f"LEFT JOIN before ON {_SAME_FILE}") if self._read_since else ("", "")
         columns = ", ".join(f"wanted.{name}" for name in _COLUMNS)
         return f"SELECT {columns}, {whole}{before} FROM wanted {known} WHERE wanted.volume = $1 AND is_first AND NOT has_failed"
 
@@ -254,7 +263,7 @@ def _portions(place: Place, batch: pa.RecordBatch) -> Iterator[Chunk]:
         within = int(np.searchsorted(read_before, read_before[start] + CHUNK_BYTES, "right")) - 1
         end = max(start + 1, min(start + CHUNK_FILES, within))
         rows = batch.slice(start, end - start)
-        yield Chunk(place, rows, _request(place, rows))
+        yield Chunk(place, rows, None if place.streamed else _request(place, rows))
         start = end
 
 

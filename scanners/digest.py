@@ -129,16 +129,20 @@ def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode:
         wanted = (mode or own) if name in fresh else "off" if own == "off" else "match"
         able: Capabilities = scanners.load(declared.kind).CAPABILITIES
         if wanted != "off" and (able.local_files or able.read_through) and _is_there(config, scan):
-            places[name] = Place(scan, Path(scanners.settings(config, name).location), wanted, able.read_through, again and name in fresh)
+            folder = Path(scanners.settings(config, name).location)
+            places[name] = Place(scan, folder, wanted, able.read_through, able.in_any_order, again and name in fresh)
     return places
 
 
 def _is_there(config: Config, scan: ScanRow) -> bool:
+    """Whether what was scanned is there, and its contents can be read."""
     scanner = scanners.connect(config, scan.volume)
     try:
-        return scanner.probe().fs_id == scan.root_fs_id
+        found = scanner.probe()
     except UnreachableError:
         return False  # a shelved medium: what is unknown stays unknown
+    else:
+        return found.readable and found.fs_id == scan.root_fs_id
     finally:
         scanner.close()
 

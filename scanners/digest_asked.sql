@@ -30,15 +30,16 @@ SELECT
 FROM files
 INNER JOIN volumes ON files.volume = volumes.volume
 LEFT JOIN promised ON files.size_bytes = promised.size_bytes AND files.volume || ':' || files.dir || files.name = promised.link_target
-LEFT JOIN unread ON files.volume = unread.volume AND files.dir = unread.dir AND files.name = unread.name
-LEFT JOIN before ON files.volume = before.volume AND files.dir = before.dir AND files.name = before.name
+LEFT JOIN unread
+    ON files.volume = unread.volume AND files.dir = unread.dir AND files.name = unread.name AND files.inode IS NOT DISTINCT FROM unread.inode
+LEFT JOIN before
+    ON files.volume = before.volume AND files.dir = before.dir AND files.name = before.name AND files.inode IS NOT DISTINCT FROM before.inode
 WHERE
-    files.attested IS NULL
-    AND (
+    unread.failed_at IS NOT NULL
+    OR before.digested_before_at < getvariable('read_since')
+    OR (files.attested IS NULL AND (
         volumes.mode = 'all'
-        OR unread.failed_at IS NOT NULL
-        OR before.volume IS NOT NULL
         OR promised.link_target IS NOT NULL
         OR files.size_bytes IN (SELECT shared_sizes.size_bytes FROM shared_sizes)
         OR files.name IN (SELECT told.name FROM told)
-    )
+    ))

@@ -12,7 +12,8 @@ FROM (
             before.digest_before,
             before.digested_before_at
         FROM before
-        ANTI JOIN unread ON before.volume = unread.volume AND before.dir = unread.dir AND before.name = unread.name
+        ANTI JOIN unread
+            ON before.volume = unread.volume AND before.dir = unread.dir AND before.name = unread.name AND before.inode IS NOT DISTINCT FROM unread.inode
         ANTI JOIN failed ON before.volume = failed.volume AND before.dir || before.name = failed.path
     ) AS readings
 ) AS summed

@@ -19,4 +19,6 @@ SELECT
     link_count,
     digest AS attested
 FROM entries
-WHERE type = 'file' AND size_bytes > 0 AND carried_from IS NULL AND ((last_recovery_point IS NULL AND attested_at IS NULL) OR digest IS NOT NULL)
+WHERE
+    type = 'file' AND size_bytes > 0 AND carried_from IS NULL
+    AND ((last_recovery_point IS NULL AND attested_at IS NULL) OR digest IS NOT NULL OR restore_state = 'whole')

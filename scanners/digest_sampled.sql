@@ -26,8 +26,10 @@ SELECT
     TRUE AS whole
 FROM samples
 INNER JOIN volumes ON samples.volume = volumes.volume
-ANTI JOIN unread ON samples.volume = unread.volume AND samples.dir = unread.dir AND samples.name = unread.name
-ANTI JOIN before ON samples.volume = before.volume AND samples.dir = before.dir AND samples.name = before.name
+ANTI JOIN unread
+    ON samples.volume = unread.volume AND samples.dir = unread.dir AND samples.name = unread.name AND samples.inode IS NOT DISTINCT FROM unread.inode
+ANTI JOIN before
+    ON samples.volume = before.volume AND samples.dir = before.dir AND samples.name = before.name AND samples.inode IS NOT DISTINCT FROM before.inode
 LEFT JOIN pairs ON samples.size_bytes = pairs.size_bytes AND samples.sample = pairs.sample
 LEFT JOIN attested_sizes ON samples.size_bytes = attested_sizes.size_bytes
 WHERE pairs.size_bytes IS NOT NULL OR attested_sizes.size_bytes IS NOT NULL

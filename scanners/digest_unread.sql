@@ -17,13 +17,13 @@ WITH hits AS (
             AND files.modified_ns IS NOT DISTINCT FROM failures.modified_ns
             AND (failures.path IS NULL OR files.dir || files.name = failures.path)
             AND (files.volume = failures.volume OR (failures.volume IS NULL AND files.volume <> failures.reader))
-    WHERE files.attested IS NULL
 )
 
 SELECT
     hits.volume,
     hits.dir,
     hits.name,
+    hits.inode,
     arg_max(hits.reader, hits.failed_at) AS reader,
     arg_max(hits.is_other, hits.failed_at) AS is_other,
     max(hits.failed_at) AS failed_at
@@ -42,4 +42,4 @@ ANTI JOIN known
         AND (known.path IS NULL OR hits.dir || hits.name = known.path)
         AND known.has_digest
         AND known.digested_at > hits.failed_at
-GROUP BY hits.volume, hits.dir, hits.name
+GROUP BY hits.volume, hits.dir, hits.name, hits.inode

@@ -5,7 +5,8 @@ WITH found AS (
         asked.*,
         failed.path IS NOT NULL AS has_failed
     FROM asked
-    LEFT JOIN unread ON asked.volume = unread.volume AND asked.dir = unread.dir AND asked.name = unread.name
+    LEFT JOIN unread
+        ON asked.volume = unread.volume AND asked.dir = unread.dir AND asked.name = unread.name AND asked.inode IS NOT DISTINCT FROM unread.inode
     ANTI JOIN known
         ON
             asked.volume = known.volume

@@ -1,12 +1,14 @@
 """Repositories of restic: what their recovery points hold, one entry a path and version, as the program `restic` lists it. Nothing is written there."""
 
+import hashlib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,12 +25,16 @@ from scanners._repository import Repository, UnknownError
 from scanners._restic import Restic
 from scanners._trees import Holders
 from scanners._versions import Listings
+from scanners.reading import Reply
+
+if TYPE_CHECKING:
+    from scanners._pieces import Contents
 
 _TOLD = {
     "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "changed_at", "changed_ns", "time_flags", "uid", "gid", "mode",
-    "is_latest", "digest", "restore_state", "first_recovery_point", "last_recovery_point",
+    "fs_id", "inode", "is_latest", "digest", "restore_state", "first_recovery_point", "last_recovery_point",
 }  # fmt: skip
-CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True, read_through=True, in_any_order=True)
 
 _VERSIONS = (1, 2)  # of the format of repositories, whose meaning is known here
 _LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
@@ -40,6 +46,7 @@ class Scanner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._restic = settings, Restic(settings)
+        self._contents: Contents | None = None
 
     def probe(self) -> Facts:
         """Ask the repository who it is. Raises UnreachableError."""
@@ -49,7 +56,7 @@ class Scanner:
         if config.get("version") not in _VERSIONS:
             known = " and ".join(map(str, _VERSIONS))
             raise self._unreachable(f"a repository of version {str(config.get('version'))[:20]!r}; known are {known}")
-        return facts(f"restic-{config['id']}", self._settings.location)
+        return facts(f"restic-{config['id']}", self._settings.location, readable=self._can_look_inside())
 
     def root_shard(self) -> Shard:
         """The repository."""
@@ -72,7 +79,7 @@ class Scanner:
             if damaged := (before & after) - {point.id for point in known}:  # restic leaves them out, and ends with 0
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
-            for columns, excluded in listings.versions(held(points, kept, holders.numbers), [point.id for point in kept], self._settings.exclude):
+            for columns, excluded in listings.versions(held(points, kept, holders.numbers), [point.id for point in kept], self._settings.exclude, self._fs_id):
                 if columns:
                     sink.write(columns)
                     for path in _lacking(columns) if looks_inside else ():
@@ -91,12 +98,26 @@ class Scanner:
         """Never: nothing of a repository is opened in place."""
         raise NotImplementedError
 
-    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
-        """Never: contents are not read."""
-        raise NotImplementedError
+    def digests(self, rows: pa.RecordBatch) -> Reply:
+        """Digests of versions, read from the packs of a repository on this host."""
+        from scanners._pieces import Contents
+
+        if self._contents is None:
+            try:
+                repository = Repository(Path(self._settings.location), self._asked("cat", "masterkey"), pieces=True)
+                self._contents = Contents(repository, {point.content for point in self._points()})
+            except (RunError, UnreachableError) as error:
+                count, now = rows.num_rows, time.monotonic_ns()
+                return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", str(error), None) for row in range(count)])
+        return self._contents.read(rows)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    @property
+    def _fs_id(self) -> str:
+        """Where the numbers of versions are of: this repository at this place, for its replica elsewhere has files of its own."""
+        return f"restic-{hashlib.sha256(self._settings.location.encode()).hexdigest()[:32]}"
 
     def _can_look_inside(self) -> bool:
         """Whether the repository lies on this host, and what decrypts it is installed."""

@@ -84,11 +84,12 @@ def test_recovery_points_over_the_retention_show_that_versions_are_kept(folder: 
     assert (found["build/x.o"], found["sub/n.tmp"]) == (("yes", "yes", "", 1), ("yes", "yes", "", 1))
 
 
-def test_fixity_says_that_it_reads_nothing_of_a_repository(folder: Path) -> None:
+def test_fixity_says_that_it_reads_nothing_of_a_repository_that_cannot_be_looked_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanners.restic._can_decrypt", lambda: False)
     refused = ask("fixity", "nightly", folder=folder, code=5)
-    assert "nothing that a backup repository stores can be read again yet" in refused.err
+    assert "nothing that it stores, or tells of, can be read here" in refused.err
     done = ask("fixity", folder=folder)
-    assert "nightly: nothing that a backup repository stores can be read again yet" in done.err
+    assert "nightly: nothing that it stores, or tells of, can be read here" in done.err
 
 
 def test_a_path_map_from_a_folder_that_was_never_backed_up_maps_nothing(folder: Path) -> None:
