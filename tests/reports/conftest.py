@@ -82,6 +82,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "mappings", omissions.MAPPINGS, views.get("mappings", []))
     _table(connection, "omissions", omissions.OMISSIONS, views.get("omissions", []))
     _table(connection, "recovery_points", schema.RECOVERY_POINTS.append(pa.field("volume", TEXT)), views.get("recovery_points", []))
+    _table(connection, "scans", schema.SCANS, views.get("scans", []))
     snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1"}
     _table(connection, "sight", pa.schema([("part", TEXT)]), views.get("sight", []))
     _table(connection, "elsewhere", pa.schema([("volume", TEXT), ("entry_id", WHOLE), ("copies", WHOLE)]), views.get("elsewhere", []))

@@ -45,6 +45,7 @@ VIEWS = {
     "omissions",
     "orphans",
     "elsewhere",
+    "scans",
     "recovery_points",
 }
 _FUNCTIONS = (
