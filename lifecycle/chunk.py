@@ -50,7 +50,7 @@ class Work:
     over: Fingerprint | None = None  # of a pointer at the target that leads to the source: the copy takes its place
     moved: Fingerprint | None = None  # of the source in quarantine
     losses: list[str] = field(default_factory=list)
-    told_key: str | None = None  # the key that the journal knows
+    told: dict[str, Any] = field(default_factory=dict)  # what this run has written of it into the journal
     tries: int = 0  # copies made in this run
     reread: bool = True  # whether the source must be read again before it is taken away: it was not read under the lease held now
     source: Source | None = None
@@ -93,6 +93,10 @@ class Work:
         if self.target is not None and self.step.target_volume is not None:
             places[self.step.target_volume, self.target_path] = Copy(self.step.target_volume, self.target_path, self.target, now_us)
         return list(places.values())
+
+    def untold(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those values that the journal does not have from this run already."""
+        return {name: value for name, value in values.items() if name not in self.told or self.told[name] != value}
 
     def let_go(self) -> None:
         """Close what is open: the lease is given back."""
@@ -279,12 +283,13 @@ class Run:
         ended = [work for work in works if work.end is not None and work.state != work.end.state]
         self.tidy(ended)
         live = [work for work in works if state is not None and work.live and work.state != state]
-        moves = [Move(work.step.step, state, None, values(work)) for work in live] if state is not None else []
+        moves = [Move(work.step.step, state, None, work.untold(values(work))) for work in live] if state is not None else []
         moves += [Move(work.step.step, work.end.state, work.end.reason, {"retry": work.end.retry}) for work in ended if work.end]
         if moves:
             self.journal.advance(moves, self.job_id, self.clock(), self.actor, folders)
-        for work in live:
-            work.state = state or work.state
+        for work, move in zip(live, moves, strict=False):  # theirs come first
+            work.state = move.state
+            work.told |= move.values
         self._release([work for work in ended if work.state in GUARDING and "purge" not in work.stages])
         for work in ended:
             self._count_end(work)

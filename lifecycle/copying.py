@@ -30,7 +30,7 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
         work.source = store.open(work.step.path, expected(work))
 
     run.each(works, act)
-    run.advance([work for work in works if "copy" in work.stages], "COPYING", _intent)
+    run.advance([work for work in works if "copy" in work.stages], "COPYING", intent)
     run.advance([work for work in works if not work.live], None)
 
 
@@ -65,7 +65,7 @@ def verify(run: Run, works: Sequence[Work]) -> None:
     _once_more(run, again)
     run.each(again, _reads_back, "target")
     run.each(leaders, _unchanged)
-    run.advance(works, "VERIFIED", lambda work: {"temp_inode": work.temp_inode, "sha256": work.sha256, "losses": work.losses})
+    run.advance(works, "VERIFIED", lambda work: {"temp_inode": work.temp_inode, "sha256": work.sha256, "losses": tuple(work.losses)})
 
 
 def publish(run: Run, works: Sequence[Work]) -> None:
@@ -77,7 +77,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     gone: set[bytes] = set()
     run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
     run.each([work for work in works if work.group or os.path.dirname(work.target_path) in gone], lambda work: _stands(run, work), "target")
-    run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": work.losses})
+    run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": tuple(work.losses)})
 
 
 def leader(run: Run, work: Work) -> Work | None:
@@ -128,11 +128,8 @@ def _zeros(digest: "hashlib._Hash", run: int) -> None:
         run -= BLOCK_BYTES
 
 
-def _intent(work: Work) -> dict[str, object]:
-    """The key, unless the journal knows it since the claim."""
-    if work.told_key == work.key:
-        return {}
-    work.told_key = work.key
+def intent(work: Work) -> dict[str, object]:
+    """What the journal must say of a step before anything of it is on a disk."""
     return {"key": work.key, "attempt": work.attempt, "temp_inode": None}
 
 
@@ -242,7 +239,7 @@ def _once_more(run: Run, works: Sequence[Work]) -> None:
     for work in works:
         work.end = None
     run.each(works, clear, "target")
-    run.advance(works, "COPYING", _intent)
+    run.advance(works, "COPYING", intent)
     run.each(works, lambda work: _make(run, work), "target")
     _settle_content(run, works)
 

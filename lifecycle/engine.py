@@ -115,9 +115,7 @@ def _claim(run: Run, works: Sequence[Work]) -> None:
             work.end = EndError("STALE", f"{work.shown}: the plan expired before this step was begun")
     recovery.resume_at(run, live)
     begun = [work for work in live if work.state == "PLANNED"]
-    run.advance(begun, "CLAIMED", lambda work: {"key": work.key, "attempt": work.attempt, "temp_inode": None})
-    for work in begun:
-        work.told_key = work.key if work.state == "CLAIMED" else None
+    run.advance(begun, "CLAIMED", copying.intent)
 
 
 def _identify(run: Run, works: Sequence[Work]) -> None:

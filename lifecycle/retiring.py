@@ -216,14 +216,8 @@ def _take(run: Run, work: Work) -> None:
 
 def unheard(run: Run, work: Work) -> None:
     """Nobody has asked to write to the file while it was moved; else it goes back before they get to it."""
-    if work.source is None or work.moved is None:
-        return
-    try:
-        work.source.check()
-    except EndError as end:
-        if end.state != "SOURCE_BUSY":
-            return  # its changed time is that of the move
-        bring_back(run, work, end)
+    if work.source is not None and work.moved is not None and work.source.is_wanted():
+        bring_back(run, work, EndError("SOURCE_BUSY", f"{work.shown}: somebody wants to write to it", retry=True))
 
 
 def bring_back(run: Run, work: Work, end: EndError) -> None:

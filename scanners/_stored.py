@@ -34,9 +34,10 @@ def blocks(descriptor: int) -> Iterator[memoryview]:
     """
     drop_cache(descriptor)
     at, size_bytes = 0, os.fstat(descriptor).st_size
+    small = size_bytes < _AT_ONCE_BYTES
     if past_memory(descriptor, wanted=True):
         try:
-            for block in _small(descriptor, size_bytes) if size_bytes <= _AT_ONCE_BYTES else _large(descriptor, size_bytes):
+            for block in _small(descriptor, size_bytes) if small else _large(descriptor, size_bytes):
                 at += len(block)
                 yield block
         except OSError as error:
@@ -44,7 +45,7 @@ def blocks(descriptor: int) -> Iterator[memoryview]:
                 raise
         finally:
             past_memory(descriptor, wanted=False)
-        if at == os.fstat(descriptor).st_size:
+        if at == (size_bytes if small else os.fstat(descriptor).st_size):
             return
     buffer = memoryview(bytearray(min(BLOCK_BYTES, size_bytes) or 1))
     while count := os.preadv(descriptor, [buffer], at):
@@ -77,8 +78,9 @@ def _room(name: str) -> memoryview:
 
 
 def _small(descriptor: int, size_bytes: int) -> Iterator[memoryview]:
-    room = _room("here")[: -(-size_bytes // _ALIGNED) * _ALIGNED]
-    if size_bytes and (count := os.preadv(descriptor, [room], 0)):
+    """The content in one piece. More than its size is asked for: where no more comes, that was its end."""
+    room = _room("here")[: (size_bytes // _ALIGNED + 1) * _ALIGNED]
+    if count := os.preadv(descriptor, [room], 0):
         yield room[:count]
 
 

@@ -113,6 +113,9 @@ class Source(Protocol):
     def blocks(self) -> Iterator[memoryview | int]:
         """The content in order: blocks of at most BLOCK_BYTES, a run of zeros as its length. A change of the file meanwhile ends the step."""
 
+    def is_wanted(self) -> bool:
+        """Whether somebody waits to write to it, as far as a lease tells."""
+
     def check(self) -> None:
         """Raises EndError SOURCE_BUSY if the lease is being broken, SOURCE_CHANGED if the open file differs from its fingerprint."""
 

@@ -48,6 +48,10 @@ class Status(NamedTuple):
     device: int
     subvolume: int
 
+    def is_of(self, other: "Status") -> bool:
+        """Whether both are of one inode."""
+        return (self.inode, self.device, self.subvolume) == (other.inode, other.device, other.subvolume)
+
 
 class _Slot(threading.local):
     """The memory that the kernel answers into, one a thread."""

@@ -1,9 +1,7 @@
 """Open sources of a file tree, and the digest of what is read from them."""
 
-import errno
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 
 from lifecycle.ends import EndError
@@ -47,10 +45,14 @@ class Reading:
                 yield from self._content()
         self.check()
 
+    def is_wanted(self) -> bool:
+        """Whether somebody waits to write to it, as far as a lease tells."""
+        return self.leased and not _calls.has_lease(self.descriptor)
+
     def check(self) -> None:
         """Raises EndError SOURCE_BUSY if the lease is being broken, SOURCE_CHANGED if the open file is not as it was."""
         with self._tree.ending("check", self._path):
-            if self.leased and not _calls.has_lease(self.descriptor):
+            if self.is_wanted():
                 raise EndError("SOURCE_BUSY", f"{self._tree.shown(self._path)}: somebody wants to write to it", retry=True)
             found = _calls.status(self.descriptor)
             if found == self._unchanged:
@@ -75,22 +77,20 @@ class Reading:
         return found
 
     def close(self) -> None:
-        """Give the lease back and let go."""
+        """Let go, which gives the lease back."""
         if self.descriptor >= 0:
-            if self.leased:
-                _calls.give_back_lease(self.descriptor)
             os.close(self.descriptor)
             self.descriptor = -1
 
     def _still_leased(self) -> None:
-        if self.leased and not _calls.has_lease(self.descriptor):
+        if self.is_wanted():
             self.check()
 
     def _content(self) -> Iterator[memoryview | int]:
         left = self.fingerprint.size_bytes
         for block in blocks(self.descriptor, left):
             left -= block if isinstance(block, int) else len(block)
-            if left < 0 or (left and self.leased and not _calls.has_lease(self.descriptor)):  # after the last one `blocks` looks
+            if left < 0 or (left and self.is_wanted()):  # after the last one `blocks` looks
                 self.check()
                 raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: grew while it was read", retry=True)
             yield block
@@ -104,7 +104,7 @@ def open_expected(tree: Tree, at: tuple[int, bytes], path: bytes, expected: Fing
     directory, name = at
     found = tree.fingerprint_in(directory, name, path)
     _as_expected(tree, path, expected, found, moved=moved)
-    descriptor = tree.open_in(directory, name, NAME_ONLY) if expected.type == "symlink" else _open_to_read(tree, directory, name)
+    descriptor = tree.open_in(directory, name, NAME_ONLY) if expected.type == "symlink" else open_to_read(tree, directory, name)
     try:
         leased = expected.type == "file" and lease and _leased(tree, path, descriptor)
         found = tree.fingerprint(descriptor, path)
@@ -162,20 +162,12 @@ def stored(descriptor: int, between: Callable[[], None] = lambda: None) -> tuple
     return digest.digest(), size_bytes
 
 
-def reopened(tree: Tree, directory: int, name: bytes) -> int:
-    """A new descriptor of a regular file. Raises OSError."""
-    return _open_to_read(tree, directory, name)
-
-
-def _open_to_read(tree: Tree, directory: int, name: bytes) -> int:
+def open_to_read(tree: Tree, directory: int, name: bytes) -> int:
+    """A descriptor of what is at a name, which the caller looks at: it need not be a regular file. Raises OSError."""
     try:
-        descriptor = tree.open_in(directory, name, _READ | os.O_NOATIME)
+        return tree.open_in(directory, name, _READ | os.O_NOATIME)
     except PermissionError:  # O_NOATIME is the owner's right, see open(2)
-        descriptor = tree.open_in(directory, name, _READ)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.ENOENT, "no regular file")
-    return descriptor
+        return tree.open_in(directory, name, _READ)
 
 
 def _leased(tree: Tree, path: bytes, descriptor: int) -> bool:

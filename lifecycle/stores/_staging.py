@@ -92,11 +92,12 @@ class StagedFile:
     def digest(self) -> tuple[bytes, int]:
         """SHA-256 and length of what the storage gives back. Raises EndError."""
         with self._tree.directory(self._path, "read back") as (directory, _):
-            descriptor = _reading.reopened(self._tree, directory, temporary(self._key))
+            descriptor = _reading.open_to_read(self._tree, directory, temporary(self._key))
             try:
-                if not os.path.samestat(os.fstat(descriptor), os.fstat(self.descriptor)):
+                found = _calls.status(descriptor)
+                if not found.is_of(_calls.status(self.descriptor)):
                     raise EndError("FAILED", f"{self._tree.shown(self._path)}: its temporary name leads to another file now", retry=True)
-                self.read_back = self._tree.fingerprint(descriptor, self._path)
+                self.read_back = self._tree.fingerprint_of(found, self._path)
                 return _reading.stored(descriptor)
             finally:
                 os.close(descriptor)
