@@ -74,7 +74,7 @@ def test_what_a_later_job_put_there_again_was_not_taken(journal: Journal) -> Non
 @pytest.mark.parametrize("leave", ["stub", "symlink"])
 def test_a_name_at_which_a_pointer_was_left_is_still_there(journal: Journal, leave: str) -> None:
     link = step(2)
-    link = Step(**vars(link) | {"fingerprint": type(FINGERPRINT)(**vars(FINGERPRINT) | {"type": "symlink"})})
+    link = Step(**vars(link) | {"fingerprint": FINGERPRINT._replace(type="symlink")})
     journal.create_job(with_policy(f'{{"leave": "{leave}"}}'), [step(1), link, step(3, target=None)])
     walk(journal, "CLAIMED", "RETIRING", "GUARDED", steps=[3])
     move_in(journal, NOW, 3)
