@@ -6,15 +6,16 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Settings, _bound, _program
-from scanners._program import Run
+from scanners import Settings, _borg_inside, _bound, _program
+from scanners._program import Run, RunError
 
 _LINK = "repository"
 _EXACT = {"PYTHONIOENCODING": "unicode_escape"}  # for names of files, see `_items`
@@ -55,6 +56,10 @@ _MEANINGS = (
 )
 
 
+class UnknownError(RunError):
+    """Borg's own code is of a form that is not known here, or cannot be run."""
+
+
 class Borg:
     """Asks one repository on this host. One process at a time; nothing that a process keeps of a repository outlives it, so that replicas never mix."""
 
@@ -70,18 +75,41 @@ class Borg:
     @contextmanager
     def blocks(self, *words: str, archive: str | None = None) -> Iterator[Iterator[bytes]]:
         """What a command says of the repository, or of an archive in it, see `_program.blocks`. Raises UnreachableError."""
+        place = f"./{_LINK}" if archive is None else f"./{_LINK}::{archive.replace('{', '{{').replace('}', '}}')}"
+        command = [self._program(), "--log-json", "--bypass-lock", *words, "--", place]
+        with self._running(f"borg {words[0]}", command, _EXACT if archive is not None else {}) as (found, _):
+            yield found
+
+    @contextmanager
+    def inside(self, wanted: Sequence[str]) -> Iterator[tuple[Iterator[bytes], Callable[[], Any]]]:
+        """What `_borg_inside` says of archives, and what gives, after its end, the groups of each. Raises UnknownError where borg has no Python to run it."""
+        python = _python(Path(self._program()))
+        if python is None:
+            raise UnknownError("borg is not run by a Python of its own")
+        with self._running("borg's code", [*python, _borg_inside.__file__], {}, {"wanted": "\n".join(wanted)}) as (found, folder):
+            yield found, lambda: _held(folder / "held")
+
+    @contextmanager
+    def _running(
+        self, what: str, command: Sequence[str], env: Mapping[str, str], files: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[tuple[Iterator[bytes], Path]]:
+        """What a program says in a folder of its own, with `files`, and a link to the repository: so no path has a meaning of its own to borg."""
+        self._refuse()
+        with tempfile.TemporaryDirectory(prefix="lastcopy-borg-", dir=self._room) as name:
+            folder = Path(name)
+            os.symlink(self._location, folder / _LINK)
+            for file, text in files.items():
+                (folder / file).write_text(text, "ascii")
+            with self._passphrase() as (secret, passed):
+                run = Run(what, command, self._environment(folder) | secret | dict(env), _why, folder, passed)
+                with _program.blocks(run) as found:
+                    yield found, folder
+
+    def _program(self) -> str:
         program = shutil.which("borg")
         if program is None:
             raise UnreachableError(f"volume {self._settings.volume}: the program borg is not installed, or not in $PATH")
-        self._refuse()
-        place = f"./{_LINK}" if archive is None else f"./{_LINK}::{archive.replace('{', '{{').replace('}', '}}')}"
-        with tempfile.TemporaryDirectory(prefix="lastcopy-borg-", dir=self._room) as folder:
-            os.symlink(self._location, Path(folder) / _LINK)  # so that no path has a meaning of its own to borg, and all have one that stays
-            with self._passphrase() as (secret, passed):
-                env = self._environment(Path(folder)) | secret | (_EXACT if archive is not None else {})
-                command = [program, "--log-json", "--bypass-lock", *words, "--", place]
-                with _program.blocks(Run(f"borg {words[0]}", command, env, _why, Path(folder), passed)) as found:
-                    yield found
+        return program
 
     def _refuse(self) -> None:
         """Raises UnreachableError for what is elsewhere, or could be written to."""
@@ -134,6 +162,23 @@ class Borg:
         if not found.strip(b"\n") or len(found) > _MOST_BYTES:
             raise UnreachableError(f"volume {settings.volume}: its passphrase could not be got: look at password_file or password_command") from None
         return found
+
+
+def _python(program: Path) -> list[str] | None:
+    """The interpreter that runs a program, by the program's first line; None if that names no Python."""
+    with program.open("rb") as file:
+        first = file.readline(4096)
+    words = os.fsdecode(first.removeprefix(b"#!")).split() if first.startswith(b"#!") else []
+    if words and Path(words[0]).name == "env":
+        words = [shutil.which(words[-1]) or ""]
+    return words if words and Path(words[0]).name.startswith(("python", "pypy")) else None
+
+
+def _held(file: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError("borg's code: it did not tell what archives have") from error
 
 
 def _is_writable(repository: Path) -> bool:

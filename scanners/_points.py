@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -98,12 +98,12 @@ def texts(found: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def held(points: Sequence[Point], kept: Sequence[Point], numbers: Mapping[int, int]) -> list[Tree]:
-    """The sets of recovery points (bits of their places -> number), each with the first and the last of those that are still there."""
+def held(points: Sequence[Point], kept: Sequence[Point], numbers: Iterable[tuple[int, int]]) -> list[Tree]:
+    """The sets of recovery points (bits of their places, and its number), each with the first and the last of those that are still there."""
     places = {point.id: place for place, point in enumerate(kept)}
     newest = {point.series: place for place, point in enumerate(kept)}
     found = []
-    for held_by, number in numbers.items():
+    for held_by, number in numbers:
         there = [places[point.id] for place, point in enumerate(points) if held_by >> place & 1 and point.id in places]
         if there:
             found.append(Tree(number, there[0], there[-1], any(newest[kept[place].series] == place for place in there)))

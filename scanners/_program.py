@@ -25,6 +25,11 @@ _MOST_BYTES = 1 << 30  # of an answer that is kept whole
 class RunError(Exception):
     """A run of a program that did not end with 0; the text says why, without a secret."""
 
+    def __init__(self, text: str, code: int | None = None) -> None:
+        """`code`: what it ended with; None = it did not end, or what it said is wrong."""
+        super().__init__(text)
+        self.code = code
+
 
 @dataclass(frozen=True)
 class Run:
@@ -103,4 +108,4 @@ def _heard(process: "subprocess.Popen[bytes]", run: Run) -> Iterator[bytes]:
     if code:
         meaning, said = run.why(code, bytes(complaints))
         meaning = meaning or (f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}")
-        raise RunError(f"{run.what}: {meaning} ({printable.clean(said[:_TOLD_LETTERS])})" if said else f"{run.what}: {meaning}")
+        raise RunError(f"{run.what}: {meaning} ({printable.clean(said[:_TOLD_LETTERS])})" if said else f"{run.what}: {meaning}", code)

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from catalog.schema import TIME_FLAGS
 
 _BATCH_ROWS = 32_768
 _MEMORY = "128MB"  # beyond it DuckDB goes to disk
+LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
 _WORDS = ("dir", "type", "extension", "restore_state", "fs_id")
 # A sort spills what does not fit in memory, however much it is; groups are then found between neighbours.
 _SORTED = """
@@ -51,6 +52,12 @@ class Tree:
     first: int
     last: int
     newest: bool
+
+
+def lacking(columns: Mapping[str, pa.Array]) -> list[str]:
+    """The paths of files that can not be had whole, each once."""
+    lacks = pc.and_(pc.equal(columns["type"], "file"), columns["restore_state"].is_null())
+    return pc.unique(pc.binary_join_element_wise(columns["dir"].cast(pa.string()), columns["name"], "").filter(lacks)).to_pylist()  # type: ignore[no-any-return]  # text
 
 
 class Listings:
@@ -98,6 +105,10 @@ class Listings:
             lost: list[str] = []
             self.take(_told(pa.Table.from_batches([batch]), lost) for batch in found)
         return lost
+
+    def drop(self, first: int) -> None:
+        """Keep no listing from number `first` on."""
+        del self._files[first:]
 
     @property
     def count(self) -> int:

@@ -10,17 +10,17 @@ import pyarrow as pa
 import scanners
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _borg_arguments, _items, _nodes
-from scanners._borg import Borg
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _borg_arguments, _borg_inside, _groups, _items, _nodes
+from scanners._borg import Borg, UnknownError
 from scanners._items import Items
 from scanners._nodes import Findings
 from scanners._points import ID, Point, facts, held, of_the_volume, rows, texts
 from scanners._program import RunError
-from scanners._versions import Listings
+from scanners._versions import LACKING, Listings, lacking
 
 _TOLD = {
-    "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "time_flags", "uid", "gid", "mode", "is_latest", "first_recovery_point",
-    "last_recovery_point",
+    "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "time_flags", "uid", "gid", "mode", "is_latest",
+    "restore_state", "first_recovery_point", "last_recovery_point",
 }  # fmt: skip
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
 
@@ -56,14 +56,17 @@ class Scanner:
         borg, findings = Borg(self._settings, sink.room()), Findings()
         points = of_the_volume(self._settings, self._points(borg, sink), sink)
         with Listings(sink.room() / "listings") as listings:
-            for place, point in enumerate(points):
-                self._list(borg, point, place, listings, findings)
+            numbers = self._inside(borg, points, listings, findings)
+            looks_inside = numbers is not None
+            if numbers is None:
+                numbers = [(1 << place, place) for place, point in enumerate(points) if self._list(borg, point, place, listings, findings)]
             after = self._ids(borg)
             kept = [point for point in points if point.id in after]  # others were deleted meanwhile
-            numbers = {1 << place: place for place in range(len(points))}
             for columns, excluded in listings.versions(held(points, kept, numbers), [point.id for point in kept], self._settings.exclude):
                 if columns:
                     sink.write(columns)
+                    for path in lacking(columns) if looks_inside else ():
+                        sink.problem(path, "read", LACKING, None, hides_below=False)
                 sink.exclude(excluded)
         if kept:
             sink.recovery_points(rows(kept))
@@ -85,8 +88,34 @@ class Scanner:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _list(self, borg: Borg, point: Point, number: int, listings: Listings, findings: Findings) -> None:
-        """Keep the listing of an archive, unless it is deleted meanwhile."""
+    def _inside(self, borg: Borg, points: Sequence[Point], listings: Listings, findings: Findings) -> list[tuple[int, int]] | None:
+        """Keep what archives hold, as borg's own code reads it: for each group of items which archives (bits of their places) have it, and its number.
+
+        None where borg's code is not as it is known here.
+        """
+        places = {point.id: place for place, point in enumerate(points)}
+        wanted, first = set(places), listings.count
+        while True:
+            try:
+                with borg.inside([point.id for point in points if point.id in wanted]) as (blocks, groups):
+                    listings.take(_groups.read(blocks, self._settings.started_us, findings))
+                    held_by: dict[int, int] = {}
+                    for one, numbers in groups().items():
+                        for number in numbers:
+                            held_by[number] = held_by.get(number, 0) | 1 << places[one]
+            except RunError as error:
+                listings.drop(first)
+                if isinstance(error, UnknownError) or error.code == _borg_inside.NOT_KNOWN:
+                    return None
+                there = wanted & self._ids(borg)
+                if there == wanted:
+                    raise self._unreachable(str(error)) from error
+                wanted = there
+            else:
+                return [(archives, number) for number, archives in held_by.items()]
+
+    def _list(self, borg: Borg, point: Point, number: int, listings: Listings, findings: Findings) -> bool:
+        """Keep the listing of an archive, unless it is deleted meanwhile; whether it was there."""
         links: list[pa.Table] = []
         first = listings.count
         try:
@@ -95,8 +124,9 @@ class Scanner:
         except RunError as error:
             if point.id in self._ids(borg):
                 raise self._unreachable(f"archive {_nodes.escape(point.content)}: {error}") from error
-        else:
-            _items.refuse_untold(listings.link(number, iter(links), first), findings)
+            return False
+        _items.refuse_untold(listings.link(number, iter(links), first), findings)
+        return True
 
     def _ids(self, borg: Borg) -> set[str]:
         """The ids of all archives."""

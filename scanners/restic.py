@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import scanners
 from catalog.errors import UnreachableError
@@ -24,7 +23,7 @@ from scanners._program import RunError
 from scanners._repository import Repository, UnknownError
 from scanners._restic import Restic
 from scanners._trees import Holders
-from scanners._versions import Listings
+from scanners._versions import LACKING, Listings, lacking
 from scanners.reading import Reply
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ _TOLD = {
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True, read_through=True, in_any_order=True)
 
 _VERSIONS = (1, 2)  # of the format of repositories, whose meaning is known here
-_LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
 _NOT_EXACT = "restic tells names that are not UTF-8 with U+FFFD in them: those of this folder cannot be told apart, and are left out"
 
 
@@ -79,11 +77,13 @@ class Scanner:
             if damaged := (before & after) - {point.id for point in known}:  # restic leaves them out, and ends with 0
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
-            for columns, excluded in listings.versions(held(points, kept, holders.numbers), [point.id for point in kept], self._settings.exclude, self._fs_id):
+            for columns, excluded in listings.versions(
+                held(points, kept, holders.numbers.items()), [point.id for point in kept], self._settings.exclude, self._fs_id
+            ):
                 if columns:
                     sink.write(columns)
-                    for path in _lacking(columns) if looks_inside else ():
-                        sink.problem(path, "read", _LACKING, None, hides_below=False)
+                    for path in lacking(columns) if looks_inside else ():
+                        sink.problem(path, "read", LACKING, None, hides_below=False)
                 sink.exclude(excluded)
         if kept:
             sink.recovery_points(rows(kept))
@@ -201,9 +201,3 @@ def _point(found: dict[str, Any]) -> Point:
         left_out=left_out(excludes),
         tags=texts(found.get("tags")),
     )
-
-
-def _lacking(columns: Mapping[str, pa.Array]) -> list[str]:
-    """The paths of files that can not be had whole, each once."""
-    lacks = pc.and_(pc.equal(columns["type"], "file"), columns["restore_state"].is_null())
-    return pc.unique(pc.binary_join_element_wise(columns["dir"].cast(pa.string()), columns["name"], "").filter(lacks)).to_pylist()  # type: ignore[no-any-return]  # text

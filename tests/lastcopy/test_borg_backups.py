@@ -11,7 +11,6 @@ from tests.scanners.borgs import borg
 
 DECLARED = """\
 [classes.default]
-min_verification_level = 0
 retention = "10d"
 
 [volumes.data]
@@ -62,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_archives_hold_and_leave_out_is_told_of_each_asset(folder: Path) -> None:
     rows = ask("report", "assets", "--format", "json", folder=folder).data
     found = {row["path"]: (row["user_error"], row["facility_outage"], row["reasons"], row["verification_level"]) for row in rows}
-    copied = ("yes", "yes", "", 0)
+    copied = ("yes", "yes", "", 1)
     unproven = ("unknown", "unknown", "metadata_match_only", None)
     assert found == {
         **dict.fromkeys([*NS, "same.bin", "other name.bin"], copied),
@@ -76,12 +75,15 @@ def test_what_archives_hold_and_leave_out_is_told_of_each_asset(folder: Path) ->
     }
 
 
-def test_a_listing_is_not_enough_where_a_class_wants_content_to_be_stored(folder: Path) -> None:
-    (folder / "strict.toml").write_text((folder / "lastcopy.toml").read_text().replace("min_verification_level = 0\n", ""))
-    run("--config", "strict.toml", "--catalog", "strict", "scan", folder=folder)
-    rows = ask("--config", "strict.toml", "--catalog", "strict", "report", "assets", "--format", "json", folder=folder).data
-    [plain] = [row for row in rows if row["path"] == "plain.odt"]
-    assert (plain["facility_outage"], plain["reasons"]) == ("unknown", "metadata_match_only")
+def test_what_is_only_listed_is_found_by_its_rounded_times_and_proves_no_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanners._borg._python", lambda program: None)
+    (folder / "listed.toml").write_text((folder / "lastcopy.toml").read_text().replace("[classes.default]", "[classes.default]\nmin_verification_level = 0"))
+    for configured, wanted in (("listed.toml", ("yes", "", 0)), ("lastcopy.toml", ("unknown", "metadata_match_only", 0))):
+        ask("--config", configured, "--catalog", f"of-{configured}", "scan", folder=folder, code=None)
+        rows = ask("--config", configured, "--catalog", f"of-{configured}", "report", "assets", "--format", "json", folder=folder).data
+        found = {row["path"]: (row["facility_outage"], row["reasons"], row["verification_level"]) for row in rows}
+        assert {path: found[path] for path in [*NS, "same.bin", "other name.bin"]} == dict.fromkeys([*NS, "same.bin", "other name.bin"], wanted)
+        assert found["touched.txt"][0] == "no"
 
 
 def test_the_doctor_names_the_program_that_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

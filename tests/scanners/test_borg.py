@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from catalog import config, names, snapshot, table
 from catalog.errors import RefusedError, UnreachableError
 from scanners import _bound, _program, crawl
 from tests.scanners import archives
-from tests.scanners.borgs import PASSPHRASE, backup, borg, content, declared_of, filled, new
+from tests.scanners.borgs import PASSPHRASE, backup, borg, content, declared_of, filled, new, points
 from tests.scanners.contract import Contract, Factory, Interrupt, Item, entries, expected, many, paths, problems, scan
 
 
@@ -40,6 +41,22 @@ class Repository:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "catalog"
+
+
+@pytest.fixture(params=["inside", "listed", "one file"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a repository is read: by borg's own code, or as borg lists it, also where borg is one file and is not told how to write names."""
+    if request.param != "inside":
+        monkeypatch.setattr("scanners._borg._python", lambda program: None)
+    if request.param == "one file":
+        monkeypatch.setattr("scanners._borg._EXACT", {})
+    return str(request.param)
+
+
+@pytest.fixture
+def only_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds where borg has no Python that can be run."""
+    monkeypatch.setattr("scanners._borg._python", lambda program: None)
 
 
 class TestBorg(Contract):
@@ -70,6 +87,11 @@ class TestBorg(Contract):
             assert {str(path) for path in (root / name).rglob("*.parquet")} == set(table.files(root, name))
 
 
+@pytest.mark.usefixtures("only_listed")
+class TestListed(TestBorg):
+    """The suite, where the program's listings are all that there is."""
+
+
 def rows_by_path(root: Path, result: crawl.ScanResult) -> dict[str, list[dict[str, Any]]]:
     """The entries of a scan by path, the largest version first."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -78,7 +100,7 @@ def rows_by_path(root: Path, result: crawl.ScanResult) -> dict[str, list[dict[st
     return {path: sorted(rows, key=lambda row: -row["size_bytes"]) for path, rows in found.items()}
 
 
-def test_versions_are_intervals_of_archives(tmp_path: Path, root: Path) -> None:
+def test_versions_are_intervals_of_archives(tmp_path: Path, root: Path, way: str) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"t/kept", b"1"), Item(b"t/changed", b"old"), Item(b"t/gone", b"x")])
     first = backup(repository, tree, "first", "--exclude", "*.tmp", "--timestamp", "2020-01-01T00:00:00", of=["t"])
@@ -94,6 +116,7 @@ def test_versions_are_intervals_of_archives(tmp_path: Path, root: Path) -> None:
     assert told["t/kept"] == [(1, True, first, third)]
     assert told["t/changed"] == [(5, True, second, third), (3, False, first, first)]
     assert told["t/gone"] == [(1, False, first, first)]
+    assert {row["restore_state"] for rows in found.values() for row in rows if row["type"] == "file"} == {"whole" if way == "inside" else None}
     kept = tree.joinpath("t", "kept").stat()
     assert (found["t/kept"][0]["mode"], found["t/kept"][0]["uid"], found["t/kept"][0]["gid"]) == (kept.st_mode, kept.st_uid, kept.st_gid)
     assert (result.state, result.entries, result.files) == ("complete", 5, 4)
@@ -105,6 +128,7 @@ def test_versions_are_intervals_of_archives(tmp_path: Path, root: Path) -> None:
     assert [len(after.get(path, ())) for path in ("t/kept", "t/changed", "t/gone")] == [1, 1, 0]
 
 
+@pytest.mark.usefixtures("way")
 def test_every_name_of_a_hard_link_has_the_size_of_the_file(tmp_path: Path, root: Path) -> None:
     tree = tmp_path / "tree"
     archives.grow(tree, [Item(b"d/one", b"content"), Item(b"d/plain \xc3\xa9", b"more")])
@@ -119,7 +143,7 @@ def test_every_name_of_a_hard_link_has_the_size_of_the_file(tmp_path: Path, root
     assert result.state == "complete"
 
 
-def test_times_that_borg_cannot_keep_are_unknown_and_types_are_told(tmp_path: Path, root: Path) -> None:
+def test_times_that_borg_cannot_keep_are_unknown_and_types_are_told(tmp_path: Path, root: Path, way: str) -> None:
     tree = tmp_path / "tree"
     archives.grow(tree, [Item(b"early", b"1"), Item(b"late", b"2"), Item(b"ns", b"3")])
     for name, at in (("early", -86_400), ("late", 10_413_792_000)):
@@ -135,12 +159,16 @@ def test_times_that_borg_cannot_keep_are_unknown_and_types_are_told(tmp_path: Pa
     backup(repository, tree, "first")
     found = {path: rows[0] for path, rows in rows_by_path(root, scan(root, declared_of(repository))).items()}
     assert [(found[name]["modified_at"], found[name]["time_flags"]) for name in ("early", "late")] == [(None, 2), (None, 2)]
-    assert abs((found["ns"]["modified_at"] - datetime(2020, 9, 13, 12, 26, 40, 123_457)).total_seconds()) <= 1e-6
+    if way == "inside":
+        assert (found["ns"]["modified_at"], found["ns"]["modified_ns"], found["ns"]["time_flags"]) == (datetime(2020, 9, 13, 12, 26, 40, 123_456), 789, 0)
+    else:
+        assert (found["ns"]["modified_at"], found["ns"]["modified_ns"], found["ns"]["time_flags"]) == (datetime(2020, 9, 13, 12, 26, 40, 123_457), None, 128)
     assert (found["fifo"]["type"], found["link"]["type"]) == ("special", "symlink")
     for name in ("early", "late", "shared", "link", "fifo"):
         assert found[name]["mode"] == os.lstat(tree / name).st_mode
 
 
+@pytest.mark.usefixtures("way")
 def test_the_time_zone_of_who_scans_changes_nothing(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = filled(tmp_path, [Item(b"file", b"x")])
     there = datetime(1970, 1, 1)
@@ -173,6 +201,70 @@ def test_what_an_interrupted_backup_left_is_told_and_counts_for_nothing(tmp_path
     assert len(table.read(root, "recovery_points")) == 1
 
 
+def test_what_archives_have_in_common_is_told_once(tmp_path: Path, root: Path) -> None:
+    repository, tree = new(tmp_path), tmp_path / "tree"
+    archives.grow(tree, [Item(b"d%02d/%04d" % (i % 40, i), b"%d" % (i % 3)) for i in range(6000)])
+    os.link(tree / "d01/0001", tree / "linked")
+    ids = []
+    for number in range(4):
+        (tree / "d07/0007").write_bytes(b"x" * number)
+        (tree / f"d20/new-{number}").write_bytes(b"new")
+        ids.append(backup(repository, tree, f"archive-{number}", "--timestamp", f"2020-01-0{number + 1}T00:00:00"))
+    found = rows_by_path(root, scan(root, declared_of(repository)))
+    told = {path: sorted((row["size_bytes"], row["first_recovery_point"], row["last_recovery_point"]) for row in rows) for path, rows in found.items()}
+    assert told.pop("d07/0007") == [(number, one, one) for number, one in enumerate(ids)]
+    assert [told.pop(f"d20/new-{number}") for number in range(4)] == [[(3, one, ids[-1])] for one in ids]
+    assert {(first, last) for rows in told.values() for _, first, last in rows} == {(ids[0], ids[-1])}
+    assert {path for path, rows in told.items() if found[path][0]["type"] == "file"} == {f"d{i % 40:02d}/{i:04d}" for i in range(6000) if i != 7} | {"linked"}
+    assert told["linked"][0][0] == told["d01/0001"][0][0] == 1
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter"])
+def test_files_of_which_a_segment_is_not_whole_are_problems_and_attest_nothing(tmp_path: Path, root: Path, damage: str) -> None:
+    repository, tree = filled(tmp_path, many(20)), tmp_path / "tree"
+    archives.grow(tree, [Item(b"lost", os.urandom(3_000_000))])
+    before = segments(repository)
+    borg(repository, "config", str(repository), "max_segment_size", "1000000")
+    backup(repository, tree, "second")
+    data = max(set(segments(repository)) - set(before), key=lambda file: file.stat().st_size)
+    if damage == "gone":
+        data.unlink()
+    else:
+        os.truncate(data, data.stat().st_size // 2)
+    result = scan(root, declared_of(repository))
+    assert [(row["path"], row["stage"]) for row in problems(root, result)] == [("lost", "read")]
+    found = rows_by_path(root, result)
+    assert found["lost"][0]["restore_state"] is None
+    assert sum(row["restore_state"] == "whole" for rows in found.values() for row in rows) == 20
+
+
+def test_borg_of_another_form_than_is_known_is_asked_for_its_listings(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = own.parent / "other.py"
+    other.write_text("raise SystemExit(3)")
+    monkeypatch.setattr("scanners._borg_inside.__file__", str(other))
+    result = scan(root, declared_of(own))
+    assert (result.state, result.files) == ("complete", 40)
+    assert {row["restore_state"] for row in entries(root, result)} == {None}
+
+
+def test_an_archive_that_is_deleted_while_it_is_scanned_is_not_told(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    archives.grow(own.parent / "tree", [Item(b"late", b"x")])
+    backup(own, own.parent / "tree", "last")
+    begun = _program.blocks
+
+    def deletes(run: _program.Run) -> AbstractContextManager[Iterator[bytes]]:
+        lists = run.what == "borg's code" or any("isomtime" in word for word in run.command)
+        if lists and any(one["barchive"] == "last" for one in points(own)):
+            borg(own, "delete", "::last")
+        return begun(run)
+
+    monkeypatch.setattr(_program, "blocks", deletes)
+    result = scan(root, declared_of(own))
+    assert result.state == "complete"
+    assert "late" not in rows_by_path(root, result)
+    assert len(table.read(root, "recovery_points")) == 1
+
+
 def test_an_archive_of_the_future_is_left_out(tmp_path: Path, root: Path) -> None:
     repository = filled(tmp_path, [Item(b"file", b"old")])
     (tmp_path / "tree/file").write_bytes(b"newer")
@@ -182,6 +274,7 @@ def test_an_archive_of_the_future_is_left_out(tmp_path: Path, root: Path) -> Non
     assert result.state == "incomplete"
 
 
+@pytest.mark.usefixtures("way")
 def test_archives_are_asked_for_whatever_their_names(tmp_path: Path, root: Path) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"file", b"x")])
@@ -203,6 +296,7 @@ def test_every_kind_of_encryption_is_read(tmp_path: Path, root: Path, monkeypatc
     assert scan(root, declared_of(repository)).files == 1
 
 
+@pytest.mark.usefixtures("way")
 def test_replicas_with_one_id_do_not_hide_each_other(tmp_path: Path, root: Path) -> None:
     repository = filled(tmp_path, [Item(b"file", b"x")])
     replica = tmp_path / "replica" / "repository"
@@ -286,6 +380,7 @@ def segments(repository: Path) -> list[Path]:
     return sorted((file for file in (repository / "data").rglob("*") if file.is_file()), key=lambda file: int(file.name))
 
 
+@pytest.mark.usefixtures("way")
 def test_a_damaged_repository_fails_the_scan_and_is_left_as_it_is(own: Path, root: Path) -> None:
     result = scan(root, declared_of(own))
     for file in segments(own):
@@ -296,6 +391,7 @@ def test_a_damaged_repository_fails_the_scan_and_is_left_as_it_is(own: Path, roo
     assert snapshot.newest_scans(root)["v"].scan_id == result.scan_id
 
 
+@pytest.mark.usefixtures("way")
 def test_a_repository_that_is_locked_is_read_all_the_same_and_left_as_it_was(own: Path, root: Path) -> None:
     (own / "lock.exclusive").mkdir()
     (own / "lock.exclusive" / "other@1.2-3").write_bytes(b"")
@@ -304,6 +400,7 @@ def test_a_repository_that_is_locked_is_read_all_the_same_and_left_as_it_was(own
     assert content(own) == before
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("index", ["gone", "damaged"])
 def test_a_transaction_that_is_not_finished_is_told_and_never_finished(own: Path, root: Path, index: str) -> None:
     """As while a backup is stored: borg would write the index anew, and remove what is not committed."""

@@ -1,0 +1,216 @@
+"""Run as a file by borg's own interpreter: reads archives by borg's own code, each piece of their lists of items once, and which segments are there and whole.
+
+In the current folder lies `repository`, and `wanted` with a line for the id of each archive. Items go to the standard output, each as the fields of `FIELDS`,
+ended by NUL; `held` gets a JSON object: archive id -> numbers of the groups of items that it has. Ends with `NOT_KNOWN` where borg's code is not as it is known
+here. Nothing of ours is imported: this is another Python, perhaps of another version.
+"""
+# ruff: noqa: ANN401 - borg has no types
+
+import importlib
+import json
+import os
+import stat
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+FIELDS = ("group", "state", "kind", "mode", "uid", "gid", "size", "mtime", "path")
+NOT_KNOWN = 3
+WHOLE, LACKING, BROKEN, UNTOLD, MISNAMED = "w", "l", "b", "u", "m"  # states; of a link whose file is not told, and of a name with a NUL
+_VERSIONS = ((1, 1), (1, 2), (1, 4))
+_ENTRY = struct.Struct("<IIB32s")  # of a segment: checksum, size, tag, key
+_PUT = 0
+_KINDS = {stat.S_IFREG: "-", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p", stat.S_IFSOCK: "s", stat.S_IFBLK: "b", stat.S_IFCHR: "c"}
+_OUT_BYTES = 1 << 20
+
+
+class _Group:
+    """Some items of a list: what follows them in it, and what only an archive as a whole tells of them."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.left = b""  # the begin of an item that ends in the next piece
+        self.linked: dict[bytes, tuple[int, str]] = {}  # files that have further names: size and state
+        self.links: list[tuple[dict[bytes, Any], bytes]] = []  # further names: the item, and the path of the file
+
+
+class _Reader:
+    def __init__(self, repository: Any, key: Any, out: Any) -> None:
+        self._repository, self._key, self._out = repository, key, out
+        if not repository.index:
+            repository.index = repository.open_index(repository.get_transaction_id())
+        self._index = repository.index
+        self._whole = _whole_segments(repository)
+        self._groups: dict[tuple[bytes, bytes], _Group] = {}
+        self._msgpack = importlib.import_module("borg.helpers.msgpack")
+        self._count = 0
+        self._text = bytearray()
+
+    def archive(self, items: list[bytes]) -> list[int]:
+        """Tell what is new of an archive; the numbers of its groups."""
+        numbers, left, linked = [], b"", dict[bytes, tuple[int, str]]()
+        links: list[tuple[dict[bytes, Any], bytes]] = []
+        for piece in items:
+            group = self._groups.get((left, piece))
+            if group is None:
+                group = self._groups[left, piece] = self._read(left, piece)
+            numbers.append(group.number)
+            left = group.left
+            linked.update(group.linked)
+            links += group.links
+        if left:
+            raise ValueError("IntegrityError: a list of items that ends within one")
+        if links:
+            number = self._next()
+            for item, source in links:
+                size, state = linked.get(source, (0, UNTOLD))
+                self._tell(number, item, size, state)
+            numbers.append(number)
+        return numbers
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._out.write(self._text)
+        self._out.flush()
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _read(self, left: bytes, piece: bytes) -> _Group:
+        """Tell the items that begin in what is left of the piece before, or in this one."""
+        group = _Group(self._next())
+        data = left + bytes(self._key.decrypt(piece, self._repository.get(piece)))
+        unpacker, used = self._msgpack.Unpacker(use_list=False), 0
+        unpacker.feed(data)
+        for item in unpacker:
+            used = unpacker.tell()
+            if not isinstance(item, dict) or b"path" not in item:
+                raise ValueError("IntegrityError: an item that is none")
+            if b"part" not in item:
+                self._take(group, item)
+        group.left = data[used:]
+        return group
+
+    def _take(self, group: _Group, item: dict[bytes, Any]) -> None:
+        if not stat.S_ISREG(item[b"mode"]):
+            self._tell(group.number, item, 0, LACKING)
+            return
+        source = item.get(b"source")
+        if source and b"chunks" not in item:
+            group.links.append((item, _bytes(source)))
+            return
+        size, state = self._content(item)
+        if item.get(b"hardlink_master"):
+            group.linked[_bytes(item[b"path"])] = size, state
+        self._tell(group.number, item, size, state)
+
+    def _content(self, item: dict[bytes, Any]) -> tuple[int, str]:
+        """The size of a file, and whether all that it is made of is there."""
+        size, index, whole = 0, self._index, self._whole
+        state = BROKEN if b"chunks_healthy" in item else WHOLE
+        for chunk in item.get(b"chunks", ()):
+            size += chunk[1]
+            try:
+                if index[chunk[0]][0] not in whole and state == WHOLE:
+                    state = LACKING
+            except KeyError:
+                state = state if state == BROKEN else LACKING
+        told = item.get(b"size")
+        return size, LACKING if state == WHOLE and told is not None and told != size else state
+
+    def _tell(self, number: int, item: dict[bytes, Any], size: int, state: str) -> None:
+        path, mode, at = _bytes(item[b"path"]), item[b"mode"], item.get(b"mtime")
+        if b"\0" in path:
+            path, state = path.replace(b"\0", b"\\x00"), MISNAMED
+        if isinstance(at, bytes):  # how borg stores what has more than 64 bits
+            at = int.from_bytes(at, "little", signed=True)
+        seen = at if isinstance(at, int) and 0 <= at < 2**63 else ""
+        kind = _KINDS.get(stat.S_IFMT(mode), "?")
+        head = f"{number}\0{state}\0{kind}\0{mode & 0o177777}\0{item.get(b'uid')}\0{item.get(b'gid')}\0{size}\0{seen}\0"
+        self._text += head.encode() + path + b"\0"
+        if len(self._text) >= _OUT_BYTES:
+            self._out.write(self._text)
+            self._text.clear()
+
+
+def _bytes(text: "bytes | str") -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+
+def _whole_segments(repository: Any) -> set[int]:
+    """The segments that are there at least to the end of the last piece that the index says to be in them."""
+    last: dict[int, tuple[int, bytes]] = {}
+    for key, place in repository.index.iteritems():
+        segment, offset = place[0], place[1]
+        if offset > last.get(segment, (-1, b""))[0]:
+            last[segment] = offset, bytes(key)
+    return {segment for segment, (offset, key) in last.items() if _reaches(repository.io.segment_filename(segment), offset, key)}
+
+
+def _reaches(file: str, offset: int, key: bytes) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        head = os.pread(descriptor, _ENTRY.size, offset)
+        if len(head) < _ENTRY.size:
+            return False
+        _, size, tag, found = _ENTRY.unpack(head)
+        status = os.fstat(descriptor)
+        return stat.S_ISREG(status.st_mode) and tag == _PUT and found == key and offset + size <= status.st_size
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _archives(manifest: Any, wanted: list[str]) -> Iterator[tuple[str, Any]]:
+    """The ids and infos of archives that are wanted and there."""
+    there = {info.id.hex(): info for info in manifest.archives.list()}
+    return ((one, there[one]) for one in wanted if one in there)
+
+
+def _read() -> None:
+    if tuple(importlib.import_module("borg").__version_tuple__[:2]) not in _VERSIONS:
+        raise ImportError("a version that is not known")
+    importlib.import_module("borg.logger").setup_logging(level="warning", json=True)
+    with open("wanted", encoding="ascii") as lines:
+        wanted = lines.read().split()
+    manifests, archives = importlib.import_module("borg.helpers").Manifest, importlib.import_module("borg.archive")
+    with importlib.import_module("borg.repository").Repository("repository", exclusive=False, lock=False) as repository:
+        manifest, key = manifests.load(repository, (manifests.Operation.READ,))
+        reader = _Reader(repository, key, os.fdopen(os.dup(1), "wb"))
+        held = {}
+        for one, info in _archives(manifest, wanted):
+            held[one] = reader.archive(list(archives.Archive(repository, key, manifest, info.name).metadata.items))
+        reader.finish()
+    with open("held", "w", encoding="ascii") as file:
+        json.dump(held, file)
+
+
+def _complain(error: BaseException) -> None:
+    """Say what is wrong as borg does with `--log-json`."""
+    told = error.get_message() if hasattr(error, "get_message") else str(error)
+    print(json.dumps({"type": "log_message", "levelname": "ERROR", "msgid": type(error).__name__, "message": told}), file=sys.stderr)
+
+
+def main() -> int:
+    """Read; gives the exit code."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [place for place in sys.path if os.path.abspath(place) != here]  # where this file lies are others with the names of modules
+    try:
+        _read()
+    except (ImportError, AttributeError, TypeError, NameError) as error:
+        _complain(error)
+        return NOT_KNOWN
+    except Exception as error:
+        _complain(error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
