@@ -55,6 +55,10 @@ class Claim(IntEnum):
     GONE = 3  # it is there no more
 
 
+class ChangedError(Exception):
+    """What tells of a volume was changed while it was read, or cannot be what it seems."""
+
+
 class RefusedPathError(ValueError):
     """A path that no file of the volume can have."""
 
@@ -93,9 +97,10 @@ class Claims:
         """Take the time that a file as a whole is of: the volume is known no better than by the oldest."""
         self._told_us = [min(told_us, self.settings.started_us, *self._told_us)]
 
-    def is_future(self, told_us: int) -> bool:
-        """Whether a time cannot be right, as it is later than now."""
-        return told_us > self.settings.started_us + _SKEW_US
+    @property
+    def latest_us(self) -> int:
+        """The latest time that can be right: others are later than now."""
+        return self.settings.started_us + _SKEW_US
 
     def spool(self) -> "_Spool":
         """A new file for rows, that is read with the others if it is not dropped."""

@@ -1,4 +1,4 @@
-"""Manifests: what a volume holds by the word of who wrote down its checksums (sha256sum and its kin, BagIt). The files are not looked at."""
+"""Manifests: what a volume holds by the word of who wrote down its checksums (sha256sum and its kin, BagIt, ASC MHL): not by a look at it."""
 
 import errno
 import os
@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _sums
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _mhl, _sums
 from scanners._root import Rooted
-from scanners._told import ATTESTED, COLUMNS, READ, Claims
+from scanners._told import ATTESTED, COLUMNS, READ, ChangedError, Claims
 
 CAPABILITIES = Capabilities(columns=COLUMNS, told=True)
 
@@ -24,10 +24,6 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _UNCLEAR = "it has checksums of 64 digits that do not say of which algorithm, and its name does not have 'sha256' in it: they are taken for none; rename it"
-
-
-class ChangedError(Exception):
-    """A manifest was changed while it was read, or cannot be what it seems."""
 
 
 class Scanner(Rooted):
@@ -54,7 +50,7 @@ class Scanner(Rooted):
                 while waiting:
                     self._look(waiting.pop(), waiting, claims)
             else:
-                self._sums(b"", os.path.basename(os.fsencode(self._settings.location)), claims)
+                self._read_root(os.path.basename(os.fsencode(self._settings.location)), claims)
             claims.write()
         return sink.finish()
 
@@ -87,6 +83,9 @@ class Scanner(Rooted):
         for name in sorted(files):
             if not _bag.is_part(os.fsdecode(name)):
                 self._guarded(folder, folder + name, claims, lambda name=name: self._sums(folder, name, claims))  # called at once
+        if _mhl.FOLDER in folders:
+            folders.remove(_mhl.FOLDER)
+            self._guarded(folder, folder + _mhl.FOLDER, claims, lambda: _mhl.read(self, folder, claims, self._level))
         waiting += sorted((folder + name + b"/" for name in folders), reverse=True)
 
     def _guarded(self, hidden: bytes, path: bytes, claims: Claims, reading: Any) -> None:  # noqa: ANN401 - a function without arguments
@@ -97,6 +96,26 @@ class Scanner(Rooted):
             said = (error.strerror if isinstance(error, OSError) else None) or str(error)
             number = error.errno if isinstance(error, OSError) else None
             claims.sink.problem(names.escape(hidden.rstrip(b"/")), "list", f"{names.escape(path)}: {said}", number, hides_below=True)
+
+    def _read_root(self, name: bytes, claims: Claims) -> None:
+        """Take the one manifest that the volume is. Raises UnreachableError where it cannot be read as a whole."""
+        try:
+            if name.lower().endswith(b".mhl"):
+                with self.opened(b"", claims) as (file, modified_us), claims.source(names.escape(name)) as source:
+                    _mhl.read_one(source, file, claims, self._level, modified_us)
+            else:
+                self._sums(b"", name, claims)
+        except (OSError, ChangedError) as error:
+            raise UnreachableError(f"volume {self._settings.volume}: {self._settings.location}: {error}") from error
+
+    def listed(self, folder: bytes) -> list[bytes]:
+        """The names of the regular files of a folder. Raises OSError."""
+        descriptor = _kernel.open_beneath(self._root, folder, _DIRECTORY, self._settings.cross_mounts)
+        try:
+            with os.scandir(descriptor) as entries:
+                return [os.fsencode(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
+        finally:
+            os.close(descriptor)
 
     @property
     def _level(self) -> int:
@@ -122,7 +141,7 @@ class Scanner(Rooted):
             if not stat.S_ISREG(before.st_mode):
                 raise ChangedError("not a regular file")
             modified_us = before.st_mtime_ns // 1000
-            if claims.is_future(modified_us):
+            if modified_us > claims.latest_us:
                 raise ChangedError("it was written in the future: nobody can say of which time it is")
             yield file, modified_us
             after = os.fstat(descriptor)
