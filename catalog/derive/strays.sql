@@ -20,7 +20,7 @@ INNER JOIN (
         s.entry_id
     FROM stored_files AS s
     INNER JOIN volume_facts AS f ON s.volume = f.volume AND f.role <> 'primary'
-    WHERE s.signature_no IS NULL AND s.copy_status IS NULL AND s.size_bytes > 0
+    WHERE s.signature_no IS NULL AND s.copy_status IS NULL AND coalesce(s.size_bytes, 1) > 0
 ) AS c ON i.v = c.v AND i.entry_id = c.entry_id
 LEFT JOIN unreadable AS u ON i.v = u.v AND i.entry_id = u.entry_id
 WHERE NOT i.aside

@@ -1,12 +1,14 @@
 """What others tell of volumes that are not looked at, from the scan to the answers."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.lastcopy.program import ask, run
+from tests.scanners.test_mhl import PROGRAM
 
 DAY = 1_600_000_000
 DATA = """\
@@ -106,3 +108,39 @@ def test_a_manifest_in_the_tree_that_it_would_protect_is_refused(folder: Path) -
     declare(folder, 'url = "manifest:data/disk.sha256"')
     assert "lies in the tree of the primary volume data" in run("scan", folder=folder, code=5).err
     assert "keep it elsewhere" in run("volume", "check", "shelved", folder=folder, code=4).out.decode()
+
+
+def mhl(folder: Path, *options: str, fails: bool = False) -> None:
+    if not Path(PROGRAM).is_file():
+        assert not os.environ.get("REQUIRE_SERVERS"), "ascmhl is not installed"
+        pytest.skip("ascmhl is not installed: see .ci/run")
+    done = subprocess.run([PROGRAM, "create", str(folder / "card"), "-h", "xxh64", *options], capture_output=True, check=False)
+    assert (done.returncode != 0) == fails, done.stderr
+
+
+def test_a_history_of_mhl_covers_what_it_tells_of_and_what_failed_covers_nothing(folder: Path) -> None:
+    shutil.copytree(folder / "data", folder / "card")
+    (folder / "card/new.txt").unlink()
+    mhl(folder)
+    declare(folder, 'url = "manifest:card"')
+    run("scan", folder=folder)
+    assert {path: found[:3] for path, found in statuses(folder).items()} == {
+        "report.odt": ("protected", "", 1),
+        "deep/er/plan.pdf": ("protected", "", 1),
+        "new.txt": ("unprotected", "never_copied", None),
+        "changed.txt": ("protected", "", 1),
+        "empty": ("protected", "", 2),
+    }
+    (folder / "card/report.odt").write_bytes(b"the rep0rt")
+    os.utime(folder / "card/report.odt", (DAY, DAY))
+    mhl(folder, fails=True)
+    run("scan", folder=folder, code=4)
+    found = statuses(folder)
+    assert (found["report.odt"][:3], found["changed.txt"][:3]) == (("unknown", "scan_incomplete", None), ("protected", "", 1))
+    [problem] = [row for row in ask("report", "problems", "--format", "json", folder=folder).data if row["path"] == "report.odt"]
+    assert "not what it had been" in problem["error"]
+    [row] = [row for row in ask("report", "coverage", "--format", "json", folder=folder).data if row["threat"] == "facility_outage"]
+    assert (row["assets"], row["covered_assets"], row["unknown_assets"]) == (5, 3, 1)
+    shutil.rmtree(folder / "card")  # the card is on its shelf: what was known stays, with its age
+    run("scan", folder=folder)
+    assert statuses(folder) == found

@@ -36,7 +36,7 @@ def orphans(whole: Estate) -> dict[Key, tuple[str, str]]:
 def _alike(evidence: Evidence, volume: str, file: File, ward: str, asset: File) -> bool:
     both = evidence.digest(volume, file) and evidence.digest(ward, asset)
     return (
-        asset.size == file.size
+        asset.size == file.size is not None
         and bool(same_time(asset, file))
         and trusted(asset, file)
         and not both
@@ -60,7 +60,7 @@ def _homes(estate: Estate, volume: str, ward: str, path: str) -> list[Key]:
 
 def _certain(estate: Estate, evidence: Evidence, volume: str, file: File, wards: list[str], homes: list[Key], assets: list[tuple[str, File]]) -> bool:
     scans = {ward: estate.newest(ward) for ward in wards}
-    if file.carried or evidence.is_unreadable(volume, file) or None in scans.values():
+    if file.size is None or file.carried or evidence.is_unreadable(volume, file) or None in scans.values():
         return False
     for ward, home in homes:
         scan = scans[ward]

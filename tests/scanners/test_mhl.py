@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def resealed(card: Path, changed: str) -> None:
     chain.write_text(re.sub(r"<c4>[^<]*</c4>", f"<c4>{c4(hashlib.sha512(changed.encode()).digest())}</c4>", chain.read_text()))
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "a byte": lambda card: generation(card).write_bytes(generation(card).read_bytes().replace(b'size="4"', b'size="5"', 1)),
     "cut off": lambda card: resealed(card, generation(card).read_text()[:900]),
     "a generation that is gone": lambda card: generation(card).unlink(),
