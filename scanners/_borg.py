@@ -43,7 +43,7 @@ _MEANINGS = (
     (("keyfilenotfounderror", "repokeynotfounderror"), "there is no key for it: look at BORG_KEYS_DIR and BORG_KEY_FILE"),
     (("repository.doesnotexist", "repository.invalidrepository", "pathalreadyexists"), "there is no repository"),
     (("locktimeout", "lockfailed"), "the repository is locked"),
-    (("usage: borg",), "this borg is of a version that is not known; 1.1 to 1.4 are"),
+    (("usage: borg",), "this borg is of a version that is not known; 1.2 and 1.4 are"),
     (
         ("permission denied", "read-only file system"),
         "borg was refused a file: it may not be read from here, or the repository has a transaction that is not finished (a backup is just being stored, or "

@@ -10,7 +10,7 @@ from typing import NoReturn
 from scanners import _patterns
 
 _MOST = 10_000  # words
-# Of borg 1.1 to 1.4: options that are followed by a value, and those that stand alone, whose meaning is of no matter here.
+# Of borg 1.2 and 1.4: options that are followed by a value, and those that stand alone, whose meaning is of no matter here.
 _WITH_VALUE = """
 filter stdin-name stdin-user stdin-group stdin-mode paths-delimiter files-cache comment timestamp chunker-params lock-wait umask remote-path remote-ratelimit
 upload-ratelimit remote-buffer upload-buffer debug-topic debug-profile rsh exclude-if-present exclude-from

@@ -18,7 +18,7 @@ from typing import Any
 FIELDS = ("group", "state", "kind", "mode", "uid", "gid", "size", "mtime", "path")
 NOT_KNOWN = 3
 WHOLE, LACKING, BROKEN, UNTOLD, MISNAMED = "w", "l", "b", "u", "m"  # states; of a link whose file is not told, and of a name with a NUL
-_VERSIONS = ((1, 1), (1, 2), (1, 4))
+_VERSIONS = ((1, 2), (1, 4))
 _ENTRY = struct.Struct("<IIB32s")  # of a segment: checksum, size, tag, key
 _PUT = 0
 _KINDS = {stat.S_IFREG: "-", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO: "p", stat.S_IFSOCK: "s", stat.S_IFBLK: "b", stat.S_IFCHR: "c"}
