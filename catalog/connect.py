@@ -105,7 +105,7 @@ def connect(
     connection = _open(root, memory_limit, threads)
     if begun is not None:
         begun(connection)
-    _create_small(connection, root, wanted)
+    _create_small(connection, root, wanted, earlier)
     _create_stored(connection, root, wanted, earlier, sight)
     if sight is None:
         connection.execute("CREATE TABLE sight (part VARCHAR)")
@@ -222,9 +222,10 @@ def _stored(root: Path, name: str, wanted: Snapshot) -> str:
     return f"SELECT *{path} FROM {parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}"
 
 
-def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot) -> None:
+def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
     known = [s for s in snapshot.snapshots(root) if (s.as_of, s.snapshot_id) <= (wanted.as_of, wanted.snapshot_id)]
     of_snapshots = [{"snapshot_id": s.snapshot_id, "as_of": s.as_of, "complete": s.complete, "previous_snapshot_id": s.previous_id} for s in known]
+    before = [{"snapshot_id": s.snapshot_id, "as_of": s.as_of} for s in (earlier,) if s]
     stamps = pa.schema([("snapshot_id", pa.string()), ("as_of", pa.timestamp("us")), ("complete", pa.bool_()), ("previous_snapshot_id", pa.string())])
     points = recovery.read(root, wanted.versions.get("recovery_points", -1), wanted.scans)
     small = {
@@ -234,6 +235,7 @@ def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot
         "scans": table.read(root, "scans", version=wanted.versions.get("scans")),
         "snapshots": pa.Table.from_pylist(of_snapshots, stamps),
         "snapshot": pa.Table.from_pylist(of_snapshots[-1:], stamps),
+        "snapshot_before": pa.Table.from_pylist(before, pa.schema([stamps.field("snapshot_id"), stamps.field("as_of")])),
         "classes": _class_rows(root, wanted),
         "controls": _control_rows(root, wanted),
         "exceptions": _exception_rows(wanted),

@@ -84,6 +84,8 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "recovery_points", schema.RECOVERY_POINTS.append(pa.field("volume", TEXT)), views.get("recovery_points", []))
     _table(connection, "scans", schema.SCANS, views.get("scans", []))
     snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1"}
+    earlier = [{"snapshot_id": "snap-1", "as_of": AS_OF - datetime.timedelta(days=1)}]
+    _table(connection, "snapshot_before", pa.schema([SNAPSHOT.field("snapshot_id"), SNAPSHOT.field("as_of")]), views.get("snapshot_before", earlier))
     _table(connection, "sight", pa.schema([("part", TEXT)]), views.get("sight", []))
     _table(connection, "elsewhere", pa.schema([("volume", TEXT), ("entry_id", WHOLE), ("copies", WHOLE)]), views.get("elsewhere", []))
     _table(connection, "snapshot", SNAPSHOT, [snapshot | dict(row) for row in views.get("snapshot", [{}])])

@@ -46,6 +46,7 @@ VIEWS = {
     "orphans",
     "elsewhere",
     "scans",
+    "snapshot_before",
     "recovery_points",
 }
 _FUNCTIONS = (
