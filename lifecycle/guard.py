@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from catalog import names
 from catalog.config import Config, Policy
@@ -16,8 +16,7 @@ Look = Literal["read", "unchanged", "changed", "gone", "unreadable", "unreachabl
 Place = tuple[str, bytes]  # volume, path
 
 
-@dataclass(frozen=True)
-class Gone:
+class Gone(NamedTuple):
     """The copy that is to be taken, its volume's domains, and the places of its content that are going or gone already."""
 
     volume: str
@@ -26,11 +25,10 @@ class Gone:
     devices: frozenset[str]
     followers: frozenset[str]  # volumes that will lose the file with it, or with one of the ledger's
     ledger: frozenset[Place] = frozenset()
-    mirrors: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of each replica and backup, the volumes that it follows
+    mirrors: Mapping[str, frozenset[str]] = MappingProxyType({})  # of each replica and backup, the volumes that it follows
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a removal is allowed; the copies that it rests on, pairwise apart; why each other one does not count."""
 
     allowed: bool

@@ -6,6 +6,7 @@ What is marked counts for nobody, until it is released: because the source staye
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from catalog.config import Config
 from catalog.errors import RefusedError
@@ -20,8 +21,7 @@ _Place = tuple[int, int]  # job, step
 _MAY_RETIRE: frozenset[State] = frozenset[State]({"CLAIMED", "PUBLISHED"}) | GUARDING | TAKEN
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a wish: the end that it means (None = the copy may be taken), and the proof where the floor was asked."""
 
     end: EndError | None
@@ -33,8 +33,7 @@ class Answer:
         return self.end is None and self.proof is not None
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A copy in the ledger."""
 
     origin: _Place

@@ -1,8 +1,9 @@
 """The columns of a plan's Parquet files, and a step as a value."""
 
 import datetime
+import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,6 +20,8 @@ _FINGERPRINT = [
     ("changed_ns", pa.int64()),
     ("link_count", pa.int32()),
 ]
+
+_values = operator.itemgetter(*Fingerprint._fields)
 
 # Another copy of a step's content that the floor may rest on, as the catalog's evidence knew it when the plan was made.
 EVIDENCE = pa.struct(
@@ -88,8 +91,7 @@ REFUSAL_REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(NamedTuple):
     """A copy that evidence knows: where, what it was, when its digest was read (microseconds since 1970 UTC)."""
 
     volume: str
@@ -133,7 +135,7 @@ def step(row: dict[str, Any]) -> Step:
 
 def fingerprint(row: dict[str, Any]) -> Fingerprint:
     """The fingerprint in a row that has its columns."""
-    return Fingerprint(**{name: row[name] for name, _ in _FINGERPRINT})
+    return Fingerprint._make(_values(row))
 
 
 def copy(row: dict[str, Any]) -> Copy:

@@ -45,27 +45,27 @@ def check(job_id: str, move: Move, before: Before | None) -> None:
 
 def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at_us: int) -> None:
     """Write the rows of moves, as they are: they were checked. Writes."""
-    alike: dict[tuple[tuple[str, ...], tuple[object, ...]], list[int]] = {}
+    alike: dict[tuple[State, str | None], list[int]] = {}
+    single: dict[tuple[State, tuple[str, ...]], list[tuple[object, ...]]] = {}
     for move in moves:
         if not move.values.keys() <= _VALUES:
             raise ValueError(f"a step has no {', '.join(sorted(move.values.keys() - _VALUES))}")
-        columns, row = tuple(move.values), (move.state, at_us, move.reason, *map(_rows.stored, move.values, move.values.values()))
-        if move.state not in BAD_ENDS and "retry" not in move.values:
-            columns, row = (*columns, "retry"), (*row, 0)
-        alike.setdefault((columns, row), []).append(move.step)
-    single: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-    for (columns, row), steps in alike.items():
-        if len(steps) == 1:
-            single.setdefault(columns, []).append((*row, number, steps[0]))
-        for at in range(0, len(steps) if len(steps) > 1 else 0, _AT_ONCE):
+        if move.values:
+            row = (move.state, at_us, move.reason, *map(_rows.stored, move.values, move.values.values()), number, move.step)
+            single.setdefault((move.state, tuple(move.values)), []).append(row)
+        else:
+            alike.setdefault((move.state, move.reason), []).append(move.step)
+    for (state, reason), steps in alike.items():
+        for at in range(0, len(steps), _AT_ONCE):
             part = steps[at : at + _AT_ONCE]  # one statement for all of them takes a third of the time
-            connection.execute(f"{_update(columns)} IN ({', '.join('?' * len(part))})", (*row, number, *part))
-    for columns, rows in single.items():
-        connection.executemany(f"{_update(columns)} = ?", rows)
+            connection.execute(f"{_update(state)} IN ({', '.join('?' * len(part))})", (state, at_us, reason, number, *part))
+    for (state, columns), rows in single.items():
+        connection.executemany(f"{_update(state, columns)} = ?", rows)
 
 
-def _update(columns: tuple[str, ...]) -> str:
-    sets = "".join(f", {name} = ?" for name in columns)
+def _update(state: State, columns: tuple[str, ...] = ()) -> str:
+    """The beginning of a statement that writes moves: a step that goes on is not to be tried again."""
+    sets = "".join(f", {name} = ?" for name in columns) + (", retry = 0" if state not in BAD_ENDS and "retry" not in columns else "")
     return f"UPDATE progress SET state = ?, since_us = ?, reason = ?{sets} WHERE job = ? AND step"
 
 

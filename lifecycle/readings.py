@@ -60,8 +60,8 @@ class Readings:
         newest = table.version(self._root, "digests")
         if newest != self._seen:
             self._files, self._seen = self._later(newest), newest
-        asked = list(dict.fromkeys(copies))
-        return self._read(asked) if asked and self._files else {}
+        asked = list(dict.fromkeys(copies)) if self._files else []
+        return self._read(asked) if asked else {}
 
     def _later(self, newest: int) -> Sequence[str]:
         try:

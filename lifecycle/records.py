@@ -88,8 +88,7 @@ class Move(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """A copy that a removal may rest on, looked at now. Empty domains are unknown, and count for nothing."""
 
     volume: str
@@ -101,8 +100,7 @@ class Counted:
     why: str = ""  # why it is not verified
 
 
-@dataclass(frozen=True)
-class Retirement:
+class Retirement(NamedTuple):
     """A wish to take a copy away. `systems` and `devices` are those of its own volume."""
 
     step: int

@@ -207,7 +207,7 @@ def test_a_copy_that_is_not_what_it_was_counts_for_nothing(tmp_path: Path, harm:
     where = small.write("a", "f", b"content")
     step = small.step(1, "f", "delete", evidence=[small.copy("a", "f")])
     if harm == "old":
-        step = replace(step, evidence=(replace(step.evidence[0], verified_us=small.clock() - 40 * DAY_US),))
+        step = replace(step, evidence=(step.evidence[0]._replace(verified_us=small.clock() - 40 * DAY_US),))
     elif harm == "gone":
         os.unlink(where)
     else:
