@@ -6,14 +6,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog.config import Config, Policy
-from lifecycle import database, engine
+from catalog.errors import ConfigError
+from lifecycle import database, engine, stores
 from lifecycle.chunk import Clock, Run
 from lifecycle.journal import Journal
 from lifecycle.pace import Halt, Pace
@@ -53,6 +54,9 @@ def work(errand: Errand, heard: Callable[[int, int], None]) -> Came:
     """Carry out a job with as many engines as are wanted, this process being one of them. Writes."""
     if errand.engines == 1:
         return _engine(errand, 0, heard)
+    for volume in errand.config.volumes:
+        with suppress(ConfigError):  # its steps will say so
+            stores.connect(errand.config, volume)  # opens nothing: what it loads is there in all forks
     context = _context()
     counts = context.Array("q", 2)
     crew: list[tuple[ForkProcess | SpawnProcess, Connection]] = []

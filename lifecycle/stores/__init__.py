@@ -5,6 +5,7 @@ one step for ever (letters, digits, '-'); temporary and quarantine names are mad
 Every method raises `lifecycle.ends.EndError` for what ends a step, never a bare OSError.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -303,15 +304,21 @@ def folder(path: str, able: Capabilities | None) -> Store:
 
 def connect(config: "Config", volume: str) -> Store:
     """The store of a volume. Raises ConfigError where no job can work on that kind."""
-    from catalog import extensions
     from catalog.errors import ConfigError, NotFoundError
 
     if volume not in config.volumes:
         raise ConfigError(f"there is no volume {volume!r} in the configuration any more")
     kind = config.volumes[volume].kind
     try:
-        module: Any = extensions.load("stores", kind, DEFINES)
+        module = _module(kind)
     except NotFoundError as error:
         raise ConfigError(f"volumes.{volume}: no job can work on volumes of kind {kind!r} yet") from error
     store: Store = module.Store(config, volume)
     return store
+
+
+@functools.cache
+def _module(kind: str) -> Any:  # noqa: ANN401  a module of a kind
+    from catalog import extensions
+
+    return extensions.load("stores", kind, DEFINES)
