@@ -15,6 +15,7 @@ from tests.lifecycle.chaos.sweeps import after, crowd, errors, floor, kill, lies
 
 Group = Callable[[Path, bool], Iterator[Row]]
 _NAMING = frozenset({"rename", "renameat", "renameat2"})
+_COPYING = frozenset({"fchmod"})  # of a copy that is yet to be read back
 _NEAR_NAMING = Choice(before=_NAMING)
 
 
@@ -98,8 +99,9 @@ def mutants(folder: Path, short: bool) -> Iterator[Row]:
         ready(program, rack)
         for mutant in ("no fsync", "no fsync of directories"):
             yield _caught(program, mutant, lambda bad: kill.power(bad, rack, late, ()))
-        for mutant in ("unlink in place of quarantine", "source gone before publish", "temporary names are kept"):
+        for mutant in ("unlink in place of quarantine", "source gone before publish"):
             yield _caught(program, mutant, lambda bad: kill.kill(bad, rack, late))
+        yield _caught(program, "temporary names are kept", lambda bad: kill.kill(bad, rack, Choice(before=_COPYING, at_most=6)))
         yield _caught(program, "the journal says before the act", lambda bad: kill.kill(bad, rack, replace(_NEAR_NAMING, at_most=8)))
 
 
