@@ -25,6 +25,7 @@ Control = Literal[
     "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "media",
     "offline_or_immutable", "max_copy_age", "min_verification_level", "max_verification_age", "retention",
 ]  # fmt: skip
+_COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
 _RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
@@ -68,6 +69,9 @@ class Volume(_Table):
     password_file: str | None = None
     password_command: str | None = None
     read_in_place: bool = False
+    told_at: datetime.datetime | None = None
+    columns: dict[str, str] = {}
+    times: Literal["iso", "s", "ms", "us", "ns"] = "iso"
     digest: Literal["off", "match", "all"] | None = None
     media_types: bool = False
     cross_mounts: bool = False
@@ -79,6 +83,21 @@ class Volume(_Table):
         if re.search(r"//[^/]*:[^/]*@", url):
             raise ValueError("a url is stored and shown, and must not hold a password; give it by password_file, password_command or the environment")
         return url
+
+    @field_validator("columns")
+    @classmethod
+    def _are_known(cls, columns: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(columns) - set(_COLUMNS))
+        if unknown or (columns and "path" not in columns):
+            raise ValueError(f"it says under which name a listing has {', '.join(_COLUMNS)}: 'path' must be there, and nothing else may be")
+        return columns
+
+    @field_validator("told_at")
+    @classmethod
+    def _says_its_zone(cls, told_at: datetime.datetime | None) -> datetime.datetime | None:
+        if told_at is not None and told_at.tzinfo is None:
+            raise ValueError("a time must say its zone, as in 2026-01-31T12:00:00Z")
+        return told_at
 
     @property
     def kind(self) -> str:

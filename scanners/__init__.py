@@ -45,6 +45,9 @@ class Settings:
     password_file: str | None = None
     password_command: str | None = None
     read_in_place: bool = False  # of what others tell: whether they read the files on the volume itself
+    told_at_us: int | None = None  # and of which time it is, where the configuration says so
+    columns: Mapping[str, str] = field(default_factory=dict)  # of a listing: under which names it has what
+    times: str = "iso"  # and how it writes times
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,9 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         password_file=str(config.folder.absolute() / declared.password_file) if declared.password_file else None,
         password_command=declared.password_command,
         read_in_place=declared.read_in_place,
+        told_at_us=None if declared.told_at is None else round(declared.told_at.timestamp() * 1_000_000),
+        columns=declared.columns,
+        times=declared.times,
     )
 
 

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from scanners._told import EMPTY, RefusedPathError, Source
 
-_LONGEST_LINE = 64 << 10
+LONGEST_LINE = 64 << 10
 _PLAIN = re.compile(rb"(\\?)([0-9A-Fa-f]{32,128}) [ *](.+)", re.DOTALL)
 _TAGGED = re.compile(rb"(\\?)([A-Za-z0-9][A-Za-z0-9/-]{0,19}) \((.+)\) = ([0-9A-Fa-f]{32,128})", re.DOTALL)
 _BAG_LINE = re.compile(rb"([0-9A-Fa-f]{32,128})[ \t]+\*?(.+)", re.DOTALL)
@@ -26,14 +26,14 @@ _OF_NOTHING = {  # the digests of no bytes, by which other algorithms tell an em
 def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """The lines of a file with their numbers, without their ends; None for one that is longer than any, or that has no end, as of a file that was cut off."""
     number = 0
-    while line := file.readline(_LONGEST_LINE):
+    while line := file.readline(LONGEST_LINE):
         number += 1
         if line.endswith(b"\n"):
             yield number, line[:-1]
             continue
         yield number, None
         while line and not line.endswith(b"\n"):
-            line = file.readline(_LONGEST_LINE)
+            line = file.readline(LONGEST_LINE)
 
 
 def read(source: Source, file: BinaryIO, *, is_sha256: bool, told_us: int, level: int) -> int:
@@ -44,7 +44,7 @@ def read(source: Source, file: BinaryIO, *, is_sha256: bool, told_us: int, level
     dos, unclear = None, 0
     for number, raw in lines(file):
         if raw is None:
-            source.refuse(number, f"a line that does not end, as of a file that was cut off, or of more than {_LONGEST_LINE} bytes")
+            source.refuse(number, f"a line that does not end, as of a file that was cut off, or of more than {LONGEST_LINE} bytes")
             continue
         dos = raw.endswith(b"\r") if dos is None else dos
         line = raw.removesuffix(b"\r") if dos else raw

@@ -32,7 +32,7 @@ _MOST_PATH_BYTES, _MOST_FOLDERS = 4096, 256  # of one path: each folder above it
 _FOLDERS_A_FILE, _FOLDERS_MORE = 4, 100_000  # more than that tells of somebody who wants to fill a disk
 _MOST_PROBLEMS = 1_000  # of one file
 _GREATEST_SIZE = 2**63 - 1
-_SKEW_US = 3_600_000_000  # between the clocks of who wrote and of who scans
+SKEW_US = 3_600_000_000  # between the clocks of who wrote and of who scans
 _WORDS = ("dir", "type", "extension")
 _ROWS = pa.schema(
     [
@@ -100,7 +100,7 @@ class Claims:
     @property
     def latest_us(self) -> int:
         """The latest time that can be right: others are later than now."""
-        return self.settings.started_us + _SKEW_US
+        return self.settings.started_us + SKEW_US
 
     def spool(self) -> "_Spool":
         """A new file for rows, that is read with the others if it is not dropped."""

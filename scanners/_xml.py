@@ -8,7 +8,7 @@ from xml.parsers import expat
 _BLOCK_BYTES = 64 << 10
 _MOST_SILENT_BYTES = 1 << 20  # of one tag, comment or the like
 _MOST_TEXT = 64 << 10  # characters of one element
-_DEEPEST = 64
+_DEEPEST = 600
 
 Start = Callable[[list[str], dict[str, str]], None]
 End = Callable[[list[str], str], None]

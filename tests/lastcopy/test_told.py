@@ -1,6 +1,7 @@
 """What others tell of volumes that are not looked at, from the scan to the answers."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.lastcopy.program import ask, run
+from tests.scanners.contract import Item
+from tests.scanners.test_listing import ltfs
 from tests.scanners.test_mhl import PROGRAM
 
 DAY = 1_600_000_000
@@ -144,3 +147,48 @@ def test_a_history_of_mhl_covers_what_it_tells_of_and_what_failed_covers_nothing
     shutil.rmtree(folder / "card")  # the card is on its shelf: what was known stays, with its age
     run("scan", folder=folder)
     assert statuses(folder) == found
+
+
+def tape(folder: Path, updated: str) -> None:
+    """The saved index of a tape that was written before `changed.txt` changed."""
+    items = [Item(path.encode(), content) for path, content in FILES.items() if path != "new.txt"]
+    text = ltfs(items, updated).replace(b"2020-01-02T03:04:05.123456789Z", b"2020-09-13T12:26:40Z")
+    (folder / "LTO001.xml").write_bytes(re.sub(rb"<extendedattributes>.*?</extendedattributes>", b"", text))
+    (folder / "data/changed.txt").write_bytes(b"after, and longer")
+
+
+def test_a_tape_on_the_shelf_counts_by_its_index_of_long_ago_and_its_verification_is_overdue(folder: Path) -> None:
+    tape(folder, "2020-10-01T12:00:00Z")
+    declare(folder, 'url = "listing:LTO001.xml"')
+    run("scan", folder=folder)
+    assert statuses(folder) == {
+        "report.odt": ("protected", "", 1, "2020-10-01T12:00:00Z"),
+        "deep/er/plan.pdf": ("protected", "", 1, "2020-10-01T12:00:00Z"),
+        "new.txt": ("unprotected", "never_copied", None, None),
+        "changed.txt": ("unprotected", "changed_since_copy", None, None),
+        "empty": ("protected", "", 2, "2020-10-01T12:00:00Z"),
+    }
+    assert "2020-10-01" in ask("explain", "data:report.odt", folder=folder).out.decode()
+    [row] = [row for row in ask("report", "coverage", "--format", "json", folder=folder).data if row["threat"] == "ransomware"]
+    assert (row["assets"], row["covered_assets"], row["unknown_assets"]) == (5, 3, 0)
+    declare(folder, 'url = "listing:LTO001.xml"', max_verification_age='"90d"')
+    run("scan", folder=folder)
+    assert statuses(folder)["report.odt"] == ("unknown", "verification_too_old", 1, "2020-10-01T12:00:00Z")
+
+
+def test_a_listing_from_before_a_change_does_not_know_what_is_there_now(folder: Path) -> None:
+    tape(folder, "2020-10-01T12:00:00Z")
+    declare(folder, 'url = "listing:LTO001.xml"')
+    text = (folder / "lastcopy.toml").read_text()
+    (folder / "lastcopy.toml").write_text(text.replace('access = "offline"', 'access = "online"'))
+    run("scan", folder=folder)
+    found = statuses(folder)
+    assert (found["new.txt"][1], found["changed.txt"][1]) == ("volume_not_scanned,not_immutable_or_offline", "volume_not_scanned,not_immutable_or_offline")
+
+
+def test_what_is_only_listed_proves_no_content(folder: Path) -> None:
+    done = subprocess.run(["rclone", "lsjson", "-R", str(folder / "data")], capture_output=True, check=True)
+    (folder / "remote.json").write_bytes(done.stdout)
+    declare(folder, 'url = "listing:remote.json"')
+    run("scan", folder=folder)
+    assert statuses(folder)["report.odt"][:3] == ("unknown", "metadata_match_only", 0)

@@ -1,0 +1,96 @@
+"""Saved listings: what a volume held by the word of who listed it (CSV, `rclone lsjson`, the index of a tape of LTFS). The volume itself is not looked at."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from catalog import names
+from catalog.errors import UnreachableError
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _ltfs, _tables, _xml
+from scanners._root import Rooted
+from scanners._told import ATTESTED, COLUMNS, READ, SKEW_US, ChangedError, Claims
+
+CAPABILITIES = Capabilities(columns=COLUMNS, told=True)
+
+_ENDINGS = {".csv": "csv", ".json": "lsjson", ".xml": "ltfs", ".schema": "ltfs"}
+_KNOWN = "known are .csv (a table), .json (of 'rclone lsjson -R'), .xml and .schema (the index of a tape of LTFS)"
+
+
+class Scanner(Rooted):
+    """Reads one listing."""
+
+    def probe(self) -> Facts:
+        """Look at the file. Raises UnreachableError."""
+        status = os.fstat(self._root)
+        if not stat.S_ISREG(status.st_mode):
+            raise self._unreadable("not a file")
+        fs_id = None
+        if self._format == "ltfs" and status.st_size:
+            with self._opened() as (file, _):
+                fs_id = f"ltfs-{_ltfs.head(file).uuid}"
+        return Facts(fs_id=fs_id, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=status.st_size == 0)
+
+    def root_shard(self) -> Shard:
+        """The listing."""
+        return Shard(0, ("",))
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """Read it from the beginning to the end, then write what it says. Raises UnreachableError if it cannot be read as a whole."""
+        del shard  # there is one
+        with Claims(self._settings, sink) as claims:
+            name = names.escape(os.path.basename(os.fsencode(self._settings.location)))
+            with self._opened() as (file, modified_us), claims.source(name) as source:
+                told_us = modified_us if self._settings.told_at_us is None else self._settings.told_at_us
+                if self._format == "ltfs":
+                    told_us = _ltfs.head(file).updated_us or told_us
+                    file.seek(0)
+                if told_us > self._settings.started_us + SKEW_US:
+                    raise self._unreadable("it is of the future: nobody can say of which time it is; say it by 'told_at'")
+                in_place = self._settings.read_in_place
+                if self._format == "ltfs":
+                    _ltfs.read(file, source, told_us, READ if in_place else ATTESTED)
+                elif self._format == "lsjson":
+                    _tables.read_lsjson(file, source, told_us, in_place=in_place)
+                else:
+                    columns = dict(self._settings.columns) or {"path": "path"}
+                    _tables.read_csv(file, source, columns, self._settings.times, told_us, in_place=in_place)
+                claims.of(told_us)
+            claims.write()
+        return sink.finish()
+
+    def open_file(self, directory: str, name: str) -> int:
+        """Never: the files are not looked at."""
+        raise NotImplementedError
+
+    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
+        """Never: the files are not looked at."""
+        raise NotImplementedError
+
+    @property
+    def _format(self) -> str:
+        ending = os.path.splitext(self._settings.location)[1].lower()
+        if ending not in _ENDINGS:
+            raise self._unreadable(f"nothing is known of listings that end in {ending!r}; {_KNOWN}")
+        return _ENDINGS[ending]
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[BinaryIO, int]]:
+        """The file, and when it was last written. Raises UnreachableError for what goes wrong while it is open."""
+        descriptor = os.open(f"/proc/self/fd/{self._root}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            with os.fdopen(descriptor, "rb", buffering=1 << 20) as file:
+                before = os.fstat(descriptor)
+                yield file, before.st_mtime_ns // 1000
+                after = os.fstat(descriptor)
+                is_same = (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (after.st_size, after.st_mtime_ns, after.st_ctime_ns)
+        except (OSError, ChangedError, _xml.BadXMLError) as error:
+            raise self._unreadable(str(error)) from error
+        if not is_same:
+            raise self._unreadable("it was changed while it was read")
+
+    def _unreadable(self, why: str) -> UnreachableError:
+        return UnreachableError(f"volume {self._settings.volume}: {self._settings.location}: {why}")
