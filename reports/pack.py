@@ -3,7 +3,7 @@
 import importlib.metadata
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,19 +62,16 @@ class Question:
 def questions() -> list[Question]:
     """What every pack answers: each report of Lastcopy's own with its defaults, and where it is asked `by` something, by each of that."""
     found = []
-    for name in reports.names():
-        report = reports.load(name)
-        if report.path.parent != Path(reports.__file__).parent:
-            continue
+    for report in map(reports.read, sorted(Path(reports.__file__).parent.glob("*.sql"))):
         by = next((parameter.choices for parameter in report.params if parameter.name == "by"), ())
-        found += [Question(report, report.values({"by": choice}), f"{name}.by-{choice}".replace("_", "-")) for choice in by]
-        found += [] if by else [Question(report, report.values({}), name)]
+        found += [Question(report, report.values({"by": choice}), f"{report.name}.by-{choice}".replace("_", "-")) for choice in by]
+        found += [] if by else [Question(report, report.values({}), report.name)]
     return found
 
 
 def write(folder: Path, of: Subject, version: str) -> str:
     """Write a pack into an empty folder; gives the SHA-256 of its list of sums, which stands for all of it. Derives what the catalog does not have."""
-    limits = of.snapshot.config.catalog
+    limits, asked = of.snapshot.config.catalog, questions()
     memory = f"{limits.memory_limit}B" if limits.memory_limit else None
     for inside in ("evidence", "reports", "sql/reports", "sql/derivation"):
         (folder / inside).mkdir(parents=True)
@@ -89,9 +86,9 @@ def write(folder: Path, of: Subject, version: str) -> str:
             "figures": {name: value for name, value in known.meta().items() if name.endswith(("assets", "bytes"))},
             "warnings": known.warnings,
             "evidence": {name: {"rows": rows, "what": evidence.KINDS[name].what} for name, rows in evidence.write(connection, of, folder / "evidence").items()},
-            "reports": [_answer(connection, question, known, folder) for question in questions()],
+            "reports": [_answer(connection, question, known, folder) for question in asked],
         }
-    _queries(folder)
+    _queries(folder, asked)
     (folder / CONFIGURATION).write_bytes(of.configuration.encode())
     (folder / GUIDE).write_text(_GUIDE, "ascii")
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "ascii")
@@ -138,8 +135,8 @@ def _answer(connection: "DuckDBPyConnection", question: Question, known: State, 
     }
 
 
-def _queries(folder: Path) -> None:
-    for question in questions():
+def _queries(folder: Path, asked: Sequence[Question]) -> None:
+    for question in asked:
         (folder / "sql" / "reports" / question.report.path.name).write_bytes(question.report.path.read_bytes())
     for name in derive.queries():
         (folder / "sql" / "derivation" / f"{name}.sql").write_bytes(derive.sql(name).encode())

@@ -47,14 +47,16 @@ def verify(folder: Path, version: str) -> Proof:
     """Hold a pack against its sums, and where these hold against what its own evidence gives. Writes to a temporary folder only."""
     table.check_place(Path(tempfile.gettempdir()))
     digest = sums.total(folder)
-    found = sums.check(folder) or [Finding(name, "is missing") for name in _NEEDED if name not in sums.files(folder)]
-    if found:
+    if found := sums.check(folder):
         return Proof(digest, tuple(found))
+    there = sums.files(folder)
+    if missing := [Finding(name, "is missing") for name in _NEEDED if name not in there]:
+        return Proof(digest, tuple(missing))
     try:
         manifest = _manifest(folder)
         differences = tuple(_computed_again(folder, manifest, version))
         told = manifest["snapshot"]
-        counts = len(sums.files(folder)), len(manifest["reports"])
+        counts = len(there), len(manifest["reports"])
         return Proof(digest, differences, str(told["snapshot_id"]), str(told["as_of"]), str(manifest.get("lastcopy")), *counts)
     except _foreseen() as error:
         if isinstance(error, OSError) and error.errno is not None:
