@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from catalog import config, derive, snapshot, table
 from catalog.config import Config
-from catalog.derive.expressions import quoted, recovery_points
 from catalog.errors import CatalogError, RefusedError
 from catalog.schema import DERIVED, LABELS, PARTITIONS, TABLES
 from catalog.snapshot import Snapshot
@@ -81,7 +80,9 @@ KINDS = {
     "entries": Kind("what the newest good scan of each volume saw", _plain(_VOLUME, TABLES["entries"]), "SELECT * FROM entries", ("volume", "dir", "name")),
     "digests": Kind("what was read of these files, and when", _plain(TABLES["digests"]), _DIGESTS, ("volume", "dir", "name", "digested_at")),
     "problems": Kind("what these scans could not read", _plain(_VOLUME, TABLES["problems"]), "SELECT * FROM problems", ("volume", "path", "stage")),
-    "recovery_points": Kind("what backups can give back", _plain(_VOLUME, TABLES["recovery_points"]), "{recovery_points}", ("volume", "started_at")),
+    "recovery_points": Kind(
+        "what backups can give back", _plain(_VOLUME, TABLES["recovery_points"]), "SELECT * FROM recovery_points", ("volume", "started_at")
+    ),
     "labels": Kind("rows of imported label tables, in their order", pa.schema([("place", pa.int32()), ("row", pa.int32()), *LABELS]), ""),
     "snapshots": Kind(
         "the snapshots up to this one",
@@ -97,7 +98,7 @@ KINDS = {
     "history": Kind(
         "the sums that the catalog kept of earlier snapshots",
         _plain(_SNAPSHOT, TABLES["history"]),
-        "SELECT * FROM history WHERE snapshot_id <> {snapshot}",
+        "SELECT * FROM history WHERE snapshot_id NOT IN (SELECT snapshot_id FROM snapshot)",
         ("as_of", "snapshot_id"),
     ),
     "files_before": Kind(
@@ -138,15 +139,13 @@ def unknown_keys(configuration: str) -> list[str]:
 
 def write(connection: "DuckDBPyConnection", of: Subject, folder: Path) -> dict[str, int]:
     """Write every file of evidence into a folder; gives their numbers of rows. `connection` is one of `connect` to the snapshot."""
-    given = {"snapshot": quoted(of.snapshot.snapshot_id), "recovery_points": recovery_points(of.root, of.snapshot)}
     rows = {}
     for name, kind in KINDS.items():
         path = folder / f"{name}.parquet"
         if name == "labels":
             rows[name] = save(path, kind.schema, _labels(of))
             continue
-        query = kind.query.format(**given) if "{" in kind.query else kind.query
-        relation = connection.sql(replace(kind, query=query).ordered())
+        relation = connection.sql(kind.ordered())
         assert relation is not None  # noqa: S101  # a SELECT gives a relation
         with relation.to_arrow_reader(_BATCH_ROWS) as batches:
             rows[name] = save(path, kind.schema, batches)

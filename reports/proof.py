@@ -6,6 +6,7 @@ What a pack encloses may be an enemy's: its queries are compared, never run; its
 import datetime
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _CHUNK_BYTES = 1 << 20
 _ROWS = 50_000
 _NEEDED = (pack.MANIFEST, pack.CONFIGURATION, *(f"evidence/{name}.parquet" for name in evidence.KINDS))
 _SHOWN = 80  # characters of a value
+_LEAST_MEMORY_BYTES = 256 << 20
 _MOST_DIFFERENCES = 20  # of the manifest
 
 
@@ -101,7 +103,7 @@ def _restored(folder: Path, manifest: Mapping[str, Any], root: Path) -> Subject:
     if strange := evidence.unknown_keys(text):
         raise CatalogError(f"{pack.CONFIGURATION}: has {', '.join(strange)}, which no snapshot keeps")
     held = config.restore(text)
-    here = held.catalog.model_copy(update={"memory_limit": None, "threads": None})  # the limits of this machine are not those of that one
+    here = held.catalog.model_copy(update=_limits(held.catalog))
     wanted = Snapshot(
         snapshot_id=str(told["snapshot_id"]),
         as_of=datetime.datetime.fromisoformat(told["as_of"]).replace(tzinfo=None),
@@ -118,6 +120,14 @@ def _restored(folder: Path, manifest: Mapping[str, Any], root: Path) -> Subject:
     if found.complete != evidence.is_complete(root, found):
         raise CatalogError(f"{pack.MANIFEST}: says that the snapshot is {'' if found.complete else 'not '}complete; its scans and problems say otherwise")
     return Subject(root, found, text)
+
+
+def _limits(told: config.Catalog) -> dict[str, int | None]:
+    """The limits that the pack's maker set himself, as far as they do no harm here."""
+    return {
+        "memory_limit": told.memory_limit and max(told.memory_limit, _LEAST_MEMORY_BYTES),
+        "threads": told.threads and min(told.threads, os.cpu_count() or 1),
+    }
 
 
 def _differences(given: Path, again: Path) -> Iterator[Finding]:

@@ -96,9 +96,8 @@ def test_one_changed_byte_in_any_file_is_found(mine: Path) -> None:
         content = file.read_bytes()
         middle = len(content) // 2
         file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-        assert wrong(mine), name
-        if name != "SHA256SUMS":
-            assert wrong(mine) == {name: "was changed: its SHA-256 is another"}
+        found = wrong(mine)
+        assert found == {name: "was changed: its SHA-256 is another"} or (found and name == "SHA256SUMS"), name
         file.write_bytes(content)
     assert not wrong(mine)
 
