@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 50_000
 _MOST_ROWS_A_BYTE = 20  # more than any true file has: what says that it has more is not read
 _VOLUME, _SCAN, _SNAPSHOT = pa.field("volume", pa.string()), pa.field("scan_id", pa.string()), pa.field("snapshot_id", pa.string())
+_FILE = ("volume", "dir", "name", "entry_id")
 _EARLIER = ("files", "verdicts")  # derived tables of the snapshot before
 
 # Of the digests, those of files that the snapshot has: by what they are on their file system, or by where they lie.
@@ -50,16 +51,17 @@ GROUP BY f.volume, f.dir, f.name
 
 @dataclass(frozen=True)
 class Kind:
-    """One file of evidence. `what` says what it is; its rows are sorted by all columns, `first` before the others."""
+    """One file of evidence. `what` says what it is; its rows are sorted by `first`, and by all other columns where these do not tell rows apart."""
 
     what: str
     schema: pa.Schema
     query: str
     first: tuple[str, ...] = ()
+    apart: bool = False  # no two rows have the same of `first`
 
     def ordered(self) -> str:
         """The query whose rows are those of the file, in their order."""
-        names = [*self.first, *(name for name in self.schema.names if name not in self.first)]
+        names = [*self.first, *(name for name in self.schema.names if name not in self.first and not self.apart)]
         columns, order = (", ".join(f'"{name}"{how}' for name in these) for these, how in ((self.schema.names, ""), (names, " ASC NULLS FIRST")))
         return f"SELECT {columns} FROM ({self.query}) AS evidence ORDER BY {order}"
 
@@ -77,7 +79,7 @@ KINDS = {
         "SELECT * FROM scans WHERE volume IN (SELECT volume FROM volumes)",
         ("volume", "started_at"),
     ),
-    "entries": Kind("what the newest good scan of each volume saw", _plain(_VOLUME, TABLES["entries"]), "SELECT * FROM entries", ("volume", "dir", "name")),
+    "entries": Kind("what the newest good scan of each volume saw", _plain(_VOLUME, TABLES["entries"]), "SELECT * FROM entries", _FILE, apart=True),
     "digests": Kind("what was read of these files, and when", _plain(TABLES["digests"]), _DIGESTS, ("volume", "dir", "name", "digested_at")),
     "problems": Kind("what these scans could not read", _plain(_VOLUME, TABLES["problems"]), "SELECT * FROM problems", ("volume", "path", "stage")),
     "recovery_points": Kind(
@@ -102,7 +104,7 @@ KINDS = {
         ("as_of", "snapshot_id"),
     ),
     "files_before": Kind(
-        "the files of the snapshot before, as it was derived", _plain(TABLES["files"]), "SELECT * FROM stored_files_before", ("volume", "dir", "name")
+        "the files of the snapshot before, as it was derived", _plain(TABLES["files"]), "SELECT * FROM stored_files_before", _FILE, apart=True
     ),
     "verdicts_before": Kind("what was judged of them", _plain(TABLES["verdicts"]), "SELECT * FROM stored_verdicts_before", ("signature_no",)),
 }

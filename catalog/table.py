@@ -30,7 +30,7 @@ _DELTA_ENCODED = {
 }
 _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these smaller than they are with a delta encoding or a dictionary
 _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
-GROUP_ROWS = 200_000  # of each row group: the same rows give the same bytes
+GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 
