@@ -65,7 +65,7 @@ class Explanation:
     volume: str
     path: str
     role: str
-    size_bytes: int
+    size_bytes: int | None
     modified_at: datetime.datetime | None
     is_asset: bool
     carried: bool
@@ -93,7 +93,8 @@ class Explanation:
     def text(self) -> str:
         """For people."""
         lines = [f"{self.volume}:{self.path}", *([f"  {self.pointer} leads there"] if self.pointer else [])]
-        lines += [f"  {terminal.size(self.size_bytes)}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
+        size = "of a size that nobody tells" if self.size_bytes is None else terminal.size(self.size_bytes)
+        lines += [f"  {size}, changed {_when(self.modified_at, self.as_of)}, {self.role}"]
         if self.is_asset:
             lines.append(f"  class {self.data_class}, owner {self.owner or 'unknown'}")
             conflict = "; a copy is in conflict" if any(copy.match == "conflict" for copy in self.copies) else ""

@@ -41,7 +41,7 @@ def _file(one: Explanation) -> None:
     with columns[0]:
         st.metric("Status", marks.signed(one.status) if one.is_asset else "not an asset")
     with columns[1]:
-        st.metric("Size", size(one.size_bytes))
+        st.metric("Size", "unknown" if one.size_bytes is None else size(one.size_bytes))
     with columns[2]:
         st.metric("Other copies", marks.human(one.other_copies))
     with columns[3]:

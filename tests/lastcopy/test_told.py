@@ -192,3 +192,16 @@ def test_what_is_only_listed_proves_no_content(folder: Path) -> None:
     declare(folder, 'url = "listing:remote.json"')
     run("scan", folder=folder)
     assert statuses(folder)["report.odt"][:3] == ("unknown", "metadata_match_only", 0)
+
+
+def test_an_archive_that_is_only_told_of_has_assets_whose_size_nobody_tells(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    (folder / "data/report.odt").unlink()
+    declare(folder, 'url = "manifest:vault/disk.sha256"')
+    text = (folder / "lastcopy.toml").read_text()
+    (folder / "lastcopy.toml").write_text(text.replace('role = "backup"', 'role = "archive"'))
+    run("scan", folder=folder)
+    assert statuses(folder)["report.odt"][:3] == ("unprotected", "never_copied", None)
+    assert "of a size that nobody tells" in ask("explain", "shelved:report.odt", folder=folder).out.decode()
+    for report in ("assets", "coverage", "orphans", "largest", "duplicates", "costs", "dormant-copies"):
+        assert ask("report", report, folder=folder).code == 0
