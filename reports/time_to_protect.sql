@@ -26,7 +26,14 @@ longest_waiting_hours = { meaning = "the longest that one of them waits, up to t
 unknown_assets = { meaning = "assets of which it is not known whether a copy is current", unit = "files" }
 max_copy_age_hours = { meaning = "how long a change may wait by the class; null = it does not say, or the line has several", unit = "hours" }
 */
-WITH looks AS (
+-- What others tell of a volume is of no time at which somebody looked.
+WITH hearsay AS (
+    SELECT DISTINCT volume
+    FROM scans
+    WHERE evidence_at IS NOT NULL AND state <> 'failed'
+),
+
+looks AS (
     SELECT
         volumes.volume,
         min(scans.started_at) AS first_at,
@@ -55,10 +62,11 @@ changed AS (
         assets.counted_bytes,
         assets.freshness,
         CASE
-            WHEN assets.last_active_at IS NOT NULL
+            WHEN assets.last_active_at IS NOT NULL AND hearsay.volume IS NULL
                 THEN greatest(assets.modified_at, steps.unseen_at)
         END AS changed_at
     FROM assets
+    LEFT JOIN hearsay ON assets.volume = hearsay.volume
     LEFT JOIN steps ON assets.volume = steps.volume AND assets.first_seen_at = steps.started_at
 ),
 
@@ -97,6 +105,7 @@ copied AS (
         copies.volume,
         copies.entry_id,
         CASE
+            WHEN hearsay.volume IS NOT NULL THEN NULL
             WHEN versions.volume IS NOT NULL
                 THEN CASE WHEN NOT versions.is_oldest OR versions.started_at <= changed.changed_at THEN versions.started_at END
             WHEN arrived.first_seen_at >= changed.changed_at THEN arrived.first_seen_at
@@ -104,6 +113,7 @@ copied AS (
         END AS copied_at
     FROM copies
     INNER JOIN changed ON copies.volume = changed.volume AND copies.entry_id = changed.entry_id
+    LEFT JOIN hearsay ON copies.copy_volume = hearsay.volume
     LEFT JOIN looks ON copies.copy_volume = looks.volume
     LEFT JOIN arrived ON copies.copy_volume = arrived.volume AND copies.copy_entry_id = arrived.entry_id
     LEFT JOIN versions ON copies.copy_volume = versions.volume AND copies.copy_entry_id = versions.entry_id
