@@ -16,7 +16,7 @@ size_bytes = { meaning = "its size", unit = "bytes" }
 counted_bytes = { meaning = "its size on the first name of a hard-linked file, else 0; sums use it", unit = "bytes" }
 copy_volume = "the volume whose copy ends"
 copy_path = "its path there, escaped"
-why = "left_newest = the newest recovery point does not hold it any more, backup_stopped = the newest itself is that old, lock_ends = the last known lock on its copies, none of which is offline"
+why = "left_newest = the newest recovery point does not hold it any more, backup_stopped = the newest itself goes, and none came after it for more than twice the usual gap, a day and the class's max_copy_age; or it may be gone by now, lock_ends = the last known lock on its copies, none of which is offline"
 days_left = { meaning = "whole days that are left to it; below zero: it may be gone by now; null = nothing tells how long versions are kept", unit = "days" }
 held_at = { meaning = "begin of the newest recovery point that holds it; null where a lock ends", unit = "UTC" }
 kept_days = { meaning = "how long its volume keeps versions, as declared; null = not declared", unit = "days" }
@@ -26,27 +26,81 @@ status = "protected, partly, unprotected, unknown or excepted; null = an orphan"
 data_class = "the class whose requirement it must meet"
 owner = "the owner that a label names, else that of the storage"
 */
-WITH points AS (
+WITH placed AS (
     SELECT
         recovery_points.volume,
+        recovery_points.host,
+        recovery_points.paths,
         recovery_points.recovery_point,
         recovery_points.started_at,
         floor(volumes.keeps_versions_days) AS kept_days,
+        snapshot.as_of,
         row_number() OVER (
             PARTITION BY recovery_points.volume, recovery_points.host, recovery_points.paths
             ORDER BY recovery_points.started_at DESC, recovery_points.recovery_point DESC
-        ) = 1 AS is_newest,
-        date_diff('day', recovery_points.started_at, snapshot.as_of)
-        + CASE
-            WHEN
-                snapshot.as_of - date_trunc('day', snapshot.as_of)
-                > recovery_points.started_at - date_trunc('day', recovery_points.started_at)
-                THEN 1
-            ELSE 0
-        END AS begun_days
+        ) AS place,
+        lead(recovery_points.started_at) OVER (
+            PARTITION BY recovery_points.volume, recovery_points.host, recovery_points.paths
+            ORDER BY recovery_points.started_at DESC, recovery_points.recovery_point DESC
+        ) AS before_at
     FROM recovery_points
     INNER JOIN volumes ON recovery_points.volume = volumes.volume
     CROSS JOIN snapshot
+),
+
+timed AS (
+    SELECT
+        volume,
+        host,
+        paths,
+        recovery_point,
+        started_at,
+        kept_days,
+        place = 1 AS is_newest,
+        place <= 5 AND before_at IS NOT NULL AS is_late_gap,
+        date_diff('day', before_at, started_at) * 1440
+        + (extract(HOUR FROM started_at) - extract(HOUR FROM before_at)) * 60
+        + extract(MINUTE FROM started_at)
+        - extract(MINUTE FROM before_at) AS gap_minutes,
+        date_diff('day', started_at, as_of) * 1440
+        + (extract(HOUR FROM as_of) - extract(HOUR FROM started_at)) * 60
+        + extract(MINUTE FROM as_of)
+        - extract(MINUTE FROM started_at) AS age_minutes,
+        date_diff('day', started_at, as_of)
+        + CASE WHEN as_of - date_trunc('day', as_of) > started_at - date_trunc('day', started_at) THEN 1 ELSE 0 END AS begun_days
+    FROM placed
+),
+
+ranked AS (
+    SELECT
+        volume,
+        host,
+        paths,
+        recovery_point,
+        started_at,
+        kept_days,
+        is_newest,
+        is_late_gap,
+        gap_minutes,
+        age_minutes,
+        begun_days,
+        row_number() OVER (PARTITION BY volume, host, paths, is_late_gap ORDER BY gap_minutes ASC) AS gap_place,
+        count(*) OVER (PARTITION BY volume, host, paths, is_late_gap) AS gaps
+    FROM timed
+),
+
+-- The usual gap is the median of the last five: retention thins out what is older.
+points AS (
+    SELECT
+        volume,
+        recovery_point,
+        started_at,
+        kept_days,
+        is_newest,
+        age_minutes,
+        CAST(kept_days AS BIGINT) - begun_days AS days_left,
+        min(CASE WHEN is_late_gap AND gap_place * 2 >= gaps THEN gap_minutes END) OVER (PARTITION BY volume, host, paths) AS usual_minutes
+    FROM ranked
 ),
 
 ending_points AS (
@@ -56,9 +110,17 @@ ending_points AS (
         started_at,
         kept_days,
         CASE WHEN is_newest THEN 'backup_stopped' ELSE 'left_newest' END AS why,
-        CAST(kept_days AS BIGINT) - begun_days AS days_left
+        days_left,
+        -- What the class may allow to be older; null where it has no say.
+        CASE WHEN is_newest AND days_left >= 0 THEN age_minutes END AS allowed_minutes
     FROM points
-    WHERE CAST(kept_days AS BIGINT) - begun_days <= $days OR (kept_days IS NULL AND NOT is_newest)
+    WHERE
+        CASE
+            WHEN NOT is_newest THEN kept_days IS NULL OR days_left <= $days
+            WHEN days_left < 0 THEN TRUE
+            WHEN usual_minutes IS NULL THEN days_left <= $days AND age_minutes >= least(8 * 1440, kept_days * 720)
+            ELSE days_left <= $days AND age_minutes > greatest(usual_minutes * 2, 1440)
+        END
 ),
 
 versions AS (
@@ -68,7 +130,8 @@ versions AS (
         ending_points.started_at,
         ending_points.kept_days,
         ending_points.why,
-        ending_points.days_left
+        ending_points.days_left,
+        ending_points.allowed_minutes
     FROM entries
     INNER JOIN ending_points ON entries.volume = ending_points.volume AND entries.last_recovery_point = ending_points.recovery_point
 ),
@@ -117,6 +180,7 @@ ending AS (
         held.volume,
         held.entry_id,
         held.copy_volume,
+        held.copy_entry_id,
         held.copy_path,
         held.files,
         versions.why,
@@ -126,11 +190,15 @@ ending AS (
         CAST(NULL AS TIMESTAMP) AS locked_until_at
     FROM held
     INNER JOIN versions ON held.copy_volume = versions.volume AND held.copy_entry_id = versions.entry_id
+    INNER JOIN files ON held.volume = files.volume AND held.entry_id = files.entry_id
+    INNER JOIN classes ON files.data_class = classes.data_class
+    WHERE coalesce(versions.allowed_minutes > classes.max_copy_age_days * 1440, TRUE)
     UNION ALL
     SELECT
         held.volume,
         held.entry_id,
         held.copy_volume,
+        held.copy_entry_id,
         held.copy_path,
         held.files,
         'lock_ends' AS why,
@@ -150,9 +218,15 @@ kept AS (
         ending.why = 'lock_ends' AS of_lock
     FROM ending
     INNER JOIN held ON ending.volume = held.volume AND ending.entry_id = held.entry_id
-    LEFT JOIN versions ON held.copy_volume = versions.volume AND held.copy_entry_id = versions.entry_id
+    LEFT JOIN ending AS versioned
+        ON
+            held.volume = versioned.volume
+            AND held.entry_id = versioned.entry_id
+            AND held.copy_volume = versioned.copy_volume
+            AND held.copy_entry_id = versioned.copy_entry_id
+            AND versioned.why <> 'lock_ends'
     LEFT JOIN lasting ON held.copy_volume = lasting.volume
-    WHERE CASE WHEN ending.why = 'lock_ends' THEN lasting.volume IS NOT NULL ELSE versions.volume IS NULL END
+    WHERE CASE WHEN ending.why = 'lock_ends' THEN lasting.volume IS NOT NULL ELSE versioned.volume IS NULL END
 ),
 
 found AS (
@@ -187,6 +261,9 @@ found AS (
         CAST(NULL AS TIMESTAMP) AS locked_until_at
     FROM orphans
     INNER JOIN versions ON orphans.volume = versions.volume AND orphans.entry_id = versions.entry_id
+    INNER JOIN files ON orphans.volume = files.volume AND orphans.entry_id = files.entry_id
+    INNER JOIN classes ON files.data_class = classes.data_class
+    WHERE coalesce(versions.allowed_minutes > classes.max_copy_age_days * 1440, TRUE)
     UNION ALL
     SELECT
         'orphan' AS what,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from catalog.config import Config, parse
 from tests.protection.plain import Estate, File, Read, Scan
@@ -114,11 +115,60 @@ def test_assets_and_orphans_whose_last_recovery_point_goes_soon_are_told(tmp_pat
             (5, "orphan", "deleted", "nightly", "left_newest", AS_OF - 25 * DAY, 30.0),
             (5, "orphan", "deleted, kept", "nightly", "left_newest", AS_OF - 25 * DAY, 30.0),
             (10, "asset", "left out since", "nightly", "left_newest", AS_OF - 20 * DAY, 30.0),
-            (29, "asset", "current", "nightly", "backup_stopped", AS_OF - 0.5 * DAY, 30.0),
-            (29, "orphan", "deleted of late", "nightly", "backup_stopped", AS_OF - 0.5 * DAY, 30.0),
         ]
         assert told(connection, "expiring-copies", *columns, days=5) == found[:2]
         assert told(connection, "expiring-copies", *columns, days=4) == []
+
+
+def begun(*days_ago: float, kept: str = "30d", max_copy_age: str | None = None) -> Estate:
+    """A home and a backup of it whose recovery points were begun so many days ago; the newest holds an asset, and what was deleted since."""
+    points = tuple(AS_OF - ago * DAY for ago in days_ago)
+    held = tuple(File(path, size, OLD, point=max(points), whole=True) for path, size in (("current", 10), ("deleted", 11)))
+    volumes = {"home": {"url": "/h"}, "nightly": {"url": "/n", "role": "backup", "of": ["home"], "keeps_versions": kept}}
+    config = parse({"volumes": volumes, "classes": {"default": {"max_copy_age": max_copy_age}} if max_copy_age else {}})
+    return Estate(
+        config, AS_OF, {"home": (Scan(AS_OF - HOUR, files=(File("current", 10, OLD),)),), "nightly": (Scan(AS_OF - HOUR, files=held, points=points),)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("estate", "days_left"),
+    [
+        pytest.param(begun(3.5, 2.5, 1.5, 0.5), None, id="nightly, and ran last night"),
+        pytest.param(begun(4.9, 3.9, 2.9, 1.9), None, id="nightly, and failed last night"),
+        pytest.param(begun(5.5, 4.5, 3.5, 2.5), 27, id="nightly, and failed twice"),
+        pytest.param(begun(5.5, 4.5, 3.5, 2.5, max_copy_age="3d"), None, id="nightly, and its class allows three days"),
+        pytest.param(begun(6.5, 5.5, 4.5, 3.5, max_copy_age="3d"), 26, id="nightly, and its class allows less than that"),
+        pytest.param(begun(24, 17, 10), None, id="weekly, and three days late"),
+        pytest.param(begun(29, 22, 15), 15, id="weekly, and failed twice"),
+        pytest.param(begun(0.9, 0.85, 0.8), None, id="hourly, and the machine slept for a night"),
+        pytest.param(begun(1.2, 1.15, 1.1), 28, id="hourly, and silent for more than a day"),
+        pytest.param(begun(364, 334, 304, 60, 30, 8, 7, 6, 5, 4, 3), 27, id="nightly, thinned out to months behind a week"),
+        pytest.param(begun(100, 7.9), None, id="two, and a gap of months"),
+        pytest.param(begun(2.5), None, id="one of late"),
+        pytest.param(begun(7.9), None, id="one of a week ago"),
+        pytest.param(begun(8), 22, id="one of eight days ago"),
+        pytest.param(begun(3.5, kept="7d"), 3, id="one that is half over"),
+        pytest.param(begun(90.5, 60.5, 30.5), -1, id="monthly, and kept for less than the gap"),
+        pytest.param(begun(90.5, 60.5, 30.5, max_copy_age="60d"), -1, id="gone by now, whatever the class allows"),
+    ],
+)  # fmt: skip
+def test_the_newest_recovery_point_ends_only_where_the_backup_stopped(tmp_path: Path, estate: Estate, days_left: int | None) -> None:
+    with opened(tmp_path, estate) as connection:
+        found = told(connection, "expiring-copies", "what", "path", "why", "days_left")
+    assert found == ([] if days_left is None else [("asset", "current", "backup_stopped", days_left), ("orphan", "deleted", "backup_stopped", days_left)])
+
+
+def test_a_stopped_backup_ends_nothing_that_a_running_one_holds(tmp_path: Path) -> None:
+    estate = begun(5.5, 4.5, 3.5)
+    home = estate.config.volumes["home"]
+    config = estate.config.model_copy(
+        update={"volumes": estate.config.volumes | {"other": home.model_copy(update={"url": "/o", "role": "backup", "of": ("home",)})}}
+    )
+    points = tuple(AS_OF - ago * DAY for ago in (2.5, 1.5, 0.5))
+    other = Scan(AS_OF - HOUR, files=(File("current", 10, OLD, point=points[-1], whole=True),), points=points)
+    with opened(tmp_path, replace(estate, config=config, scans=estate.scans | {"other": (other,)})) as connection:
+        assert told(connection, "expiring-copies", "what", "path") == [("orphan", "deleted")]
 
 
 def test_without_a_declared_retention_nobody_knows_when_but_what_left_the_newest_is_told(tmp_path: Path) -> None:
