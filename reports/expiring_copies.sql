@@ -138,15 +138,26 @@ versions AS (
 
 locks AS (
     SELECT
-        volumes.volume,
-        volumes.immutable_until,
-        date_diff('day', snapshot.as_of, volumes.immutable_until) AS days_left
-    FROM volumes
-    CROSS JOIN snapshot
-    WHERE
-        volumes.immutability IN ('governance', 'compliance')
-        AND coalesce(volumes.access, '') <> 'offline'
-        AND date_diff('day', snapshot.as_of, volumes.immutable_until) <= $days
+        volume,
+        immutable_until,
+        days_left
+    FROM (
+        SELECT
+            volumes.volume,
+            volumes.immutable_until,
+            date_diff('day', snapshot.as_of, volumes.immutable_until)
+            - CASE
+                WHEN
+                    volumes.immutable_until - date_trunc('day', volumes.immutable_until)
+                    < snapshot.as_of - date_trunc('day', snapshot.as_of)
+                    THEN 1
+                ELSE 0
+            END AS days_left
+        FROM volumes
+        CROSS JOIN snapshot
+        WHERE volumes.immutability IN ('governance', 'compliance') AND coalesce(volumes.access, '') <> 'offline'
+    ) AS timed_locks
+    WHERE days_left <= $days
 ),
 
 -- Where a copy is out of reach beyond that time, as far as is declared.

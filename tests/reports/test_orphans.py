@@ -197,6 +197,8 @@ def test_a_lock_that_ends_is_told_where_no_copy_is_out_of_reach_for_longer(tmp_p
     estate = Estate(config, AS_OF, {name: (Scan(AS_OF - HOUR, files=some),) for name, some in held.items()})
     with opened(tmp_path, estate) as connection:
         found = told(connection, "expiring-copies", "what", "path", "copy_volume", "why", "days_left")
-        assert found == [("asset", "one", "safe", "lock_ends", 10), ("orphan", "deleted", "safe", "lock_ends", 10)]
-        assert told(connection, "expiring-copies", "path", days=9) == []
+        # It ends at midnight, nine and a half days from the snapshot.
+        assert found == [("asset", "one", "safe", "lock_ends", 9), ("orphan", "deleted", "safe", "lock_ends", 9)]
+        assert told(connection, "expiring-copies", "what", "path", "copy_volume", "why", "days_left", days=9) == found
+        assert told(connection, "expiring-copies", "path", days=8) == []
         assert {path for (path,) in told(connection, "expiring-copies", "path", days=100)} == {"deleted", "one", "two"}
