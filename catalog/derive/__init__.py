@@ -106,6 +106,7 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM small_table")
         connection.unregister("small_table")
     connection.execute(_PROBLEM_PATHS)
+    connection.execute(sql("same_time"))
     _create_file_entries(connection)
     labels.create_view(connection, inputs.config, imported, inputs.classes, inputs.as_of)
     without_rows = {step for source, steps in _EMPTY_WITHOUT.items() if _is_empty(connection, source) for step in steps}
@@ -130,12 +131,12 @@ def _is_empty(connection: "DuckDBPyConnection", name: str) -> bool:
 
 
 def sql(name: str) -> str:
-    """The text of one step or derived table."""
+    """The text of one step, derived table or macro."""
     return (_SQL / f"{name}.sql").read_text("utf-8")
 
 
 def queries() -> list[str]:
-    """The names of all steps and derived tables, sorted."""
+    """The names of all steps, derived tables and macros, sorted."""
     return sorted(file.stem for file in _SQL.glob("*.sql"))
 
 

@@ -1,15 +1,11 @@
-/* Every possible asset beside the file at its mapped path on each volume that may protect it. Times are compared as exactly as both storages keep them; NULL: one does not. */
+/* Every possible asset beside the file at its mapped path on each volume that may protect it. */
 SELECT
     i.v AS a,
     i.entry_id,
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
     i.time_trusted AND b.time_trusted AS times_trusted,
-    CASE
-        WHEN i.time_coarse OR b.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', b.modified_at)
-        WHEN i.time_rounded OR b.time_rounded THEN b.modified_at BETWEEN i.modified_at - INTERVAL 1 MICROSECOND AND i.modified_at + INTERVAL 1 MICROSECOND
-        ELSE i.modified_at = b.modified_at
-    END AS same_time,
+    same_time(i.modified_at, b.modified_at, i.time_coarse OR b.time_coarse, i.time_rounded OR b.time_rounded) AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
     i.digest_no = b.digest_no AS same_digest,
@@ -45,11 +41,7 @@ SELECT
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
     i.time_trusted AND b.time_trusted AS times_trusted,
-    CASE
-        WHEN i.time_coarse OR b.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', b.modified_at)
-        WHEN i.time_rounded OR b.time_rounded THEN b.modified_at BETWEEN i.modified_at - INTERVAL 1 MICROSECOND AND i.modified_at + INTERVAL 1 MICROSECOND
-        ELSE i.modified_at = b.modified_at
-    END AS same_time,
+    same_time(i.modified_at, b.modified_at, i.time_coarse OR b.time_coarse, i.time_rounded OR b.time_rounded) AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
     i.digest_no = b.digest_no AS same_digest,

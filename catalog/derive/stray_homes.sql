@@ -7,13 +7,7 @@ SELECT
         i.size_bytes = s.size_bytes
         AND i.time_trusted
         AND s.time_trusted
-        AND coalesce(
-            CASE
-                WHEN i.time_coarse OR s.time_coarse THEN date_trunc('second', i.modified_at) = date_trunc('second', s.modified_at)
-                ELSE i.modified_at = s.modified_at
-            END,
-            FALSE
-        )
+        AND coalesce(same_time(i.modified_at, s.modified_at, i.time_coarse OR s.time_coarse, i.time_rounded OR s.time_rounded), FALSE)
         AND NOT (i.has_digest AND s.has_digest)
         AND NOT (i.has_sample AND s.has_sample AND NOT coalesce(i.sample_no = s.sample_no, FALSE))
     ) AS alike

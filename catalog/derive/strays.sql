@@ -8,6 +8,7 @@ SELECT
     i.modified_at,
     i.time_trusted,
     i.time_coarse,
+    i.time_rounded,
     i.has_digest,
     i.has_sample,
     i.sample_no,

@@ -9,11 +9,11 @@ import duckdb
 import pytest
 
 from catalog.config import Config, parse
-from tests.protection.plain import Estate, File, Read, Scan
+from tests.protection.plain import COARSE_MODIFIED, ROUNDED_MODIFIED, Estate, File, Read, Scan
 from tests.protection.table import AS_OF, content
 from tests.reports.estates import opened, rows
 
-DAY, HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
+DAY, HOUR, MICROSECOND = datetime.timedelta(days=1), datetime.timedelta(hours=1), datetime.timedelta(microseconds=1)
 OLD = AS_OF - 100 * DAY
 Scans = dict[str, tuple[Scan, ...]]
 
@@ -118,6 +118,18 @@ def test_assets_and_orphans_whose_last_recovery_point_goes_soon_are_told(tmp_pat
         ]
         assert told(connection, "expiring-copies", *columns, days=5) == found[:2]
         assert told(connection, "expiring-copies", *columns, days=4) == []
+
+
+@pytest.mark.parametrize(("flag", "apart_us", "orphaned"), [(0, 0, 0), (0, 1, 1), (ROUNDED_MODIFIED, 1, 0), (ROUNDED_MODIFIED, 2, 1), (COARSE_MODIFIED, 2, 0)])
+def test_a_version_of_the_same_time_as_its_home_is_no_orphan_as_exactly_as_both_keep_times(tmp_path: Path, flag: int, apart_us: int, orphaned: int) -> None:
+    points = (AS_OF - 2 * DAY, AS_OF - DAY)
+    file = File("f", 10, OLD + 10 * MICROSECOND)
+    newest = replace(file, point=points[1], whole=True, flags=flag)
+    before = replace(newest, point=points[0], modified=OLD + (10 - apart_us) * MICROSECOND)
+    config = of(home={"url": "/h"}, nightly={"url": "/n", "role": "backup", "of": ["home"]})
+    scans: Scans = {"home": (Scan(AS_OF - HOUR, files=(file,)),), "nightly": (Scan(AS_OF - HOUR, files=(before, newest), points=points),)}
+    with opened(tmp_path, Estate(config, AS_OF, scans)) as connection:
+        assert told(connection, "orphans", "path", "kind") == [("f", "changed")] * orphaned
 
 
 def begun(*days_ago: float, kept: str = "30d", max_copy_age: str | None = None) -> Estate:
