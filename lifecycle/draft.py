@@ -12,7 +12,7 @@ from catalog import connect
 from catalog.config import Config, Policy
 from catalog.errors import ConfigError
 from catalog.snapshot import Snapshot
-from lifecycle import actions, manifest, planning, policies
+from lifecycle import actions, manifest, planning, policies, stores
 from lifecycle.actions import Action
 
 if TYPE_CHECKING:
@@ -202,4 +202,4 @@ def sources(draft: Draft) -> None:
     """Make the tables `sources` and `holders`: what the newest scans know of every intended act, and who else has its content."""
     draft.make("sources", f"{planning.sql('sources')} ORDER BY volume, path, id")
     draft.run("DROP TABLE intended; DROP TABLE IF EXISTS chosen; DROP TABLE IF EXISTS chosen_rows; DROP TABLE IF EXISTS taken")
-    draft.make("holders", planning.sql("holders"))
+    draft.make("holders", planning.sql("holders"), workable=stores.workable(draft.config))

@@ -12,7 +12,7 @@ from lifecycle.manifest import Copy
 from lifecycle.records import Counted
 
 EMPTY = hashlib.sha256().digest()
-Look = Literal["read", "unchanged", "changed", "gone", "unreadable", "unreachable"]
+Look = Literal["read", "unchanged", "changed", "gone", "unreadable", "unreachable", "no store"]
 Place = tuple[str, bytes]  # volume, path
 
 
@@ -51,7 +51,8 @@ def weigh(
     """A copy as the floor sees it: rules 1 and 2.
 
     `sha256` is the digest in its evidence, or as it was read now; `look` what the storage showed now: 'read' and digested, 'unchanged' since its
-    evidence, 'changed', 'gone', 'unreadable' when that was tried after its evidence, or 'unreachable'. At a purge an offline copy must have been read.
+    evidence, 'changed', 'gone', 'unreadable' when that was tried after its evidence, or 'unreachable'; 'no store': no job ever looks at such volumes. At a
+    purge an offline copy must have been read.
     """
     why = _unverified(wanted, copy, look, sha256, offline, now_us - max_age_us, now_us, purging)
     return Counted(copy.volume, copy.path, domain.systems, domain.devices, offline, verified=why is None, why=why or "")
@@ -127,6 +128,8 @@ def _unverified(  # noqa: PLR0911  one answer a rule
         return None
     if look in ("changed", "gone"):
         return "it is not there any more" if look == "gone" else "it changed since it was verified"
+    if look == "no store":
+        return "no job can look at its volume"
     if look == "unreadable":
         return "it could not be read when that was tried last"
     if look == "unreachable" and (purging or not offline):

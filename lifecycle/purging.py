@@ -99,7 +99,9 @@ def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | Non
         if None not in (found.fs_id, found.inode) and (found.fs_id, found.inode) in {(other.fs_id, other.inode) for other in others}:
             return "changed", None  # since it was known it became another name of the file itself, or of a copy that is counted already
         digest = store.digest(copy.path, found)
-    except (UnreachableError, ConfigError, EndError, OSError):
+    except ConfigError:
+        return "no store", None
+    except (UnreachableError, EndError, OSError):
         return "unreachable", None
     work.read[copy.volume, copy.path] = found
     return "read", digest

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from catalog import domains, names
-from lifecycle import guard, manifest, planning
+from lifecycle import guard, manifest, planning, stores
 from lifecycle.draft import Draft
 from lifecycle.looking import Places
 from lifecycle.records import Counted
@@ -105,6 +105,7 @@ class _Floor:
         self._mirrors = guard.mirrors(draft.config)
         self._content: bytes | None = None
         self._taken: set[guard.Place] = set()
+        self._workable = frozenset(stores.workable(draft.config))
 
     def forbids(self, row: Mapping[str, Any]) -> str | None:
         """Why a file may not be taken; None = enough copies would stay."""
@@ -130,7 +131,11 @@ class _Floor:
         config, wanted = self._draft.config, row["sha256"] or _NOT_READ_YET
         offline = config.volumes[copy.volume].access == "offline" if copy.volume in config.volumes else True
         made = copy.volume == row["target_volume"] and copy.path == names.unescape(row["target_path"])
-        look: guard.Look = "read" if made or self._draft.action.REREADS else "unreachable" if offline else "unchanged"
+        look: guard.Look = "unreachable" if offline else "unchanged"
+        if made or self._draft.action.REREADS:
+            look = "read"
+        if copy.volume not in self._workable and not made:  # an earlier job's copy, on a volume that has another url by now
+            look = "no store"
         return guard.weigh(
             wanted,
             copy,

@@ -148,7 +148,9 @@ def _informed(run: Run, works: Sequence[Work]) -> Judge:
 def _looked_at(run: Run, copy: Copy) -> floor.Look:
     try:
         found = run.store(copy.volume).look(copy.path)
-    except (UnreachableError, ConfigError, EndError, OSError):
+    except ConfigError:
+        return "no store"
+    except (UnreachableError, EndError, OSError):
         return "unreachable"
     if found is None:
         return "gone"

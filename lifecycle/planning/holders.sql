@@ -1,7 +1,7 @@
 /*
 Who else is known to hold the contents of the plan: one row a content, with the list of its holders. A holder was read by us, and its
 newest reading under the fingerprint that it has now gave this content, none failed since, and is no quarantine of ours in a volume inside another.
-At most eight of a volume, those read last.
+Jobs can look at it again: `workable` lists the volumes of such kinds. At most eight of a volume, those read last.
 */
 WITH wanted AS (
     SELECT DISTINCT sha256
@@ -111,7 +111,12 @@ held AS (
             AND r.fs_id IS NOT DISTINCT FROM e.fs_id
             AND r.inode IS NOT DISTINCT FROM e.inode
             AND (r.inode IS NOT NULL OR (r.dir = e.dir AND r.name = e.name))
-    WHERE e.type = 'file' AND e.carried_from IS NULL AND NOT starts_with(e.dir, '.lastcopy/') AND NOT contains(e.dir, '/.lastcopy/')
+    WHERE
+        list_contains(CAST($workable AS VARCHAR[]), e.volume)
+        AND e.type = 'file'
+        AND e.carried_from IS NULL
+        AND NOT starts_with(e.dir, '.lastcopy/')
+        AND NOT contains(e.dir, '/.lastcopy/')
 )
 
 SELECT

@@ -317,6 +317,14 @@ def connect(config: "Config", volume: str) -> Store:
     return store
 
 
+def workable(config: "Config") -> list[str]:
+    """The volumes of whose kind there is a store. No job can ever look at what lies on the others."""
+    from catalog import extensions
+
+    kinds = extensions.names("stores", defines=DEFINES)
+    return [name for name, declared in config.volumes.items() if declared.kind in kinds]
+
+
 @functools.cache
 def _module(kind: str) -> Any:  # noqa: ANN401  a module of a kind
     from catalog import extensions

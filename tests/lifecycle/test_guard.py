@@ -20,7 +20,8 @@ OTHER = bytes(32)
 #
 #   property     counts                                  does not count
 #   content      the same                                other, empty, never read
-#   look         read now,                               changed, gone, unreachable (unless its medium is offline and it is not yet the purge),
+#   look         read now,                               changed, gone, on no volume of jobs, unreachable
+#                                                        (unless its medium is offline and it is not yet the purge),
 #                unchanged with evidence of 29 days      unchanged with evidence of 31 days, of tomorrow, or none
 #   system       other                                   same, unknown
 #   device       other                                   same, unknown
@@ -39,6 +40,7 @@ LOOKS = {
     "offline": True,  # not yet read, and not yet the purge
     "offline and stale": False,
     "offline at the purge": False,
+    "offline and never to be looked at": False,
 }
 SYSTEMS = {"other": True, "same": False, "unknown": False}
 DEVICES = {"other": True, "same": False, "unknown": False}
@@ -46,7 +48,13 @@ VOLUMES = {"independent": True, "follower": False, "the file itself": False}
 LEDGERS = {"not in it": True, "in it": False}
 TABLE = list(itertools.product(CONTENTS, LOOKS, SYSTEMS, DEVICES, VOLUMES, LEDGERS))
 
-_LOOKED: dict[str, guard.Look] = {"read": "read", "changed": "changed", "gone": "gone", "unreachable": "unreachable"}
+_LOOKED: dict[str, guard.Look] = {
+    "read": "read",
+    "changed": "changed",
+    "gone": "gone",
+    "unreachable": "unreachable",
+    "offline and never to be looked at": "no store",
+}
 _VERIFIED_US = {"stale": NOW - 31 * DAY, "offline and stale": NOW - 31 * DAY, "of tomorrow": NOW + DAY, "without a date": None}
 _PLACES = {"independent": ("b", b"x"), "follower": ("mirror", b"x"), "the file itself": ("a", b"original")}
 
