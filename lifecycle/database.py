@@ -22,8 +22,9 @@ from pathlib import Path
 from catalog import names
 from catalog.config import Config
 from catalog.errors import CatalogError, LockedError, NotFoundError, RefusedError
+from lifecycle import upgrade
+from lifecycle.upgrade import VERSION
 
-VERSION = 2  # of journal.sql
 WAIT_SECONDS = 60.0
 _APPLICATION = 0x4C434A31  # "LCJ1"
 _LOCK = "journal.lock"
@@ -132,7 +133,7 @@ def open_existing(config: Config, root: Path) -> tuple[str, Database]:
     lock = locked(folder, fcntl.F_RDLCK, create=False)
     try:
         _refuse_another_file(place, folder, root)
-        return place.id, Database(folder, _connected(folder, place.id), lock)
+        return place.id, Database(folder, _connected(folder, place.id, lock), lock)
     except BaseException:
         os.close(lock)
         raise
@@ -229,6 +230,7 @@ def write_tables(file: Path) -> str:
             values = f"INSERT INTO meta VALUES ('id', '{secrets.token_hex(16)}'), ('latest_us', '0');"
             connection.executescript(f"BEGIN IMMEDIATE;\n{tables}\n{values}\nPRAGMA application_id={_APPLICATION};\nPRAGMA user_version={VERSION};\nCOMMIT;")
         _refuse_another_version(folder, connection)
+        upgrade.bring_up(folder, connection, lambda _how: None)
         (found,) = connection.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
     except sqlite3.Error as error:
         raise told(folder, error) from error
@@ -237,12 +239,13 @@ def write_tables(file: Path) -> str:
     return str(found)
 
 
-def _connected(folder: Path, wanted: str) -> sqlite3.Connection:
+def _connected(folder: Path, wanted: str, lock: int) -> sqlite3.Connection:
     connection = sqlite3.connect(folder / "journal.db", timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
         for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "cache_size=-65536", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
         _refuse_another_journal(folder, connection, wanted)
+        upgrade.bring_up(folder, connection, lambda how: fcntl.fcntl(lock, fcntl.F_OFD_SETLK, _flock(how, _IN_USE)))
     except BaseException as error:
         connection.close()
         raise (told(folder, error) if isinstance(error, sqlite3.Error) else error) from None
@@ -264,10 +267,6 @@ def _refuse_another_version(folder: Path, connection: sqlite3.Connection) -> Non
         raise RefusedError(f"{_shown(folder)}: journal.db is not a journal of Lastcopy")
     if version > VERSION:
         raise RefusedError(f"{_shown(folder)}: the journal was written by a newer Lastcopy (version {version}, this one knows {VERSION}); use that one")
-    if version < VERSION:
-        raise RefusedError(
-            f"{_shown(folder)}: the journal was written by an older Lastcopy (version {version}, this one needs {VERSION}); finish its jobs with that one"
-        )
 
 
 def _told_place(root: Path) -> Place | None:

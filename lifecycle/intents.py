@@ -23,14 +23,19 @@ def write(connection: sqlite3.Connection, number: int, at_us: int, steps: Iterab
             """,
             (number,),
         )
-        connection.execute(
-            f"""
-            INSERT INTO chunks SELECT job, chunk, sum(state IN ({", ".join("?" * len(LIVE))})) FROM progress WHERE job = ? GROUP BY job, chunk ORDER BY chunk
-            ON CONFLICT (job, chunk) DO UPDATE SET live = excluded.live
-            """,
-            (*LIVE, number),
-        )
+        count_chunks(connection, number)
     return max(0, written)
+
+
+def count_chunks(connection: sqlite3.Connection, number: int) -> None:
+    """Count what lives of each chunk of a job. Writes."""
+    connection.execute(
+        f"""
+        INSERT INTO chunks SELECT job, chunk, sum(state IN ({", ".join("?" * len(LIVE))})) FROM progress WHERE job = ? GROUP BY job, chunk ORDER BY chunk
+        ON CONFLICT (job, chunk) DO UPDATE SET live = excluded.live
+        """,
+        (*LIVE, number),
+    )
 
 
 def ranges(connection: sqlite3.Connection, job_id: str) -> tuple[tuple[int, int], ...]:
