@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, ForkProcess, SpawnContext, SpawnProcess
 
 _PR_SET_PDEATHSIG = 1
+_TASKS = Path("/proc/self/task")  # proc(5): a folder a thread
 _HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own thread, which knows of forks
 
 
@@ -87,8 +88,10 @@ def work(errand: Errand, heard: Callable[[int, int], None]) -> Came:
 
 def _context() -> "ForkContext | SpawnContext":
     """How engines begin: as forks, which takes no time, where no thread and no journal is left behind by that; else as programs of their own."""
-    tasks = [task for task in Path("/proc/self/task").iterdir() if int(task.name) != os.getpid()]
-    threads = {(task / "comm").read_text().strip() for task in tasks}
+    try:
+        threads = {(task / "comm").read_text().strip() for task in _TASKS.iterdir() if int(task.name) != os.getpid()}
+    except OSError:  # one that ended meanwhile, or nothing tells of them
+        return multiprocessing.get_context("spawn")
     if threads - _HARMLESS or database.is_open():
         return multiprocessing.get_context("spawn")
     return multiprocessing.get_context("fork")

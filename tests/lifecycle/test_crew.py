@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle import crew
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
 
@@ -31,8 +32,8 @@ def a_thread() -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("meanwhile", ["nothing", "a thread", "an open journal"])
-def test_engines_share_a_job_whatever_else_their_process_does(small: Estate, meanwhile: str) -> None:
+@pytest.mark.parametrize("meanwhile", ["nothing", "a thread", "an open journal", "a thread that ends", "nothing that tells of threads"])
+def test_engines_share_a_job_whatever_else_their_process_does(small: Estate, monkeypatch: pytest.MonkeyPatch, meanwhile: str) -> None:
     contents = {f"f{number}": b"content %d" % number for number in range(FILES)}
     for name, content in contents.items():
         small.write("prod", name, content)
@@ -43,7 +44,11 @@ def test_engines_share_a_job_whatever_else_their_process_does(small: Estate, mea
         heard[0], heard[1] = heard[0] + steps, heard[1] + size_bytes
 
     with ExitStack() as stack:
-        if meanwhile != "nothing":
+        if meanwhile == "a thread that ends":
+            (small.folder / "tasks" / "7").mkdir(parents=True)  # its name was listed, and what it was is gone
+        if meanwhile in ("a thread that ends", "nothing that tells of threads"):
+            monkeypatch.setattr(crew, "_TASKS", small.folder / "tasks")
+        if meanwhile in ("a thread", "an open journal"):
             stack.enter_context(a_thread() if meanwhile == "a thread" else small.journal())
         came = small.carry_out(job, 3, hear)
     assert (came.halt, came.blocked, came.others) == (None, {}, False)
