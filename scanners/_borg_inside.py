@@ -6,6 +6,7 @@ here. Nothing of ours is imported: this is another Python, perhaps of another ve
 """
 # ruff: noqa: ANN401 - borg has no types
 
+import hashlib
 import importlib
 import json
 import os
@@ -13,9 +14,9 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-FIELDS = ("group", "state", "kind", "mode", "uid", "gid", "size", "mtime", "path")
+FIELDS = ("group", "state", "kind", "mode", "uid", "gid", "size", "mtime", "content", "path")
 NOT_KNOWN = 3
 WHOLE, LACKING, BROKEN, UNTOLD, MISNAMED = "w", "l", "b", "u", "m"  # states; of a link whose file is not told, and of a name with a NUL
 _VERSIONS = ((1, 2), (1, 4))
@@ -25,13 +26,21 @@ _KINDS = {stat.S_IFREG: "-", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO:
 _OUT_BYTES = 1 << 20
 
 
+class _Content(NamedTuple):
+    """What is told of what a file is made of."""
+
+    size: int = 0
+    state: str = LACKING
+    number: "int | str" = ""  # another one where the pieces are others
+
+
 class _Group:
     """Some items of a list: what follows them in it, and what only an archive as a whole tells of them."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.left = b""  # the begin of an item that ends in the next piece
-        self.linked: dict[bytes, tuple[int, str]] = {}  # files that have further names: size and state
+        self.linked: dict[bytes, _Content] = {}  # files that have further names
         self.links: list[tuple[dict[bytes, Any], bytes]] = []  # further names: the item, and the path of the file
 
 
@@ -49,7 +58,7 @@ class _Reader:
 
     def archive(self, items: list[bytes]) -> list[int]:
         """Tell what is new of an archive; the numbers of its groups."""
-        numbers, left, linked = [], b"", dict[bytes, tuple[int, str]]()
+        numbers, left, linked = [], b"", dict[bytes, _Content]()
         links: list[tuple[dict[bytes, Any], bytes]] = []
         for piece in items:
             group = self._groups.get((left, piece))
@@ -64,8 +73,7 @@ class _Reader:
         if links:
             number = self._next()
             for item, source in links:
-                size, state = linked.get(source, (0, UNTOLD))
-                self._tell(number, item, size, state)
+                self._tell(number, item, linked.get(source, _Content(0, UNTOLD)))
             numbers.append(number)
         return numbers
 
@@ -95,32 +103,35 @@ class _Reader:
 
     def _take(self, group: _Group, item: dict[bytes, Any]) -> None:
         if not stat.S_ISREG(item[b"mode"]):
-            self._tell(group.number, item, 0, LACKING)
+            self._tell(group.number, item, _Content())
             return
         source = item.get(b"source")
         if source and b"chunks" not in item:
             group.links.append((item, _bytes(source)))
             return
-        size, state = self._content(item)
+        content = self._content(item)
         if item.get(b"hardlink_master"):
-            group.linked[_bytes(item[b"path"])] = size, state
-        self._tell(group.number, item, size, state)
+            group.linked[_bytes(item[b"path"])] = content
+        self._tell(group.number, item, content)
 
-    def _content(self, item: dict[bytes, Any]) -> tuple[int, str]:
-        """The size of a file, and whether all that it is made of is there."""
-        size, index, whole = 0, self._index, self._whole
+    def _content(self, item: dict[bytes, Any]) -> _Content:
+        """The size of a file, whether all that it is made of is there, and a number for its pieces."""
+        size, index, whole, pieces = 0, self._index, self._whole, hashlib.sha256()
         state = BROKEN if b"chunks_healthy" in item else WHOLE
         for chunk in item.get(b"chunks", ()):
             size += chunk[1]
+            pieces.update(chunk[0])
             try:
                 if index[chunk[0]][0] not in whole and state == WHOLE:
                     state = LACKING
             except KeyError:
                 state = state if state == BROKEN else LACKING
         told = item.get(b"size")
-        return size, LACKING if state == WHOLE and told is not None and told != size else state
+        state = LACKING if state == WHOLE and told is not None and told != size else state
+        return _Content(size, state, int.from_bytes(pieces.digest()[:7], "big"))
 
-    def _tell(self, number: int, item: dict[bytes, Any], size: int, state: str) -> None:
+    def _tell(self, number: int, item: dict[bytes, Any], content: _Content) -> None:
+        size, state, pieces = content
         path, mode, at = _bytes(item[b"path"]), item[b"mode"], item.get(b"mtime")
         if b"\0" in path:
             path, state = path.replace(b"\0", b"\\x00"), MISNAMED
@@ -128,7 +139,7 @@ class _Reader:
             at = int.from_bytes(at, "little", signed=True)
         seen = at if isinstance(at, int) and 0 <= at < 2**63 else ""
         kind = _KINDS.get(stat.S_IFMT(mode), "?")
-        head = f"{number}\0{state}\0{kind}\0{mode & 0o177777}\0{item.get(b'uid')}\0{item.get(b'gid')}\0{size}\0{seen}\0"
+        head = f"{number}\0{state}\0{kind}\0{mode & 0o177777}\0{item.get(b'uid')}\0{item.get(b'gid')}\0{size}\0{seen}\0{pieces}\0"
         self._text += head.encode() + path + b"\0"
         if len(self._text) >= _OUT_BYTES:
             self._out.write(self._text)

@@ -50,6 +50,7 @@ def _items(given: dict[str, pa.Array], started_us: int, findings: Findings) -> p
         gid=number(given["gid"]),
         whole=pc.equal(states, _borg_inside.WHOLE),
         broken=pc.equal(states, _borg_inside.BROKEN),
+        content=number(given["content"]),
     )
     told = pc.match_substring_regex(given["mtime"], _LATEST)
     moments = pc.if_else(told, given["mtime"], "0").cast(pa.int64()).to_numpy(zero_copy_only=False)

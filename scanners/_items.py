@@ -119,6 +119,7 @@ def _items(given: dict[str, pa.Array], reader: _Reader) -> Items:
         gid=number(given["gid"]),
         whole=pa.array(np.zeros(len(modes), bool)),
         broken=pc.equal(given["health"], "broken"),
+        content=pa.nulls(len(modes), pa.int64()),
     )
     rows, kept = table(found, _times(given["isomtime"], reader.started_us), reader.findings)
     if not reader.exact:

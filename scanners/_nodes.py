@@ -113,7 +113,7 @@ def columns(nodes: pa.Table, started_us: int, findings: Findings) -> pa.Table:
         exact = pc.invert(lossy)
         given, parts, paths = {name: values.filter(exact) for name, values in given.items()}, parts.filter(exact), paths.filter(exact)
     rows = len(paths)
-    unread = {"digest": pa.nulls(rows, pa.binary()), "whole": pa.array(np.zeros(rows, bool)), "inode": pa.nulls(rows, pa.int64())}
+    unread = {"digest": pa.nulls(rows, pa.binary()), "whole": pa.array(np.zeros(rows, bool)), "content": pa.nulls(rows, pa.int64())}
     return pa.table({"dir": pc.struct_field(parts, "dir"), "name": pc.struct_field(parts, "name"), **attributes(given, started_us), **unread})
 
 
@@ -121,7 +121,7 @@ def attributes(given: Mapping[str, pa.Array], started_us: int) -> dict[str, pa.A
     """The columns of entries that the values of nodes give, but for their names; `given` has those of `_NODE`."""
     kinds = given["type"]
     is_file = pc.equal(kinds, "file")
-    modified, changed = _times(given["mtime"]), _times(given["ctime"])
+    modified, changed = times(given["mtime"]), times(given["ctime"])
     return {
         "type": pc.if_else(pc.is_in(kinds, value_set=pa.array(list(_TYPES))), kinds, "special"),
         "size_bytes": pc.if_else(is_file, pc.fill_null(given["size"], 0), 0).cast(pa.int64()),
@@ -198,7 +198,7 @@ def _mode(found: pa.Array) -> pa.Array:
     return pa.array(wanted, mask=found.is_null().to_numpy(zero_copy_only=False))
 
 
-def _times(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+def times(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Microseconds since 1970, and the nanoseconds below them, of times of RFC 3339; null where that is none."""
     parts = pc.extract_regex(texts, _TIME)
     fraction = pc.cast(pc.utf8_rpad(pc.if_else(pc.equal(pc.struct_field(parts, "fraction"), ""), "0", pc.struct_field(parts, "fraction")), 9, "0"), pa.int64())

@@ -20,6 +20,12 @@ _GONE = "no recovery point holds this version any more"
 
 
 @dataclass(frozen=True)
+class _File:
+    pieces: tuple[bytes, ...]
+    modified: str  # as its node tells it
+
+
+@dataclass(frozen=True)
 class _Content:
     digest: bytes
     sample: bytes | None
@@ -30,7 +36,7 @@ class Contents:
 
     def __init__(self, repository: Repository, roots: Iterable[str]) -> None:
         self._repository, self._roots = repository, frozenset(roots)
-        self._trees: dict[str, dict[str, tuple[bytes, ...] | str]] = {}
+        self._trees: dict[str, dict[str, _File | str]] = {}
         self._known: dict[tuple[bytes, ...], _Content | str] = {}
 
     def read(self, rows: pa.RecordBatch) -> Reply:
@@ -68,7 +74,7 @@ class Contents:
                 head, slash, folder = inner[:-1].rpartition("/")
                 inner = head + slash
                 below.setdefault(inner, set()).add(folder)
-        asked, found = set(wanted), dict[tuple[str, str, int], tuple[bytes, ...]]()
+        candidates: list[tuple[str, str, _File]] = []
         waiting: list[tuple[str, frozenset[str]]] = [("", self._roots)]
         while waiting:
             directory, states = waiting.pop()
@@ -79,21 +85,30 @@ class Contents:
                     node = nodes[name]
                     if isinstance(node, str):
                         subtrees.setdefault(f"{directory}{name}/", set()).add(node)
-                    elif (key := (directory, name, _trees.number(directory, name, node))) in asked:
-                        found[key] = node
+                    else:
+                        candidates.append((directory, name, node))
             waiting += [(folder, frozenset(some)) for folder, some in subtrees.items() if folder in below]
-        return found
+        files = [file for _, _, file in candidates]
+        versions = _trees.Versions(
+            [directory for directory, _, _ in candidates],
+            [name for _, name, _ in candidates],
+            [file.modified for file in files],
+            [piece for file in files for piece in file.pieces],
+            [len(file.pieces) for file in files],
+        )
+        numbers = _trees.numbers(versions, self._repository.blobs)
+        return {(directory, name, number): file.pieces for (directory, name, file), number in zip(candidates, numbers, strict=True)}
 
-    def _tree(self, tree: str) -> Mapping[str, tuple[bytes, ...] | str]:
+    def _tree(self, tree: str) -> "Mapping[str, _File | str]":
         """The files of a folder with their pieces, and its folders with their trees, by escaped name. Raises RunError."""
         if tree not in self._trees:
             if len(self._trees) >= _KEPT_TREES:
                 self._trees.clear()
-            nodes: dict[str, tuple[bytes, ...] | str] = {}
+            nodes: dict[str, _File | str] = {}
             for node in self._repository.tree(tree):
                 name = names.escape(unquoted(str(node.get("name", ""))))
                 if node.get("type") == "file":
-                    nodes[name] = _pieces(node, tree)
+                    nodes[name] = _file(node, tree)
                 elif node.get("type") == "dir" and isinstance(node.get("subtree"), str):
                     nodes[name] = node["subtree"]
             self._trees[tree] = nodes
@@ -120,8 +135,8 @@ class Contents:
         return found, size
 
 
-def _pieces(node: Mapping[str, Any], tree: str) -> tuple[bytes, ...]:
+def _file(node: Mapping[str, Any], tree: str) -> _File:
     try:
-        return tuple(_trees.pieces(node))
+        return _File(tuple(_trees.pieces(node)), _trees.text(node, "mtime"))
     except (TypeError, ValueError) as error:
         raise RunError(f"the repository is damaged: tree {tree[:8]} cannot be read") from error

@@ -38,6 +38,7 @@ class Fields:
     gid: pa.Array
     whole: pa.Array  # all that a file is made of is known to be stored
     broken: pa.Array  # a part of a file is known to be lost
+    content: pa.Array  # of a file a number, another one where its pieces are others; null = not told
 
 
 def table(found: Fields, times: dict[str, pa.Array], findings: Findings) -> tuple[pa.Table, pa.Array]:
@@ -69,7 +70,7 @@ def table(found: Fields, times: dict[str, pa.Array], findings: Findings) -> tupl
         "changed_ns": pa.nulls(rows, pa.int32()),
         "digest": pa.nulls(rows, pa.binary()),
         "whole": pc.and_(found.whole, is_file),
-        "inode": pa.nulls(rows, pa.int64()),
+        "content": pc.if_else(is_file, found.content, pa.scalar(None, pa.int64())),
     }
     return pa.table(columns), pc.invert(pc.or_(pc.or_(bad, vast), root))
 

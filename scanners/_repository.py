@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +59,10 @@ class _Index:
     """What indexes say of pieces, in the order in which it was read."""
 
     ids: list[bytes]
-    sizes: list[int]
+    sizes: list[int]  # -1 = it cannot be had
+    states: "array[int]"  # of its pack
     packs: list[str]
-    places: "array[int]"
+    places: "array[int]"  # if wanted: the number of its pack, its offset, length and unpacked length there
 
 
 class Key:
@@ -95,12 +96,12 @@ class Key:
 class Blobs:
     """The pieces of files that the index knows: their sizes, whether the pack of each is there with its exact size, and where they lie in it."""
 
-    def __init__(self, ids: list[bytes], sizes: list[int], packs: list[str], places: "array[int]") -> None:
-        """`sizes` are -1 where a piece cannot be had; `places` has of each piece the number of its pack, its offset, length and unpacked length there."""
-        found, known = np.array(ids, f"S{_ID_BYTES}"), np.array(sizes, np.int64)
+    def __init__(self, index: "_Index") -> None:
+        found, known = np.array(index.ids, f"S{_ID_BYTES}"), np.array(index.sizes, np.int64)
         order = np.lexsort((known, found))  # of a piece that is in several packs the one that can be had is last
-        self._ids, self._sizes, self._packs = found[order], known[order], packs
-        self._places = np.frombuffer(places, np.int64).reshape(-1, 4)[order] if places else np.empty((0, 4), np.int64)
+        self._ids, self._sizes, self._packs = found[order], known[order], index.packs
+        self._states = np.frombuffer(index.states, np.int64)[order] if index.states else np.empty(0, np.int64)
+        self._places = np.frombuffer(index.places, np.int64).reshape(-1, 4)[order] if index.places else np.empty((0, 4), np.int64)
 
     def place(self, wanted: bytes) -> "Place | None":
         """Where a piece lies, if its pack is there with its exact size. Only where places are kept."""
@@ -110,13 +111,20 @@ class Blobs:
         pack, offset, length, unpacked = map(int, self._places[at])
         return Place(self._packs[pack], offset, length, unpacked)
 
-    def sizes(self, ids: list[bytes]) -> "np.ndarray[Any, Any]":
+    def sizes(self, ids: Sequence[bytes]) -> "np.ndarray[Any, Any]":
         """The size of each piece; -1 where it cannot be had."""
+        return self._of(ids, self._sizes)
+
+    def states(self, ids: Sequence[bytes]) -> "np.ndarray[Any, Any]":
+        """A number for the pack of each piece as it is here: another where that was written anew."""
+        return self._of(ids, self._states)
+
+    def _of(self, ids: Sequence[bytes], values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         if not len(self._ids) or not ids:
             return np.full(len(ids), -1, np.int64)
         wanted = np.array([one[:_ID_BYTES] for one in ids], f"S{_ID_BYTES}")
         at = np.searchsorted(self._ids, wanted, "right") - 1
-        return np.where((at >= 0) & (self._ids[at] == wanted), self._sizes[at], -1)
+        return np.where((at >= 0) & (self._ids[at] == wanted), values[at], -1)
 
 
 class Repository:
@@ -169,14 +177,14 @@ class Repository:
         return _unpacked(plain, what) if place.unpacked else plain
 
     def _index(self) -> Blobs:
-        found = _Index([], [], [], array("q"))
+        found = _Index([], [], array("q"), [], array("q"))
         try:
             files = sorted(os.listdir(self._folder / "index"))
         except OSError as error:
             raise DamagedError(f"the repository is damaged: index: {error.strerror}") from error
         for name in filter(_NAME.fullmatch, files):  # others are being written, or what is left of that
             self._learn(self._stored("index", name), found)
-        return Blobs(found.ids, found.sizes, found.packs, found.places)
+        return Blobs(found)
 
     def _learn(self, text: bytes, index: "_Index") -> None:
         """Take what an index says of packs, piece by piece: as an object it would take many times its room. Raises UnknownError."""
@@ -189,8 +197,10 @@ class Repository:
                 raise UnknownError("an index of another form than is known")
             at = found.end()
             if found["pack"] or at == len(text):
-                if pack and _size(self._folder / "data" / pack[:2] / pack) != whole + _OVERHEAD_BYTES + 4:
+                size_bytes, state = _pack(self._folder / "data" / pack[:2] / pack) if pack else (0, 0)
+                if size_bytes != whole + _OVERHEAD_BYTES + 4:
                     sizes[first:] = [-1] * (len(sizes) - first)
+                index.states.extend([state] * (len(ids) - first))
                 pack, first, whole = (found["pack"] or b"").decode(), len(ids), 0
                 index.packs.append(pack)
             if found["blob"]:
@@ -270,11 +280,14 @@ def _forget(file: Path) -> None:
             os.close(descriptor)
 
 
-def _size(file: Path) -> int | None:
+def _pack(file: Path) -> tuple[int | None, int]:
+    """The size of a pack, None where nothing of it can be had, and a number that it has until it is another file, or is written to."""
     try:
-        return file.stat().st_size
+        found = file.stat()
     except OSError:
-        return None  # what lies in it cannot be had
+        return None, 0
+    told = hashlib.sha256(f"{file.name} {found.st_size} {found.st_mtime_ns} {found.st_ino}".encode()).digest()
+    return found.st_size, int.from_bytes(told[:8], "big", signed=True)
 
 
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{3})|(.))", re.DOTALL)

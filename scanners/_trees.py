@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from catalog import names
 from scanners import _nodes
 from scanners._nodes import Findings
 from scanners._program import RunError
-from scanners._repository import Repository, unquoted
+from scanners._repository import Blobs, Repository, unquoted
 
 _BATCH_ROWS = 16_384  # each a few objects of Python
 _LONGEST_BYTES = 16_384  # of a path
@@ -33,7 +34,7 @@ class Holders:
 
 class _Batch:
     def __init__(self) -> None:
-        self.columns: dict[str, list[Any]] = {name: [] for name in ("dir", "name", "tree", "inode", *_NUMBERS, *_TEXTS)}
+        self.columns: dict[str, list[Any]] = {name: [] for name in ("dir", "name", "tree", *_NUMBERS, *_TEXTS)}
         self.chunks: list[bytes] = []
         self.counts: list[int] = []
 
@@ -46,9 +47,8 @@ class _Batch:
             found = node.get(key, 0 if key == "size" else None)
             columns[key].append(found if type(found) is int and 0 <= found < 2**63 else None)
         for key in _TEXTS:
-            columns[key].append(str(node.get(key, "")).encode("utf-8", "replace").decode())
+            columns[key].append(text(node, key))
         content = pieces(node)
-        columns["inode"].append(number(directory, name, content) if node.get("type") == "file" else None)
         self.chunks += content
         self.counts.append(len(content))
 
@@ -58,11 +58,33 @@ def pieces(node: Mapping[str, Any]) -> list[bytes]:
     return [bytes.fromhex(piece) for piece in node.get("content") or ()] if node.get("type") == "file" else []
 
 
-def number(directory: str, name: str, content: Sequence[bytes]) -> int:
-    """The number of a version in its volume: as an inode it tells which content a path had."""
-    told = hashlib.sha256(f"{directory}{name}\0".encode())
-    told.update(b"".join(content))
-    return int.from_bytes(told.digest()[:8], "big") >> 1
+def text(node: Mapping[str, Any], key: str) -> str:
+    """What a node says as a text that UTF-8 can have."""
+    return str(node.get(key, "")).encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Files with their modified times as nodes tell them, and their pieces, one after the other, so many of each."""
+
+    dirs: Sequence[str]
+    names: Sequence[str]
+    times: Sequence[str]
+    pieces: Sequence[bytes]
+    counts: Sequence[int]
+
+
+def numbers(versions: Versions, blobs: Blobs) -> list[int]:
+    """Numbers that tell, as inodes, which content a path had at which time, and in which packs it lies here: what was read elsewhere was not read here."""
+    microseconds, below = (times.fill_null(-1).to_pylist() for times in _nodes.times(pa.array(versions.times, pa.string())))
+    states, found, start = blobs.states(versions.pieces), list[int](), 0
+    for directory, name, at, rest, count in zip(versions.dirs, versions.names, microseconds, below, versions.counts, strict=True):
+        told = hashlib.sha256(f"{directory}{name}\0{at}\0{rest}\0".encode())
+        told.update(b"".join(versions.pieces[start : start + count]))
+        told.update(states[start : start + count].tobytes())
+        found.append(int.from_bytes(told.digest()[:8], "big") >> 1)
+        start += count
+    return found
 
 
 def read(repository: Repository, roots: Mapping[str, int], holders: Holders, started_us: int, findings: Findings) -> Iterator[pa.Table]:
@@ -128,6 +150,7 @@ def _table(batch: _Batch, repository: Repository, started_us: int) -> pa.Table:
     is_file = np.array([kind == "file" for kind in columns["type"]])
     whole = (lacking[ends] == lacking[starts]) & (had[ends] - had[starts] == sizes)
     digest = [batch.chunks[start] if known else None for start, known in zip(starts.tolist(), (is_file & whole & (counts == 1)).tolist(), strict=True)]
+    content = numbers(Versions(columns["dir"], columns["name"], columns["mtime"], batch.chunks, batch.counts), repository.blobs)
     return pa.table(
         {
             "dir": pa.array(columns["dir"], pa.string()),
@@ -135,7 +158,7 @@ def _table(batch: _Batch, repository: Repository, started_us: int) -> pa.Table:
             **attributes,
             "digest": pa.array(digest, pa.binary()),
             "whole": pa.array(is_file & whole),
-            "inode": pa.array(columns["inode"], pa.int64()),
+            "content": pa.array(content, pa.int64(), mask=~is_file),
             "tree": pa.array(columns["tree"], pa.int32()),
         }
     )

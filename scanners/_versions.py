@@ -24,11 +24,11 @@ _WORDS = ("dir", "type", "extension", "restore_state", "fs_id")
 # A sort spills what does not fit in memory, however much it is; groups are then found between neighbours.
 _SORTED = """
 SELECT
-    dir, name, type, size_bytes, modified_us, modified_ns, changed_us, changed_ns, time_flags, mode, uid, gid, digest, whole, inode, first, last, newest
+    dir, name, type, size_bytes, modified_us, modified_ns, changed_us, changed_ns, time_flags, mode, uid, gid, digest, whole, content, first, last, newest
 FROM read_parquet($files, hive_partitioning = false) INNER JOIN trees USING (tree)
 ORDER BY
     dir, name, type, size_bytes, CASE WHEN type = 'file' THEN modified_us END NULLS FIRST, CASE WHEN type = 'file' THEN modified_ns END NULLS FIRST,
-    digest NULLS FIRST, inode NULLS FIRST, last, first
+    digest NULLS FIRST, content NULLS FIRST, last, first
 """
 _LINKED = """
 SELECT links.* EXCLUDE (source, size_bytes), files.size_bytes
@@ -40,8 +40,8 @@ LEFT JOIN (
     GROUP BY ALL
 ) AS files ON links.source = files.path
 """
-# That two versions of a file differ by, `inode` being the number of its content there; of folders and links the newest state is kept.
-_OF_VERSIONS = ("size_bytes", "modified_us", "modified_ns", "digest", "inode")
+# That two versions of a file differ by, `content` being a number of its pieces; of folders and links the newest state is kept.
+_OF_VERSIONS = ("size_bytes", "modified_us", "modified_ns", "digest", "content")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Listings:
     ) -> Iterator[tuple[dict[str, pa.Array], int]]:
         """The entries of what some trees hold, sorted by `dir, name`, in batches, each with the number of rows that are left out.
 
-        `points` are the ids of recovery points in the order of time, `fs_id` is where the numbers of contents are told apart.
+        `points` are the ids of recovery points in the order of time, with an `fs_id` the numbers of contents are inodes there: they can be read.
         """
         if not self._files or not trees:
             return
@@ -207,8 +207,10 @@ def _entries(batch: pa.RecordBatch, ids: pa.Array, fs_id: str | None) -> dict[st
     paths = pc.binary_join_element_wise(batch["dir"], batch["name"], "").to_pylist()
     columns["path_hash"] = pa.array([hashes.of_path(names.unescape(path)) for path in paths], pa.int64())
     columns["extension"] = pa.array(map(names.extension, batch["name"].to_pylist()), pa.string())
-    columns["digest"], columns["inode"] = batch["digest"], batch["inode"]
-    columns["fs_id"] = pc.if_else(batch["inode"].is_valid(), pa.scalar(fs_id, pa.string()), pa.scalar(None, pa.string()))
+    columns["digest"] = batch["digest"]
+    if fs_id is not None:
+        columns["inode"] = batch["content"]
+        columns["fs_id"] = pc.if_else(batch["content"].is_valid(), pa.scalar(fs_id), pa.scalar(None, pa.string()))
     columns["restore_state"] = pc.if_else(batch["whole"], "whole", pa.scalar(None, pa.string()))
     columns["is_latest"] = batch["newest"]
     columns["first_recovery_point"], columns["last_recovery_point"] = ids.take(batch["first"]), ids.take(batch["last"])

@@ -21,4 +21,4 @@ SELECT
 FROM entries
 WHERE
     type = 'file' AND size_bytes > 0 AND carried_from IS NULL
-    AND ((last_recovery_point IS NULL AND attested_at IS NULL) OR digest IS NOT NULL OR restore_state = 'whole')
+    AND ((last_recovery_point IS NULL AND attested_at IS NULL) OR digest IS NOT NULL OR (restore_state = 'whole' AND inode IS NOT NULL))

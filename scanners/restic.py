@@ -15,7 +15,7 @@ import pyarrow as pa
 import scanners
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _trees
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _nodes, _place, _trees
 from scanners._nodes import Findings
 from scanners._patterns import left_out
 from scanners._points import ID, Point, facts, held, of_the_volume, rows, texts
@@ -116,8 +116,13 @@ class Scanner:
 
     @property
     def _fs_id(self) -> str:
-        """Where the numbers of versions are of: this repository at this place, for its replica elsewhere has files of its own."""
-        return f"restic-{hashlib.sha256(self._settings.location.encode()).hexdigest()[:32]}"
+        """Where the numbers of versions are of: this repository at this place of this file system, for its replica elsewhere has files of its own."""
+        descriptor = os.open(self._settings.location, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            told = f"{_place.fs_id(descriptor)}\0{self._settings.location}"
+        finally:
+            os.close(descriptor)
+        return f"restic-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
     def _can_look_inside(self) -> bool:
         """Whether the repository lies on this host, and what decrypts it is installed."""

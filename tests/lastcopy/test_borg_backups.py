@@ -86,6 +86,23 @@ def test_what_is_only_listed_is_found_by_its_rounded_times_and_proves_no_content
         assert found["touched.txt"][0] == "no"
 
 
+def test_a_volume_of_which_nothing_can_be_read_makes_no_scan_read_its_files(folder: Path) -> None:
+    assert ask("sql", "SELECT count(*) AS n FROM digests WHERE name = 'touched.txt'", "--format", "json", folder=folder).data == [{"n": 0}]
+
+
+def test_contents_of_equal_size_and_time_are_versions_of_their_own(tmp_path: Path) -> None:
+    repository, data = borgs.new(tmp_path), tmp_path / "data"
+    data.mkdir()
+    for name, content in (("one", b"A" * 500), ("two", b"B" * 500)):
+        (data / "file").write_bytes(content)
+        os.utime(data / "file", (1_600_000_000, 1_600_000_000))
+        borg(repository, "create", f"::{name}", str(data))
+    (tmp_path / "lastcopy.toml").write_text(DECLARED.replace("DATA", str(data)))
+    run("scan", folder=tmp_path)
+    query = "SELECT count(*) AS n FROM files WHERE volume = 'nightly' AND name = 'file'"
+    assert ask("sql", query, "--format", "json", folder=tmp_path).data == [{"n": 2}]
+
+
 def test_the_doctor_names_the_program_that_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(folder))
     told = ask("volume", "check", "nightly", "--format", "json", folder=folder, code=8).data

@@ -74,10 +74,12 @@ def packs(folder: Path) -> list[Path]:
 
 
 def flip(pack: Path, at: int) -> None:
-    content = bytearray(pack.read_bytes())
+    """As a disk does it: no time tells."""
+    content, before = bytearray(pack.read_bytes()), pack.stat()
     content[at] ^= 1
     pack.chmod(0o600)
     pack.write_bytes(content)
+    os.utime(pack, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -168,6 +170,30 @@ def test_the_damage_of_a_repository_is_none_of_its_replica(folder: Path) -> None
     run("fixity", "second", folder=folder)
     ask("fixity", "nightly", folder=folder, code=8)  # its folders cannot be read any more
     assert set(assets(folder).values()) == {("protected", "", 3)}
+
+
+def test_what_was_read_of_a_repository_says_nothing_of_another_disk_in_its_place(folder: Path) -> None:
+    run("scan", folder=folder)
+    run("fixity", "nightly", folder=folder)
+    assert set(assets(folder).values()) == {("protected", "", 3)}
+    shutil.copytree(folder / "repository", folder / "copied")  # as the other disk of two that take turns
+    shutil.rmtree(folder / "repository")
+    (folder / "copied").rename(folder / "repository")
+    flip(packs(folder)[-1], packs(folder)[-1].stat().st_size // 2)
+    run("scan", "--digest", "off", folder=folder)
+    assert {level for _, _, level in assets(folder).values()} == {1}, "its storage names all by their content, and nobody has read that there"
+    run("scan", folder=folder, code=4)
+    found = assets(folder)
+    assert named(found, "small/3.txt") == [("protected", "", 1)]
+    assert {"large.bin", "half/large.bin"} & {path.rpartition("data/")[2] for path, stage, _ in problems(folder) if stage == "read"}
+
+
+def test_a_touched_file_is_two_versions_and_no_hard_link(folder: Path) -> None:
+    os.utime(folder / "data" / "small" / "3.txt", (_OLD + 60, _OLD + 60))
+    restic(folder / "repository", "backup", "--quiet", "--time", "2020-10-03 03:00:00", str(folder / "data"))
+    run("scan", folder=folder)
+    query = "SELECT count(*) AS n, sum(size_bytes) AS size, sum(counted_bytes) AS counted FROM files WHERE volume = 'nightly' AND name = '3.txt'"
+    assert ask("sql", query, "--format", "json", folder=folder).data == [{"n": 2, "size": 2 * 2003, "counted": 2 * 2003}]
 
 
 def test_fixity_reads_what_nobody_has_read_before_what_was_and_no_more_than_its_budget(folder: Path) -> None:

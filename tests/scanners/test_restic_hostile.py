@@ -114,8 +114,11 @@ def test_a_newer_state_of_equal_size_and_time_that_is_not_stored_whole_is_not_ha
     new = forger.tree({"name": "file", "size": 3, "content": ["1" * 64, "2" * 64]})
     forger.finish(old)
     forger.store("snapshots", {"time": "2020-01-02T00:00:00Z", "tree": new, "paths": ["/"], "hostname": "h", "username": "u"})
-    paths, wrong = found(tmp_path, forger)
-    assert (paths[b"file"]["restore_state"], wrong) == (None, [("file", "read")])
+    result = scan(tmp_path / "catalog", declared_of(forger.repository))
+    versions = {row["restore_state"]: row["last_recovery_point"] for row in entries(tmp_path / "catalog", result)}
+    assert set(versions) == {"whole", None}
+    assert versions["whole"] != versions[None]
+    assert [(row["path"], row["stage"]) for row in problems(tmp_path / "catalog", result)] == [("file", "read")]
 
 
 def test_an_index_that_is_being_written_is_none_yet(tmp_path: Path) -> None:
