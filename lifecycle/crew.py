@@ -63,7 +63,7 @@ def work(errand: Errand, heard: Callable[[int, int], None]) -> Came:
     crew: list[tuple[ForkProcess | SpawnProcess, Connection]] = []
     for place in range(1, errand.engines):
         mine, its = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(errand, place, its, counts), daemon=True)
+        child = context.Process(target=_child, args=(errand, place, its, counts, os.getpid()), daemon=True)
         child.start()
         its.close()
         crew.append((child, mine))
@@ -173,8 +173,10 @@ def _asked_to_stop(pace: Pace) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _child(errand: Errand, place: int, pipe: Connection, counts: Any) -> None:  # noqa: ANN401  typeshed has no public name for a shared array
+def _child(errand: Errand, place: int, pipe: Connection, counts: Any, parent: int) -> None:  # noqa: ANN401  typeshed has no public name for a shared array
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before that
+        os._exit(1)
 
     def hear(steps: int, size_bytes: int) -> None:
         with counts.get_lock():

@@ -1,14 +1,20 @@
 """Engines side by side: however they begin, each chunk is carried out once and all of them end."""
 
+import ctypes
+import os
+import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lifecycle import crew
+from lifecycle.crew import Came, Errand
 from tests.lifecycle import estate
 from tests.lifecycle.estate import Estate
 
@@ -56,3 +62,41 @@ def test_engines_share_a_job_whatever_else_their_process_does(small: Estate, mon
     assert {name: small.read("vault", name) for name in contents} == contents
     assert heard == [FILES, sum(map(len, contents.values()))]
     assert small.trail_is_whole()
+
+
+def test_no_engine_begins_whose_parent_died_before_it_asked_to_die_with_it(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    small.write("prod", "g", b"content too")
+    job = small.job([replace(small.step(number, name), chunk=number) for number, name in enumerate("fg", 1)])
+    told, tell = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        try:
+            real_engine, real_library, me = crew._engine, ctypes.CDLL, os.getpid()
+
+            def waits_to_be_killed(errand: Errand, place: int, heard: Callable[[int, int], None]) -> Came:
+                if place == 0:
+                    signal.pause()
+                return real_engine(errand, place, heard)
+
+            def after_its_death(name: str | None, **more: Any) -> ctypes.CDLL:  # noqa: ANN401  passed on as they came
+                if os.getpid() != me and not died:
+                    os.write(tell, b"begun")
+                    while os.getppid() == me:
+                        time.sleep(0.01)
+                    died.append(True)
+                return real_library(name, **more)
+
+            died: list[bool] = []
+            monkeypatch.setattr(crew, "_engine", waits_to_be_killed)
+            monkeypatch.setattr(ctypes, "CDLL", after_its_death)
+            small.carry_out(job, 2)
+        finally:
+            os._exit(1)
+    os.close(tell)
+    assert os.read(told, 5) == b"begun"
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    assert os.read(told, 1) == b"", "the engine has ended, too"
+    os.close(told)
+    assert small.states(job) == ["PLANNED"] * 2
