@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import config, derive, snapshot, table
+from catalog import config, derive, foreign, snapshot, table
 from catalog.config import Config
 from catalog.errors import CatalogError, RefusedError
 from catalog.schema import DERIVED, LABELS, PARTITIONS, TABLES
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BATCH_ROWS = 50_000
-_MOST_ROWS_A_BYTE = 20  # more than any true file has: what says that it has more is not read
 _VOLUME, _SCAN, _SNAPSHOT = pa.field("volume", pa.string()), pa.field("scan_id", pa.string()), pa.field("snapshot_id", pa.string())
 _FILE = ("volume", "dir", "name", "entry_id")
 _EARLIER = ("files", "verdicts")  # derived tables of the snapshot before
@@ -198,20 +197,14 @@ def restore(folder: Path, root: Path, wanted: Snapshot) -> Snapshot:
 
 def _rows(folder: Path, name: str) -> Iterator[pa.RecordBatch]:
     """The rows of one file of evidence. Raises CatalogError where it is none."""
-    with _opened(folder, name) as file:
-        yield from file.iter_batches(_BATCH_ROWS)
-
-
-def _opened(folder: Path, name: str) -> "pq.ParquetFile":
     import pyarrow.parquet as pq
 
-    path, wanted = folder / f"{name}.parquet", KINDS[name].schema
-    file = pq.ParquetFile(path)
-    if not file.schema_arrow.remove_metadata().equals(wanted):
-        raise CatalogError(f"evidence {name}: its columns are {_told(file.schema_arrow)}; wanted are {_told(wanted)}")
-    if file.metadata.num_rows > _MOST_ROWS_A_BYTE * path.stat().st_size:
-        raise CatalogError(f"evidence {name}: says that it has {file.metadata.num_rows} rows in {path.stat().st_size} bytes")
-    return file
+    path, wanted, called = folder / f"{name}.parquet", KINDS[name].schema, f"evidence {name}"
+    found = pq.read_schema(path).remove_metadata()
+    if not found.equals(wanted):
+        raise CatalogError(f"{called}: its columns are {_told(found)}; wanted are {_told(wanted)}")
+    with foreign.opened(path, called) as file:
+        yield from foreign.limited(foreign.batches(file, wanted), path, called)
 
 
 def _told(schema: pa.Schema) -> str:

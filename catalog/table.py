@@ -30,6 +30,7 @@ _DELTA_ENCODED = {
 }
 _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these smaller than they are with a delta encoding or a dictionary
 _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
+_GROUP_BYTES = 256 << 20
 GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -81,10 +82,13 @@ def write(root: Path, table: str, rows: pa.Table, partition: dict[str, str] | No
 
 
 def groups(batches: Iterable[pa.RecordBatch], size: int = GROUP_ROWS) -> Iterator[pa.Table]:
-    """The rows of batches in tables of that many rows each, but for the last one."""
+    """The rows of batches in tables of that many rows each, but for the last one and where so many would take a memory."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
+        if sum(part.nbytes for part in waiting) > _GROUP_BYTES:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting = []
         while sum(part.num_rows for part in waiting) >= size:
             whole = pa.Table.from_batches(waiting)
             yield whole.slice(0, size).combine_chunks()

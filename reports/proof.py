@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from catalog import config, evidence, table
+from catalog import config, evidence, foreign, table
 from catalog.errors import CatalogError, LastcopyError
 from catalog.evidence import Subject
 from catalog.snapshot import Snapshot
@@ -25,7 +25,6 @@ from reports.sums import Finding
 
 _MOST_BYTES = 64 << 20  # of the manifest and of the configuration
 _CHUNK_BYTES = 1 << 20
-_ROWS = 50_000
 _NEEDED = (pack.MANIFEST, pack.CONFIGURATION, *(f"evidence/{name}.parquet" for name in evidence.KINDS))
 _SHOWN = 80  # characters of a value
 _LEAST_MEMORY_BYTES = 256 << 20
@@ -184,15 +183,16 @@ def _rows(given: Path, again: Path) -> Iterator[str]:
     """Where two Parquet files differ first: in their columns, what is said beside them, or their rows."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(given) as one, pq.ParquetFile(again) as other:
-        theirs, ours = one.schema_arrow, other.schema_arrow
-        if not theirs.equals(ours, check_metadata=True):
-            yield "has other columns" if not theirs.equals(ours) else "says something else beside its rows: snapshot, as of, or what is unknown"
-            return
+    theirs, ours = pq.read_schema(given), pq.read_schema(again)
+    if not theirs.equals(ours, check_metadata=True):
+        yield "has other columns" if not theirs.equals(ours) else "says something else beside its rows: snapshot, as of, or what is unknown"
+        return
+    with foreign.opened(given, given.name) as one, foreign.opened(again, again.name) as other:
         if one.metadata.num_rows != other.metadata.num_rows:
             yield f"has {one.metadata.num_rows} rows; computed again: {other.metadata.num_rows}"
+            return
         seen = 0
-        for left, right in _side_by_side(one.iter_batches(_ROWS), other.iter_batches(_ROWS)):
+        for left, right in _side_by_side(foreign.batches(one, theirs), foreign.batches(other, ours)):
             if not left.equals(right):
                 yield _first_difference(left, right, seen)
                 return

@@ -151,6 +151,23 @@ def _bomb(mine: Path) -> None:
     pq.write_table(pa.table(columns, schema=schema), mine / "evidence/problems.parquet", compression="zstd", store_schema=False)
 
 
+def _repeated_text(file: Path, text: str, rows: int) -> None:
+    """Rows that are a few KB as long as the text stands in a dictionary, and a memory full of it where it does not."""
+    schema = pq.read_schema(file)
+    columns = [pa.array([text] * rows, field.type) if pa.types.is_string(field.type) else pa.nulls(rows, field.type) for field in schema]
+    has_schema = b"ARROW:schema" in (pq.read_metadata(file).metadata or {})
+    pq.write_table(pa.table(columns, schema=schema), file, compression="zstd", store_schema=has_schema)
+    assert file.stat().st_size < 16_000
+
+
+def _long_text(mine: Path) -> None:
+    _repeated_text(mine / "evidence/problems.parquet", "x" * 20_000, 25_000)
+
+
+def _long_report(mine: Path) -> None:
+    _repeated_text(mine / "reports/problems.parquet", "x" * 20_000, 25_000)
+
+
 def _gone(mine: Path) -> None:
     (mine / "evidence/labels.parquet").unlink()
 
@@ -171,6 +188,8 @@ def _gone(mine: Path) -> None:
         (_cut_parquet, "cannot be computed again"),
         (_other_volume, "has rows of volume '../x', of which the snapshot has no scan"),
         (_bomb, "says that it has 5000000 rows"),
+        (_long_text, "evidence problems: says that it has "),
+        (_long_report, "has 25000 rows; computed again: "),
         (_gone, "is missing"),
     ],
 )

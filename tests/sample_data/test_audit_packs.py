@@ -205,7 +205,7 @@ def test_a_configuration_value_that_was_changed_is_found(mine: Path) -> None:
     ("place", "value"),
     [
         (("reports", 0, "parameters"), {"days": 1}),
-        (("reports", 3, "rows"), 0),
+        (("reports", 3, "rows"), 77_777),
         (("figures", "unknown_assets"), 0),
         (("volumes", 0, "problems"), 7),
         (("warnings",), []),
