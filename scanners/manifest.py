@@ -71,13 +71,11 @@ class Scanner(Rooted):
                 claims.sink.problem(names.escape(folder.rstrip(b"/")), "list", error.strerror or str(error), error.errno, hides_below=error.errno not in _GONE)
             return
         folders, files = list[bytes](), list[bytes]()
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(os.fsencode(entry.name))
-                elif entry.is_file(follow_symlinks=False) and (_NAMED.fullmatch(entry.name) or _bag.is_part(entry.name)):
-                    files.append(os.fsencode(entry.name))
-        os.close(descriptor)
+        try:
+            if not self._guarded(folder, folder or b".", claims, lambda: _list(descriptor, folders, files)):
+                return  # a part of its manifests may be the older part
+        finally:
+            os.close(descriptor)
         if _bag.MARK in files:
             self._guarded(folder, folder, claims, lambda: _bag.read(self, folder, sorted(files), claims, self._level))
         for name in sorted(files):
@@ -88,14 +86,16 @@ class Scanner(Rooted):
             self._guarded(folder, folder + _mhl.FOLDER, claims, lambda: _mhl.read(self, folder, claims, self._level))
         waiting += sorted((folder + name + b"/" for name in folders), reverse=True)
 
-    def _guarded(self, hidden: bytes, path: bytes, claims: Claims, reading: Any) -> None:  # noqa: ANN401 - a function without arguments
-        """Read; what cannot be read as a whole is a problem that hides what lies below."""
+    def _guarded(self, hidden: bytes, path: bytes, claims: Claims, reading: Any) -> bool:  # noqa: ANN401 - a function without arguments
+        """Read, and whether that went well; what cannot be read as a whole is a problem that hides what lies below."""
         try:
             reading()
         except (OSError, ChangedError) as error:
             said = (error.strerror if isinstance(error, OSError) else None) or str(error)
             number = error.errno if isinstance(error, OSError) else None
             claims.sink.problem(names.escape(hidden.rstrip(b"/")), "list", f"{names.escape(path)}: {said}", number, hides_below=True)
+            return False
+        return True
 
     def _read_root(self, name: bytes, claims: Claims) -> None:
         """Take the one manifest that the volume is. Raises UnreachableError where it cannot be read as a whole."""
@@ -147,3 +147,13 @@ class Scanner(Rooted):
             after = os.fstat(descriptor)
             if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (after.st_size, after.st_mtime_ns, after.st_ctime_ns):
                 raise ChangedError("it was changed while it was read")
+
+
+def _list(descriptor: int, folders: list[bytes], files: list[bytes]) -> None:
+    """Put the names of a folder where they belong. Raises OSError."""
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(os.fsencode(entry.name))
+            elif entry.is_file(follow_symlinks=False) and (_NAMED.fullmatch(entry.name) or _bag.is_part(entry.name)):
+                files.append(os.fsencode(entry.name))

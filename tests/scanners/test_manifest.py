@@ -1,9 +1,11 @@
 """Manifests: those that sha256sum, b2sum and bagit write, and hostile ones: what is told of a volume, of which time, and never more."""
 
+import errno
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -235,6 +237,32 @@ def test_a_manifest_of_the_future_tells_nothing_and_is_told_of(tmp_path: Path, r
     result = scan(root, declared(tmp_path / "m"))
     assert files(root, result) == {}
     assert [(row["hides_below"], "in the future" in row["error"]) for row in problems(root, result)] == [(True, True)]
+
+
+def test_a_folder_that_fails_while_it_is_listed_hides_what_is_below_it_and_no_more(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("bad", "good"):
+        (tmp_path / "m" / name).mkdir(parents=True)
+        written(tmp_path / "m" / name, digits(b"1") + b"  a\n")
+    before = scan(root, declared(tmp_path / "m"))
+    bad, listing = (tmp_path / "m/bad").stat().st_ino, os.scandir
+
+    @contextmanager
+    def failing(place: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+        def some() -> Iterator[os.DirEntry[str]]:
+            yield from found
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with listing(place) as found:
+            if isinstance(place, int) and os.fstat(place).st_ino == bad:
+                yield some()
+            else:
+                yield found
+
+    monkeypatch.setattr(os, "scandir", failing)
+    result = scan(root, declared(tmp_path / "m"))
+    monkeypatch.undo()
+    assert [(row["path"], row["errno"], row["hides_below"]) for row in problems(root, result)] == [("bad", errno.EIO, True)]
+    assert (before.entries, result.entries, result.carried_entries) == (4, 2, 2)  # the folder and its file are known from before
 
 
 def test_a_volume_that_is_not_there_or_empty_fails_as_a_whole(tmp_path: Path, root: Path) -> None:
