@@ -13,7 +13,7 @@ by = "what the lines stand for"
 name = "the class or the volume"
 assets = { meaning = "assets in all", unit = "files" }
 covered_assets = { meaning = "assets with a current copy", unit = "files" }
-told_assets = { meaning = "assets among them of which scans and recovery points tell when each of their copies was first there; the hours are of these", unit = "files" }
+told_assets = { meaning = "assets among them of which scans and recovery points tell when each of their copies was first there, but those that a manifest or a listing tells of; the hours are of these", unit = "files" }
 median_hours = { meaning = "whole hours from the change to the first copy that half of them waited at most; null = of none is it told. A change is no older than its modified time and the last scan that did not see the path, and a copy is as old as the first scan or recovery point that shows it: the hours are the most that it can have been", unit = "hours" }
 p90_hours = { meaning = "likewise nine of ten", unit = "hours" }
 p99_hours = { meaning = "likewise 99 of 100", unit = "hours" }
@@ -99,13 +99,12 @@ arrived AS (
     WHERE files.first_seen_at > looks.first_at
 ),
 
--- When each current copy was first there; null where nothing tells.
+-- When each current copy was first there, but those that others tell of; null where nothing tells.
 copied AS (
     SELECT
         copies.volume,
         copies.entry_id,
         CASE
-            WHEN hearsay.volume IS NOT NULL THEN NULL
             WHEN versions.volume IS NOT NULL
                 THEN CASE WHEN NOT versions.is_oldest OR versions.started_at <= changed.changed_at THEN versions.started_at END
             WHEN arrived.first_seen_at >= changed.changed_at THEN arrived.first_seen_at
@@ -117,7 +116,7 @@ copied AS (
     LEFT JOIN looks ON copies.copy_volume = looks.volume
     LEFT JOIN arrived ON copies.copy_volume = arrived.volume AND copies.copy_entry_id = arrived.entry_id
     LEFT JOIN versions ON copies.copy_volume = versions.volume AND copies.copy_entry_id = versions.entry_id
-    WHERE copies.match IN ('content', 'metadata')
+    WHERE copies.match IN ('content', 'metadata') AND hearsay.volume IS NULL
 ),
 
 firsts AS (

@@ -68,6 +68,25 @@ def test_a_part_of_the_estate_is_not_told_what_rests_on_copies_elsewhere(tmp_pat
             assert [(row["covered_assets"], row["told_assets"]) for row in rows(connection, "time-to-protect")] == [(1, told)]
 
 
+def test_a_disk_on_a_shelf_that_a_manifest_tells_of_hides_nothing_of_other_copies(tmp_path: Path) -> None:
+    volumes = {
+        "home": {"url": "/h"},
+        "mirror": {"url": "/m", "role": "replica", "of": ["home"]},
+        "shelf": {"url": "manifest:/s", "role": "replica", "of": ["home"]},
+    }
+    both, shelved = file("both", 2, AS_OF - 3 * DAY), file("shelved", 3, AS_OF - 3 * DAY)
+    for number, said_at in enumerate((AS_OF - 2 * DAY, AS_OF - 99 * DAY)):
+        word = tuple(replace(one, told=said_at, told_level=1) for one in (both, shelved))
+        scans: dict[str, tuple[Scan, ...]] = {
+            "home": (Scan(AS_OF - HOUR, files=(both, shelved)),),
+            "mirror": (Scan(FIRST), Scan(AS_OF - HOUR, files=(both,))),
+            "shelf": (Scan(AS_OF - HOUR, files=word, told=said_at),),
+        }
+        with opened(tmp_path / str(number), Estate(parse({"volumes": volumes}), AS_OF, scans)) as connection:
+            [row] = rows(connection, "time-to-protect")
+        assert (row["covered_assets"], row["told_assets"], row["longest_hours"]) == (2, 1, 71)
+
+
 @pytest.mark.parametrize("seed", [0, 3])
 def test_what_is_told_of_classes_is_as_an_independent_computation_has_it(tmp_path: Path, seed: int) -> None:
     estate = many(seed)
@@ -116,12 +135,13 @@ def _waited(estate: Estate, volume: str, asset: File, verdict: Verdict) -> float
         return None
     if verdict.freshness != "current":
         return (estate.as_of - changed).total_seconds()
-    times = [_copied_at(estate, name, match, changed) for name, match in verdict.matches.items() if match.kind in ("content", "metadata")]
-    return None if None in times else (max(changed, min(time for time in times if time)) - changed).total_seconds()
+    matches = {name: match for name, match in verdict.matches.items() if match.kind in ("content", "metadata") and not _is_told(estate, name)}
+    times = [_copied_at(estate, name, match, changed) for name, match in matches.items()]
+    return None if None in times or not times else (max(changed, min(time for time in times if time)) - changed).total_seconds()
 
 
 def _changed_at(estate: Estate, volume: str, asset: File) -> datetime.datetime | None:
-    if asset.modified is None or asset.flags & 3 or any(scan.told for scan in estate.good(volume)):
+    if asset.modified is None or asset.flags & 3 or _is_told(estate, volume):
         return None
     seen = _first_seen(estate, volume, asset.path)
     return max([asset.modified, *(scan.started_at for scan in estate.good(volume) if scan.started_at < seen)])
@@ -130,13 +150,16 @@ def _changed_at(estate: Estate, volume: str, asset: File) -> datetime.datetime |
 def _copied_at(estate: Estate, name: str, match: Match, changed: datetime.datetime) -> datetime.datetime | None:
     good = estate.good(name)
     assert match.file
-    if any(scan.told for scan in good):
-        return None
     seen = _first_seen(estate, name, match.file.path)
     if seen > good[0].started_at and seen >= changed:
         return seen
     earlier = [scan.started_at for scan in good if scan.started_at < good[-1].started_at]
     return good[-1].started_at if earlier and max(earlier) < changed else None
+
+
+def _is_told(estate: Estate, volume: str) -> bool:
+    """Whether somebody else's word is all that is known of a volume."""
+    return any(scan.told for scan in estate.good(volume))
 
 
 def _first_seen(estate: Estate, volume: str, path: str) -> datetime.datetime:
