@@ -47,6 +47,7 @@ class _Hash:
     claims: list[Claim] = field(default_factory=list)
     told: list[str | None] = field(default_factory=list)
     digest: bytes | None = None
+    others: dict[str, str] = field(default_factory=dict)
     is_empty: bool = False  # by one of its hashes: the reference program tells no size of nothing
     unclear: bool = False
 
@@ -169,6 +170,8 @@ class _Generation:
                 self._now.is_empty |= text in _OF_NOTHING
                 if path[3] == "sha256" and _HEX_OF_SHA256.fullmatch(text):
                     self._now.digest = bytes.fromhex(text)
+                elif path[3] != "sha256":
+                    self._now.others[path[3]] = text if path[3] == "c4" else text.lower()
             elif len(path) == 3:
                 self._take(self._now)
                 self._now = None
@@ -194,6 +197,7 @@ class _Generation:
                 modified_us=modified_us,
                 time_flags=0 if modified_us is None or modified_us % 1_000_000 else TIME_FLAGS["modified_coarse"],
                 digest=found.digest,
+                others=found.others,
                 claim=claim,
                 stands=self._stands,
                 why=why if claim == Claim.FAILED else None,

@@ -36,12 +36,13 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             line = file.readline(LONGEST_LINE)
 
 
-def read(source: Source, file: BinaryIO, *, is_sha256: bool, told_us: int, level: int) -> int:
+def read(source: Source, file: BinaryIO, *, called: str, told_us: int, level: int) -> int:
     """Take the lines of a file of checksums; gives how many of them have 64 digits and do not say of which algorithm.
 
-    64 digits without the name of their algorithm are SHA-256 only if the file `is_sha256`: BLAKE2 and SHA-3 write the same lines.
+    64 digits without the name of their algorithm are SHA-256 only if the file is `called` so: BLAKE2 and SHA-3 write the same lines.
     """
-    dos, unclear = None, 0
+    dos, unclear, is_sha256 = None, 0, "sha256" in called.lower()
+    usual = next((name for name in _DIGITS if name in called.lower()), "")
     for number, raw in lines(file):
         if raw is None:
             source.refuse(number, f"a line that does not end, as of a file that was cut off, or of more than {LONGEST_LINE} bytes")
@@ -57,7 +58,8 @@ def read(source: Source, file: BinaryIO, *, is_sha256: bool, told_us: int, level
         algorithm, digits, path = found
         unclear += algorithm is None and len(digits) == SHA256_DIGITS and not is_sha256
         known = algorithm == "sha256" or (algorithm is None and is_sha256 and len(digits) == SHA256_DIGITS)
-        take(source, number, path, digits, is_sha256=known, told_us=told_us, level=level)
+        other = algorithm or (usual if _DIGITS.get(usual) == len(digits) else f"{len(digits)} digits")
+        take(source, number, path, digits, algorithm="sha256" if known else other, told_us=told_us, level=level)
     return unclear
 
 
@@ -77,18 +79,20 @@ def read_bag(source: Source, file: BinaryIO, algorithm: str, *, percent: bool, t
         if _DIGITS.get(algorithm, len(digits)) != len(digits):
             source.refuse(number, f"{len(digits)} digits are no {algorithm}", path)
             continue
-        take(source, number, path, digits, is_sha256=algorithm == "sha256", told_us=told_us, level=level)
+        take(source, number, path, digits, algorithm=algorithm, told_us=told_us, level=level)
     return count
 
 
-def take(source: Source, number: int, path: bytes, digits: str, *, is_sha256: bool, told_us: int, level: int) -> None:
-    """Take one line: a digest only where it is a SHA-256."""
+def take(source: Source, number: int, path: bytes, digits: str, *, algorithm: str, told_us: int, level: int) -> None:
+    """Take one line: a SHA-256 is a digest, others can but contradict what else is told."""
+    is_sha256 = algorithm == "sha256"
     try:
         source.add(
             path,
             told_us=told_us,
             level=level,
             digest=bytes.fromhex(digits) if is_sha256 else None,
+            others={} if is_sha256 else {algorithm: digits},
             size_bytes=0 if digits in _OF_NOTHING else None,
         )
     except RefusedPathError as error:

@@ -1,12 +1,13 @@
 """From what others wrote of a volume that is not looked at to entries: kept in files, sorted, one row a path, with the folders above."""
 
 import hashlib
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import duckdb
@@ -39,7 +40,7 @@ _ROWS = pa.schema(
         ("dir", pa.string()), ("name", pa.string()), ("type", pa.string()), ("size_bytes", pa.int64()), ("modified_us", pa.int64()),
         ("modified_ns", pa.int32()), ("time_flags", pa.int32()), ("digest", pa.binary()), ("told_us", pa.int64()), ("level", pa.int32()),
         ("claim", pa.int8()), ("stands", pa.bool_()),
-        ("why", pa.string()), ("order_us", pa.int64()), ("row", pa.int64()),
+        ("why", pa.string()), ("others", pa.string()), ("order_us", pa.int64()), ("row", pa.int64()),
     ]
 )  # fmt: skip
 _SORTED = "SELECT * FROM read_parquet($files, hive_partitioning = false) ORDER BY dir, name, order_us, row"
@@ -175,9 +176,11 @@ class Source:
         claim: Claim = Claim.TOLD,
         stands: bool = True,
         why: str | None = None,
+        others: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Take what is said of one path, relative to the folder that the file is of. What does not stand counts only if a later line says it again.
 
+        `others` are its digests by other algorithms: no entry has them, they can but contradict each other.
         Of several lines that of the greatest `order_us` (absent: `told_us`) is the last. Raises RefusedPathError, also for a size that no file has.
         """
         directory, name = place(self._below + path)
@@ -187,7 +190,10 @@ class Source:
             raise RefusedPathError(f"a size of {size_bytes} bytes is none")
         told_us = min(told_us, self._started_us)
         order_us = told_us if order_us is None else order_us
-        self._rows.append((directory, name, kind, size_bytes, modified_us, modified_ns, time_flags, digest, told_us, level, int(claim), stands, why, order_us))
+        told = json.dumps(dict(others)) if others else None
+        self._rows.append(
+            (directory, name, kind, size_bytes, modified_us, modified_ns, time_flags, digest, told_us, level, int(claim), stands, why, told, order_us)
+        )
         if len(self._rows) >= _BATCH_ROWS:
             self._own = self._own or self._claims.spool()
             self._own.add(self._rows)
@@ -213,7 +219,7 @@ class Source:
             self._own.file.unlink(missing_ok=True)
 
 
-_Row = tuple[str, str, str, int | None, int | None, int, int, bytes | None, int, int, int, bool, str | None, int]
+_Row = tuple[str, str, str, int | None, int | None, int, int, bytes | None, int, int, int, bool, str | None, str | None, int]
 
 
 class _Spool:
@@ -333,10 +339,14 @@ def fold(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         found |= {"claim": before["claim"], "why": before["why"]}
     if before["claim"] == Claim.GONE or after["claim"] in (Claim.FAILED, Claim.GONE):
         return found
-    differ = [key for key in ("size_bytes", "modified_us", "digest") if None not in (before[key], after[key]) and before[key] != after[key]]
+    earlier, later = (json.loads(row["others"] or "{}") for row in (before, after))
+    differ = any(None not in (before[key], after[key]) and before[key] != after[key] for key in ("size_bytes", "modified_us", "digest"))
+    differ |= any(later.get(algorithm, digits) != digits for algorithm, digits in earlier.items())
+    differ |= after["size_bytes"] == 0 and before["digest"] not in (None, EMPTY)
     if differ and before["told_us"] == after["told_us"]:
         return found | {"claim": int(Claim.FAILED), "why": "what is told of it at one time contradicts itself: nobody can say what it was"}
     if not differ:  # what the earlier line says holds on; its digest is as old as that line
+        found["others"] = json.dumps(earlier | later) if earlier or later else None
         if after["size_bytes"] is None:
             found["size_bytes"] = before["size_bytes"]
         if after["modified_us"] is None:

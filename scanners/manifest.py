@@ -125,8 +125,7 @@ class Scanner(Rooted):
     def _sums(self, folder: bytes, name: bytes, claims: Claims) -> None:
         """Take a file of checksums: it is of the time when it was last written."""
         with self.opened(folder + name, claims) as (file, modified_us), claims.source(names.escape(name), folder) as source:
-            is_sha256 = b"sha256" in name.lower()
-            if _sums.read(source, file, is_sha256=is_sha256, told_us=modified_us, level=self._level):
+            if _sums.read(source, file, called=os.fsdecode(name), told_us=modified_us, level=self._level):
                 source.refuse("as a whole", _UNCLEAR, name)
             claims.of(modified_us)
 

@@ -230,6 +230,32 @@ def test_of_two_manifests_the_younger_holds(tmp_path: Path, root: Path) -> None:
     assert (row["digest"], row["attested_at"]) == (hashlib.sha256(b"new").digest(), AT)
 
 
+def test_a_later_manifest_of_another_algorithm_ends_what_it_contradicts_and_no_more(tmp_path: Path, root: Path) -> None:
+    def md5(content: bytes) -> bytes:
+        return hashlib.md5(content, usedforsecurity=False).hexdigest().encode()
+
+    written(tmp_path / "m", digits(b"1") + b"  changed\n" + digits(b"1") + b"  same\n", "SHA256SUMS")
+    written(tmp_path / "m", md5(b"1") + b"  changed\n" + md5(b"1") + b"  same\n", "MD5SUMS")
+    later = written(tmp_path / "m", b"MD5 (changed) = " + md5(b"2") + b"\nMD5 (same) = " + md5(b"1") + b"\n", "later.md5")
+    os.utime(later, (DAY + 60, DAY + 60))
+    result = scan(root, declared(tmp_path / "m"))
+    found = files(root, result)
+    assert (found["changed"]["digest"], found["changed"]["attested_at"]) == (None, AT + timedelta(minutes=1))
+    assert (found["same"]["digest"], found["same"]["attested_at"]) == (hashlib.sha256(b"1").digest(), AT)
+    later.write_bytes(md5(b"2") + b"  changed\n")
+    os.utime(later, (DAY, DAY))
+    result = scan(root, declared(tmp_path / "m"))
+    assert [(row["path"], row["stage"]) for row in problems(root, result)] == [("changed", "read")]
+
+
+def test_a_file_that_is_empty_by_a_later_manifest_has_no_earlier_digest(tmp_path: Path, root: Path) -> None:
+    written(tmp_path / "m", digits(b"1") + b"  a\n", "SHA256SUMS")
+    later = written(tmp_path / "m", b"d41d8cd98f00b204e9800998ecf8427e  a\n", "later.md5")
+    os.utime(later, (DAY + 60, DAY + 60))
+    [row] = files(root, scan(root, declared(tmp_path / "m"))).values()
+    assert (row["size_bytes"], row["digest"]) == (0, None)
+
+
 def test_a_manifest_of_the_future_tells_nothing_and_is_told_of(tmp_path: Path, root: Path) -> None:
     manifest = written(tmp_path / "m", digits(b"1") + b"  a\n")
     ahead = datetime.now(UTC).timestamp() + 86_400
