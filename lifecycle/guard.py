@@ -51,7 +51,7 @@ def weigh(
     """A copy as the floor sees it: rules 1 and 2.
 
     `sha256` is the digest in its evidence, or as it was read now; `look` what the storage showed now: 'read' and digested, 'unchanged' since its
-    evidence, 'changed', 'gone', 'unreadable' when that was tried after its evidence, or 'unreachable'; 'no store': no job ever looks at such volumes. At a
+    evidence, 'changed', 'gone', 'unreadable' when that was tried after its evidence, 'unreachable', or 'no store': no job ever looks at such volumes. At a
     purge an offline copy must have been read.
     """
     why = _unverified(wanted, copy, look, sha256, offline, now_us - max_age_us, now_us, purging)

@@ -85,7 +85,7 @@ def _known(before: Record) -> tuple[Copy, ...]:
     return (Copy(before.step.target_volume, before.step.target_path, made, None), *before.step.evidence)
 
 
-def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | None]:
+def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | None]:  # noqa: PLR0911  one answer a look
     """What a copy holds now, all of it read from its storage; what it was then is kept with the step. One file that two volumes show is read once."""
     try:
         store = run.store(copy.volume)
@@ -101,7 +101,9 @@ def _read_now(run: Run, copy: Copy, work: Work) -> tuple[floor.Look, bytes | Non
         digest = store.digest(copy.path, found)
     except ConfigError:
         return "no store", None
-    except (UnreachableError, EndError, OSError):
+    except EndError:  # its volume is here
+        return "unreadable", None
+    except (UnreachableError, OSError):
         return "unreachable", None
     work.read[copy.volume, copy.path] = found
     return "read", digest

@@ -150,7 +150,9 @@ def _looked_at(run: Run, copy: Copy) -> floor.Look:
         found = run.store(copy.volume).look(copy.path)
     except ConfigError:
         return "no store"
-    except (UnreachableError, EndError, OSError):
+    except EndError:  # its volume is here
+        return "unreadable"
+    except (UnreachableError, OSError):
         return "unreachable"
     if found is None:
         return "gone"

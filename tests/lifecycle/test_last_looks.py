@@ -1,5 +1,6 @@
 """What is looked at right before content goes, or a step ends: a copy that went meanwhile, two names of one file, an exchange that a killed run left."""
 
+import errno
 import os
 import struct
 from dataclasses import replace
@@ -188,3 +189,55 @@ def test_a_copy_that_is_going_counts_under_no_other_name_of_its_volume(small: Es
     small.carry_out(second)
     assert small.states(second) == ["REFUSED"]
     assert "is being removed" in small.reasons(second)
+
+
+def offline(small: Estate, volume: str) -> None:
+    declared = small.config.volumes[volume].model_copy(update={"access": "offline"})
+    small.config = small.config.model_copy(update={"volumes": {**small.config.volumes, volume: declared}})
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, volume: str) -> None:
+    """A disk that is mounted, and fails where a copy lies."""
+    real = Tree.open
+
+    def fails(self: Tree, path: bytes, flags: int) -> int:
+        if (self.volume, path) == (volume, b"d/f"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, path, flags)
+
+    monkeypatch.setattr(Tree, "open", fails)
+
+
+def test_an_offline_copy_whose_medium_is_here_and_that_cannot_be_looked_at_does_not_count(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    small.write("a", "d/f", b"content")
+    delete = small.job([small.step(1, "f", "delete", evidence=[small.copy("a", "d/f")])], "delete")
+    offline(small, "a")
+    failing(monkeypatch, "a")
+    small.carry_out(delete)
+    assert small.states(delete) == ["REFUSED"]
+    assert "a:d/f: it could not be read" in small.reasons(delete)
+
+
+def test_an_offline_copy_whose_medium_is_away_counts_by_its_evidence(small: Estate) -> None:
+    small.write("prod", "f", b"content")
+    small.write("a", "d/f", b"content")
+    delete = small.job([small.step(1, "f", "delete", evidence=[small.copy("a", "d/f")])], "delete")
+    offline(small, "a")
+    os.rename(small.at("a"), small.at("on a shelf"))
+    small.carry_out(delete)
+    assert small.states(delete) == ["QUARANTINED"], small.reasons(delete)
+
+
+def test_a_purge_does_not_wait_for_a_medium_that_is_here(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.write("prod", "f", b"content")
+    small.write("a", "d/f", b"content")
+    known = small.copy("a", "d/f")
+    made = archived(small)
+    os.unlink(small.at("vault", "f"))
+    offline(small, "a")
+    failing(monkeypatch, "a")
+    purge = purge_of(small, made, known)
+    assert small.carry_out(purge).blocked == {}
+    assert small.states(purge) == ["REFUSED"]
+    assert os.path.exists(in_quarantine(small, made))
