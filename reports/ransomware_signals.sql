@@ -24,30 +24,70 @@ of_files = { meaning = "files that it could have been", unit = "files" }
 share_pct = { meaning = "the number, less the baseline, as a share of these, rounded down; 0 where it is not above", unit = "%" }
 detail = "the extension, or the first name of a note; null = none"
 */
+-- New files and such that are gone one by one, those that stayed only as how many are alike: the comparison is wide, and all else reads what is left of it.
 WITH compared AS (
     SELECT
-        coalesce(now_seen.volume, once_seen.volume) AS volume,
-        coalesce(now_seen.dir, once_seen.dir) AS dir,
-        coalesce(now_seen.name, once_seen.name) AS name,
-        CASE WHEN $by = 'folder' THEN split_part(coalesce(now_seen.dir, once_seen.dir), '/', 1) ELSE '' END AS folder,
-        coalesce(now_seen.extension, once_seen.extension) AS extension,
-        now_seen.volume IS NOT NULL AS is_there,
-        once_seen.volume IS NOT NULL AS was_there,
-        coalesce(
-            NOT now_seen.carried
-            AND ((now_seen.size_bytes IS DISTINCT FROM once_seen.size_bytes) OR (now_seen.modified_at IS DISTINCT FROM once_seen.modified_at)),
-            FALSE
-        ) AS differs,
-        now_seen.media_type,
-        once_seen.media_type AS media_type_before,
-        now_seen.is_last_copy,
-        once_seen.is_last_copy AS was_last_copy
-    FROM files AS now_seen
-    FULL OUTER JOIN files_before AS once_seen
-        ON
-            now_seen.volume = once_seen.volume
-            AND now_seen.dir = once_seen.dir
-            AND now_seen.name = once_seen.name
+        volume,
+        folder,
+        is_there,
+        was_there,
+        differs,
+        is_typed,
+        was_typed,
+        is_unrecognized,
+        was_unrecognized,
+        is_last_copy,
+        was_last_copy,
+        extension,
+        dir,
+        name,
+        count(*) AS files
+    FROM (
+        SELECT
+            volume,
+            CASE WHEN $by = 'folder' THEN split_part(any_dir, '/', 1) ELSE '' END AS folder,
+            is_there,
+            was_there,
+            differs,
+            coalesce(well_known AND media_type IS NOT NULL, FALSE) AS is_typed,
+            coalesce(well_known AND media_type_before IS NOT NULL, FALSE) AS was_typed,
+            coalesce(well_known AND media_type = 'application/octet-stream', FALSE) AS is_unrecognized,
+            coalesce(well_known AND media_type_before = 'application/octet-stream', FALSE) AS was_unrecognized,
+            is_last_copy,
+            was_last_copy,
+            CASE WHEN NOT (is_there AND was_there) THEN any_extension END AS extension,
+            CASE WHEN NOT (is_there AND was_there) THEN any_dir END AS dir,
+            CASE WHEN NOT (is_there AND was_there) THEN any_name END AS name
+        FROM (
+            SELECT
+                coalesce(now_seen.volume, once_seen.volume) AS volume,
+                coalesce(now_seen.dir, once_seen.dir) AS any_dir,
+                coalesce(now_seen.name, once_seen.name) AS any_name,
+                coalesce(now_seen.extension, once_seen.extension) AS any_extension,
+                now_seen.volume IS NOT NULL AS is_there,
+                once_seen.volume IS NOT NULL AS was_there,
+                coalesce(
+                    NOT now_seen.carried
+                    AND ((now_seen.size_bytes IS DISTINCT FROM once_seen.size_bytes) OR (now_seen.modified_at IS DISTINCT FROM once_seen.modified_at)),
+                    FALSE
+                ) AS differs,
+                coalesce(now_seen.extension, once_seen.extension) IN (
+                    'jpg', 'jpeg', 'png', 'gif', 'tif', 'tiff', 'pdf', 'doc', 'xls', 'ppt', 'docx', 'xlsx', 'pptx', 'odt', 'ods', 'odp', 'zip', '7z', 'gz',
+                    'mp3', 'mp4', 'mov', 'wav', 'avi', 'psd', 'txt', 'csv', 'html', 'xml', 'json', 'py', 'c', 'h', 'md', 'svg', 'eml'
+                ) AS well_known,
+                now_seen.media_type,
+                once_seen.media_type AS media_type_before,
+                now_seen.is_last_copy,
+                once_seen.is_last_copy AS was_last_copy
+            FROM files AS now_seen
+            FULL OUTER JOIN files_before AS once_seen
+                ON
+                    now_seen.volume = once_seen.volume
+                    AND now_seen.dir = once_seen.dir
+                    AND now_seen.name = once_seen.name
+        ) AS pairs
+    ) AS told
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
 ),
 
 -- Notes that are known from public reports of cases; words that only such names put together.
@@ -55,7 +95,7 @@ notes AS (
     SELECT
         volume,
         folder,
-        count(*) AS files,
+        sum(files) AS files,
         count(DISTINCT dir) AS dirs,
         min(name) AS example
     FROM (
@@ -64,6 +104,7 @@ notes AS (
             folder,
             dir,
             name,
+            files,
             translate(lower(name), ' .-', '___') AS words
         FROM compared
         WHERE
@@ -141,7 +182,7 @@ strange AS (
         fresh.volume,
         fresh.folder,
         fresh.extension,
-        count(*) AS files
+        sum(fresh.files) AS files
     FROM compared AS fresh
     LEFT JOIN (
         SELECT DISTINCT
@@ -198,38 +239,19 @@ sums AS (
     SELECT
         volume,
         folder,
-        count(*) FILTER (WHERE is_there) AS files,
-        count(*) FILTER (WHERE was_there) AS files_before,
-        count(*) FILTER (WHERE is_there AND NOT was_there) AS fresh,
-        count(*) FILTER (WHERE is_there AND was_there) AS stayed,
-        count(*) FILTER (WHERE is_there AND was_there AND differs) AS rewritten,
-        count(*) FILTER (WHERE was_there AND NOT is_there) AS gone,
-        count(*) FILTER (WHERE is_there AND was_there AND is_last_copy) AS kept_once,
-        count(*) FILTER (WHERE is_there AND was_there AND was_last_copy) AS kept_once_before,
-        count(*) FILTER (WHERE well_known AND media_type IS NOT NULL) AS typed,
-        count(*) FILTER (WHERE well_known AND media_type = 'application/octet-stream') AS unrecognized,
-        count(*) FILTER (WHERE well_known AND media_type_before IS NOT NULL) AS typed_before,
-        count(*) FILTER (WHERE well_known AND media_type_before = 'application/octet-stream') AS unrecognized_before
-    FROM (
-        SELECT
-            volume,
-            folder,
-            is_there,
-            was_there,
-            differs,
-            is_last_copy,
-            was_last_copy,
-            media_type,
-            media_type_before,
-            coalesce(
-                extension IN (
-                    'jpg', 'jpeg', 'png', 'gif', 'tif', 'tiff', 'pdf', 'doc', 'xls', 'ppt', 'docx', 'xlsx', 'pptx', 'odt', 'ods', 'odp', 'zip', '7z', 'gz',
-                    'mp3', 'mp4', 'mov', 'wav', 'avi', 'psd', 'txt', 'csv', 'html', 'xml', 'json', 'py', 'c', 'h', 'md', 'svg', 'eml'
-                ),
-                FALSE
-            ) AS well_known
-        FROM compared
-    ) AS told
+        sum(CASE WHEN is_there THEN files ELSE 0 END) AS files,
+        sum(CASE WHEN was_there THEN files ELSE 0 END) AS files_before,
+        sum(CASE WHEN is_there AND NOT was_there THEN files ELSE 0 END) AS fresh,
+        sum(CASE WHEN is_there AND was_there THEN files ELSE 0 END) AS stayed,
+        sum(CASE WHEN is_there AND was_there AND differs THEN files ELSE 0 END) AS rewritten,
+        sum(CASE WHEN was_there AND NOT is_there THEN files ELSE 0 END) AS gone,
+        sum(CASE WHEN is_there AND was_there AND is_last_copy THEN files ELSE 0 END) AS kept_once,
+        sum(CASE WHEN is_there AND was_there AND was_last_copy THEN files ELSE 0 END) AS kept_once_before,
+        sum(CASE WHEN is_typed THEN files ELSE 0 END) AS typed,
+        sum(CASE WHEN is_unrecognized THEN files ELSE 0 END) AS unrecognized,
+        sum(CASE WHEN was_typed THEN files ELSE 0 END) AS typed_before,
+        sum(CASE WHEN was_unrecognized THEN files ELSE 0 END) AS unrecognized_before
+    FROM compared
     GROUP BY 1, 2
 ),
 
@@ -340,9 +362,9 @@ leveled AS (
         volume,
         folder,
         signal,
-        number,
-        baseline,
-        of_files,
+        CAST(number AS BIGINT) AS number,
+        CAST(baseline AS BIGINT) AS baseline,
+        CAST(of_files AS BIGINT) AS of_files,
         detail,
         CASE WHEN NOT is_known THEN 'unknown' WHEN is_high THEN 'high' WHEN is_low THEN 'low' ELSE 'none' END AS level
     FROM signals
