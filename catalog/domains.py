@@ -79,7 +79,7 @@ def other(one: frozenset[str], two: frozenset[str]) -> int:
 
 def protectors(config: Config, volume: str) -> list[str]:
     """The volumes that may protect assets of a volume, in the order of the configuration. Raises ConfigError where there are too many."""
-    found = [name for name in config.volumes if _may_protect(config, volume, name)]
+    found = [name for name in config.volumes if may_protect(config, volume, name)]
     if len(found) > MAX_PROTECTORS:
         raise ConfigError(f"volumes.{volume}: {len(found)} volumes may protect it, at most {MAX_PROTECTORS} can be judged; say with 'of' which protect what")
     return found
@@ -192,7 +192,8 @@ def _is_immutable(volume: Volume, data_class: DataClass, other_admin: int, as_of
     return YES if until >= as_of + datetime.timedelta(seconds=retention(data_class)) else NO
 
 
-def _may_protect(config: Config, asset: str, protector: str) -> bool:
+def may_protect(config: Config, asset: str, protector: str) -> bool:
+    """Whether copies on one volume may count for the assets of another."""
     if asset == protector or _holds(config, asset, protector) or _holds(config, protector, asset):
         return False
     volume = config.volumes[protector]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog import ours, snapshot, table
+from catalog import domains, ours, snapshot, table
 from catalog.errors import RefusedError
 from catalog.schema import ENTRIES, PROBLEMS
 from catalog.snapshot import ScanRow
-from scanners import Facts
+from scanners import Facts, load
 from scanners.sink import Target
 
 if TYPE_CHECKING:
@@ -58,14 +58,39 @@ def check_repository(config: "Config", volume: str) -> None:
 
 
 def check_told(config: "Config", volume: str) -> None:
-    """Refuse what tells of a volume where it lies in the tree of a primary one: it tells of that one's files, and is lost with it. Raises RefusedError."""
-    place = config.roots.get(volume)
+    """Refuse what tells of a volume where it lies with a primary one, or with one that protects the same: it tells of that one's files. Raises RefusedError."""
     if config.volumes[volume].role == "primary":
         raise RefusedError(f"volume {volume}: what others tell of is no production storage; declare role = 'backup', 'replica' or 'archive'")
     for name, other in config.volumes.items():
-        outer = config.roots.get(name)
-        if name != volume and place and outer and other.role == "primary" and Path(place).is_relative_to(outer):
-            raise RefusedError(f"volume {volume}: what tells of it lies in the tree of the primary volume {name}, and is lost with it; keep it elsewhere")
+        if name == volume or not _lies_with(config, volume, name):
+            continue
+        where = f"volume {volume}: what tells of it lies in the tree of"
+        if other.role == "primary":
+            raise RefusedError(f"{where} the primary volume {name}, or around it, and is lost with it; keep it elsewhere")
+        if _protect_the_same(config, volume, name):
+            raise RefusedError(f"{where} volume {name}, or around it: the files of that one would count as two copies; keep it elsewhere")
+
+
+def _lies_with(config: "Config", told: str, other: str) -> bool:
+    """Whether what tells of a volume lies in the tree of another, or in the folder that holds it; of two that are told of, whether it is the same."""
+    place, theirs = config.roots.get(told), config.roots.get(other)
+    if not place or not theirs:
+        return False
+    mine = Path(place)
+    if mine.is_relative_to(theirs):
+        return True
+    if not load(config.volumes[told].kind).CAPABILITIES.told_in_place:
+        return False
+    is_told = load(config.volumes[other].kind).CAPABILITIES.told
+    return Path(theirs).is_relative_to(mine if is_told or mine.is_dir() else mine.parent)
+
+
+def _protect_the_same(config: "Config", one: str, other: str) -> bool:
+    return any(
+        domains.may_protect(config, asset, one) and (asset == other or domains.may_protect(config, asset, other))
+        for asset, volume in config.volumes.items()
+        if volume.role in ("primary", "archive")
+    )
 
 
 def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:

@@ -16,7 +16,7 @@ from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kerne
 from scanners._root import Rooted
 from scanners._told import ATTESTED, COLUMNS, READ, ChangedError, Claims
 
-CAPABILITIES = Capabilities(columns=COLUMNS, told=True)
+CAPABILITIES = Capabilities(columns=COLUMNS, told=True, told_in_place=True)
 
 _ALGORITHM = r"(?:md5|sha1|sha224|sha256|sha384|sha512|b2|blake2b?)"
 _NAMED = re.compile(rf"{_ALGORITHM}[-_]?sums?(?:\.txt)?|.+\.{_ALGORITHM}(?:sums?)?(?:\.txt)?", re.IGNORECASE)

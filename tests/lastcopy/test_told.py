@@ -113,6 +113,36 @@ def test_a_manifest_in_the_tree_that_it_would_protect_is_refused(folder: Path) -
     assert "keep it elsewhere" in run("volume", "check", "shelved", folder=folder, code=4).out.decode()
 
 
+REPLICA = """
+[volumes.mirror]
+url = "mirror/tree"
+role = "replica"
+of = ["data"]
+"""
+
+
+@pytest.mark.parametrize("place", ["mirror/tree/disk.sha256", "mirror/tree", "mirror/disk.sha256", "mirror"])
+def test_a_manifest_that_lies_with_a_replica_is_refused_for_both_would_count(folder: Path, place: str) -> None:
+    shutil.copytree(folder / "data", folder / "mirror/tree")
+    checksums(folder, DAY + 86_400)
+    shutil.copy2(folder / "vault/disk.sha256", folder / place)
+    declare(folder, f'url = "manifest:{place}"')
+    with (folder / "lastcopy.toml").open("a") as out:
+        out.write(REPLICA)
+    assert "the files of that one would count as two copies" in run("scan", "shelved", folder=folder, code=5).err
+
+
+def test_manifests_of_several_disks_may_lie_in_one_folder_and_each_counts_once(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    shutil.copy2(folder / "vault/disk.sha256", folder / "vault/other.sha256")
+    declare(folder, 'url = "manifest:vault/disk.sha256"')
+    second = TOLD.replace("shelf", "safe").replace("disk-2", "disk-3")
+    (folder / "lastcopy.toml").write_text(f'{(folder / "lastcopy.toml").read_text()}\n[volumes.second]\nurl = "manifest:vault/other.sha256"{second}')
+    run("scan", folder=folder)
+    (folder / "lastcopy.toml").write_text((folder / "lastcopy.toml").read_text().replace("vault/other.sha256", "vault"))
+    assert "would count as two copies" in run("scan", "second", folder=folder, code=5).err
+
+
 def mhl(folder: Path, *options: str, fails: bool = False) -> None:
     if not Path(PROGRAM).is_file():
         assert not os.environ.get("REQUIRE_SERVERS"), "ascmhl is not installed"
