@@ -1,5 +1,6 @@
 """Histories of ASC MHL: a folder `ascmhl` with a list of hashes for each generation, and the chain that seals them."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ FOLDER = b"ascmhl"
 _CHAIN = b"ascmhl_chain.xml"
 _GENERATION = re.compile(rb"(\d{4,9})_.*\.mhl", re.DOTALL)
 _MOST_GENERATIONS = 10_000
+_MOST_HASHES = 100  # of one file in one generation, and paths that it had
+_MOST_BYTES = 4 << 30  # of the lists of one history
 _VERSION = "2.0"
 _EPOCH = datetime(1970, 1, 1)
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -70,6 +73,7 @@ def read(scanner: "Scanner", folder: bytes, claims: Claims, level: int) -> None:
         if set(generations) != set(sealed) or sorted(generations.values()) != list(range(1, len(generations) + 1)):
             raise ChangedError("its chain and its generations are not the same, or one is missing")
         ordered = sorted(generations, key=generations.__getitem__)
+        _check_size(scanner, inner, ordered, claims)
         whole = max((generations[name] for name in ordered if _is_of_all(scanner, inner + name, claims)), default=0)
         order_us = 0
         for name in ordered:
@@ -91,6 +95,16 @@ def read_one(source: Source, file: BinaryIO, claims: Claims, level: int, modifie
     except _xml.BadXMLError as error:
         raise ChangedError(str(error)) from error
     claims.of(min(generation.created_us or modified_us, modified_us))
+
+
+def _check_size(scanner: "Scanner", inner: bytes, ordered: list[bytes], claims: Claims) -> None:
+    """Refuse a history that takes too long to read. Raises OSError, ChangedError."""
+    size_bytes = 0
+    for name in ordered:
+        with scanner.opened(inner + name, claims) as (file, _):
+            size_bytes += os.fstat(file.fileno()).st_size
+        if size_bytes > _MOST_BYTES:
+            raise ChangedError(f"its lists of hashes are more than {_MOST_BYTES} bytes")
 
 
 def _chain(scanner: "Scanner", inner: bytes, claims: Claims) -> dict[bytes, str]:
@@ -154,6 +168,8 @@ class _Generation:
         elif path[3] not in _NO_HASHES:
             claim = _ACTIONS.get(attributes.get("action", "original"))
             self._now.unclear |= claim is None
+            if len(self._now.claims) == _MOST_HASHES:
+                raise _xml.BadXMLError(f"hash {self._count}: more than {_MOST_HASHES} hashes of one file")
             self._now.claims.append(claim or Claim.TOLD)
             self._now.told.append(attributes.get("hashdate"))
 
@@ -165,6 +181,8 @@ class _Generation:
             if path[3:] == ["path"]:
                 self._now.path = text
             elif path[3:] == ["previousPath"]:
+                if len(self._now.before) == _MOST_HASHES:
+                    raise _xml.BadXMLError(f"hash {self._count}: more than {_MOST_HASHES} paths that one file had")
                 self._now.before.append(text)
             elif len(path) == 4 and path[3] not in _NO_HASHES:
                 self._now.is_empty |= text in _OF_NOTHING

@@ -167,6 +167,25 @@ def test_a_history_that_is_damaged_or_made_to_hurt_hides_what_it_tells_of(card: 
     assert (result.entries, result.carried_entries) == (0, before.entries)  # what was known is unknown now, not missing
 
 
+@pytest.mark.parametrize(
+    ("before", "much", "told"),
+    [
+        ("</hash>", "<md5>0123</md5>" * 200 + "</hash>", "more than 100 hashes of one file"),
+        ("</hash>", "<previousPath>x</previousPath>" * 200 + "</hash>", "more than 100 paths that one file had"),
+    ],
+)
+def test_one_file_has_no_more_hashes_and_earlier_paths_than_fit(card: Path, root: Path, before: str, much: str, told: str) -> None:
+    resealed(card, generation(card).read_text().replace(before, much, 1))
+    [row] = problems(root, scan(root, declared(card)))
+    assert (row["hides_below"], told in row["error"]) == (True, True)
+
+
+def test_a_history_that_is_too_long_to_read_says_so(card: Path, root: Path) -> None:
+    os.truncate(generation(card), 5 << 30)
+    [row] = problems(root, scan(root, declared(card)))
+    assert (row["hides_below"], "are more than 4294967296 bytes" in row["error"]) == (True, True)
+
+
 def test_hashes_that_cannot_be_understood_protect_nothing(card: Path, root: Path) -> None:
     text = generation(card).read_text()
     resealed(card, text.replace('action="original"', 'action="guessed"', 1).replace(">a.mov<", ">../a.mov<"))
