@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 import reports
+from catalog.config import parse
 from tests.lastcopy.program import ask, run
+from tests.protection import plain
+from tests.protection.plain import File, Scan
 from tests.reports.conftest import AS_OF, Estate, answer
+from tests.reports.estates import opened
 
 CONFIG = """
 [volumes.work]
@@ -147,3 +151,16 @@ def test_who_sees_a_part_is_told_signals_of_that_part(estate: Estate) -> None:
     before = [{"path": f"a/{n}", "volume": volume} for n in range(20) for volume in ("projects", "hidden")]
     connection = estate(volumes=[{"volume": "projects"}], before=[row for row in before if row["volume"] == "projects"], files=[])
     assert answer(reports.load("ransomware-signals").run(connection), "volume", "folder", "signal", "number") == [("projects", "a", "gone", 20)]
+
+
+def test_each_version_of_a_backup_counts_also_where_several_are_new_at_one_path(tmp_path: Path) -> None:
+    points = (AS_OF - 2 * DAY, AS_OF - DAY)
+    old = File("home/kept", 10, AS_OF - 99 * DAY, point=points[0], whole=True)
+    notes = [File("home/HOW-TO-DECRYPT.txt", size, AS_OF - 3 * DAY, point=point, whole=True) for size, point in zip((3, 4), points, strict=True)]
+    config = parse({"volumes": {"nightly": {"url": "/n", "role": "backup"}}})
+    scans: dict[str, tuple[Scan, ...]] = {
+        "nightly": (Scan(AS_OF - DAY, files=(old,), points=points[:1]), Scan(AS_OF - datetime.timedelta(hours=1), files=(old, *notes), points=points))
+    }
+    with opened(tmp_path, plain.Estate(config, AS_OF, scans)) as connection:
+        found = answer(reports.load("ransomware-signals").run(connection, {"level": "low"}), "folder", "signal", "number", "of_files", "level")
+    assert found == [("home", "notes", 2, 2, "low")]
