@@ -13,6 +13,8 @@ from catalog.snapshot import Snapshot
 from lastcopy import signing
 from reports import pack, proof, sums
 
+_LONGEST_NAME = 200  # bytes: while it is made the pack has a longer one
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -28,8 +30,10 @@ class Packed:
 def make(root: Path, wanted: Snapshot, output: Path, key: Path | None, *, asks: bool) -> Packed:
     """Make the pack of a snapshot as a new folder. Reads the catalog; writes there only what it derives again.
 
-    Raises RefusedError where something has that name, ConfigError where the folder around it is missing, CatalogError where the pack does not verify.
+    Raises RefusedError where something has that name, ConfigError where its folder is missing or its name long, CatalogError where the pack does not verify.
     """
+    if len(os.fsencode(output.name)) > _LONGEST_NAME:
+        raise ConfigError(f"--output: the name of the folder is longer than {_LONGEST_NAME} bytes; give it a shorter one")
     if os.path.lexists(output):
         raise RefusedError(f"--output {output}: exists, and is not overwritten; name a new folder")
     if not output.absolute().parent.is_dir():

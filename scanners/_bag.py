@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from catalog import names
 from scanners import _sums
-from scanners._told import Claim, Claims, RefusedPathError, Source
+from scanners._told import ChangedError, Claim, Claims, RefusedPathError, Source
 
 if TYPE_CHECKING:
     from scanners.manifest import Scanner
@@ -35,8 +35,7 @@ def read(scanner: "Scanner", folder: bytes, files: list[bytes], claims: Claims, 
     with claims.source("bag", folder) as source:
         encoding = declared.get("tag-file-character-encoding", "UTF-8")
         if encoding.upper().replace("-", "") not in ("UTF8", "ASCII", "USASCII"):
-            source.refuse(names.escape(MARK), f"its files are written in {encoding[:40]!r}, and only UTF-8 is read")
-            return
+            raise ChangedError(f"its files are written in {encoding[:40]!r}, and only UTF-8 is read")
         for name in files:
             if found := _MANIFEST.fullmatch(name.decode("utf-8", "surrogateescape")):
                 with scanner.opened(folder + name, claims) as (file, modified_us):

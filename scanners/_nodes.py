@@ -19,6 +19,7 @@ _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE_BYTES = 64 << 20
 _MOST_NODES = 500_000_000  # of a recovery point: a few trees that hold each other twice can make more than there are atoms
 _MOST_PROBLEMS = 10_000  # of one kind, kept in memory
+_MORE = "; there are more such paths, which are not told of"
 _NODE = pa.schema(
     [
         ("name", pa.string()), ("type", pa.string()), ("path", pa.string()), ("uid", pa.uint64()), ("gid", pa.uint64()), ("size", pa.uint64()),
@@ -46,18 +47,26 @@ class Findings:
 
     def refuse_path(self, path: str, why: str) -> None:
         """Keep an escaped path that cannot be entered."""
-        if len(self.refused) < _MOST_PROBLEMS:
-            self.refused.setdefault(path, why)
+        _keep(self.refused, path, why)
 
     def damage(self, path: str, why: str) -> None:
         """Keep an escaped path whose content the repository does not have."""
-        if len(self.damaged) < _MOST_PROBLEMS:
-            self.damaged.setdefault(path, why)
+        _keep(self.damaged, path, why)
 
     def refuse(self, paths: pa.Array, why: str) -> None:
         """Keep paths that cannot be entered."""
         for path in paths.to_pylist():
             self.refuse_path(escape(path or "").lstrip("/"), why)
+
+
+def _keep(kept: dict[str, str], path: str, why: str) -> None:
+    """Keep a path with its reason; of very many only that there are more."""
+    if path in kept:
+        return
+    if len(kept) < _MOST_PROBLEMS:
+        kept[path] = why
+    elif not kept[last := next(reversed(kept))].endswith(_MORE):
+        kept[last] += _MORE
 
 
 def read(blocks: Iterator[bytes], snapshot: str, started_us: int, findings: Findings) -> Iterator[pa.Table]:

@@ -273,6 +273,11 @@ def test_nothing_that_exists_is_overwritten(demo: Demo, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["dangling", "full"]
 
 
+def test_a_name_that_is_too_long_is_told_of_before_anything_is_made(demo: Demo, tmp_path: Path) -> None:
+    assert "is longer than 200 bytes" in ask("audit", "pack", "--output", str(tmp_path / ("p" * 250)), folder=demo.folder, code=2).err
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_pack_that_could_not_be_signed_leaves_nothing_behind(demo: Demo, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("no key")
     ended = ask("audit", "pack", "--output", str(tmp_path / "pack"), "--sign", str(tmp_path / "key"), "--no-input", folder=demo.folder, code=2)

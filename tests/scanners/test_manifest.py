@@ -334,6 +334,15 @@ def test_a_bag_that_is_said_to_hold_more_or_lacks_what_is_to_be_fetched_is_told_
     ]
 
 
+def test_a_bag_in_an_encoding_that_is_not_read_hides_what_it_held(tmp_path: Path, root: Path) -> None:
+    made = bag(tmp_path / "bags/one", [Item(b"a", b"1")])
+    before = scan(root, declared(tmp_path / "bags"))
+    (made / "bagit.txt").write_text("BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-16\n")
+    result = scan(root, declared(tmp_path / "bags"))
+    assert [(row["path"], row["hides_below"], "only UTF-8 is read" in row["error"]) for row in problems(root, result)] == [("one", True, True)]
+    assert result.carried_entries == before.entries > 0
+
+
 _LINES = st.dictionaries(
     st.binary(min_size=1, max_size=40).filter(lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..", b"-")), st.binary(max_size=3)
 )
