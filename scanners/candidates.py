@@ -88,13 +88,15 @@ class Candidates:
         places: Mapping[str, Place],
         read_since: datetime.datetime | None = None,
         budget: int | None = None,
+        *,
+        protecting: Sequence[tuple[str, str]],
     ) -> None:
-        """Compare the files of all `scans`, to read those of `places`.
+        """Compare the files of all `scans`, to read those of `places`. `protecting` has each volume with one that may protect it.
 
         What was read before `read_since`, naive UTC, is read again where its place says so: what was read longest ago first, until `budget` bytes.
         """
         self._root, self._scans, self._places, self._read_since, self._budget = root, scans, places, read_since, budget
-        self._read_before = False
+        self._read_before, self._protecting = False, protecting
         self._stack = ExitStack()
         self._connection = duckdb.connect(
             config={
@@ -114,6 +116,8 @@ class Candidates:
             "scanned_at": [p.scan.started_at for p in self._places.values()],
         }
         self._connection.register("volumes", pa.table(places, pa.schema([("volume", pa.string()), ("mode", pa.string()), ("scanned_at", pa.timestamp("us"))])))
+        pairs = {name: pa.array([pair[place] for pair in self._protecting], pa.string()) for place, name in enumerate(("volume", "protector"))}
+        self._connection.register("protecting", pa.table(pairs))
         self._connection.execute("SET VARIABLE small_bytes = $1", [SMALL_BYTES])
         self._connection.execute("SET VARIABLE read_since = CAST($1 AS TIMESTAMP)", [self._read_since])
         self._connection.execute("SET VARIABLE again = $1", [[name for name, place in self._places.items() if place.again]])

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import scanners
-from catalog import snapshot, table
+from catalog import domains, snapshot, table
 from catalog.config import Config
 from catalog.errors import UnreachableError
 from catalog.schema import DIGESTS, PROBLEMS
@@ -91,7 +91,9 @@ def digest(
         return counts
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
     since = scanners.utc(now()) if again else None
-    with Candidates(root, config.catalog, scans, places, since, budget) as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
+    protecting = [(one, other) for one in scans for other in scans if domains.may_protect(config, one, other)]
+    asking = Candidates(root, config.catalog, scans, places, since, budget, protecting=protecting)
+    with asking as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
         damaged = results.repeat(candidates.damaged(_earlier(root, scans, fresh)), scans)
         counts = replace(counts, problems=results.remind(candidates.untold(untried), scans) + damaged, damaged=damaged)
         for question in ("asked", "sampled"):

@@ -1,5 +1,5 @@
--- The files that a mode asks for: with 'match' those whose size two different files have, those that a stub of that size stands for, and those of whose name somebody tells
--- a digest and no size, with 'all' every one;
+-- The files that a mode asks for: with 'match' those whose size two different files have, those that a stub of that size stands for, and those of whose name a volume
+-- that may protect them is told to have a digest, and no size, with 'all' every one;
 -- and those whose last reading failed, of which another volume found other content, or that are to be read again.
 -- `whole` says that the content is read at once; of the others a sample comes first.
 WITH shared_sizes AS (
@@ -18,15 +18,18 @@ promised AS (
 ),
 
 told AS (
-    SELECT DISTINCT name
+    SELECT DISTINCT
+        protecting.volume,
+        entries.name
     FROM entries
-    WHERE type = 'file' AND size_bytes IS NULL AND digest IS NOT NULL
+    INNER JOIN protecting ON entries.volume = protecting.protector
+    WHERE entries.type = 'file' AND entries.size_bytes IS NULL AND entries.digest IS NOT NULL
 )
 
 SELECT
     files.*,  -- every column of files -- noqa: AM04
     files.size_bytes <= getvariable('small_bytes') OR volumes.mode = 'all' OR promised.link_target IS NOT NULL OR unread.failed_at IS NOT NULL
-    OR before.volume IS NOT NULL OR files.name IN (SELECT told.name FROM told) AS whole
+    OR before.volume IS NOT NULL OR (files.volume, files.name) IN (SELECT (told.volume, told.name) FROM told) AS whole
 FROM files
 INNER JOIN volumes ON files.volume = volumes.volume
 LEFT JOIN promised ON files.size_bytes = promised.size_bytes AND files.volume || ':' || files.dir || files.name = promised.link_target
@@ -41,5 +44,5 @@ WHERE
         volumes.mode = 'all'
         OR promised.link_target IS NOT NULL
         OR files.size_bytes IN (SELECT shared_sizes.size_bytes FROM shared_sizes)
-        OR files.name IN (SELECT told.name FROM told)
+        OR (files.volume, files.name) IN (SELECT (told.volume, told.name) FROM told)
     ))

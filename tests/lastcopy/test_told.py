@@ -143,6 +143,17 @@ def test_manifests_of_several_disks_may_lie_in_one_folder_and_each_counts_once(f
     assert "would count as two copies" in run("scan", "second", folder=folder, code=5).err
 
 
+def test_only_what_a_manifest_may_protect_is_read_for_its_names(folder: Path) -> None:
+    checksums(folder, DAY + 86_400)
+    (folder / "other").mkdir()
+    (folder / "other/report.odt").write_bytes(b"of another volume, of no other size")
+    declare(folder, 'url = "manifest:vault/disk.sha256"')
+    (folder / "lastcopy.toml").write_text((folder / "lastcopy.toml").read_text() + '[volumes.other]\nurl = "other"\n')
+    run("scan", folder=folder)
+    rows = ask("sql", "SELECT volume, name FROM digests WHERE name = 'report.odt'", "--format", "json", folder=folder).data
+    assert [row["volume"] for row in rows] == ["data"]
+
+
 def mhl(folder: Path, *options: str, fails: bool = False) -> None:
     if not Path(PROGRAM).is_file():
         assert not os.environ.get("REQUIRE_SERVERS"), "ascmhl is not installed"
