@@ -10,6 +10,7 @@ SELECT
     CASE WHEN p.v IS NULL THEN 'unmapped' WHEN h.v IS NULL THEN 'gone' ELSE 'changed' END AS kind,
     CASE
         WHEN s.blind OR s.size_bytes IS NULL OR p.v IS NULL OR p.hidden OR x.v IS NOT NULL OR w.v IS NOT NULL THEN 'unknown'
+        WHEN contains('/' || coalesce(k.home_dir, p.home_dir), '/.lastcopy/') THEN 'unknown' -- scans leave out there what jobs made
         WHEN z.unread OR (z.size_bytes IS NOT NULL AND NOT s.has_digest) THEN 'unknown'
         ELSE 'yes'
     END AS certain,

@@ -71,6 +71,14 @@ def test_what_the_scan_of_the_home_did_not_see_makes_nothing_an_orphan_for_certa
         assert {certain for (certain,) in told(connection, "orphans", "certain")} == {"unknown"}
 
 
+def test_what_jobs_keep_beside_files_is_no_certain_orphan_of_a_backup_that_has_it(tmp_path: Path) -> None:
+    estate, marker = an_estate(), File("srv/.lastcopy/volume.json", 547, OLD)
+    [mirror] = estate.scans["mirror"]
+    with_marker = replace(estate, scans=estate.scans | {"mirror": (replace(mirror, files=(marker, *mirror.files)),)})
+    with opened(tmp_path, with_marker) as connection:
+        assert dict(told(connection, "orphans", "path", "certain"))["srv/.lastcopy/volume.json"] == "unknown"
+
+
 def test_a_part_of_an_estate_is_told_the_orphans_whose_homes_lie_in_it(tmp_path: Path) -> None:
     home = (File("a/f", 1, OLD),)
     mirror = tuple(File(path, 10 + place, OLD) for place, path in enumerate(("a/gone", "b/gone")))
