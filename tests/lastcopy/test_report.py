@@ -31,7 +31,7 @@ def test_without_a_name_the_reports_are_listed(estate: Estate) -> None:
 def test_every_report_has_help_with_its_parameters_and_answers(name: str, estate: Estate) -> None:
     help_text = ask("report", name, "--help", folder=estate.folder).out.decode()
     assert all(f"--{parameter.name.replace('_', '-')}" in help_text for parameter in reports.load(name).params)
-    assert ("--against" in help_text) == (name == "changes")
+    assert ("--against" in help_text) == (name in ("changes", "clean-copies", "ransomware-signals"))
     ended = ask("report", name, "--format", "json", folder=estate.folder)
     assert ended.envelope["schema"] == f"{name}/1"
     assert set(ended.envelope) == {"schema", "snapshot", "as_of", "complete", "data", "warnings"}
