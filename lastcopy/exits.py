@@ -45,6 +45,8 @@ _CODES: dict[type[errors.LastcopyError], Exit] = {
     errors.CatalogError: Exit.FAILED,
 }
 
+_INTERRUPTED_QUERY = "Query interrupted"  # what DuckDB makes of Ctrl-C while it works
+
 # Where one command meets several, the first of these decides: what needs a person most comes first.
 HARM = (
     Exit.INTERRUPTED,
@@ -62,7 +64,7 @@ HARM = (
 
 def code_of(error: BaseException) -> Exit:
     """The exit code of an error; FAILED for one that nobody foresaw."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or (isinstance(error, RuntimeError) and str(error) == _INTERRUPTED_QUERY):
         return Exit.INTERRUPTED
     return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), Exit.FAILED)
 

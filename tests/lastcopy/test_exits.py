@@ -19,6 +19,11 @@ def test_an_error_nobody_foresaw_is_a_failure() -> None:
     assert exits.code_of(KeyboardInterrupt()) is Exit.INTERRUPTED
 
 
+def test_what_duckdb_makes_of_ctrl_c_is_an_interruption() -> None:
+    assert exits.code_of(RuntimeError("Query interrupted")) is Exit.INTERRUPTED
+    assert exits.code_of(RuntimeError("another")) is Exit.FAILED
+
+
 def test_every_code_has_a_meaning_and_a_rank() -> None:
     assert set(exits.MEANINGS) == set(Exit) == set(exits.HARM)
 
