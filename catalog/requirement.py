@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from catalog import domains
 from catalog.config import DataClass
-from catalog.schema import THREATS
+from catalog.words import THREATS
 
 _LEVELS = ("listed", "sizes consistent, or a digest attested by its storage", "all of it read and digested", "equal to the original", "restored and compared")
 

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import time
 import uuid
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from catalog import log
+from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError
 from catalog.schema import PARTITIONS, TABLES
 
@@ -114,8 +114,8 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
     _sync_files(root / table, files)
     _write_commit(root, table, files, app_id, {path: known.files[path] for path in map(_within(root, table), replaced)})
     for written in log.written_after(root / table, known.version):
-        _sync(written)
-    _sync(root / table / log.FOLDER)
+        sync(written)
+    sync(root / table / log.FOLDER)
     return log.newest(root / table)
 
 
@@ -201,9 +201,9 @@ def _made(root: Path, table: str) -> log.State:
         (root / table).mkdir(parents=True, exist_ok=True)
         schema: Any = Schema.from_arrow(stored_schema(table))
         create_table_with_add_actions(str((root / table).absolute()), schema, [], mode="ignore", partition_by=PARTITIONS[table])
-        _sync(root / table / log.FOLDER / f"{0:020d}.json")
-        _sync(root / table)
-        _sync(root)
+        sync(root / table / log.FOLDER / f"{0:020d}.json")
+        sync(root / table)
+        sync(root)
     return state(root, table)
 
 
@@ -233,16 +233,8 @@ def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str,
 def _sync_files(folder: Path, files: Sequence[NewFile]) -> None:
     parents: set[Path] = set()
     for file in files:
-        _sync(folder / file.path)
+        sync(folder / file.path)
         parents.update((folder / file.path).parents)
     for parent in parents:
         if parent == folder or folder in parent.parents:
-            _sync(parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(parent)

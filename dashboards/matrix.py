@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from dashboards import asking, marks
 from dashboards.marks import literal
 

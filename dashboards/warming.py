@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import duckdb
 
 from catalog.errors import LastcopyError
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from dashboards import asking, matrix, seam
 
 _SECONDS = 15  # between two looks for a new snapshot

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lastcopy
 from catalog import evidence
+from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError, RefusedError
 from catalog.snapshot import Snapshot
 from lastcopy import signing
@@ -73,18 +74,10 @@ def _counted(folder: Path) -> tuple[int, int, int]:
 def _publish(unfinished: Path, output: Path) -> None:
     """Put all of it on disk, and then give it its name, which nothing may have."""
     for path in (*unfinished.rglob("*"), unfinished):
-        _sync(path)
+        sync(path)
     try:
         output.mkdir()  # a folder is renamed over an empty one, and over nothing that holds something
         unfinished.rename(output)
     except OSError as error:
         raise RefusedError(f"--output {output}: appeared meanwhile ({error.strerror}), and is not overwritten") from error
-    _sync(output.absolute().parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(output.absolute().parent)

@@ -216,7 +216,8 @@ def _reach(name: str, declared: Volume, place: Path, scan: ScanRow | None) -> Re
     except OSError as error:
         return Remark(name, "reachable", "error", f"{shown}: {error.strerror}", "look at the mount and the kernel's log")
     if first is None:
-        return Remark(name, "reachable", "error", f"{shown} is empty: a scan of it is refused", "mount the file system that belongs there")
+        new = "" if scan else f"; a new volume that jobs are to fill: lastcopy volume prepare {name}"
+        return Remark(name, "reachable", "error", f"{shown} is empty: a scan of it is refused", f"mount the file system that belongs there{new}")
     if not os.access(place, os.X_OK):
         return Remark(name, "reachable", "error", f"{shown} cannot be traversed by user {os.geteuid()}", "grant search permission, or CAP_DAC_READ_SEARCH")
     return Remark(name, "reachable", "ok", f"{shown} can be listed")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from catalog import names
 from catalog.config import Config
+from catalog.durable import sync
 from catalog.errors import CatalogError, LockedError, NotFoundError, RefusedError
 from lifecycle import upgrade
 from lifecycle.upgrade import VERSION
@@ -375,15 +376,6 @@ def _lock_file(folder: Path, *, create: bool) -> int:
 
 def _flock(how: int, byte: int) -> bytes:
     return struct.pack("hhqqi4x", how, os.SEEK_SET, byte, 1, 0)
-
-
-def sync(path: Path) -> None:
-    """Make a folder's names, or a file, durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _shown(path: Path) -> str:

@@ -22,8 +22,9 @@ from catalog import derive, glob, names, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier
 from catalog.derive.expressions import parquet, problem_rows, quoted, recovery_points
-from catalog.schema import ENTRIES, TABLES, THREATS
+from catalog.schema import ENTRIES, TABLES
 from catalog.snapshot import ScanRow, Snapshot
+from catalog.words import THREATS
 from lifecycle import planning, pointers, stores
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ import base64
 import datetime
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from catalog import snapshot
 from catalog.config import Config, Policy
+from catalog.durable import sync
 from catalog.errors import NotFoundError, RefusedError
 from lifecycle import draft as drafts
 from lifecycle import effect, looking, manifest, numbering, policies, refusing
@@ -265,14 +265,14 @@ def _freeze(draft: Draft, places: looking.Places, *, with_effect: bool) -> Plan:
         content = _canonical(said)
         (made / HEADER_FILE).write_bytes(content)
         for file in (numbering.STEPS_FILE, numbering.REFUSALS_FILE, HEADER_FILE):
-            _sync(made / file)
-        _sync(made)
+            sync(made / file)
+        sync(made)
         final = folder / said["plan_id"]
         if final.exists():  # the very same plan: its name is of its content
             shutil.rmtree(made)
             return load(draft.root, said["plan_id"])
         made.rename(final)
-        _sync(folder)
+        sync(folder)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
@@ -353,14 +353,6 @@ def _remove_abandoned(folder: Path, now_us: int) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def moment(us: int) -> datetime.datetime:

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from catalog.config import Config
+from catalog.durable import sync
 from lifecycle import audit, database, holds, witness
 
 _LOST, _NEW, _PART = "lost-", "new-", ".part"
@@ -35,10 +36,10 @@ def renew(config: Config, root: Path, *, at_us: int, actor: str, why: str) -> No
         _fill(made / _FILES[0], journal_id, _unnamed(folder, aside), aside, (at_us, actor, why))
         for name in _FILES:  # the database first: without it nothing opens
             (folder / name).unlink(missing_ok=True)
-            database.sync(folder)
+            sync(folder)
         (made / _FILES[0]).rename(folder / _FILES[0])
         made.rmdir()
-        database.sync(folder)
+        sync(folder)
         database.name_journal(root, folder, journal_id)
         witness.forget(root)
     finally:
@@ -58,10 +59,10 @@ def _second_names(folder: Path) -> Path | None:
             os.link(folder / name, part / name)
         except OSError:  # a file system without links
             shutil.copy2(folder / name, part / name)
-            database.sync(part / name)
-    database.sync(part)
+            sync(part / name)
+    sync(part)
     part.rename(aside)
-    database.sync(folder)
+    sync(folder)
     return aside
 
 
@@ -93,8 +94,8 @@ def _fill(file: Path, journal_id: str, old: list[Path], aside: Path | None, said
         connection.execute("UPDATE meta SET value = ? WHERE key = 'latest_us'", (str(at_us),))
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode=DELETE")
-    database.sync(file)
-    database.sync(file.parent)
+    sync(file)
+    sync(file.parent)
 
 
 def _clear(folder: Path) -> None:

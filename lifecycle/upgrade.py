@@ -40,6 +40,9 @@ def bring_up(folder: Path, connection: sqlite3.Connection, lock: Callable[[int],
 def _bring_up(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if connection.execute("PRAGMA user_version").fetchone() == (VERSION,):
+            connection.execute("ROLLBACK")  # by somebody else, since it was looked at
+            return
         connection.execute(_CHUNKS)
         for (number,) in connection.execute("SELECT job FROM jobs ORDER BY job").fetchall():
             intents.count_chunks(connection, number)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from catalog import names
 from catalog.config import path_of
 from catalog.errors import NotFoundError
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from reports import cells, mending, terminal
 from reports.state import age, counted, day
 
@@ -345,6 +345,7 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
     known = "not verified"
     if copy.verification_level is not None:
         known = f"level {copy.verification_level}: {LEVELS[copy.verification_level]}, {_when(copy.verified_at, as_of)}"
+        known = f"before that {known}" if copy.unread else known
     counts = {"yes": "counts", "no": "does not count", "unknown": "not known to count"}[copy.usable] + (f" ({copy.reason})" if copy.reason else "")
     match = MATCHES.get(copy.match, copy.match if copy.is_current else f"{copy.match}, not current")
     if copy.match == "older" and copy.is_current:
@@ -352,9 +353,9 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
     place = f"system {'/'.join(copy.systems) or 'unknown'}, site {'/'.join(copy.sites) or 'unknown'}, {copy.access or 'access unknown'}"
     return [
         f"{copy.volume}:{copy.path}" + (f" and {counted(copy.files - 1, 'other file')} of the volume" if copy.files > 1 else ""),
+        *([f"  it could not be read: {copy.unread}"] if copy.unread else []),
         f"  {match}; {counts}" if copy.match == "conflict" else f"  {match}; {known}; {counts}",
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
-        *([f"  it could not be read: {copy.unread}"] if copy.unread else []),
     ]
 
 

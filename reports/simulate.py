@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError, RefusedError
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from reports import cells, recall, remedy, terminal
 from reports.alike import COLUMNS, Alike, prepared
 from reports.reach import AXES, Loss, reach

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from catalog.config import Config
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from reports import simulate
 from reports.alike import prepared
 from reports.reach import AXES, Loss

@@ -39,7 +39,10 @@ _WRITABLE = (
 # What it says of an error, and what that means here. Of several the first holds.
 _MEANINGS = (
     (("passphrasewrong",), "the passphrase is wrong"),
-    (("nopassphrasefailure", "passcommandfailure", "passwordretriesexceeded", "passphrase", "getpass"), "its passphrase could not be got"),
+    (
+        ("nopassphrasefailure", "passcommandfailure", "passwordretriesexceeded", "passphrase", "getpass"),
+        "its passphrase could not be got: look at password_file or password_command of the volume, or BORG_PASSCOMMAND",
+    ),
     (("keyfilenotfounderror", "repokeynotfounderror"), "there is no key for it: look at BORG_KEYS_DIR and BORG_KEY_FILE"),
     (("repository.doesnotexist", "repository.invalidrepository", "pathalreadyexists"), "there is no repository"),
     (("locktimeout", "lockfailed"), "the repository is locked"),

@@ -77,14 +77,6 @@ class Scanner:
         pa.default_memory_pool().release_unused()  # what comes next needs it
         return sink.finish()
 
-    def open_file(self, directory: str, name: str) -> int:
-        """Never: nothing of a repository is opened in place."""
-        raise NotImplementedError
-
-    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
-        """Never: contents are not read."""
-        raise NotImplementedError
-
     def close(self) -> None:
         """Nothing is held open."""
 

@@ -96,7 +96,8 @@ def _protect_the_same(config: "Config", one: str, other: str) -> bool:
 def check_root(volume: str, facts: Facts, previous: ScanRow | None, explained: int) -> None:
     """Refuse a root that is empty though it was not at the last scan, and jobs did not take all of it; and one on another file system. Raises RefusedError."""
     if facts.empty and not (previous and previous.entries + previous.carried_entries <= explained):
-        raise RefusedError(f"volume {volume}: its root is empty, as of a disk that is not mounted; mount it, or {_ACCEPT}")
+        new = "" if previous else f"; a new one that is to be filled by jobs: lastcopy volume prepare {volume}"
+        raise RefusedError(f"volume {volume}: its root is empty, as of a disk that is not mounted; mount it, or {_ACCEPT}{new}")
     if previous and previous.root_fs_id and facts.fs_id and previous.root_fs_id != facts.fs_id:
         raise RefusedError(
             f"volume {volume}: its root is on file system {facts.fs_id}, the scan of {previous.started_at:%Y-%m-%d} saw {previous.root_fs_id}; {_ACCEPT}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog import table
+from catalog.durable import sync
 from scanners import Segment, Settings, ShardRecord
 from scanners.sink import Target
 
@@ -80,7 +81,8 @@ class Journal:
                 out.flush()
                 os.fsync(out.fileno())
         if durable and len(self.records) < 2:
-            _sync_folders(file)
+            sync(file.parent)
+            sync(file.parent.parent)
 
 
 def interrupted(root: Path, volume: str) -> list[Target]:
@@ -164,12 +166,3 @@ def _lines(file: Path) -> tuple[list[dict[str, Any]], int]:
             break
         whole_bytes += len(line) + 1
     return found, whole_bytes
-
-
-def _sync_folders(file: Path) -> None:
-    for folder in (file.parent, file.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

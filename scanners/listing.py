@@ -4,9 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
-
-import pyarrow as pa
+from typing import BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
@@ -61,14 +59,6 @@ class Scanner(Rooted):
                 claims.of(told_us)
             claims.write()
         return sink.finish()
-
-    def open_file(self, directory: str, name: str) -> int:
-        """Never: the files are not looked at."""
-        raise NotImplementedError
-
-    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
-        """Never: the files are not looked at."""
-        raise NotImplementedError
 
     @property
     def _format(self) -> str:

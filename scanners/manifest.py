@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
 from catalog import names
 from catalog.errors import UnreachableError
 from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _mhl, _sums
@@ -53,14 +51,6 @@ class Scanner(Rooted):
                 self._read_root(os.path.basename(os.fsencode(self._settings.location)), claims)
             claims.write()
         return sink.finish()
-
-    def open_file(self, directory: str, name: str) -> int:
-        """Never: the files are not looked at."""
-        raise NotImplementedError
-
-    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
-        """Never: the files are not looked at."""
-        raise NotImplementedError
 
     def _look(self, folder: bytes, waiting: list[bytes], claims: Claims) -> None:
         """Read the manifests of one folder; links are not followed, file systems are not left unless the volume says so."""

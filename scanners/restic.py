@@ -94,10 +94,6 @@ class Scanner:
         pa.default_memory_pool().release_unused()  # what comes next needs it
         return sink.finish()
 
-    def open_file(self, directory: str, name: str) -> int:
-        """Never: nothing of a repository is opened in place."""
-        raise NotImplementedError
-
     def digests(self, rows: pa.RecordBatch) -> Reply:
         """Digests of versions, read from the packs of a repository on this host."""
         from scanners._pieces import Contents

@@ -10,8 +10,8 @@ import pyarrow as pa
 from catalog import domains, glob, recovery
 from catalog.config import Config, DataClass
 from catalog.recovery import RecoveryPoint
-from catalog.schema import REASONS, THREATS
 from catalog.snapshot import ScanRow
+from catalog.words import REASONS, THREATS
 
 DEFAULT_LEVEL = 1
 CONTROLS = (

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from dashboards import asking, charts, chrome, links, marks, matrix, tables
 from dashboards.matrix import Cell
 from reports.mending import MEND

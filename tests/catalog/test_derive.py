@@ -15,6 +15,7 @@ import pytest
 from catalog import config, connect, derive, schema, snapshot, table
 from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.schema import DERIVED
+from catalog.words import THREATS
 from tests.catalog.estates import NOON, write_scan
 
 DAY = datetime.timedelta(days=1)
@@ -185,7 +186,7 @@ def test_a_file_with_a_time_that_cannot_be_trusted_is_never_dormant(tmp_path: Pa
 
 LATE: dict[str, Any] = {
     "volumes": {"work": {"url": "/work"}, "copy": {"url": "/copy", "role": "backup"}},
-    "classes": {"default": {"waive": list(schema.THREATS), "max_copy_age": "30d"}},
+    "classes": {"default": {"waive": list(THREATS), "max_copy_age": "30d"}},
 }
 
 

@@ -94,7 +94,9 @@ def test_a_copy_that_cannot_be_read_protects_nothing_and_everybody_says_so(folde
     [explained] = ask("explain", "data:asset", "--format", "json", folder=folder).data
     assert (explained["copies"][0]["usable"], explained["copies"][0]["reason"]) == ("unknown", "scan_incomplete")
     assert explained["freshness"] == "unknown"
-    assert "it could not be read: Permission denied" in ask("explain", "data:asset", folder=folder).out.decode()
+    told = ask("explain", "data:asset", folder=folder).out.decode()
+    assert "it could not be read: Permission denied" in told
+    assert told.index("it could not be read") < told.index("before that level"), "no level stands there as if it still held"
     assert "it could not be read: Permission denied" in ask("explain", "mirror:asset", folder=folder).out.decode()
     volumes = {row["volume"]: row for row in ask("report", "volumes", "--format", "json", folder=folder).data}
     assert (volumes["mirror"]["state"], volumes["mirror"]["problems"]) == ("incomplete", 1)

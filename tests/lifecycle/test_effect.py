@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from catalog import connect, snapshot
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from lifecycle import job as jobs
 from lifecycle.plan import Plan
 from tests.lifecycle.grounds import Grounds

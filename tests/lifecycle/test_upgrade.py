@@ -101,6 +101,20 @@ def test_while_somebody_has_it_open_it_stays_as_it_is(old: tuple[Path, dict[str,
         assert kept(root) == new
 
 
+def test_two_that_open_it_at_once_find_it_brought_up_once(old: tuple[Path, dict[str, list[object]]]) -> None:
+    root, new = old
+    file = root / "journal" / "journal.db"
+
+    def lock(how: int) -> None:
+        if how == fcntl.F_WRLCK:
+            with closing(sqlite3.connect(file, isolation_level=None)) as faster:
+                upgrade.bring_up(root, faster, lambda _: None)
+
+    with closing(sqlite3.connect(file, isolation_level=None)) as slower:
+        upgrade.bring_up(root, slower, lock)
+    assert kept(root) == new
+
+
 def dying_at(statement: int, real: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.Connection], None]:
     """The upgrade, which ends its process when it comes to a statement."""
     seen = 0

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from catalog.config import Control
-from catalog.schema import REASONS
+from catalog.words import REASONS
 from tests.protection import bare
 from tests.protection.compare import disagreeing_copies, disagreeing_duplicates, disagreements
 from tests.protection.merged import merge, packs

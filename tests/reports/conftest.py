@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from catalog import connect, omissions, schema
+from catalog.words import THREATS
 
 Rows = Sequence[Mapping[str, Any]]
 Estate = Callable[..., duckdb.DuckDBPyConnection]
@@ -36,7 +37,7 @@ FILE = {
     "volume": "projects", "dir": "", "role": "primary", "size_bytes": 100, "data_class": "default", "carried": False, "is_asset": True,
     "other_copies": 0, "is_last_copy": True, "status": "unprotected", "clock": "accessed", "reasons": "never_copied", "not_met": "", "unknown_controls": "",
     "copies": 1, "systems": 1, "sites": 1, "offline_or_immutable_copies": 0, "freshness": "unprotected", "modified_at": datetime.datetime(2026, 1, 1),
-    **dict.fromkeys(schema.THREATS, "no"), **{f"{threat}_reasons": "never_copied" for threat in schema.THREATS},
+    **dict.fromkeys(THREATS, "no"), **{f"{threat}_reasons": "never_copied" for threat in THREATS},
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import reports
-from catalog import schema
+from catalog.words import THREATS
 from reports import state
 from tests.reports.conftest import AS_OF, Estate, Rows, answer
 
@@ -256,7 +256,7 @@ def test_the_unknown_of_the_headline_is_that_of_coverage(estate: Estate) -> None
     columns = [f"{kind}_unknown_{unit}" for kind in ("status", "threat") for unit in ("assets", "bytes")]
     for by in ("class", "volume", "owner", "folder"):
         rows = answer(reports.load("coverage").run(connection, {"by": by}), "threat", *columns)
-        for threat in schema.THREATS:
+        for threat in THREATS:
             lines = [row[1:] for row in rows if row[0] == threat]
             assert [sum(column) for column in zip(*lines, strict=True)] == [2, 320, 3, 4021]
 

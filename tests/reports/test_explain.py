@@ -13,7 +13,7 @@ import pytest
 
 from catalog import config, connect, derive, names
 from catalog.errors import NotFoundError
-from catalog.schema import REASONS
+from catalog.words import REASONS
 from reports import explain, find, mending
 from tests.catalog.estates import NOON, write_scan
 from tests.reports.conftest import AS_OF, Estate, answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from catalog import config, connect, derive
 from catalog.errors import ConfigError, NotFoundError
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from reports import alike, remedy, simulate
 from reports.reach import Loss
 from tests.catalog.estates import NOON, write_scan

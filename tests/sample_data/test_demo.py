@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from sample_data import demo as demo_estate
 from sample_data import estate
 from tests.lastcopy.program import run

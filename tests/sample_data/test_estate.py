@@ -8,7 +8,7 @@ import pytest
 from catalog import config
 from catalog.errors import RefusedError
 from catalog.names import escape, unescape
-from catalog.schema import REASONS, THREATS
+from catalog.words import REASONS, THREATS
 from sample_data import demo, estate, permissions
 
 ROWS = estate.rows()

@@ -12,7 +12,7 @@ import pytest
 
 import lastcopy
 from catalog.names import escape
-from catalog.schema import THREATS
+from catalog.words import THREATS
 from sample_data import demo
 from tests.lastcopy.program import Ended, ask, run
 
