@@ -6,9 +6,9 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from catalog.errors import ConfigError
 from catalog.fields import TABLE, Bytes, Folder, Name, Pattern, Seconds
@@ -22,9 +22,10 @@ Media = Literal["disk", "ssd", "object", "tape", "optical"]
 Access = Literal["online", "nearline", "offline"]
 Immutability = Literal["none", "append_only", "governance", "compliance"]
 Control = Literal[
-    "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "media",
+    "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "regions", "admins", "media",
     "offline_or_immutable", "max_copy_age", "min_verification_level", "max_verification_age", "retention",
 ]  # fmt: skip
+RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
 _COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
 _RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
@@ -50,6 +51,7 @@ class Volume(_Table):
     role: Role = "primary"
     system: str | None = None
     site: str | None = None
+    region: str | None = None
     admin: str | None = None
     device: str | None = None
     media: Media | None = None
@@ -99,13 +101,21 @@ class Volume(_Table):
         return scheme[1] if scheme and scheme[1] != "file" else "posix"
 
 
+def _several(value: object) -> object:
+    """A list of one where one text stands for it."""
+    return (value,) if isinstance(value, str) else value
+
+
 class DataClass(_Table):
-    """`[classes.NAME]`: which assets belong to it, and what they must have."""
+    """`[classes.NAME]`: which assets belong to it, and what they must have: once read, also what the sets that it `requires` ask for."""
 
     select: str | None = None
+    requires: Annotated[tuple[RequirementSet, ...], BeforeValidator(_several)] = ()
     copies: int | None = Field(default=None, ge=1)
     systems: int | None = Field(default=None, ge=1)
     sites: int | None = Field(default=None, ge=1)
+    regions: int | None = Field(default=None, ge=1)
+    admins: int | None = Field(default=None, ge=1)
     media: int | None = Field(default=None, ge=1)
     offline_or_immutable: int | None = Field(default=None, ge=1)
     max_copy_age: Seconds | None = None
@@ -317,7 +327,16 @@ def parse(data: dict[str, Any], path: Path | None = None) -> Config:
     ]
     if unjudged:
         raise ConfigError("\n".join(f"{path or 'configuration'}: {told}" for told in unjudged))
-    return found
+    return found.model_copy(update={"classes": _written_out(found, path)})
+
+
+def _written_out(found: Config, path: Path | None) -> dict[str, DataClass]:
+    from catalog import requirement_sets
+
+    try:
+        return {name: requirement_sets.written_out(name, one) for name, one in found.classes.items()}
+    except ConfigError as error:
+        raise ConfigError(f"{path or 'configuration'}: {error}") from error
 
 
 def _told(found: "ErrorDetails") -> str:

@@ -31,6 +31,7 @@ VOLUMES = pa.schema(
         ("role", TEXT),
         ("systems", pa.list_(TEXT)),  # effective failure domains, sorted; empty = unknown
         ("sites", pa.list_(TEXT)),
+        ("regions", pa.list_(TEXT)),
         ("admins", pa.list_(TEXT)),
         ("devices", pa.list_(TEXT)),
         ("perhaps_with", pa.list_(TEXT)),  # volumes that may lie on the same device: declared for one side, detected for the other
@@ -60,7 +61,7 @@ VOLUMES = pa.schema(
     ]
 )
 # The view `controls`, one row a class and control, by class and then in the order of docs/protection.md; threats that a class waives are told, too.
-CONTROLS = pa.schema([("position", SMALL), ("data_class", TEXT), ("control", TEXT), ("requirement", TEXT), ("waived", pa.bool_())])
+CONTROLS = pa.schema([("position", SMALL), ("data_class", TEXT), ("control", TEXT), ("requirement", TEXT), ("waived", pa.bool_()), ("sets", TEXT)])
 
 # Content that could not be read is known after the scan was published.
 _WITH_LATER_PROBLEMS = """
@@ -77,6 +78,7 @@ SELECT * EXCLUDE (own) REPLACE (volume AS "scope", own AS members, (own - 1) * s
 FROM (SELECT *, count(*) OVER (PARTITION BY digest, volume) AS own FROM duplicate_groups WHERE "scope" = 'primary')
 WHERE own > 1
 """
+_NUMBERS = ("copies", "systems", "sites", "regions", "admins", "media", "offline_or_immutable", "min_verification_level")  # that a class asks for
 _JOINED = ("files", "verdicts")  # the view `files` joins them
 
 
@@ -133,6 +135,7 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
             "role": volume.role,
             "systems": sorted(domain.systems),
             "sites": sorted(domain.sites),
+            "regions": sorted(domain.regions),
             "admins": sorted(domain.admins),
             "devices": sorted(domain.devices),
             "perhaps_with": sorted(domain.perhaps),
@@ -254,7 +257,7 @@ def _class_names(root: Path, wanted: Snapshot) -> list[str]:
 def _control_rows(root: Path, wanted: Snapshot) -> pa.Table:
     lines = [(name, line) for name in _class_names(root, wanted) for line in requirement.lines(wanted.config.data_class(name))]
     rows = [
-        {"position": place, "data_class": name, "control": line.control, "requirement": line.text, "waived": line.waived}
+        {"position": place, "data_class": name, "control": line.control, "requirement": line.text, "waived": line.waived, "sets": ",".join(line.sets)}
         for place, (name, line) in enumerate(lines)
     ]
     return pa.Table.from_pylist(rows, CONTROLS)
@@ -268,7 +271,7 @@ def _class_rows(root: Path, wanted: Snapshot) -> pa.Table:
             {
                 "position": position,
                 "data_class": name,
-                **{key: getattr(data_class, key) for key in ("copies", "systems", "sites", "media", "offline_or_immutable", "min_verification_level")},
+                **{key: getattr(data_class, key) for key in _NUMBERS},
                 "max_copy_age_days": _days(data_class.max_copy_age),
                 "max_verification_age_days": _days(data_class.max_verification_age),
                 "retention_days": _days(domains.retention(data_class)),
@@ -276,9 +279,8 @@ def _class_rows(root: Path, wanted: Snapshot) -> pa.Table:
                 "waive": list(data_class.waive),
             }
         )
-    numbers = ("position", "copies", "systems", "sites", "media", "offline_or_immutable", "min_verification_level")
     days = ("max_copy_age_days", "max_verification_age_days", "retention_days")
-    types = {name: pa.int32() for name in numbers} | {name: pa.float64() for name in days} | {"waive": pa.list_(pa.string())}
+    types = {name: pa.int32() for name in ("position", *_NUMBERS)} | {name: pa.float64() for name in days} | {"waive": pa.list_(pa.string())}
     return pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.bool_() if name == "accept_declared" else pa.string())) for name in rows[0]]))
 
 

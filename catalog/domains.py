@@ -12,12 +12,12 @@ from catalog.config import Config, DataClass, Volume
 from catalog.errors import ConfigError
 
 NO, UNKNOWN, YES = 0, 1, 2
-AXES = ("systems", "sites", "admins", "devices")
+AXES = ("systems", "sites", "regions", "admins", "devices")
 DEFAULT_RETENTION_SECONDS = 30 * 86400.0
 FILE_SYSTEM = "fs:"  # begins a detected device of which the file system alone is known, not the disks: a share of a network, a pool
 MAX_PROTECTORS = 60  # a signature holds four bits a volume in four 60-bit words
 
-_DECLARED = {"systems": "system", "sites": "site", "admins": "admin", "devices": "device"}
+_DECLARED = {"systems": "system", "sites": "site", "regions": "region", "admins": "admin", "devices": "device"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Domain:
     devices: frozenset[str]
     sources: Mapping[str, str]  # axis -> declared | detected | inherited | unknown
     perhaps: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dic
     for axis in AXES:
         sets[axis] = {name: frozenset().union(*(sets[axis][link] for link in _chain(config, name))) for name in config.volumes}
     _one_device_is_in_one_place(sets)
+    _one_site_is_in_one_region(sets)
     perhaps = _perhaps_one_device(config, detected_devices, sets)
     return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name], perhaps=perhaps[name]) for name in config.volumes}
 
@@ -237,11 +239,19 @@ def _chain(config: Config, name: str) -> list[str]:
 
 def _one_device_is_in_one_place(sets: dict[str, dict[str, frozenset[str]]]) -> None:
     for _ in sets["devices"]:  # each round joins at least one more volume, or nothing is left to join
-        for axis in ("systems", "sites", "devices"):
+        for axis in ("systems", "sites", "regions", "devices"):
             before = sets[axis]
             sets[axis] = {
                 name: before[name].union(*(before[near] for near, devices in sets["devices"].items() if devices & sets["devices"][name])) for name in before
             }
+
+
+def _one_site_is_in_one_region(sets: dict[str, dict[str, frozenset[str]]]) -> None:
+    for _ in sets["sites"]:
+        before = sets["regions"]
+        sets["regions"] = {
+            name: before[name].union(*(before[near] for near, sites in sets["sites"].items() if sites & held)) for name, held in sets["sites"].items()
+        }
 
 
 def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], sets: Mapping[str, Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:

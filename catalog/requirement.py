@@ -1,8 +1,8 @@
 """What a data class asks for, a control a line, in words: pure functions of the configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from catalog import domains
+from catalog import domains, requirement_sets
 from catalog.config import DataClass
 from catalog.words import THREATS
 
@@ -16,6 +16,7 @@ class Line:
     control: str
     text: str
     waived: bool = False
+    sets: tuple[str, ...] = ()  # by name, those that ask for it
 
 
 def lines(data_class: DataClass) -> list[Line]:
@@ -27,7 +28,8 @@ def lines(data_class: DataClass) -> list[Line]:
         "system_failure": "survives the loss of its storage system: a copy lies on another",
         "facility_outage": "survives the loss of its site: a copy lies at another",
     }
-    return [Line(threat, threats[threat], threat in data_class.waive) for threat in THREATS] + _set(data_class, kept)
+    found = [Line(threat, threats[threat], threat in data_class.waive) for threat in THREATS] + _set(data_class, kept)
+    return [replace(line, sets=requirement_sets.asking_for(data_class, line.control)) for line in found]
 
 
 def span(seconds: float) -> str:
@@ -45,6 +47,8 @@ def _set(data_class: DataClass, kept: str) -> list[Line]:
         ("copies", "device"),
         ("systems", "storage system"),
         ("sites", "site"),
+        ("regions", "region"),
+        ("admins", "administrator"),
         ("media", "kind of media"),
         ("offline_or_immutable", "volume"),
     ):

@@ -9,6 +9,7 @@ from reports.reach import Loss
 
 KINDS = {
     "A site burns": "site",
+    "A region is struck": "region",
     "A storage system fails": "system",
     "A device fails": "device",
     "A volume is lost": "volume",

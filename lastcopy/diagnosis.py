@@ -202,7 +202,7 @@ def _not_accepted(config: Config) -> list[Remark]:
 def _alike(config: Config) -> list[Remark]:
     """A warning for each name of a domain that is written in several ways: each counts as a domain of its own, and so as a better protection."""
     found = []
-    for key in ("system", "site", "admin", "device"):
+    for key in ("system", "site", "region", "admin", "device"):
         written: dict[str, dict[str, list[str]]] = {}
         for name, volume in config.volumes.items():
             if (value := getattr(volume, key)) is not None:

@@ -1,7 +1,7 @@
 /*
 title = "Controls"
 question = "What must each class of data have, and how much of it has that, has it not, or is not known to?"
-table = ["data_class", "control", "requirement", "assets", "met_assets", "not_met_assets", "unknown_assets", "met_pct", "waived"]
+table = ["data_class", "control", "requirement", "assets", "met_assets", "not_met_assets", "unknown_assets", "met_pct", "waived", "sets"]
 
 [columns]
 data_class = "the class; default is that of all assets which no other takes"
@@ -19,6 +19,7 @@ accepted_assets = { meaning = "assets among not_met_assets of which live excepti
 accepted_bytes = { meaning = "their size", unit = "bytes" }
 met_pct = { meaning = "share of the assets that have it, rounded down; null = the class has no asset", unit = "%" }
 waived = "whether it is a threat that the class need not survive: told, and not asked for"
+sets = { meaning = "the named sets of requirements that ask for it, joined by commas; '' = the class itself does", unit = "list" }
 position = { meaning = "place of the line among all, from 0: by class as in the configuration, then by control", unit = "count" }
 */
 WITH judged AS (
@@ -89,6 +90,7 @@ SELECT
     coalesce(sums.accepted_bytes, 0) AS accepted_bytes,
     CASE WHEN sums.assets > 0 THEN (sums.met_assets * 1000 // sums.assets) / 10.0 END AS met_pct,
     controls.waived,
+    controls.sets,
     controls.position
 FROM controls
 LEFT JOIN sums ON controls.position = sums.position

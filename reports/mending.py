@@ -33,6 +33,8 @@ MEND_CONTROL = {
     "copies": "keep it on more devices",
     "systems": "keep it on more storage systems",
     "sites": "keep it at more sites",
+    "regions": "keep it in more regions, which one flood or failure of the grid does not strike together, or declare the 'region' of the volumes",
+    "admins": "keep it where more than one administrator would have to delete it, or declare the 'admin' of the volumes",
     "media": "keep it on more kinds of media",
     "offline_or_immutable": "keep it on more volumes that are offline or cannot be changed",
     "max_copy_age": "copy it more often",

@@ -12,7 +12,7 @@ from catalog import domains
 from catalog.config import Config
 from reports import cells
 
-AXES = {"site": "sites", "system": "systems", "device": "devices", "admin": "admins"}
+AXES = {"site": "sites", "region": "regions", "system": "systems", "device": "devices", "admin": "admins"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     import duckdb
 
 REPORT = "unprotected"  # whose rows such a plan takes
-_THREATS = {"site": "facility_outage", "system": "system_failure", "device": "system_failure", "volume": "system_failure", "admin": "ransomware"}
+_THREATS = {
+    "site": "facility_outage",
+    "region": "facility_outage",
+    "system": "system_failure",
+    "device": "system_failure",
+    "volume": "system_failure",
+    "admin": "ransomware",
+}
 
 
 @dataclass(frozen=True)

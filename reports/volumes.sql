@@ -20,6 +20,7 @@ access = "online, nearline or offline; null = unknown"
 immutability = "who can change what it holds; null = unknown"
 systems = { meaning = "storage systems, joined by commas; '' = unknown", unit = "list" }
 sites = { meaning = "places, joined by commas; '' = unknown", unit = "list" }
+regions = { meaning = "what one disaster may strike as a whole, joined by commas; '' = unknown", unit = "list" }
 admins = { meaning = "who can delete everything on it, joined by commas; '' = unknown", unit = "list" }
 devices = { meaning = "devices, joined by commas; '' = unknown", unit = "list" }
 capacity_bytes = { meaning = "its capacity; null = unknown", unit = "bytes" }
@@ -51,6 +52,7 @@ SELECT
     volumes.immutability,
     array_to_string(volumes.systems, ',') AS systems,
     array_to_string(volumes.sites, ',') AS sites,
+    array_to_string(volumes.regions, ',') AS regions,
     array_to_string(volumes.admins, ',') AS admins,
     array_to_string(volumes.devices, ',') AS devices,
     volumes.capacity_bytes,

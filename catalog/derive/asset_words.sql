@@ -23,7 +23,7 @@ SELECT
         (((CAST(w.a AS BIGINT) * 4096 + w.class_no) * 8 + w.freshness_no) * 2 + CASE WHEN w.carried THEN 1 ELSE 0 END) * 2
         + CASE WHEN w.same_volume THEN 1 ELSE 0 END
     )
-    * 8192
+    * 32768
     + w.excepted AS circumstances
 FROM (
     SELECT

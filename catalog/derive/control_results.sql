@@ -13,6 +13,8 @@ SELECT
         WHEN k.control = 'copies' THEN CASE WHEN c.copies >= k.need THEN 2 WHEN c.possible_copies >= k.need THEN 1 ELSE 0 END
         WHEN k.control = 'systems' THEN CASE WHEN c.systems >= k.need THEN 2 WHEN c.possible_systems >= k.need THEN 1 ELSE 0 END
         WHEN k.control = 'sites' THEN CASE WHEN c.sites >= k.need THEN 2 WHEN c.possible_sites >= k.need THEN 1 ELSE 0 END
+        WHEN k.control = 'regions' THEN CASE WHEN c.regions >= k.need THEN 2 WHEN c.possible_regions >= k.need THEN 1 ELSE 0 END
+        WHEN k.control = 'admins' THEN CASE WHEN c.admins >= k.need THEN 2 WHEN c.possible_admins >= k.need THEN 1 ELSE 0 END
         WHEN k.control = 'media' THEN CASE WHEN c.media >= k.need THEN 2 WHEN c.possible_media >= k.need THEN 1 ELSE 0 END
         WHEN c.offline_or_immutable >= k.need THEN 2
         WHEN c.possible_offline_or_immutable >= k.need THEN 1

@@ -1,4 +1,4 @@
-/* Of each signature: how many devices, systems, sites, media and offline or immutable volumes are known, and how many are possible. */
+/* Of each signature: how many devices, systems, sites, regions, admins, media and offline or immutable volumes are known, and how many are possible. */
 SELECT
     s.signature_no,
     bit_count(coalesce(bit_or(CASE WHEN t.usable = 2 THEN t.device_bit ELSE 0 END), 0) | f.device_bit) AS copies,
@@ -7,6 +7,10 @@ SELECT
     bit_count(coalesce(bit_or(CASE WHEN t.usable > 0 THEN t.system_possible ELSE 0 END), 0) | f.system_possible) AS possible_systems,
     bit_count(coalesce(bit_or(CASE WHEN t.usable = 2 THEN t.site_bit ELSE 0 END), 0) | f.site_bit) AS sites,
     bit_count(coalesce(bit_or(CASE WHEN t.usable > 0 THEN t.site_possible ELSE 0 END), 0) | f.site_possible) AS possible_sites,
+    bit_count(coalesce(bit_or(CASE WHEN t.usable = 2 THEN t.region_bit ELSE 0 END), 0) | f.region_bit) AS regions,
+    bit_count(coalesce(bit_or(CASE WHEN t.usable > 0 THEN t.region_possible ELSE 0 END), 0) | f.region_possible) AS possible_regions,
+    bit_count(coalesce(bit_or(CASE WHEN t.usable = 2 THEN t.admin_bit ELSE 0 END), 0) | f.admin_bit) AS admins,
+    bit_count(coalesce(bit_or(CASE WHEN t.usable > 0 THEN t.admin_possible ELSE 0 END), 0) | f.admin_possible) AS possible_admins,
     bit_count(coalesce(bit_or(CASE WHEN t.usable = 2 THEN t.media_bit ELSE 0 END), 0) | f.media_bit) AS media,
     bit_count(coalesce(bit_or(CASE WHEN t.usable > 0 THEN t.media_possible ELSE 0 END), 0) | f.media_possible) AS possible_media,
     bit_count(
@@ -25,4 +29,4 @@ INNER JOIN pair_facts AS f ON s.a = f.a AND s.class_no = f.class_no AND f.is_sel
 LEFT JOIN testimonies AS t ON s.signature_no = t.signature_no
 GROUP BY
     s.signature_no, f.device_bit, f.device_possible, f.system_bit, f.system_possible, f.site_bit, f.site_possible,
-    f.media_bit, f.media_possible, f.ransomware, f.volume_bit
+    f.region_bit, f.region_possible, f.admin_bit, f.admin_possible, f.media_bit, f.media_possible, f.ransomware, f.volume_bit

@@ -19,6 +19,8 @@ CONTROLS = (
     "copies",
     "systems",
     "sites",
+    "regions",
+    "admins",
     "media",
     "offline_or_immutable",
     "max_copy_age",
@@ -190,12 +192,16 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
         "device": domains.groups({name: d.devices for name, d in effective.items()}),
         "system": domains.groups({name: d.systems for name, d in effective.items()}),
         "site": domains.groups({name: d.sites for name, d in effective.items()}),
+        "region": domains.groups({name: d.regions for name, d in effective.items()}),
+        "admin": domains.groups({name: d.admins for name, d in effective.items()}),
         "media": domains.groups(media),
     }
     perhaps = {name: d.perhaps for name, d in effective.items()}
     apart = {
         "system": domains.certain_groups({name: d.systems for name, d in effective.items()}, perhaps),
         "site": domains.certain_groups({name: d.sites for name, d in effective.items()}, perhaps),
+        "region": domains.certain_groups({name: d.regions for name, d in effective.items()}, perhaps),
+        "admin": grouped["admin"],
         "media": grouped["media"],
     }
     certain = domains.certain_devices(effective)

@@ -18,6 +18,10 @@ SELECT
     f.system_possible,
     f.site_bit,
     f.site_possible,
+    f.region_bit,
+    f.region_possible,
+    f.admin_bit,
+    f.admin_possible,
     f.media_bit,
     f.media_possible
 FROM signatures AS s

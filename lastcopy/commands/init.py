@@ -80,6 +80,10 @@ _TAIL = """
 # max_copy_age = "24h"
 # min_verification_level = 2
 
+# [classes.archive]
+# select = "path LIKE 'archive/%'"
+# requires = "3-2-1-1-0"    # or "ndsa-1" to "ndsa-4"; keys beside it may be stricter
+
 # [classes.default]
 # waive = ["ransomware"]   # is printed wherever the class is judged
 

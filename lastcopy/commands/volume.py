@@ -27,7 +27,7 @@ def list_volumes(context: typer.Context) -> None:
     for name, declared in config.volumes.items():
         scan = newest.get(name)
         row = {"volume": name, "kind": declared.kind, "role": declared.role, "url": diagnosis.escaped(declared.url)}
-        row |= {key: getattr(declared, key) for key in ("system", "site", "admin", "media", "access", "immutability")}
+        row |= {key: getattr(declared, key) for key in ("system", "site", "region", "admin", "media", "access", "immutability")}
         state = {"state": scan.state if scan else "never_scanned", "scanned_at": scan.known_at if scan else None}
         rows.append(
             row

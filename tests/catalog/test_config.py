@@ -55,6 +55,30 @@ def test_what_nothing_judges_is_refused_but_for_snapshots_that_have_it(data: dic
     assert config.restore(stored).stored() == stored
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"requires": "ndsa-2", "copies": 2}, "^configuration: classes.core.copies: ndsa-2 asks for 3 at least, and this is less strict"),
+        ({"requires": ["ndsa-1", "3-2-1-1-0"], "max_verification_age": "2y"}, "classes.core.max_verification_age: 3-2-1-1-0 asks for 365 days at most"),
+        ({"requires": "ndsa-9"}, "^configuration: classes.core.requires.0: Input should be '3-2-1-1-0', 'ndsa-1'"),
+    ],
+)
+def test_a_key_beside_a_named_set_that_asks_for_less_is_an_error(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.parse({"classes": {"core": given}})
+
+
+def test_a_named_set_is_written_out_and_a_snapshot_keeps_what_it_asked_for_then() -> None:
+    read = config.parse({"classes": {"core": {"requires": ["ndsa-2", "3-2-1-1-0"], "copies": 4, "max_verification_age": "30d", "retention": "1y"}}})
+    asked = {"copies": 4, "sites": 2, "media": 2, "offline_or_immutable": 1, "min_verification_level": 3, "max_verification_age": 2592000.0}
+    given = {"requires": ("ndsa-2", "3-2-1-1-0"), "retention": 31536000.0, "accept_declared": False, "waive": ()}
+    assert read.classes["core"].model_dump(exclude_none=True) == given | asked
+    stored = read.stored()
+    assert config.restore(stored).stored() == stored
+    of_that_day = stored.replace('"media": 2', '"media": 1')  # as an earlier version asked
+    assert config.restore(of_that_day).classes["core"].media == 1
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

@@ -49,6 +49,7 @@ def _volume(chance: random.Random, name: str, names: str, tidy: bool) -> dict[st
         "role": _mostly(chance, "primary", ["archive"], 0.05) if first else chance.choice(["backup", "backup", "replica", "archive", "primary"]),
         "system": _maybe(chance, known, ["s1", "s2", "s3", "s" + name]),
         "site": _maybe(chance, known, ["p1", "p2", "p" + name]),
+        "region": _maybe(chance, known, ["r1", "r2", "r" + name]),
         "admin": _maybe(chance, known, ["m1", "m2"]),
         "device": _maybe(chance, known / 2, ["d1", "d2", "d" + name, "d" + name]),
         "media": _maybe(chance, known, ["disk", "tape"]),
@@ -85,7 +86,7 @@ def _predicate(chance: random.Random, names: str) -> str:
 
 
 def _class(chance: random.Random) -> dict[str, Any]:
-    counts = ("copies", "systems", "sites", "media", "offline_or_immutable")
+    counts = ("copies", "systems", "sites", "regions", "admins", "media", "offline_or_immutable")
     found = {
         **{count: _maybe(chance, 0.3, [1, 2, 2, 3]) for count in counts},
         "max_copy_age": _maybe(chance, 0.4, ["3h", "2d", "200d"]),

@@ -8,7 +8,7 @@ from catalog.config import Config
 from tests.protection.plain import Estate, File, Read, Scan
 
 MOST_VOLUMES = 55
-_DOMAINS = ("system", "site", "admin", "device")
+_DOMAINS = ("system", "site", "region", "admin", "device")
 
 
 def merge(estates: Sequence[Estate]) -> Estate:

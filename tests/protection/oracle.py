@@ -10,7 +10,7 @@ from tests.protection import pointers
 from tests.protection.evidence import Evidence, first_names
 from tests.protection.places import apart, chained, domains, excluded, known_groups, mapped, may_protect
 from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, File, Scan
-from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, three_and, three_or
+from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, rule_of, three_and, three_or
 from tests.protection.times import same_time, trusted
 
 MONTH_SECONDS = 30 * 86400.0
@@ -288,7 +288,7 @@ class _Court:
 
     def verdict(self, ward: str, asset: File) -> Verdict:
         rule_name = class_of(self.config, ward, asset)
-        rule = self.config.data_class(rule_name)
+        rule = rule_of(self.config, rule_name)
         matches = self.matches(ward, asset)
         usable = {name: self.usable(name, match, ward, asset, rule) for name, match in matches.items()}
         claims = {name: self._claim(name, ward, rule, usable[name]) for name in matches}
@@ -326,7 +326,7 @@ class _Court:
 
     def _claim(self, volume: str, ward: str, rule: DataClass, usable: tuple[str, str | None]) -> Claim:
         media = self.config.volumes[volume].media
-        axes = {"copies": "device", "systems": "system", "sites": "site"}
+        axes = {"copies": "device", "systems": "system", "sites": "site", "regions": "region", "admins": "admin"}
         user_error = three_and([usable[0], *(value for value, _ in self.conditions("user_error", volume, ward, rule))])
         return Claim(
             usable=usable[0],

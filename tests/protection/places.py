@@ -19,6 +19,7 @@ class Domains:
     site: frozenset[str]
     admin: frozenset[str]
     device: frozenset[str]
+    region: frozenset[str] = frozenset()
     perhaps: frozenset[str] = frozenset()  # devices that may be this volume's too
 
 
@@ -28,7 +29,7 @@ def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domain
 
     def of_chain(name: str) -> dict[str, set[str]]:
         volume = config.volumes[name]
-        own = {"system": volume.system, "site": volume.site, "admin": volume.admin, "device": volume.device}
+        own = {"system": volume.system, "site": volume.site, "region": volume.region, "admin": volume.admin, "device": volume.device}
         sets = {key: {value} if value else set() for key, value in own.items()}
         sets["device"] = sets["device"] or set((detected.get(name) or "").split(",")) - {""}  # several disks under one file system
         if volume.on:
@@ -43,9 +44,8 @@ def domains(config: Config, detected: dict[str, str | None]) -> dict[str, Domain
         moved = False
         for one in found.values():
             for other in found.values():
-                if not one["device"] & other["device"]:
-                    continue
-                for key in ("device", "system", "site"):
+                shared = ("device", "system", "site", "region") if one["device"] & other["device"] else ("region",) if one["site"] & other["site"] else ()
+                for key in shared:
                     both = one[key] | other[key]
                     moved = moved or one[key] != both or other[key] != both
                     one[key], other[key] = set(both), set(both)
@@ -107,8 +107,9 @@ def chained(all_domains: dict[str, Domains], volume: str, axis: str, doubting: b
 def known_groups(config: Config, all_domains: dict[str, Domains], volume: str, ward: str) -> dict[str, frozenset[str]]:
     """The groups that a volume is in for assets of a ward, by what they count towards: those that share nothing are known to be apart."""
     near = [ward, *(name for name in config.volumes if may_protect(config, name, ward))]
-    systems, sites = (chained(all_domains, volume, axis, doubting=True) for axis in ("system", "site"))
-    return {"copies": _known_devices(all_domains, ward, near, volume), "systems": systems, "sites": sites}
+    systems, sites, regions = (chained(all_domains, volume, axis, doubting=True) for axis in ("system", "site", "region"))
+    admins = chained(all_domains, volume, "admin")
+    return {"copies": _known_devices(all_domains, ward, near, volume), "systems": systems, "sites": sites, "regions": regions, "admins": admins}
 
 
 def _known_devices(all_domains: dict[str, Domains], ward: str, near: Collection[str], volume: str) -> frozenset[str]:

@@ -8,7 +8,20 @@ from catalog.config import Config, DataClass
 from tests.protection.plain import File
 
 THREATS = ("user_error", "ransomware", "system_failure", "facility_outage")
-COUNTS = ("copies", "systems", "sites", "media")
+COUNTS = ("copies", "systems", "sites", "regions", "admins", "media")
+
+
+YEAR_SECONDS = 365 * 86400.0
+# What the named sets ask for, as docs/protection.md says it: by key of a class the least, or for ages the most.
+NAMED: dict[str, dict[str, float]] = {
+    "3-2-1-1-0": {"copies": 3, "media": 2, "sites": 2, "offline_or_immutable": 1, "min_verification_level": 2, "max_verification_age": YEAR_SECONDS},
+    "ndsa-1": {"copies": 2, "sites": 2, "min_verification_level": 2},
+    "ndsa-2": {"copies": 3, "sites": 2, "min_verification_level": 3},
+    "ndsa-3": {"copies": 3, "sites": 2, "regions": 2, "media": 2, "min_verification_level": 3, "max_verification_age": YEAR_SECONDS},
+    "ndsa-4": {
+        "copies": 3, "systems": 2, "sites": 3, "regions": 3, "admins": 2, "media": 2, "min_verification_level": 3, "max_verification_age": YEAR_SECONDS,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,17 @@ class Requirement:
     volumes: list[Claim]
     copy_age: str
     carried: bool
+
+
+def rule_of(config: Config, name: str) -> DataClass:
+    """What a class asks for, with each set that it names: the strictest of all."""
+    rule = config.data_class(name)
+    for one in rule.requires:
+        for key, value in NAMED[one].items():
+            own = getattr(rule, key)
+            strictest = value if own is None else min(own, value) if key.endswith("_age") else max(own, value)
+            rule = rule.model_copy(update={key: strictest})
+    return rule
 
 
 def three_and(values: Iterable[str]) -> str:

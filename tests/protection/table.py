@@ -1,7 +1,7 @@
 """The truth table: `truth_table.csv` read into tiny estates and what must be found of their one asset.
 
 Times are relative to the as-of time. Volume `a` holds the asset `docs/a.txt`: 1000 bytes, changed 100 days ago, seen by a scan
-a day ago, read ten days ago; primary, system s1, site p1, admin m1, device d1, a disk that is online and not immutable.
+a day ago, read ten days ago; primary, system s1, site p1, region r1, admin m1, device d1, a disk that is online and not immutable.
 Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 and 3, scanned half a day ago. A cell says what differs:
 
 * volume: a role; `s1 p1 m1 d1` domains, `s?` undeclared, `detect=d1`; `media=tape`, `offline`, `nearline`, `access=?`; `keeps=0`, `keeps=?`;
@@ -17,8 +17,9 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
   `told=-400d` (somebody else's word of that time, in a listing of `listing=-2d`, else of that time), `worth=0` (its level), `sizeless` (without a size),
   `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
-* the class: `copies=3`, `systems`, `sites`, `media`, `safe` (offline or immutable), `age`, `level`, `check` (verification age), `retention`,
-  `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or `accepted=ransomware`, `until=+30d`.
+* the class: `requires=ndsa-2` (`+` joins several), `copies=3`, `systems`, `sites`, `regions`, `admins`, `media`, `safe` (offline or immutable),
+  `age`, `level`, `check` (verification age), `retention`, `accept`, `waive=ransomware`, `named=label` or `named=select`, `accepted=all` or
+  `accepted=ransomware`, `until=+30d`.
 """
 
 import csv
@@ -37,9 +38,9 @@ ASSET = "docs/a.txt"
 ROWS = Path(__file__).with_name("truth_table.csv")
 THREATS = ("user_error", "ransomware", "system_failure", "facility_outage")
 _ROLES = {"primary", "replica", "backup", "archive"}
-_DOMAINS = {"s": "system", "p": "site", "m": "admin", "d": "device"}
+_DOMAINS = {"s": "system", "p": "site", "r": "region", "m": "admin", "d": "device"}
 _CLASS_KEYS = {
-    "copies": "copies", "systems": "systems", "sites": "sites", "media": "media", "safe": "offline_or_immutable",
+    "copies": "copies", "systems": "systems", "sites": "sites", "regions": "regions", "admins": "admins", "media": "media", "safe": "offline_or_immutable",
     "age": "max_copy_age", "level": "min_verification_level", "check": "max_verification_age", "retention": "retention",
 }  # fmt: skip
 
@@ -112,7 +113,7 @@ def _volume(name: str, words: _Words) -> dict[str, Any]:
     found |= {"keeps_versions": "60d"} if name != "a" else {}
     found |= {domain: f"{letter}{number}" for letter, domain in _DOMAINS.items()}
     for word in words.bare:
-        domain = re.fullmatch(r"([spmd])(\d|\?)", word)
+        domain = re.fullmatch(r"([sprmd])(\d|\?)", word)
         if domain:
             found[_DOMAINS[domain[1]]] = word
         elif word in _ROLES:
@@ -137,6 +138,7 @@ def _classes(words: _Words) -> dict[str, Any]:
     rule: dict[str, Any] = {
         _CLASS_KEYS[key]: value if key in ("age", "check", "retention") else int(value) for key, value in words.valued.items() if key in _CLASS_KEYS
     }
+    rule |= {"requires": words.valued["requires"].split("+")} if "requires" in words.valued else {}
     rule |= {"accept_declared": True} if "accept" in words else {}
     rule |= {"waive": words.valued["waive"].split("+")} if "waive" in words.valued else {}
     data: dict[str, Any] = {"classes": {"default": rule}}

@@ -356,6 +356,21 @@ MUTANTS = [
     Mutant(
         "an archive whose content is nowhere else is no asset", "homes", "m.found >= 3", "m.found >= 1", "an archive that a primary seems to hold and does not"
     ),
+    Mutant("one site is in two regions", "domains.py", "    _one_site_is_in_one_region(sets)\n", "", "one site is in one region whatever is declared"),
+    Mutant(
+        "an undeclared region is another",
+        "counts",
+        "t.usable = 2 THEN t.region_bit",
+        "t.usable = 2 THEN t.region_possible",
+        "an undeclared region is not another",
+    ),
+    Mutant(
+        "an undeclared administrator is another",
+        "counts",
+        "t.usable = 2 THEN t.admin_bit",
+        "t.usable = 2 THEN t.admin_possible",
+        "an undeclared administrator is not another",
+    ),
 ]
 
 

@@ -19,7 +19,8 @@ TEXT, WHOLE, FLAG, TIME = pa.string(), pa.int64(), pa.bool_(), schema.TIMESTAMP
 WORDS, RATIO, SMALL = pa.list_(TEXT), pa.float64(), pa.int32()
 CLASSES = pa.schema(
     [
-        ("position", SMALL), ("data_class", TEXT), ("copies", SMALL), ("systems", SMALL), ("sites", SMALL), ("media", SMALL), ("offline_or_immutable", SMALL),
+        ("position", SMALL), ("data_class", TEXT), ("copies", SMALL), ("systems", SMALL), ("sites", SMALL),
+        ("regions", SMALL), ("admins", SMALL), ("media", SMALL), ("offline_or_immutable", SMALL),
         ("min_verification_level", SMALL), ("max_copy_age_days", RATIO), ("max_verification_age_days", RATIO), ("retention_days", RATIO),
         ("accept_declared", FLAG), ("waive", WORDS),
     ]
@@ -78,7 +79,9 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
         [{"waive": [], "retention_days": 30.0, "accept_declared": False} | dict(row) for row in views.get("classes", [{"data_class": "default"}])],
     )
     _table(connection, "exceptions", EXCEPTIONS, [{"controls": []} | dict(row) for row in views.get("exceptions", [])])
-    _table(connection, "controls", connect.CONTROLS, [{"waived": False, "position": n} | dict(row) for n, row in enumerate(views.get("controls", []))])
+    _table(
+        connection, "controls", connect.CONTROLS, [{"waived": False, "sets": "", "position": n} | dict(row) for n, row in enumerate(views.get("controls", []))]
+    )
     _table(connection, "excepted", pa.schema([("position", SMALL), ("volume", TEXT), ("entry_id", WHOLE)]), [_excepted(r) for r in views.get("excepted", [])])
     _table(connection, "mappings", omissions.MAPPINGS, views.get("mappings", []))
     _table(connection, "omissions", omissions.OMISSIONS, views.get("omissions", []))

@@ -34,8 +34,8 @@ def test_a_control_is_met_not_met_or_unknown_and_what_is_accepted_stays_not_met(
         ],
     )
     assert answer(reports.load("controls").run(connection)) == [
-        ("core", "copies", "two", 4, 999, 1, 600, 2, 300, 1, 99, 1, 300, 25.0, False, 0),
-        ("core", "ransomware", "locked", 4, 999, 2, 600, 1, 300, 1, 99, 1, 300, 50.0, False, 1),
+        ("core", "copies", "two", 4, 999, 1, 600, 2, 300, 1, 99, 1, 300, 25.0, False, "", 0),
+        ("core", "ransomware", "locked", 4, 999, 2, 600, 1, 300, 1, 99, 1, 300, 50.0, False, "", 1),
     ]
 
 
@@ -60,6 +60,22 @@ def test_a_requirement_is_told_in_words() -> None:
     assert "locked for 365 days" in told["ransomware"]
 
 
+def test_a_line_tells_which_named_sets_ask_for_it() -> None:
+    data_class = parse({"classes": {"x": {"requires": ["ndsa-3", "3-2-1-1-0"], "retention": "1y"}}})
+    told = {line.control: line for line in requirement.lines(data_class.data_class("x"))}
+    assert {name: line.sets for name, line in told.items() if name not in THREATS} == {
+        "copies": ("ndsa-3", "3-2-1-1-0"),
+        "sites": ("ndsa-3", "3-2-1-1-0"),
+        "regions": ("ndsa-3",),
+        "media": ("ndsa-3", "3-2-1-1-0"),
+        "offline_or_immutable": ("3-2-1-1-0",),
+        "min_verification_level": ("ndsa-3", "3-2-1-1-0"),
+        "max_verification_age": ("ndsa-3", "3-2-1-1-0"),
+        "retention": (),
+    }
+    assert told["regions"].text == "at least 2 regions hold it, the original included"
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(86400, "24 hours"), (172800, "2 days"), (3600, "1 hour"), (0.5, "0.5 seconds"), (0, "0 days")])
 def test_a_span_is_told_in_the_unit_that_divides_it(seconds: float, words: str) -> None:
     assert requirement.span(seconds) == words
@@ -67,11 +83,21 @@ def test_a_span_is_told_in_the_unit_that_divides_it(seconds: float, words: str) 
 
 def test_every_threat_and_control_has_a_line() -> None:
     full = DataClass(
-        copies=1, systems=1, sites=1, media=1, offline_or_immutable=1, max_copy_age=1, min_verification_level=2, max_verification_age=1, retention=1
+        copies=1,
+        systems=1,
+        sites=1,
+        regions=1,
+        admins=1,
+        media=1,
+        offline_or_immutable=1,
+        max_copy_age=1,
+        min_verification_level=2,
+        max_verification_age=1,
+        retention=1,
     )
     assert [line.control for line in requirement.lines(DataClass(waive=("ransomware",)))] == list(THREATS)
     assert [line.waived for line in requirement.lines(DataClass(waive=("ransomware",)))] == [False, True, False, False]
-    assert len(requirement.lines(full)) == 13
+    assert len(requirement.lines(full)) == 15
 
 
 @pytest.mark.parametrize("seed", range(2))
