@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Settings, _borg_inside, _bound, _program
+from scanners import Settings, _borg_contents, _borg_inside, _bound, _program
 from scanners._program import Run, RunError
 
 _LINK = "repository"
@@ -93,8 +93,30 @@ class Borg:
             yield found, lambda: _held(folder / "held")
 
     @contextmanager
+    def contents(self, wanted: Sequence[str]) -> Iterator[tuple[Iterator[bytes], BinaryIO]]:
+        """What `_borg_contents` says of versions of files in archives, and where it is asked. Raises UnknownError where borg has no Python to run it."""
+        python = _python(Path(self._program()))
+        if python is None:
+            raise UnknownError("borg is not run by a Python of its own")
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb"), os.fdopen(writing, "wb", 0) as asked:
+            command = [*python, _borg_contents.__file__, str(reading)]
+            with self._running("borg's code", command, {}, {"wanted": "\n".join(wanted)}, (reading,)) as (found, _):
+                yield found, asked
+
+    @property
+    def can_look_inside(self) -> bool:
+        """Whether borg is run by a Python that can run its code for us."""
+        return _python(Path(self._program())) is not None
+
+    @contextmanager
     def _running(
-        self, what: str, command: Sequence[str], env: Mapping[str, str], files: Mapping[str, str] = MappingProxyType({})
+        self,
+        what: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        files: Mapping[str, str] = MappingProxyType({}),
+        descriptors: tuple[int, ...] = (),
     ) -> Iterator[tuple[Iterator[bytes], Path]]:
         """What a program says in a folder of its own, with `files`, and a link to the repository: so no path has a meaning of its own to borg."""
         self._refuse()
@@ -104,7 +126,7 @@ class Borg:
             for file, text in files.items():
                 (folder / file).write_text(text, "ascii")
             with self._passphrase() as (secret, passed):
-                run = Run(what, command, self._environment(folder) | secret | dict(env), _why, folder, passed)
+                run = Run(what, command, self._environment(folder) | secret | dict(env), _why, folder, passed + descriptors)
                 with _program.blocks(run) as found:
                     yield found, folder
 

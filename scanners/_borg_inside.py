@@ -13,7 +13,8 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 FIELDS = ("group", "state", "kind", "mode", "uid", "gid", "size", "mtime", "content", "path")
@@ -26,12 +27,13 @@ _KINDS = {stat.S_IFREG: "-", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFIFO:
 _OUT_BYTES = 1 << 20
 
 
-class _Content(NamedTuple):
+class Content(NamedTuple):
     """What is told of what a file is made of."""
 
     size: int = 0
     state: str = LACKING
-    number: "int | str" = ""  # another one where the pieces are others
+    pieces: "tuple[tuple[bytes, int], ...]" = ()  # the id and the size of each
+    told: bytes = b""  # what tells them, and the segments in which they lie here; of what is no file nothing does
 
 
 class _Group:
@@ -40,17 +42,19 @@ class _Group:
     def __init__(self, number: int) -> None:
         self.number = number
         self.left = b""  # the begin of an item that ends in the next piece
-        self.linked: dict[bytes, _Content] = {}  # files that have further names
+        self.linked: dict[bytes, Content] = {}  # files that have further names
         self.links: list[tuple[dict[bytes, Any], bytes]] = []  # further names: the item, and the path of the file
 
 
-class _Reader:
+class Reader:
+    """Goes through archives, each piece of their lists of items once, and tells what they hold."""
+
     def __init__(self, repository: Any, key: Any, out: Any) -> None:
         self._repository, self._key, self._out = repository, key, out
         if not repository.index:
             repository.index = repository.open_index(repository.get_transaction_id())
         self._index = repository.index
-        self._whole = _whole_segments(repository)
+        self._states = _segment_states(repository)
         self._groups: dict[tuple[bytes, bytes], _Group] = {}
         self._msgpack = importlib.import_module("borg.helpers.msgpack")
         self._count = 0
@@ -58,7 +62,7 @@ class _Reader:
 
     def archive(self, items: list[bytes]) -> list[int]:
         """Tell what is new of an archive; the numbers of its groups."""
-        numbers, left, linked = [], b"", dict[bytes, _Content]()
+        numbers, left, linked = [], b"", dict[bytes, Content]()
         links: list[tuple[dict[bytes, Any], bytes]] = []
         for piece in items:
             group = self._groups.get((left, piece))
@@ -73,7 +77,7 @@ class _Reader:
         if links:
             number = self._next()
             for item, source in links:
-                self._tell(number, item, linked.get(source, _Content(0, UNTOLD)))
+                self._tell(number, item, linked.get(source, Content(0, UNTOLD)))
             numbers.append(number)
         return numbers
 
@@ -103,77 +107,96 @@ class _Reader:
 
     def _take(self, group: _Group, item: dict[bytes, Any]) -> None:
         if not stat.S_ISREG(item[b"mode"]):
-            self._tell(group.number, item, _Content())
+            self._tell(group.number, item, Content())
             return
         source = item.get(b"source")
         if source and b"chunks" not in item:
-            group.links.append((item, _bytes(source)))
+            group.links.append((item, bytes_of(source)))
             return
         content = self._content(item)
         if item.get(b"hardlink_master"):
-            group.linked[_bytes(item[b"path"])] = content
+            group.linked[bytes_of(item[b"path"])] = content
         self._tell(group.number, item, content)
 
-    def _content(self, item: dict[bytes, Any]) -> _Content:
-        """The size of a file, whether all that it is made of is there, and a number for its pieces."""
-        size, index, whole, pieces = 0, self._index, self._whole, hashlib.sha256()
+    def _content(self, item: dict[bytes, Any]) -> Content:
+        """The size of a file, whether all that it is made of is there, and what that is."""
+        size, index, states, told = 0, self._index, self._states, hashlib.sha256()
         state = BROKEN if b"chunks_healthy" in item else WHOLE
+        pieces = []
         for chunk in item.get(b"chunks", ()):
             size += chunk[1]
-            pieces.update(chunk[0])
+            pieces.append((chunk[0], chunk[1]))
+            told.update(chunk[0])
             try:
-                if index[chunk[0]][0] not in whole and state == WHOLE:
-                    state = LACKING
+                told.update(states[index[chunk[0]][0]])
             except KeyError:
                 state = state if state == BROKEN else LACKING
-        told = item.get(b"size")
-        state = LACKING if state == WHOLE and told is not None and told != size else state
-        return _Content(size, state, int.from_bytes(pieces.digest()[:7], "big"))
+        known = item.get(b"size")
+        state = LACKING if state == WHOLE and known is not None and known != size else state
+        return Content(size, state, tuple(pieces), told.digest())
 
-    def _tell(self, number: int, item: dict[bytes, Any], content: _Content) -> None:
-        size, state, pieces = content
-        path, mode, at = _bytes(item[b"path"]), item[b"mode"], item.get(b"mtime")
+    def _tell(self, number: int, item: dict[bytes, Any], content: Content) -> None:
+        """Take what is known of an item of a group."""
+        path, mode, at, state = bytes_of(item[b"path"]), item[b"mode"], time_of(item), content.state
+        version = number_of(path, at, content.told) if content.told else ""
         if b"\0" in path:
             path, state = path.replace(b"\0", b"\\x00"), MISNAMED
-        if isinstance(at, bytes):  # how borg stores what has more than 64 bits
-            at = int.from_bytes(at, "little", signed=True)
-        seen = at if isinstance(at, int) and 0 <= at < 2**63 else ""
         kind = _KINDS.get(stat.S_IFMT(mode), "?")
-        head = f"{number}\0{state}\0{kind}\0{mode & 0o177777}\0{item.get(b'uid')}\0{item.get(b'gid')}\0{size}\0{seen}\0{pieces}\0"
+        head = f"{number}\0{state}\0{kind}\0{mode & 0o177777}\0{item.get(b'uid')}\0{item.get(b'gid')}\0{content.size}\0{at}\0{version}\0"
         self._text += head.encode() + path + b"\0"
         if len(self._text) >= _OUT_BYTES:
             self._out.write(self._text)
             self._text.clear()
 
 
-def _bytes(text: "bytes | str") -> bytes:
+def bytes_of(text: "bytes | str") -> bytes:
+    """A name as bytes."""
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
-def _whole_segments(repository: Any) -> set[int]:
-    """The segments that are there at least to the end of the last piece that the index says to be in them."""
+def time_of(item: "dict[bytes, Any]") -> "int | str":
+    """When an item was modified, in nanoseconds; '' where borg keeps no such time."""
+    at = item.get(b"mtime")
+    if isinstance(at, bytes):  # how borg stores what has more than 64 bits
+        at = int.from_bytes(at, "little", signed=True)
+    return at if isinstance(at, int) and 0 <= at < 2**63 else ""
+
+
+def number_of(path: bytes, at: "int | str", told: bytes) -> int:
+    """A number that tells, as an inode, which content a path had at which time, and in which segments it lies here.
+
+    What was read elsewhere, or before it was stored anew, was not read here.
+    """
+    return int.from_bytes(hashlib.sha256(b"%b\0%b\0%b" % (path, str(at).encode(), told)).digest()[:8], "big") >> 5  # of 18 digits at most
+
+
+def _segment_states(repository: Any) -> dict[int, bytes]:
+    """The segments that are there at least to the end of the last piece that the index says to be in them, and what tells each until it is another file."""
     last: dict[int, tuple[int, bytes]] = {}
     for key, place in repository.index.iteritems():
         segment, offset = place[0], place[1]
         if offset > last.get(segment, (-1, b""))[0]:
             last[segment] = offset, bytes(key)
-    return {segment for segment, (offset, key) in last.items() if _reaches(repository.io.segment_filename(segment), offset, key)}
+    found = ((segment, _reaches(repository.io.segment_filename(segment), offset, key)) for segment, (offset, key) in last.items())
+    return {segment: state for segment, state in found if state is not None}
 
 
-def _reaches(file: str, offset: int, key: bytes) -> bool:
+def _reaches(file: str, offset: int, key: bytes) -> "bytes | None":
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
-        return False
+        return None
     try:
         head = os.pread(descriptor, _ENTRY.size, offset)
         if len(head) < _ENTRY.size:
-            return False
+            return None
         _, size, tag, found = _ENTRY.unpack(head)
         status = os.fstat(descriptor)
-        return stat.S_ISREG(status.st_mode) and tag == _PUT and found == key and offset + size <= status.st_size
+        is_whole = stat.S_ISREG(status.st_mode) and tag == _PUT and found == key and offset + size <= status.st_size
     except OSError:
-        return False
+        return None
+    else:
+        return b"%d %d %d " % (status.st_size, status.st_mtime_ns, status.st_ino) if is_whole else None
     finally:
         os.close(descriptor)
 
@@ -184,7 +207,9 @@ def _archives(manifest: Any, wanted: list[str]) -> Iterator[tuple[str, Any]]:
     return ((one, there[one]) for one in wanted if one in there)
 
 
-def _read() -> None:
+@contextmanager
+def opened() -> "Iterator[tuple[Any, Any, Callable[[], Iterator[tuple[str, list[bytes]]]]]]":
+    """The repository, its key, and what gives the archives that are wanted and there: the id of each, and the pieces of its list of items."""
     if tuple(importlib.import_module("borg").__version_tuple__[:2]) not in _VERSIONS:
         raise ImportError("a version that is not known")
     importlib.import_module("borg.logger").setup_logging(level="warning", json=True)
@@ -193,10 +218,18 @@ def _read() -> None:
     manifests, archives = importlib.import_module("borg.helpers").Manifest, importlib.import_module("borg.archive")
     with importlib.import_module("borg.repository").Repository("repository", exclusive=False, lock=False) as repository:
         manifest, key = manifests.load(repository, (manifests.Operation.READ,))
-        reader = _Reader(repository, key, os.fdopen(os.dup(1), "wb"))
-        held = {}
-        for one, info in _archives(manifest, wanted):
-            held[one] = reader.archive(list(archives.Archive(repository, key, manifest, info.name).metadata.items))
+
+        def found() -> Iterator[tuple[str, list[bytes]]]:
+            for one, info in _archives(manifest, wanted):
+                yield one, list(archives.Archive(repository, key, manifest, info.name).metadata.items)
+
+        yield repository, key, found
+
+
+def _read() -> None:
+    with opened() as (repository, key, archives):
+        reader = Reader(repository, key, os.fdopen(os.dup(1), "wb"))
+        held = {one: reader.archive(items) for one, items in archives()}
         reader.finish()
     with open("held", "w", encoding="ascii") as file:
         json.dump(held, file)
@@ -208,12 +241,12 @@ def _complain(error: BaseException) -> None:
     print(json.dumps({"type": "log_message", "levelname": "ERROR", "msgid": type(error).__name__, "message": told}), file=sys.stderr)
 
 
-def main() -> int:
+def main(read: "Callable[[], None]" = _read) -> int:
     """Read; gives the exit code."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [place for place in sys.path if os.path.abspath(place) != here]  # where this file lies are others with the names of modules
     try:
-        _read()
+        read()
     except (ImportError, AttributeError, TypeError, NameError) as error:
         _complain(error)
         return NOT_KNOWN

@@ -1,5 +1,6 @@
 """What lies under a file system: its identity, the disks that hold it, and whether its access times can be trusted."""
 
+import hashlib
 import os
 import re
 import socket
@@ -42,6 +43,16 @@ def fs_id(descriptor: int, subvolume: int = 0) -> str | None:
     """
     found = _kernel.file_system_uuid(descriptor) or _by_uuid(os.fstat(descriptor).st_dev) or _by_statfs(descriptor) or _by_mount(descriptor)
     return f"{found}-subvol-{subvolume}" if found and subvolume not in (0, _TOP_SUBVOLUME) else found
+
+
+def of_repository(kind: str, location: str) -> str:
+    """The identity of a repository at this place of this file system: its replica elsewhere, which has the same id, has files of its own."""
+    descriptor = os.open(location, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        told = f"{fs_id(descriptor)}\0{location}"
+    finally:
+        os.close(descriptor)
+    return f"{kind}-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
 def fs_id_below(parent: int, name: str, pair: tuple[int, int], *, own: bool) -> str | None:

@@ -1,6 +1,7 @@
 """Repositories of borg on this host: what their archives hold, one entry a path and version, as the program `borg` lists it. Nothing is written there."""
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,19 +11,21 @@ import pyarrow as pa
 import scanners
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _borg_arguments, _borg_inside, _groups, _items, _nodes
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _borg_arguments, _borg_inside, _groups, _items, _nodes, _place
 from scanners._borg import Borg, UnknownError
+from scanners._borg_answers import Contents
 from scanners._items import Items
 from scanners._nodes import Findings
 from scanners._points import ID, Point, facts, held, of_the_volume, rows, texts
 from scanners._program import RunError
 from scanners._versions import LACKING, Listings, lacking
+from scanners.reading import Reply
 
 _TOLD = {
-    "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "time_flags", "uid", "gid", "mode", "is_latest",
-    "restore_state", "first_recovery_point", "last_recovery_point",
+    "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "modified_ns", "time_flags", "uid", "gid", "mode", "fs_id", "inode",
+    "is_latest", "restore_state", "first_recovery_point", "last_recovery_point",
 }  # fmt: skip
-CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True)
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, recovery_points=True, read_through=True, in_any_order=True, on_request=True)
 
 _FORMAT = "{end}{hostname}{username}{command_line}"
 _NOT_EXACT = "this borg tells names that are no text with ? in them: names of this folder that have a ? cannot be told apart, and are left out"
@@ -34,17 +37,19 @@ class Scanner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._contents: Contents | None = None
 
     def probe(self) -> Facts:
         """Ask the repository who it is. Raises UnreachableError."""
-        found = self._asked(Borg(self._settings), "list", "--json", "--last", "1")
+        borg = Borg(self._settings)
+        found = self._asked(borg, "list", "--json", "--last", "1")
         try:
             known = str(found["repository"]["id"])
         except (KeyError, TypeError) as error:
             raise self._unreachable("it does not tell its id") from error
         if not ID.fullmatch(known):
             raise self._unreachable("it does not tell its id")
-        return facts(f"borg-{known}", self._settings.location, readable=False)
+        return facts(f"borg-{known}", self._settings.location, readable=borg.can_look_inside)
 
     def root_shard(self) -> Shard:
         """The repository."""
@@ -62,7 +67,7 @@ class Scanner:
                 numbers = [(1 << place, place) for place, point in enumerate(points) if self._list(borg, point, place, listings, findings)]
             after = self._ids(borg)
             kept = [point for point in points if point.id in after]  # others were deleted meanwhile
-            for columns, excluded in listings.versions(held(points, kept, numbers), [point.id for point in kept], self._settings.exclude):
+            for columns, excluded in listings.versions(held(points, kept, numbers), [point.id for point in kept], self._settings.exclude, self._fs_id):
                 if columns:
                     sink.write(columns)
                     for path in lacking(columns) if looks_inside else ():
@@ -77,8 +82,26 @@ class Scanner:
         pa.default_memory_pool().release_unused()  # what comes next needs it
         return sink.finish()
 
+    def digests(self, rows: pa.RecordBatch) -> Reply:
+        """Digests of versions, read from the segments of the repository."""
+        if self._contents is None:
+            borg = Borg(self._settings)
+            try:
+                self._contents = Contents(borg, sorted(self._ids(borg)))
+            except (RunError, UnreachableError) as error:
+                count, now = rows.num_rows, time.monotonic_ns()
+                return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", str(error), None) for row in range(count)])
+        return self._contents.read(rows)
+
     def close(self) -> None:
-        """Nothing is held open."""
+        """End what reads contents."""
+        if self._contents:
+            self._contents.close()
+
+    @property
+    def _fs_id(self) -> str:
+        """Where the numbers of versions are of, see `_place.of_repository`."""
+        return _place.of_repository("borg", self._settings.location)
 
     def _inside(self, borg: Borg, points: Sequence[Point], listings: Listings, findings: Findings) -> list[tuple[int, int]] | None:
         """Keep what archives hold, as borg's own code reads it: for each group of items which archives (bits of their places) have it, and its number.

@@ -90,13 +90,15 @@ class Candidates:
         budget: int | None = None,
         *,
         protecting: Sequence[tuple[str, str]],
+        on_request: Sequence[str] = (),
     ) -> None:
-        """Compare the files of all `scans`, to read those of `places`. `protecting` has each volume with one that may protect it.
+        """Compare the files of all `scans`, to read those of `places`. `protecting` has each volume with one that may protect it, `on_request` has
+        those whose contents are left unread unless they are read again.
 
         What was read before `read_since`, naive UTC, is read again where its place says so: what was read longest ago first, until `budget` bytes.
         """
         self._root, self._scans, self._places, self._read_since, self._budget = root, scans, places, read_since, budget
-        self._read_before, self._protecting = False, protecting
+        self._read_before, self._protecting, self._on_request = False, protecting, on_request
         self._stack = ExitStack()
         self._connection = duckdb.connect(
             config={
@@ -121,11 +123,13 @@ class Candidates:
         self._connection.execute("SET VARIABLE small_bytes = $1", [SMALL_BYTES])
         self._connection.execute("SET VARIABLE read_since = CAST($1 AS TIMESTAMP)", [self._read_since])
         self._connection.execute("SET VARIABLE again = $1", [[name for name, place in self._places.items() if place.again]])
+        self._connection.execute("SET VARIABLE on_request = CAST($1 AS VARCHAR[])", [list(self._on_request)])
         self._source("entries", self._scans.values())
         self._source("problems", self._scans.values())
+        self._source("digests")
+        self._connection.execute(f"CREATE TEMP TABLE requested AS {_sql('requested')}")
         self._view("files", "files")
         self._view("failed", "failed")
-        self._source("digests")
         self._view("known", "known")
         self._view("readings", "readings")
         self._connection.execute(f"CREATE TEMP TABLE failures AS {derive.sql('failures')}")

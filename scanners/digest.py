@@ -92,7 +92,9 @@ def digest(
     count = workers or config.catalog.threads or len(os.sched_getaffinity(0))
     since = scanners.utc(now()) if again else None
     protecting = [(one, other) for one in scans for other in scans if domains.may_protect(config, one, other)]
-    asking = Candidates(root, config.catalog, scans, places, since, budget, protecting=protecting)
+    asking = Candidates(
+        root, config.catalog, scans, places, since, budget, protecting=protecting, on_request=[name for name in scans if _is_on_request(config, name, mode)]
+    )
     with asking as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
         damaged = results.repeat(candidates.damaged(_earlier(root, scans, fresh)), scans)
         counts = replace(counts, problems=results.remind(candidates.untold(untried), scans) + damaged, damaged=damaged)
@@ -134,6 +136,12 @@ def _places(config: Config, scans: Mapping[str, ScanRow], fresh: set[str], mode:
             folder = Path(scanners.settings(config, name).location)
             places[name] = Place(scan, folder, wanted, able.read_through, able.in_any_order, again and name in fresh)
     return places
+
+
+def _is_on_request(config: Config, volume: str, mode: Mode | None) -> bool:
+    """Whether contents are left to `again`: unless somebody says 'all'."""
+    able: Capabilities = scanners.load(config.volumes[volume].kind).CAPABILITIES
+    return able.on_request and "all" not in (mode, config.volumes[volume].digest)
 
 
 def _is_there(config: Config, scan: ScanRow) -> bool:

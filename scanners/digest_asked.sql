@@ -1,6 +1,6 @@
 -- The files that a mode asks for: with 'match' those whose size two different files have, those that a stub of that size stands for, and those of whose name a volume
 -- that may protect them is told to have a digest, and no size, with 'all' every one;
--- and those whose last reading failed, of which another volume found other content, or that are to be read again.
+-- and those whose last reading failed, of which another volume found other content, or that are to be read again. What is read `on_request` is only asked for by these.
 -- `whole` says that the content is read at once; of the others a sample comes first.
 WITH shared_sizes AS (
     SELECT size_bytes
@@ -40,7 +40,7 @@ LEFT JOIN before
 WHERE
     unread.failed_at IS NOT NULL
     OR before.digested_before_at < getvariable('read_since')
-    OR (files.attested IS NULL AND (
+    OR (files.attested IS NULL AND NOT list_contains(getvariable('on_request'), files.volume) AND (
         volumes.mode = 'all'
         OR promised.link_target IS NOT NULL
         OR files.size_bytes IN (SELECT shared_sizes.size_bytes FROM shared_sizes)
