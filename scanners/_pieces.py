@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from catalog import names
@@ -90,13 +91,14 @@ class Contents:
             waiting += [(folder, frozenset(some)) for folder, some in subtrees.items() if folder in below]
         files = [file for _, _, file in candidates]
         versions = _trees.Versions(
-            [directory for directory, _, _ in candidates],
-            [name for _, name, _ in candidates],
-            [file.modified for file in files],
-            [piece for file in files for piece in file.pieces],
-            [len(file.pieces) for file in files],
+            pa.array([directory for directory, _, _ in candidates], pa.string()),
+            pa.array([name for _, name, _ in candidates], pa.string()),
+            pa.array([file.modified for file in files], pa.string()),
+            b"".join(piece for file in files for piece in file.pieces),
+            np.array([len(file.pieces) for file in files], np.int64),
         )
-        numbers = _trees.numbers(versions, self._repository.blobs)
+        blobs = self._repository.blobs
+        numbers = _trees.numbers(versions, blobs, blobs.find(versions.pieces)).tolist()
         return {(directory, name, number): file.pieces for (directory, name, file), number in zip(candidates, numbers, strict=True)}
 
     def _tree(self, tree: str) -> "Mapping[str, _File | str]":

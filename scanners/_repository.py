@@ -10,14 +10,16 @@ import json
 import os
 import re
 import stat
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
 
 from scanners import _stored
 from scanners._program import RunError
@@ -26,14 +28,40 @@ _MOST_BYTES = 1 << 30  # that a file of the repository, or a tree, may unpack to
 _MOST_OBJECTS = 4_000_000  # of a tree: each takes some hundred bytes of memory
 _NAME = re.compile(r"[0-9a-f]{64}")
 _ID_BYTES = 16  # of the 32 of a blob: enough to tell apart what nobody can make collide
+_SHORT = f"S{_ID_BYTES}"
+_MOST_TOLD = 1 << 40  # that an index may say of a piece: sums of it fit in 64 bits
 _OVERHEAD_BYTES = 32  # initialization vector and authentication code
 _HEADER_BYTES = {False: 37, True: 41}  # of a blob in the header of its pack: not packed, packed
 _PACKED = b"\x02"
-# The pieces of an index between the brackets of "packs", as restic writes them.
-_PIECE = re.compile(
-    rb'\{"id":"(?P<pack>[0-9a-f]{64})","blobs":\[|\{"id":"(?P<blob>[0-9a-f]{64})","type":"(?P<type>data|tree)","offset":(?P<offset>[0-9]{1,18}),'
-    rb'"length":(?P<length>[0-9]{1,18})(?:,"uncompressed_length":(?P<unpacked>[0-9]{1,18}))?\}|[\],}\s]+'
-)
+_INDEX = pa.schema(
+    [
+        ("supersedes", pa.list_(pa.string())),
+        (
+            "packs",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("id", pa.string()),
+                        (
+                            "blobs",
+                            pa.list_(
+                                pa.struct(
+                                    [
+                                        ("id", pa.string()), ("type", pa.string()), ("offset", pa.int64()), ("length", pa.int64()),
+                                        ("uncompressed_length", pa.int64()),
+                                    ]
+                                )
+                            ),
+                        ),
+                    ]
+                )
+            ),
+        ),
+    ]
+)  # fmt: skip
+
+
+Array = np.ndarray[Any, Any]
 
 
 class DamagedError(RunError):
@@ -56,13 +84,13 @@ class Place:
 
 @dataclass(frozen=True)
 class _Index:
-    """What indexes say of pieces, in the order in which it was read."""
+    """What indexes say of pieces, in the order in which it was read: arrays to be joined."""
 
-    ids: list[bytes]
-    sizes: list[int]  # -1 = it cannot be had
-    states: "array[int]"  # of its pack
-    packs: list[str]
-    places: "array[int]"  # if wanted: the number of its pack, its offset, length and unpacked length there
+    ids: list["Array"] = field(default_factory=list)
+    sizes: list["Array"] = field(default_factory=list)  # -1 = it cannot be had
+    states: list["Array"] = field(default_factory=list)  # of its pack
+    packs: list[str] = field(default_factory=list)
+    places: list["Array"] = field(default_factory=list)  # if wanted: rows of the number of its pack, its offset, length and unpacked length there
 
 
 class Key:
@@ -97,34 +125,35 @@ class Blobs:
     """The pieces of files that the index knows: their sizes, whether the pack of each is there with its exact size, and where they lie in it."""
 
     def __init__(self, index: "_Index") -> None:
-        found, known = np.array(index.ids, f"S{_ID_BYTES}"), np.array(index.sizes, np.int64)
+        found, known = (np.concatenate([np.empty(0, kind), *parts]) for kind, parts in ((_SHORT, index.ids), (np.int64, index.sizes)))
         order = np.lexsort((known, found))  # of a piece that is in several packs the one that can be had is last
         self._ids, self._sizes, self._packs = found[order], known[order], index.packs
-        self._states = np.frombuffer(index.states, np.int64)[order] if index.states else np.empty(0, np.int64)
-        self._places = np.frombuffer(index.places, np.int64).reshape(-1, 4)[order] if index.places else np.empty((0, 4), np.int64)
+        self._states = np.concatenate([np.empty(0, np.int64), *index.states])[order]
+        self._places = np.concatenate(index.places)[order] if index.places else np.empty((0, 4), np.int64)
 
     def place(self, wanted: bytes) -> "Place | None":
         """Where a piece lies, if its pack is there with its exact size. Only where places are kept."""
-        at = int(np.searchsorted(self._ids, np.array(wanted[:_ID_BYTES], self._ids.dtype), "right")) - 1
-        if at < 0 or self._ids[at] != np.array(wanted[:_ID_BYTES], self._ids.dtype) or self._sizes[at] < 0:
+        at = int(self.find(wanted)[0])
+        if at < 0 or self._sizes[at] < 0:
             return None
         pack, offset, length, unpacked = map(int, self._places[at])
         return Place(self._packs[pack], offset, length, unpacked)
 
-    def sizes(self, ids: Sequence[bytes]) -> "np.ndarray[Any, Any]":
-        """The size of each piece; -1 where it cannot be had."""
-        return self._of(ids, self._sizes)
-
-    def states(self, ids: Sequence[bytes]) -> "np.ndarray[Any, Any]":
-        """A number for the pack of each piece as it is here: another where that was written anew."""
-        return self._of(ids, self._states)
-
-    def _of(self, ids: Sequence[bytes], values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-        if not len(self._ids) or not ids:
-            return np.full(len(ids), -1, np.int64)
-        wanted = np.array([one[:_ID_BYTES] for one in ids], f"S{_ID_BYTES}")
+    def find(self, ids: bytes) -> "Array":
+        """For ids of pieces, one after the other, their numbers here; -1 where none is known."""
+        wanted = _shortened(ids)
+        if not len(self._ids):
+            return np.full(len(wanted), -1, np.int64)
         at = np.searchsorted(self._ids, wanted, "right") - 1
-        return np.where((at >= 0) & (self._ids[at] == wanted), values[at], -1)
+        return np.where((at >= 0) & (self._ids[at] == wanted), at, -1)
+
+    def sizes(self, found: "Array") -> "Array":
+        """The size of each piece by its number; -1 where it cannot be had."""
+        return _of(self._sizes, found)
+
+    def states(self, found: "Array") -> "Array":
+        """A number for the pack of each piece, by its number, as that is here: another where it was written anew."""
+        return _of(self._states, found)
 
 
 class Repository:
@@ -139,6 +168,14 @@ class Repository:
 
     def tree(self, wanted: str) -> list[dict[str, Any]]:
         """The nodes of a folder as they are stored. Raises RunError."""
+        what = f"tree {wanted[:8]}"
+        nodes = _object(self.tree_text(wanted), what).get("nodes") or []
+        if not all(isinstance(node, dict) for node in nodes):
+            raise DamagedError(f"the repository is damaged: {what} cannot be read")
+        return nodes
+
+    def tree_text(self, wanted: str) -> bytes:
+        """What is stored of a folder: JSON. Raises RunError."""
         place = self._trees.get(wanted)
         if place is None:
             raise DamagedError(f"the repository is damaged: its index does not know tree {wanted[:8]}")
@@ -148,10 +185,7 @@ class Repository:
             raise DamagedError(f"{what} has more than {_MOST_OBJECTS} nodes: that is no folder of files")
         if hashlib.sha256(plain).hexdigest() != wanted:
             raise DamagedError(f"the repository is damaged: {what} is not what its id says")
-        nodes = _object(plain, what).get("nodes") or []
-        if not all(isinstance(node, dict) for node in nodes):
-            raise DamagedError(f"the repository is damaged: {what} cannot be read")
-        return nodes
+        return plain
 
     def piece(self, wanted: bytes) -> bytes:
         """A piece of a file, read from the storage. Raises RunError."""
@@ -177,7 +211,7 @@ class Repository:
         return _unpacked(plain, what) if place.unpacked else plain
 
     def _index(self) -> Blobs:
-        found = _Index([], [], array("q"), [], array("q"))
+        found = _Index()
         try:
             files = sorted(os.listdir(self._folder / "index"))
         except OSError as error:
@@ -187,32 +221,27 @@ class Repository:
         return Blobs(found)
 
     def _learn(self, text: bytes, index: "_Index") -> None:
-        """Take what an index says of packs, piece by piece: as an object it would take many times its room. Raises UnknownError."""
-        at = text.find(b'"packs":[') + len(b'"packs":[')
-        ids, sizes = index.ids, index.sizes
-        pack, first, whole = "", len(ids), 0
-        while at < len(text):
-            found = _PIECE.match(text, at)
-            if found is None:
-                raise UnknownError("an index of another form than is known")
-            at = found.end()
-            if found["pack"] or at == len(text):
-                size_bytes, state = _pack(self._folder / "data" / pack[:2] / pack) if pack else (0, 0)
-                if size_bytes != whole + _OVERHEAD_BYTES + 4:
-                    sizes[first:] = [-1] * (len(sizes) - first)
-                index.states.extend([state] * (len(ids) - first))
-                pack, first, whole = (found["pack"] or b"").decode(), len(ids), 0
-                index.packs.append(pack)
-            if found["blob"]:
-                length, unpacked = int(found["length"]), int(found["unpacked"] or 0)
-                whole += length + _HEADER_BYTES[bool(unpacked)]
-                if found["type"] == b"tree":
-                    self._trees[found["blob"].decode()] = Place(pack, int(found["offset"]), length, unpacked)
-                else:
-                    ids.append(bytes.fromhex(found["blob"].decode())[:_ID_BYTES])
-                    sizes.append(unpacked or length - _OVERHEAD_BYTES)
-                    if self._reads_pieces:
-                        index.places.extend((len(index.packs) - 1, int(found["offset"]), length, unpacked))
+        """Take what an index says of packs, all of them at once: as objects it would take many times its room. Raises UnknownError."""
+        packs, counts, blobs = _packs(text)
+        ids = unhexed(blobs["id"])
+        lengths, unpacked, offsets = (blobs[name].to_numpy(zero_copy_only=False) for name in ("length", "uncompressed_length", "offset"))
+        is_tree = pc.equal(blobs["type"], "tree").to_numpy(zero_copy_only=False)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        stored = np.concatenate([[0], np.cumsum(lengths + np.where(unpacked > 0, _HEADER_BYTES[True], _HEADER_BYTES[False]))])
+        there = [_pack(self._folder / "data" / pack[:2] / pack) for pack in packs]
+        is_whole = np.array([-1 if size_bytes is None else size_bytes for size_bytes, _ in there], np.int64) == np.diff(stored[starts]) + _OVERHEAD_BYTES + 4
+        for at in np.flatnonzero(is_tree).tolist():
+            pack = packs[int(np.searchsorted(starts, at, "right")) - 1]
+            self._trees[ids[at * 32 : at * 32 + 32].hex()] = Place(pack, int(offsets[at]), int(lengths[at]), int(unpacked[at]))
+        sizes = np.where(np.repeat(is_whole, counts), np.where(unpacked > 0, unpacked, lengths - _OVERHEAD_BYTES), -1)
+        states = np.repeat(np.array([state for _, state in there], np.int64), counts)
+        index.ids.append(_shortened(ids)[~is_tree])
+        index.sizes.append(sizes[~is_tree])
+        index.states.append(states[~is_tree])
+        if self._reads_pieces:
+            numbers = np.repeat(np.arange(len(packs)) + len(index.packs), counts)
+            index.places.append(np.stack([numbers, offsets, lengths, unpacked], axis=1)[~is_tree])
+        index.packs.extend(packs)
 
     def _stored(self, kind: str, name: str) -> bytes:
         """The text of a file of the repository."""
@@ -225,9 +254,56 @@ class Repository:
         return _unpacked(plain[1:], what) if plain[:1] == _PACKED else plain
 
 
+def unhexed(ids: pa.Array) -> bytes:
+    """The bytes of ids in hexadecimal, 32 of each, one after the other. Raises ValueError where one is none."""
+    if ids.null_count or pc.any(pc.not_equal(pc.binary_length(ids), 64)).as_py():
+        raise ValueError("an id that is none")
+    found = bytes.fromhex("".join(ids.to_pylist()))
+    if len(found) != 32 * len(ids):  # there were spaces in it
+        raise ValueError("an id that is none")
+    return found
+
+
+def parsed(text: bytes, schema: pa.Schema, unexpected: str) -> pa.Table:
+    """Lines of JSON as columns, without a Python object a line. Raises pa.ArrowInvalid."""
+    reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    parsing = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected)
+    return pyarrow.json.read_json(pa.BufferReader(text), read_options=reading, parse_options=parsing).combine_chunks()
+
+
 def unquoted(name: str) -> bytes:
     """The bytes of a stored name: what Go's strconv.Quote makes of it, without the quotes."""
     return name.encode() if "\\" not in name else _ESCAPE.sub(_byte, name.encode())
+
+
+def _packs(text: bytes) -> "tuple[list[str], Array, dict[str, pa.Array]]":
+    """The packs of an index, how many pieces are in each, and the pieces. Raises UnknownError."""
+    unknown = "an index of another form than is known"
+    try:
+        rows = parsed(text, _INDEX, "error")
+        packs = rows["packs"].chunk(0).flatten()
+        names, (lists,) = packs.field("id").to_pylist(), [packs.field("blobs")]
+        blobs = lists.flatten()
+        found = {column.name: blobs.field(column.name) for column in blobs.type}
+        found["uncompressed_length"] = found["uncompressed_length"].fill_null(0)
+        numbers = [found[name] for name in ("offset", "length", "uncompressed_length")]
+        is_known = not packs.null_count and not blobs.null_count and all(_NAME.fullmatch(name or "") for name in names)
+        is_known &= all(not values.null_count and ((told := values.to_numpy()) >= 0).all() and (told < _MOST_TOLD).all() for values in numbers)
+        is_known &= pc.all(pc.fill_null(pc.is_in(found["type"], pa.array(["data", "tree"])), False)).as_py() is not False
+        unhexed(found["id"])
+    except (pa.ArrowException, ValueError, IndexError) as error:
+        raise UnknownError(unknown) from error
+    if len(rows) != 1 or not is_known:
+        raise UnknownError(unknown)
+    return names, lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), found
+
+
+def _shortened(ids: bytes) -> "Array":
+    return np.frombuffer(ids, _SHORT)[:: 32 // _ID_BYTES]
+
+
+def _of(values: "Array", found: "Array") -> "Array":
+    return np.where(found >= 0, values[found], -1) if len(values) else np.full(len(found), -1, np.int64)
 
 
 def _object(plain: bytes, what: str) -> dict[str, Any]:

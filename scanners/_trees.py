@@ -1,24 +1,32 @@
-"""The trees of several recovery points, each folder and state of it read once, as batches of what `_versions` puts together."""
+"""The trees of several recovery points, each folder and state of it read once, as batches of what `_versions` puts together: many folders at a time."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog import names
 from scanners import _nodes
 from scanners._nodes import Findings
 from scanners._program import RunError
-from scanners._repository import Blobs, Repository, unquoted
+from scanners._repository import Array, Blobs, Repository, parsed, unhexed, unquoted
 
-_BATCH_ROWS = 16_384  # each a few objects of Python
+_BATCH_BYTES = 4 << 20  # of trees: their columns take about as much again
 _LONGEST_BYTES = 16_384  # of a path
 LEAST_NODES, _TIMES = 10_000_000, 100  # so many may be listed, or so many of each node that is stored: few trees that hold each other can make very many
-_NUMBERS = ("uid", "gid", "size", "mode")
-_TEXTS = ("type", "mtime", "ctime")
+_NODE = pa.struct(
+    [
+        ("name", pa.string()), ("type", pa.string()), ("uid", pa.uint64()), ("gid", pa.uint64()), ("size", pa.uint64()), ("mode", pa.uint64()),
+        ("mtime", pa.string()), ("ctime", pa.string()), ("subtree", pa.string()), ("content", pa.list_(pa.string())),
+    ]
+)  # fmt: skip
+_TREE = pa.schema([("nodes", pa.list_(_NODE))])
+_PLAIN = r"[^\x20-\x5b\x5d-\x7e]"  # what a name has in it that is told otherwise than it is
 
 
 class Holders:
@@ -30,27 +38,6 @@ class Holders:
     def of(self, holders: int) -> int:
         """The number of a set."""
         return self.numbers.setdefault(holders, len(self.numbers))
-
-
-class _Batch:
-    def __init__(self) -> None:
-        self.columns: dict[str, list[Any]] = {name: [] for name in ("dir", "name", "tree", *_NUMBERS, *_TEXTS)}
-        self.chunks: list[bytes] = []
-        self.counts: list[int] = []
-
-    def add(self, directory: str, name: str, tree: int, node: dict[str, Any]) -> None:
-        columns = self.columns
-        columns["dir"].append(directory)
-        columns["name"].append(name)
-        columns["tree"].append(tree)
-        for key in _NUMBERS:
-            found = node.get(key, 0 if key == "size" else None)
-            columns[key].append(found if type(found) is int and 0 <= found < 2**63 else None)
-        for key in _TEXTS:
-            columns[key].append(text(node, key))
-        content = pieces(node)
-        self.chunks += content
-        self.counts.append(len(content))
 
 
 def pieces(node: Mapping[str, Any]) -> list[bytes]:
@@ -65,100 +52,211 @@ def text(node: Mapping[str, Any], key: str) -> str:
 
 @dataclass(frozen=True)
 class Versions:
-    """Files with their modified times as nodes tell them, and their pieces, one after the other, so many of each."""
+    """Files with their modified times as nodes tell them, and the ids of their pieces, one after the other, so many of each."""
 
-    dirs: Sequence[str]
-    names: Sequence[str]
-    times: Sequence[str]
-    pieces: Sequence[bytes]
-    counts: Sequence[int]
+    dirs: pa.Array
+    names: pa.Array
+    times: pa.Array
+    pieces: bytes
+    counts: Array
 
 
-def numbers(versions: Versions, blobs: Blobs) -> list[int]:
-    """Numbers that tell, as inodes, which content a path had at which time, and in which packs it lies here: what was read elsewhere was not read here."""
-    microseconds, below = (times.fill_null(-1).to_pylist() for times in _nodes.times(pa.array(versions.times, pa.string())))
-    states, found, start = blobs.states(versions.pieces), list[int](), 0
-    for directory, name, at, rest, count in zip(versions.dirs, versions.names, microseconds, below, versions.counts, strict=True):
-        told = hashlib.sha256(f"{directory}{name}\0{at}\0{rest}\0".encode())
-        told.update(b"".join(versions.pieces[start : start + count]))
-        told.update(states[start : start + count].tobytes())
-        found.append(int.from_bytes(told.digest()[:8], "big") >> 1)
-        start += count
-    return found
+def numbers(versions: Versions, blobs: Blobs, found: Array) -> Array:
+    """Numbers that tell, as inodes, which content a path had at which time, and in which packs it lies here: what was read elsewhere was not read here.
+
+    `found`: the number of each piece, as `blobs` has it.
+    """
+    times = [value.fill_null(-1).cast(pa.string()) for value in _nodes.times(versions.times)]
+    told = pc.binary_join_element_wise(pc.binary_join_element_wise(versions.dirs, versions.names, ""), *times, "", "\0").to_pylist()
+    ends = np.cumsum(versions.counts)
+    spans = zip((ends - versions.counts).tolist(), ends.tolist(), strict=True)
+    all_pieces, states = versions.pieces, blobs.states(found).tobytes()
+    digests = b"".join(
+        hashlib.sha256(told[row].encode() + all_pieces[start * 32 : end * 32] + states[start * 8 : end * 8]).digest() for row, (start, end) in enumerate(spans)
+    )
+    return (np.frombuffer(digests, ">u8")[::4] >> np.uint64(1)).astype(np.int64)
+
+
+@dataclass
+class _Batch:
+    """Trees that are waiting to be put into columns."""
+
+    folders: list[bytes] = field(default_factory=list)
+    trees: list[str] = field(default_factory=list)
+    holders: list[int] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, folder: bytes, tree: str, holders: int, found: bytes) -> None:
+        """Take one in. Raises RunError where it is no JSON in UTF-8."""
+        self.folders.append(folder)
+        self.trees.append(tree)
+        self.holders.append(holders)
+        self.texts.append(_line(found, tree))
+        self.size_bytes += len(found)
+
+    def nodes(self) -> tuple[pa.StructArray, Array]:
+        """All nodes, and how many each tree has. Raises RunError."""
+        try:
+            return _nodes_of(self.texts)
+        except (pa.ArrowException, ValueError):
+            for tree, one in zip(self.trees, self.texts, strict=True):
+                try:
+                    _nodes_of([one])
+                except (pa.ArrowException, ValueError) as error:
+                    raise _damaged(tree) from error
+            raise
+
+
+class _Bound:
+    """How many nodes may be listed of those that are stored."""
+
+    def __init__(self) -> None:
+        self._seen, self._stored, self._listed = set[str](), 0, 0
+
+    def count(self, trees: Sequence[str], counts: Array) -> None:
+        """Count trees with their nodes. Raises RunError."""
+        for tree, nodes in zip(trees, counts.tolist(), strict=True):
+            self._listed += nodes + 1
+            self._stored += 0 if tree in self._seen else nodes + 1
+            self._seen.add(tree)
+        if self._listed > max(LEAST_NODES, _TIMES * self._stored):
+            raise RunError(f"{self._listed} entries of {len(self._seen)} trees: what repeats itself so often is no backup of files")
 
 
 def read(repository: Repository, roots: Mapping[str, int], holders: Holders, started_us: int, findings: Findings) -> Iterator[pa.Table]:
     """The nodes of some trees, each with the recovery points that hold it, and with its digest where it is one piece. Raises RunError."""
-    batch = _Batch()
     waiting: list[tuple[bytes, dict[str, int]]] = [(b"", dict(roots))]
-    seen, stored, listed = set[str](), 0, 0
+    batch, bound, below = _Batch(), _Bound(), dict[bytes, dict[str, int]]()
     while waiting:
         folder, states = waiting.pop()
-        below: dict[bytes, dict[str, int]] = {}
-        directory = names.escape(folder)
         for tree, held_by in states.items():
-            number, nodes = holders.of(held_by), repository.tree(tree)
-            listed += len(nodes) + 1
-            stored += 0 if tree in seen else len(nodes) + 1
-            seen.add(tree)
-            if listed > max(LEAST_NODES, _TIMES * stored):
-                raise RunError(f"{listed} entries of {len(seen)} trees: what repeats itself so often is no backup of files")
-            for node in nodes:
-                try:
-                    name = _name(node, folder, findings)
-                    if name is None:
-                        continue
-                    batch.add(directory, names.escape(name), number, node)
-                except (TypeError, ValueError, OverflowError) as error:
-                    raise RunError(f"the repository is damaged: tree {tree[:8]} cannot be read") from error
-                if node.get("type") == "dir" and isinstance(node.get("subtree"), str):
-                    known = below.setdefault(name, {})
-                    known[node["subtree"]] = known.get(node["subtree"], 0) | held_by
-            if len(batch.counts) >= _BATCH_ROWS:
-                yield _table(batch, repository, started_us)
+            batch.add(folder, tree, held_by, repository.tree_text(tree))
+            if batch.size_bytes >= _BATCH_BYTES:
+                yield _table(batch, repository, holders, started_us, findings, below, bound)
                 batch = _Batch()
-        waiting += [(folder + name + b"/", known) for name, known in below.items()]
-    if batch.counts:
-        yield _table(batch, repository, started_us)
+        if batch.texts and not waiting:
+            yield _table(batch, repository, holders, started_us, findings, below, bound)
+            batch = _Batch()
+        if not batch.texts:  # all states of the folders that are above these were seen
+            waiting += below.items()
+            below = {}
 
 
-def _name(node: dict[str, Any], folder: bytes, findings: Findings) -> bytes | None:
-    """The name of a node; None where no file can have it, or its size."""
-    name = unquoted(str(node.get("name", "")))
-    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or len(folder) + len(name) > _LONGEST_BYTES:
-        findings.refuse_path(names.escape(folder + name)[:_LONGEST_BYTES], _nodes.NO_NAME)
-        return None
-    size = node.get("size", 0)
-    if not isinstance(size, int) or not 0 <= size < 2**63:
-        findings.refuse_path(names.escape(folder + name), _nodes.VAST)
-        return None
-    return name
-
-
-def _table(batch: _Batch, repository: Repository, started_us: int) -> pa.Table:
-    columns, counts = batch.columns, np.array(batch.counts)
-    given: dict[str, pa.Array] = {name: pa.array(columns[name], pa.uint64()) for name in _NUMBERS} | {
-        name: pa.array(columns[name], pa.string()) for name in _TEXTS
-    }
-    pieces = repository.blobs.sizes(batch.chunks)
-    starts = np.cumsum(counts) - counts
-    had = np.concatenate([[0], np.cumsum(np.where(pieces < 0, 0, pieces))])
-    lacking = np.concatenate([[0], np.cumsum(pieces < 0)])
-    ends = starts + counts
+def _table(
+    batch: _Batch, repository: Repository, holders: Holders, started_us: int, findings: Findings, below: dict[bytes, dict[str, int]], bound: _Bound
+) -> pa.Table:
+    """The rows of trees; what folders are in them is added to `below`. Raises RunError."""
+    nodes, counts = batch.nodes()
+    bound.count(batch.trees, counts)
+    given = {one.name: column for one, column in zip(_NODE, nodes.flatten(), strict=True)}
+    of_tree = np.repeat(np.arange(len(counts)), counts)
+    told, is_kept = _names(batch, given, of_tree, findings)
+    if not is_kept.all():
+        kept = pa.array(is_kept)
+        given, told, of_tree = {name: column.filter(kept) for name, column in given.items()}, told.filter(kept), of_tree[is_kept]
+    for name in ("type", "mtime", "ctime"):
+        given[name] = given[name].fill_null("")
+    _descend(batch, given, told, of_tree, below)
+    dirs = pa.array(map(names.escape, batch.folders), pa.string()).take(pa.array(of_tree))
+    number = np.array([holders.of(held_by) for held_by in batch.holders], np.int32)[of_tree]
     attributes = _nodes.attributes(given, started_us)
-    sizes = attributes["size_bytes"].to_numpy()
-    is_file = np.array([kind == "file" for kind in columns["type"]])
-    whole = (lacking[ends] == lacking[starts]) & (had[ends] - had[starts] == sizes)
-    digest = [batch.chunks[start] if known else None for start, known in zip(starts.tolist(), (is_file & whole & (counts == 1)).tolist(), strict=True)]
-    content = numbers(Versions(columns["dir"], columns["name"], columns["mtime"], batch.chunks, batch.counts), repository.blobs)
-    return pa.table(
-        {
-            "dir": pa.array(columns["dir"], pa.string()),
-            "name": pa.array(columns["name"], pa.string()),
-            **attributes,
-            "digest": pa.array(digest, pa.binary()),
-            "whole": pa.array(is_file & whole),
-            "content": pa.array(content, pa.int64(), mask=~is_file),
-            "tree": pa.array(columns["tree"], pa.int32()),
-        }
-    )
+    contents = _contents(repository.blobs, Versions(dirs, told, given["mtime"], *_pieces(batch, given, of_tree)), given, attributes["size_bytes"])
+    return pa.table({"dir": dirs, "name": told, **attributes, **contents, "tree": pa.array(number)})
+
+
+def _names(batch: _Batch, given: Mapping[str, pa.Array], of_tree: Array, findings: Findings) -> tuple[pa.Array, Array]:
+    """The escaped names, and which nodes can be kept: no file can have the names of others, or their sizes. Raises RunError."""
+    found = given["name"].fill_null("")
+    above = np.array([len(folder) for folder in batch.folders])[of_tree]
+    is_bad = _flags(pc.or_(pc.is_in(found, pa.array(["", ".", ".."])), pc.match_substring(found, "/")))
+    is_bad |= above + pc.binary_length(found).to_numpy(zero_copy_only=False) > _LONGEST_BYTES
+    is_strange = _flags(pc.match_substring_regex(found, _PLAIN))
+    told = found
+    if is_strange.any():
+        raws = [_unquoted(batch, int(of_tree[row]), found[row].as_py()) for row in np.flatnonzero(is_strange).tolist()]
+        told = pc.replace_with_mask(found, pa.array(is_strange), pa.array(map(names.escape, raws), pa.string()))
+        lengths = np.array([len(raw) for raw in raws])
+        is_bad[is_strange] = [raw in (b"", b".", b"..") or b"/" in raw or b"\0" in raw for raw in raws] | (above[is_strange] + lengths > _LONGEST_BYTES)
+    is_vast = _flags(pc.fill_null(pc.greater(given["size"], pa.scalar(2**63 - 1, pa.uint64())), False))
+    for row in np.flatnonzero(is_bad | is_vast).tolist():
+        path = names.escape(batch.folders[of_tree[row]]) + told[row].as_py()
+        findings.refuse_path(path[:_LONGEST_BYTES] if is_bad[row] else path, _nodes.NO_NAME if is_bad[row] else _nodes.VAST)
+    return told, ~(is_bad | is_vast)
+
+
+def _descend(batch: _Batch, given: Mapping[str, pa.Array], told: pa.Array, of_tree: Array, below: dict[bytes, dict[str, int]]) -> None:
+    """Add the trees of folders to those that are to be read."""
+    rows = np.flatnonzero(_flags(pc.and_(pc.equal(given["type"], "dir"), given["subtree"].is_valid())))
+    of_rows = (told.take(pa.array(rows)).to_pylist(), given["subtree"].take(pa.array(rows)).to_pylist())
+    for name, tree, place in zip(*of_rows, of_tree[rows].tolist(), strict=True):
+        known = below.setdefault(batch.folders[place] + names.unescape(name) + b"/", {})
+        known[tree] = known.get(tree, 0) | batch.holders[place]
+
+
+def _pieces(batch: _Batch, given: Mapping[str, pa.Array], of_tree: Array) -> tuple[bytes, Array]:
+    """The ids of the pieces of all files, one after the other, and how many each row has. Raises RunError."""
+    content = pc.if_else(pc.equal(given["type"], "file"), given["content"], pa.scalar(None, given["content"].type))
+    try:
+        return unhexed(content.flatten()), content.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    except ValueError as error:
+        for place, row in zip(of_tree.tolist(), content, strict=True):
+            if any(len(piece or "") != 64 or not piece.isalnum() for piece in row.as_py() or ()):
+                raise _damaged(batch.trees[place]) from error
+        raise _damaged(batch.trees[0]) from error
+
+
+def _contents(blobs: Blobs, versions: Versions, given: Mapping[str, pa.Array], sizes: pa.Array) -> dict[str, pa.Array]:
+    """Whether the pieces of each file are all there, its digest where it is one, and the number of its version."""
+    found, counts = blobs.find(versions.pieces), versions.counts
+    have = blobs.sizes(found)
+    had = np.concatenate([[0], np.cumsum(np.where(have < 0, 0, have))])
+    lacking = np.concatenate([[0], np.cumsum(have < 0)])
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    is_file = _flags(pc.equal(given["type"], "file"))
+    is_whole = is_file & (lacking[ends] == lacking[starts]) & (had[ends] - had[starts] == sizes.to_numpy())
+    is_one = is_whole & (counts == 1)
+    pieces_of = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(versions.pieces) // 32, [None, pa.py_buffer(versions.pieces)]).cast(pa.binary())
+    return {
+        "digest": pieces_of.take(pa.array(starts, mask=~is_one)),
+        "whole": pa.array(is_whole),
+        "content": pa.array(numbers(versions, blobs, found), mask=~is_file),
+    }
+
+
+def _line(found: bytes, tree: str) -> bytes:
+    """A tree as one line. Raises RunError."""
+    try:
+        found.decode()  # what reads lines takes them as they are
+        line = found.strip()
+        line = json.dumps(json.loads(line)).encode() if b"\n" in line or b"\r" in line else line
+    except (ValueError, RecursionError) as error:
+        raise _damaged(tree) from error
+    if line[:1] != b"{":
+        raise _damaged(tree)
+    return line
+
+
+def _nodes_of(lines: Sequence[bytes]) -> tuple[pa.StructArray, Array]:
+    rows = parsed(b"\n".join(lines), _TREE, "ignore")["nodes"]
+    lists = rows.chunk(0) if rows.num_chunks else pa.array([], _TREE.field("nodes").type)
+    nodes = lists.flatten()
+    if len(lists) != len(lines) or nodes.null_count:
+        raise ValueError("not one object a tree, or a node that is none")
+    return nodes, lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+
+
+def _unquoted(batch: _Batch, place: int, name: str) -> bytes:
+    try:
+        return unquoted(name)
+    except (ValueError, OverflowError) as error:
+        raise _damaged(batch.trees[place]) from error
+
+
+def _flags(column: pa.Array) -> Array:
+    return np.array(column.to_numpy(zero_copy_only=False), bool)
+
+
+def _damaged(tree: str) -> RunError:
+    return RunError(f"the repository is damaged: tree {tree[:8]} cannot be read")

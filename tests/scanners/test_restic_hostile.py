@@ -100,11 +100,51 @@ def test_a_node_that_cannot_be_understood_is_damage(tmp_path: Path, node: dict[s
         scan(tmp_path / "catalog", declared_of(forger.repository))
 
 
-def test_what_a_node_says_of_no_kind_that_is_known_is_unknown(tmp_path: Path) -> None:
+def test_what_a_node_does_not_say_or_says_of_no_form_that_is_known_is_unknown(tmp_path: Path) -> None:
     forger = Forger(tmp_path)
-    forger.finish(forger.tree({"name": "file", "type": "file", "uid": True, "mtime": "\ud800", "size": 0}))
+    forger.finish(forger.tree({"name": "file", "type": "file", "uid": None, "mtime": "yesterday"}))
     [entry] = found(tmp_path, forger)[0].values()
-    assert (entry["uid"], entry["modified_at"]) == (None, None)
+    assert (entry["uid"], entry["modified_at"], entry["size_bytes"]) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"uid": True},
+        {"size": "7"},
+        {"size": 2**64},
+        {"size": -1},
+        {"mtime": 5},
+        {"mtime": "\ud800"},
+        {"content": "a"},
+        {"content": ["0" * 62 + "  "]},
+        {"name": 3},
+    ],
+    ids=str,
+)
+def test_a_tree_with_a_node_that_restic_cannot_have_written_is_damaged_and_named(tmp_path: Path, wrong: dict[str, object]) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger.tree({"name": "good"}, {"name": "sub", "type": "dir", "subtree": forger.tree({"name": "file", "type": "file", "size": 7} | wrong)}))
+    with pytest.raises(UnreachableError, match=r"the repository is damaged: tree [0-9a-f]{8} cannot be read"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"7", b'{"nodes":[]}{"nodes":[]}', b'{"nodes":[null]}', b'{"nodes":[{"name":"\xff"}]}', b"[" * 5_000_000, b'{"a":' + b"[" * 5_000_000],
+    ids=lambda text: text[:12],
+)
+def test_a_tree_that_is_no_tree_is_damaged(tmp_path: Path, text: bytes) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger._add("tree", text))
+    with pytest.raises(UnreachableError, match=r"the repository is damaged: tree [0-9a-f]{8} cannot be read"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+def test_a_tree_of_many_lines_is_read(tmp_path: Path) -> None:
+    forger = Forger(tmp_path)
+    forger.finish(forger._add("tree", b'{\n "nodes": [\n  {"name": "one", "type": "file"},\r\n {"name": "two"}\n]}\n'))
+    assert set(found(tmp_path, forger)[0]) == {b"one", b"two"}
 
 
 def test_a_newer_state_of_equal_size_and_time_that_is_not_stored_whole_is_not_had_by_an_older_one(tmp_path: Path) -> None:
