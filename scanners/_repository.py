@@ -3,14 +3,9 @@
 What is decrypted is held against its message authentication code, and a tree against its id, which is the SHA-256 of what it holds.
 """
 
-import base64
-import errno
 import hashlib
-import json
 import os
 import re
-import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,17 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from scanners import _stored
-from scanners._program import RunError
+from scanners._sealed import NAME, OVERHEAD_BYTES, DamagedError, UnknownError, Vault, content, found_in, unpacked
 
-_MOST_BYTES = 1 << 30  # that a file of the repository, or a tree, may unpack to
 _MOST_OBJECTS = 4_000_000  # of a tree: each takes some hundred bytes of memory
-_NAME = re.compile(r"[0-9a-f]{64}")
 _ID_BYTES = 16  # of the 32 of a blob: enough to tell apart what nobody can make collide
 _SHORT = f"S{_ID_BYTES}"
 _MOST_TOLD = 1 << 40  # that an index may say of a piece: sums of it fit in 64 bits
-_OVERHEAD_BYTES = 32  # initialization vector and authentication code
 _HEADER_BYTES = {False: 37, True: 41}  # of a blob in the header of its pack: not packed, packed
-_PACKED = b"\x02"
 _INDEX = pa.schema(
     [
         ("supersedes", pa.list_(pa.string())),
@@ -59,17 +50,7 @@ _INDEX = pa.schema(
         ),
     ]
 )  # fmt: skip
-
-
 Array = np.ndarray[Any, Any]
-
-
-class DamagedError(RunError):
-    """A file of the repository that is not what it must be."""
-
-
-class UnknownError(RunError):
-    """A file of the repository of a form that is not known here, though perhaps to restic."""
 
 
 @dataclass(frozen=True)
@@ -91,34 +72,6 @@ class _Index:
     states: list["Array"] = field(default_factory=list)  # of its pack
     packs: list[str] = field(default_factory=list)
     places: list["Array"] = field(default_factory=list)  # if wanted: rows of the number of its pack, its offset, length and unpacked length there
-
-
-class Key:
-    """The master key: decrypts, and raises DamagedError for what it did not make."""
-
-    def __init__(self, master: Mapping[str, Any]) -> None:
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-        try:
-            encrypt, k, r = (base64.b64decode(text) for text in (master["encrypt"], master["mac"]["k"], master["mac"]["r"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DamagedError("restic cat masterkey: a key that cannot be understood") from error
-        self._aes, self._modes, self._cipher, self._r = algorithms.AES(encrypt), modes, Cipher, r
-        self._nonces = Cipher(algorithms.AES(k), modes.ECB()).encryptor()  # noqa: S305 - Poly1305-AES is made of it
-
-    def decrypt(self, sealed: bytes, what: str) -> bytes:
-        """The plain text."""
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.poly1305 import Poly1305
-
-        vector, secret, code = sealed[:16], sealed[16:-16], sealed[-16:]
-        if len(sealed) < _OVERHEAD_BYTES:
-            raise DamagedError(f"the repository is damaged: {what} is cut off")
-        try:
-            Poly1305.verify_tag(self._r + self._nonces.update(vector), secret, code)
-        except InvalidSignature as error:
-            raise DamagedError(f"the repository is damaged: {what} is not what was stored") from error
-        return bytes(self._cipher(self._aes, self._modes.CTR(vector)).decryptor().update(secret))
 
 
 class Blobs:
@@ -159,9 +112,9 @@ class Blobs:
 class Repository:
     """The index, the trees, and if wanted the pieces of files of a repository."""
 
-    def __init__(self, folder: Path, master: Mapping[str, Any], *, pieces: bool = False) -> None:
-        """Reads the index. `master` is what `restic cat masterkey` tells; `pieces`: files are read too. Raises RunError."""
-        self._folder, self._key, self._reads_pieces = folder, Key(master), pieces
+    def __init__(self, vault: Vault, *, pieces: bool = False) -> None:
+        """Reads the index. `pieces`: files are read too. Raises RunError."""
+        self._vault, self._reads_pieces = vault, pieces
         self._trees: dict[str, Place] = {}
         self._opened = ""  # the pack that was read last
         self.blobs = self._index()
@@ -169,7 +122,7 @@ class Repository:
     def tree(self, wanted: str) -> list[dict[str, Any]]:
         """The nodes of a folder as they are stored. Raises RunError."""
         what = f"tree {wanted[:8]}"
-        nodes = _object(self.tree_text(wanted), what).get("nodes") or []
+        nodes = found_in(self.tree_text(wanted), what).get("nodes") or []
         if not all(isinstance(node, dict) for node in nodes):
             raise DamagedError(f"the repository is damaged: {what} cannot be read")
         return nodes
@@ -196,7 +149,7 @@ class Repository:
         what += f" in pack {place.pack[:8]}"
         if place.pack != self._opened:  # what the kernel keeps in memory of it proves nothing
             self._opened = place.pack
-            _forget(self._folder / "data" / place.pack[:2] / place.pack)
+            _forget(self._vault.folder / "data" / place.pack[:2] / place.pack)
         plain = self._plain(place, what)
         if hashlib.sha256(plain).digest() != wanted:
             raise DamagedError(f"the repository is damaged: {what} is not what its id says")
@@ -204,20 +157,16 @@ class Repository:
 
     def _plain(self, place: "Place", what: str) -> bytes:
         try:
-            sealed = _content(self._folder / "data" / place.pack[:2] / place.pack, place.offset, place.length)
+            sealed = content(self._vault.folder / "data" / place.pack[:2] / place.pack, place.offset, place.length)
         except OSError as error:
             raise DamagedError(f"the repository is damaged: {what}: pack {place.pack[:8]}: {error.strerror}") from error
-        plain = self._key.decrypt(sealed, what)
-        return _unpacked(plain, what) if place.unpacked else plain
+        plain = self._vault.key.decrypt(sealed, what)
+        return unpacked(plain, what) if place.unpacked else plain
 
     def _index(self) -> Blobs:
         found = _Index()
-        try:
-            files = sorted(os.listdir(self._folder / "index"))
-        except OSError as error:
-            raise DamagedError(f"the repository is damaged: index: {error.strerror}") from error
-        for name in filter(_NAME.fullmatch, files):  # others are being written, or what is left of that
-            self._learn(self._stored("index", name), found)
+        for name in self._vault.names("index"):
+            self._learn(self._vault.text("index", name), found)
         return Blobs(found)
 
     def _learn(self, text: bytes, index: "_Index") -> None:
@@ -228,12 +177,12 @@ class Repository:
         is_tree = pc.equal(blobs["type"], "tree").to_numpy(zero_copy_only=False)
         starts = np.concatenate([[0], np.cumsum(counts)])
         stored = np.concatenate([[0], np.cumsum(lengths + np.where(unpacked > 0, _HEADER_BYTES[True], _HEADER_BYTES[False]))])
-        there = [_pack(self._folder / "data" / pack[:2] / pack) for pack in packs]
-        is_whole = np.array([-1 if size_bytes is None else size_bytes for size_bytes, _ in there], np.int64) == np.diff(stored[starts]) + _OVERHEAD_BYTES + 4
+        there = [_pack(self._vault.folder / "data" / pack[:2] / pack) for pack in packs]
+        is_whole = np.array([-1 if size_bytes is None else size_bytes for size_bytes, _ in there], np.int64) == np.diff(stored[starts]) + OVERHEAD_BYTES + 4
         for at in np.flatnonzero(is_tree).tolist():
             pack = packs[int(np.searchsorted(starts, at, "right")) - 1]
             self._trees[ids[at * 32 : at * 32 + 32].hex()] = Place(pack, int(offsets[at]), int(lengths[at]), int(unpacked[at]))
-        sizes = np.where(np.repeat(is_whole, counts), np.where(unpacked > 0, unpacked, lengths - _OVERHEAD_BYTES), -1)
+        sizes = np.where(np.repeat(is_whole, counts), np.where(unpacked > 0, unpacked, lengths - OVERHEAD_BYTES), -1)
         states = np.repeat(np.array([state for _, state in there], np.int64), counts)
         index.ids.append(_shortened(ids)[~is_tree])
         index.sizes.append(sizes[~is_tree])
@@ -242,16 +191,6 @@ class Repository:
             numbers = np.repeat(np.arange(len(packs)) + len(index.packs), counts)
             index.places.append(np.stack([numbers, offsets, lengths, unpacked], axis=1)[~is_tree])
         index.packs.extend(packs)
-
-    def _stored(self, kind: str, name: str) -> bytes:
-        """The text of a file of the repository."""
-        what = f"{kind} {name[:8]}"
-        try:
-            sealed = _content(self._folder / kind / name)
-        except OSError as error:
-            raise DamagedError(f"the repository is damaged: {what}: {error.strerror}") from error
-        plain = self._key.decrypt(sealed, what)
-        return _unpacked(plain[1:], what) if plain[:1] == _PACKED else plain
 
 
 def unhexed(ids: pa.Array) -> bytes:
@@ -287,7 +226,7 @@ def _packs(text: bytes) -> "tuple[list[str], Array, dict[str, pa.Array]]":
         found = {column.name: blobs.field(column.name) for column in blobs.type}
         found["uncompressed_length"] = found["uncompressed_length"].fill_null(0)
         numbers = [found[name] for name in ("offset", "length", "uncompressed_length")]
-        is_known = not packs.null_count and not blobs.null_count and all(_NAME.fullmatch(name or "") for name in names)
+        is_known = not packs.null_count and not blobs.null_count and all(NAME.fullmatch(name or "") for name in names)
         is_known &= all(not values.null_count and ((told := values.to_numpy()) >= 0).all() and (told < _MOST_TOLD).all() for values in numbers)
         is_known &= pc.all(pc.fill_null(pc.is_in(found["type"], pa.array(["data", "tree"])), False)).as_py() is not False
         unhexed(found["id"])
@@ -304,46 +243,6 @@ def _shortened(ids: bytes) -> "Array":
 
 def _of(values: "Array", found: "Array") -> "Array":
     return np.where(found >= 0, values[found], -1) if len(values) else np.full(len(found), -1, np.int64)
-
-
-def _object(plain: bytes, what: str) -> dict[str, Any]:
-    try:
-        found = json.loads(plain)
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"the repository is damaged: {what} cannot be read") from error
-    if not isinstance(found, dict):
-        raise DamagedError(f"the repository is damaged: {what} cannot be read")
-    return found
-
-
-def _unpacked(packed: bytes, what: str) -> bytes:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # of Python 3.14
-    except ImportError:
-        from backports import zstd
-    unpacker = zstd.ZstdDecompressor()
-    try:
-        plain = bytes(unpacker.decompress(packed, max_length=_MOST_BYTES))
-    except zstd.ZstdError as error:
-        raise DamagedError(f"the repository is damaged: {what} cannot be unpacked") from error
-    if not unpacker.eof:
-        raise DamagedError(f"the repository is damaged: {what} does not end, or is larger than {_MOST_BYTES} bytes")
-    return plain
-
-
-def _content(file: Path, offset: int = 0, length: int | None = None) -> bytes:
-    """The bytes of a file, or a part of them: what is none makes nobody wait. Raises OSError."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        status = os.fstat(descriptor)
-        wanted = status.st_size if length is None else length
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a file of the repository")
-        if wanted > _MOST_BYTES or offset + wanted > status.st_size:
-            raise OSError(errno.EINVAL, f"more than {_MOST_BYTES} bytes" if wanted > _MOST_BYTES else "it is cut off")
-        return os.pread(descriptor, wanted, offset)
-    finally:
-        os.close(descriptor)
 
 
 def _forget(file: Path) -> None:

@@ -5,8 +5,10 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +22,9 @@ from scanners._nodes import Findings
 from scanners._patterns import left_out
 from scanners._points import ID, Point, facts, held, of_the_volume, rows, texts
 from scanners._program import RunError
-from scanners._repository import Repository, UnknownError
+from scanners._repository import Repository
 from scanners._restic import Restic
+from scanners._sealed import UnknownError, Vault
 from scanners._trees import Holders
 from scanners._versions import LACKING, Listings, lacking
 from scanners.reading import Reply
@@ -48,7 +51,9 @@ class Scanner:
 
     def probe(self) -> Facts:
         """Ask the repository who it is. Raises UnreachableError."""
-        config = self._asked("cat", "config")
+        vault = self._vault
+        with self._reached():
+            config = self._restic.whole("cat", "config") if vault is None else vault.config()
         if not isinstance(config, dict) or not ID.fullmatch(str(config.get("id"))):
             raise self._unreachable("it does not tell its id")
         if config.get("version") not in _VERSIONS:
@@ -70,7 +75,7 @@ class Scanner:
         for place, point in enumerate(points):
             roots[point.content] = roots.get(point.content, 0) | 1 << place
         with Listings(sink.room() / "listings") as listings:
-            looks_inside = self._can_look_inside() and self._read(roots, holders, listings, findings)
+            looks_inside = self._vault is not None and self._read(self._vault, roots, holders, listings, findings)
             for tree, held_by in () if looks_inside else roots.items():
                 self._list([point for point in points if point.content == tree], holders.of(held_by), listings, findings)
             after = self._ids()
@@ -100,8 +105,8 @@ class Scanner:
 
         if self._contents is None:
             try:
-                repository = Repository(Path(self._settings.location), self._asked("cat", "masterkey"), pieces=True)
-                self._contents = Contents(repository, {point.content for point in self._points()})
+                vault = self._vault or Vault(Path(self._settings.location), self._restic.whole("cat", "masterkey"))
+                self._contents = Contents(Repository(vault, pieces=True), {point.content for point in self._points()})
             except (RunError, UnreachableError) as error:
                 count, now = rows.num_rows, time.monotonic_ns()
                 return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", str(error), None) for row in range(count)])
@@ -124,12 +129,18 @@ class Scanner:
         """Whether the repository lies on this host, and what decrypts it is installed."""
         return os.path.isdir(self._settings.location) and _can_decrypt()
 
-    def _read(self, roots: Mapping[str, int], holders: Holders, listings: Listings, findings: Findings) -> bool:
+    @cached_property
+    def _vault(self) -> Vault | None:
+        """Its files, if it can be looked into; restic is asked only for the key to them. Raises UnreachableError."""
+        if not self._can_look_inside():
+            return None
+        with self._reached():
+            return Vault(Path(self._settings.location), self._restic.whole("cat", "masterkey"))
+
+    def _read(self, vault: Vault, roots: Mapping[str, int], holders: Holders, listings: Listings, findings: Findings) -> bool:
         """Keep what trees hold; whether they are of a form that is known here."""
-        master = self._asked("cat", "masterkey")
         try:
-            repository = Repository(Path(self._settings.location), master)
-            listings.take(_trees.read(repository, roots, holders, self._settings.started_us, findings))
+            listings.take(_trees.read(Repository(vault), roots, holders, self._settings.started_us, findings))
         except UnknownError:
             return False
         except RunError as error:
@@ -150,24 +161,26 @@ class Scanner:
 
     def _ids(self) -> set[str]:
         """The ids of all recovery points, whether they can be read or not."""
-        try:
+        with self._reached():
+            if self._vault is not None:
+                return set(self._vault.names("snapshots"))
             with self._restic.blocks("list", "snapshots") as blocks:
-                found = b"".join(blocks).decode("ascii").split()
-        except (RunError, UnicodeDecodeError) as error:
-            raise self._unreachable(str(error)) from error
+                found = b"".join(blocks).decode("ascii", "replace").split()
         return {word for word in found if ID.fullmatch(word)}
 
     def _points(self) -> list[Point]:
         """The recovery points, oldest first."""
-        found = self._asked("snapshots", "--json")
+        with self._reached():
+            found = self._restic.whole("snapshots", "--json") if self._vault is None else self._vault.snapshots()
         try:
             return sorted(map(_point, found or ()), key=lambda point: (point.at, point.id))
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise self._unreachable("restic snapshots: a recovery point that cannot be understood") from error
 
-    def _asked(self, *words: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
         try:
-            return self._restic.whole(*words)
+            yield
         except RunError as error:
             raise self._unreachable(str(error)) from error
 

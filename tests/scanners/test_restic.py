@@ -281,20 +281,27 @@ def test_a_repository_that_is_locked_is_read_all_the_same_and_left_as_it_was(own
 
 def test_a_repository_that_hangs_is_given_up(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_program, "_SILENT_SECONDS", 2.0)
-    [point] = [file for file in (own / "snapshots").iterdir()]
-    point.unlink()
-    os.mkfifo(point)
+    [key] = [file for file in (own / "keys").iterdir()]
+    key.unlink()
+    os.mkfifo(key)
     assert "nothing was heard of it for 2 seconds" in failure(root, declared_of(own))
     assert running(own) == []
 
 
-@pytest.mark.parametrize("part", ["index", "data"])
+@pytest.mark.parametrize("part", ["index", "data", "snapshots"])
 def test_what_is_no_file_in_a_repository_makes_nobody_wait(own: Path, root: Path, part: str) -> None:
     for file in list((own / part).rglob("*")):
         if file.is_file():
             file.unlink()
             os.mkfifo(file)
     assert "not a file of the repository" in failure(root, declared_of(own))
+
+
+@pytest.mark.usefixtures("way")
+def test_a_recovery_point_under_the_name_of_another_is_damaged(own: Path, root: Path) -> None:
+    [point] = [file for file in (own / "snapshots").iterdir()]
+    (own / "snapshots" / ("0" * 64)).write_bytes(point.read_bytes())
+    assert "the repository is damaged" in failure(root, declared_of(own))
 
 
 def running(repository: Path) -> list[str]:
@@ -312,15 +319,15 @@ def running(repository: Path) -> list[str]:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_of_restic_is_left_when_a_scan_is_ended(own: Path, sent: signal.Signals) -> None:
-    [point] = [file for file in (own / "snapshots").iterdir()]
-    point.unlink()
-    os.mkfifo(point)
+    [key] = [file for file in (own / "keys").iterdir()]
+    key.unlink()
+    os.mkfifo(key)
     (own.parent / "lastcopy.toml").write_text(f'[volumes.v]\nurl = "restic:{own}"\nrole = "backup"\npassword_file = "password"\n')
     program = subprocess.Popen([sys.executable, "-m", "lastcopy", "scan"], cwd=own.parent, stderr=subprocess.PIPE, process_group=0)
     until = time.monotonic() + 60
     while not running(own) and time.monotonic() < until:
         time.sleep(0.05)
-    time.sleep(1)  # until it waits for the snapshot that never comes
+    time.sleep(1)  # until it waits for the key that never comes
     assert running(own)
     program.send_signal(sent)
     program.communicate(timeout=60)
@@ -339,7 +346,7 @@ def test_no_secret_is_in_the_arguments_of_a_process(own: Path, root: Path, monke
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     scan(root, {"url": f"restic:{own}", "role": "backup", "password_command": f"cat {own.parent}/password"})
     said = told.read_bytes()
-    assert b"--no-lock\0--no-cache\0snapshots" in said
+    assert b"--no-lock\0--no-cache\0cat\0masterkey" in said
     assert b"password" not in said
     assert PASSWORD.encode() not in said
 
