@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import scanners
 from catalog import names
 from catalog.schema import TIME_FLAGS
-from scanners import _xml
+from scanners import _mhl1, _xml
 from scanners._told import ChangedError, Claim, Claims, RefusedPathError, Source
 
 if TYPE_CHECKING:
@@ -88,8 +88,13 @@ def read(scanner: "Scanner", folder: bytes, claims: Claims, level: int) -> None:
 
 
 def read_one(source: Source, file: BinaryIO, claims: Claims, level: int, modified_us: int) -> None:
-    """Take one list of hashes by itself, that no chain seals. Raises ChangedError."""
+    """Take one list of hashes by itself, that no chain seals, of any version. Raises ChangedError."""
     try:
+        is_first = _mhl1.is_one(file)
+        file.seek(0)
+        if is_first:
+            _mhl1.read(source, file, claims, level, modified_us)
+            return
         generation = _Generation(source, level, 0, stands=True, latest_us=claims.latest_us)
         generation.read(file)
     except _xml.BadXMLError as error:
@@ -158,7 +163,7 @@ class _Generation:
 
     def _start(self, path: list[str], attributes: dict[str, str]) -> None:
         if len(path) == 1 and (path[0] != "hashlist" or attributes.get("version") != _VERSION):
-            raise _xml.BadXMLError(f"no list of hashes of ASC MHL, version {_VERSION}; others are not read")
+            raise _xml.BadXMLError(f"no list of hashes of ASC MHL, version {_VERSION}")
         if path[1:] == ["hashes", "hash"]:
             self._now, self._count = _Hash(), self._count + 1
         elif self._now is None or path[1:3] != ["hashes", "hash"] or len(path) != 4:

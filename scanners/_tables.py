@@ -45,7 +45,7 @@ def read_csv(file: BinaryIO, source: Source, columns: Mapping[str, str], unit: s
                 source.refuse(first, f"{len(row)} fields, and the header has {len(header)}")
                 continue
             try:
-                _take(source, {what: row[place] for what, place in places.items()}, unit, told_us, in_place=in_place)
+                take(source, {what: row[place] for what, place in places.items()}, unit, told_us, in_place=in_place)
             except RefusedPathError as error:
                 source.refuse(first, str(error))
     except csv.Error as error:
@@ -74,7 +74,7 @@ class _Lines:
         return (line.removeprefix(b"\xef\xbb\xbf") if self.number == 1 else line).decode("utf-8", "surrogateescape")
 
 
-def _take(source: Source, told: Mapping[str, str], unit: str, told_us: int, *, in_place: bool) -> None:
+def take(source: Source, told: Mapping[str, str], unit: str, told_us: int, *, in_place: bool) -> None:
     """Take one row. Raises RefusedPathError."""
     size, time, digits = (told.get(name, "").strip() for name in ("size_bytes", "modified_at", "sha256"))
     if size and not re.fullmatch(r"\d{1,19}", size):

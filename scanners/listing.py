@@ -1,4 +1,4 @@
-"""Saved listings: what a volume held by the word of who listed it (CSV, `rclone lsjson`, the index of a tape of LTFS). The volume itself is not looked at."""
+"""Saved listings: what a volume held by the word of who listed it (tables, `rclone lsjson`, the index of a tape of LTFS). The volume is not looked at."""
 
 import os
 import stat
@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _ltfs, _tables, _xml
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _ltfs, _packed, _parquet, _tables, _xml
 from scanners._root import Rooted
 from scanners._told import ATTESTED, COLUMNS, READ, SKEW_US, ChangedError, Claims
 
 CAPABILITIES = Capabilities(columns=COLUMNS, told=True)
 
-_ENDINGS = {".csv": "csv", ".json": "lsjson", ".xml": "ltfs", ".schema": "ltfs"}
-_KNOWN = "known are .csv (a table), .json (of 'rclone lsjson -R'), .xml and .schema (the index of a tape of LTFS)"
+_ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".csv.zst": "csv", ".parquet": "parquet", ".json": "lsjson", ".xml": "ltfs", ".schema": "ltfs"}
+_KNOWN = "known are .csv, .csv.gz, .csv.zst and .parquet (a table), .json (of 'rclone lsjson -R'), .xml and .schema (the index of a tape of LTFS)"
 
 
 class Scanner(Rooted):
@@ -55,17 +55,20 @@ class Scanner(Rooted):
                     _tables.read_lsjson(file, source, told_us, in_place=in_place)
                 else:
                     columns = dict(self._settings.columns) or {"path": "path"}
-                    _tables.read_csv(file, source, columns, self._settings.times, told_us, in_place=in_place)
+                    with _packed.unpacked(file, self._settings.location) as text:
+                        read = _parquet.read if self._format == "parquet" else _tables.read_csv
+                        read(text, source, columns, self._settings.times, told_us, in_place=in_place)
                 claims.of(told_us)
             claims.write()
         return sink.finish()
 
     @property
     def _format(self) -> str:
-        ending = os.path.splitext(self._settings.location)[1].lower()
-        if ending not in _ENDINGS:
-            raise self._unreadable(f"nothing is known of listings that end in {ending!r}; {_KNOWN}")
-        return _ENDINGS[ending]
+        name = self._settings.location.lower()
+        for ending, known in _ENDINGS.items():
+            if name.endswith(ending):
+                return known
+        raise self._unreadable(f"nothing is known of listings that end in {os.path.splitext(name)[1]!r}; {_KNOWN}")
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[BinaryIO, int]]:

@@ -1,4 +1,4 @@
-"""Manifests: what a volume holds by the word of who wrote down its checksums (sha256sum and its kin, BagIt, ASC MHL): not by a look at it."""
+"""Manifests: what a volume holds by the word of who wrote down its checksums (sha256sum and its kin, BagIt, MHL): not by a look at it."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _mhl, _sums
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _mhl, _mhl1, _sums
 from scanners._root import Rooted
 from scanners._told import ATTESTED, COLUMNS, READ, ChangedError, Claims
 
@@ -18,6 +18,7 @@ CAPABILITIES = Capabilities(columns=COLUMNS, told=True, told_in_place=True)
 
 _ALGORITHM = r"(?:md5|sha1|sha224|sha256|sha384|sha512|b2|blake2b?)"
 _NAMED = re.compile(rf"{_ALGORITHM}[-_]?sums?(?:\.txt)?|.+\.{_ALGORITHM}(?:sums?)?(?:\.txt)?", re.IGNORECASE)
+_LIST = b".mhl"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -69,12 +70,22 @@ class Scanner(Rooted):
         if _bag.MARK in files:
             self._guarded(folder, folder, claims, lambda: _bag.read(self, folder, sorted(files), claims, self._level))
         for name in sorted(files):
-            if not _bag.is_part(os.fsdecode(name)):
+            if not _bag.is_part(os.fsdecode(name)) and not name.lower().endswith(_LIST):
                 self._guarded(folder, folder + name, claims, lambda name=name: self._sums(folder, name, claims))  # called at once
+        for name in sorted(name for name in files if name.lower().endswith(_LIST)):
+            self._guarded(folder, folder + name, claims, lambda name=name: self._list_of_hashes(folder, name, claims))  # called at once
         if _mhl.FOLDER in folders:
             folders.remove(_mhl.FOLDER)
             self._guarded(folder, folder + _mhl.FOLDER, claims, lambda: _mhl.read(self, folder, claims, self._level))
         waiting += sorted((folder + name + b"/" for name in folders), reverse=True)
+
+    def _list_of_hashes(self, folder: bytes, name: bytes, claims: Claims) -> None:
+        """Take a list of MHL 1.x; others, that a history of ASC MHL was flattened to, tell no more than that."""
+        with self.opened(folder + name, claims) as (file, modified_us):
+            if _mhl1.is_one(file):
+                file.seek(0)
+                with claims.source(names.escape(name), folder) as source:
+                    _mhl.read_one(source, file, claims, self._level, modified_us)
 
     def _guarded(self, hidden: bytes, path: bytes, claims: Claims, reading: Any) -> bool:  # noqa: ANN401 - a function without arguments
         """Read, and whether that went well; what cannot be read as a whole is a problem that hides what lies below."""
@@ -90,7 +101,7 @@ class Scanner(Rooted):
     def _read_root(self, name: bytes, claims: Claims) -> None:
         """Take the one manifest that the volume is. Raises UnreachableError where it cannot be read as a whole."""
         try:
-            if name.lower().endswith(b".mhl"):
+            if name.lower().endswith(_LIST):
                 with self.opened(b"", claims) as (file, modified_us), claims.source(names.escape(name)) as source:
                     _mhl.read_one(source, file, claims, self._level, modified_us)
             else:
@@ -144,5 +155,7 @@ def _list(descriptor: int, folders: list[bytes], files: list[bytes]) -> None:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(os.fsencode(entry.name))
-            elif entry.is_file(follow_symlinks=False) and (_NAMED.fullmatch(entry.name) or _bag.is_part(entry.name)):
+            elif entry.is_file(follow_symlinks=False) and (
+                _NAMED.fullmatch(entry.name) or _bag.is_part(entry.name) or os.fsencode(entry.name).lower().endswith(_LIST)
+            ):
                 files.append(os.fsencode(entry.name))
