@@ -2,7 +2,8 @@
 
 | case | where it is shown |
 |---|---|
-| T1 a byte flipped in a data pack | `test_fixity_reads_all_of_a_repository_and_a_flipped_byte_…` (tests/lastcopy/test_repository_contents.py) |
+| T1 a byte flipped in a data pack, of restic | `test_fixity_reads_all_of_a_repository_and_a_flipped_byte_…` (tests/lastcopy/test_repository_contents.py) |
+| T1 likewise, of borg | `test_a_flipped_byte_takes_its_level_…` (tests/lastcopy/test_borg_contents.py) |
 | T2 to T13, T17 to T19, T21, T22, T24 | here |
 | T14 snapshots of hard links | here, by rsnapshot |
 | T15 a delete marker of S3, T16 governance against compliance | on no real store: no scanner reads one yet; what a lock means is in tests/protection/table.py |
