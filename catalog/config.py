@@ -27,6 +27,7 @@ Control = Literal[
 ]  # fmt: skip
 RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
 _COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
+_ENCRYPTED_KINDS = {"restic": True, "borg": None}  # where the configuration does not say it: restic has no other repositories, borg has both
 _RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
@@ -66,6 +67,7 @@ class Volume(_Table):
     keeps_versions: Seconds | None = None
     immutability: Immutability | None = None
     immutable_until: datetime.date | None = None
+    encrypted: bool | None = None
     key_on: tuple[Name, ...] = ()
     hosts: tuple[str, ...] = ()
     password_file: str | None = None
@@ -93,6 +95,11 @@ class Volume(_Table):
         if unknown or (columns and "path" not in columns):
             raise ValueError(f"it says under which name a listing has {', '.join(_COLUMNS)}: 'path' must be there, and nothing else may be")
         return columns
+
+    @property
+    def needs_key(self) -> bool | None:
+        """Whether nobody can read it without a key or a password that is kept elsewhere; None = not known."""
+        return True if self.key_on else _ENCRYPTED_KINDS.get(self.kind, False) if self.encrypted is None else self.encrypted
 
     @property
     def kind(self) -> str:
@@ -227,7 +234,10 @@ class Config(_Table):
             for target in volume.path_map.values():
                 if ":" not in target or target.partition(":")[0] not in self.volumes or target.partition(":")[0] == name:
                     raise ValueError(f"volumes.{name}.path_map: {target!r} is not VOLUME:PATH of another volume")
+            if volume.encrypted is False and volume.key_on:
+                raise ValueError(f"volumes.{name}.key_on: encrypted = false says that it needs no key; leave one of them out")
             _refuse_a_circle(name, self.volumes)
+            _refuse_keys_in_a_circle(name, self.volumes)
         for place, label in enumerate(self.labels):
             if label.data_class not in (None, "default", *self.classes):
                 raise ValueError(
@@ -319,8 +329,7 @@ def parse(data: dict[str, Any], path: Path | None = None) -> Config:
         found = Config.model_validate({**data, "path": path})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path or 'configuration'}: {_told(found)}" for found in error.errors())) from error
-    unjudged = [f"volumes.{name}.key_on: nothing judges yet whether these survive; leave it out" for name, one in found.volumes.items() if one.key_on]
-    unjudged += [
+    unjudged = [
         f"classes.{name}.min_verification_level: nothing restores and compares yet, so 4 is never reached; the best is 3"
         for name, one in found.classes.items()
         if one.min_verification_level == _RESTORED
@@ -368,6 +377,17 @@ def local_path(url: str) -> str | None:
 def path_of(url: str) -> str:
     """The path of a file tree, of the forms that its URL may have: a plain path, `file:PATH` or `file://PATH`."""
     return re.sub(r"^//+", "/", url.removeprefix("file://").removeprefix("file:"))
+
+
+def _refuse_keys_in_a_circle(name: str, volumes: dict[str, Volume]) -> None:
+    waiting: list[tuple[str, tuple[str, ...]]] = [(name, (name,))]
+    while waiting:
+        at, path = waiting.pop()
+        for place in volumes[at].key_on if at in volumes else ():
+            if place == name:
+                raise ValueError(f"volumes.{name}.key_on: a circle, {' needs a key on '.join([*path, place])}: nobody could open any of them")
+            if place not in path:
+                waiting.append((place, (*path, place)))
 
 
 def _refuse_a_circle(name: str, volumes: dict[str, Volume]) -> None:

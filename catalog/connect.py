@@ -40,6 +40,8 @@ VOLUMES = pa.schema(
         ("access", TEXT),
         ("immutability", TEXT),
         ("immutable_until", TIMESTAMP),
+        ("encrypted", TEXT),  # yes | no | unknown: whether a key or a password is needed to read it
+        ("key_on", pa.list_(TEXT)),  # volumes that each hold what opens it; empty and encrypted = nobody says
         ("keeps_versions_days", pa.float64()),  # as declared
         ("seen_to_keep_days", pa.float64()),  # of a backup: from its oldest recovery point to its newest; null = not known
         ("cost_per_tib_month", pa.float64()),
@@ -144,6 +146,8 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
             "access": volume.access,
             "immutability": volume.immutability,
             "immutable_until": volume.immutable_until and datetime.datetime.combine(volume.immutable_until, datetime.time()),
+            "encrypted": {True: "yes", False: "no", None: "unknown"}[volume.needs_key],
+            "key_on": list(volume.key_on),
             "keeps_versions_days": None if volume.keeps_versions is None else volume.keeps_versions / 86400,
             "seen_to_keep_days": None if kept is None else kept / 86400,
             "cost_per_tib_month": volume.cost_per_tib_month,

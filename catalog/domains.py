@@ -17,6 +17,8 @@ DEFAULT_RETENTION_SECONDS = 30 * 86400.0
 FILE_SYSTEM = "fs:"  # begins a detected device of which the file system alone is known, not the disks: a share of a network, a pool
 MAX_PROTECTORS = 60  # a signature holds four bits a volume in four 60-bit words
 
+_PLACES = {"system_failure": "systems", "facility_outage": "sites"}  # what a threat strikes as a whole
+_LOST_KEY = "key_lost"
 _DECLARED = {"systems": "system", "sites": "site", "regions": "region", "admins": "admin", "devices": "device"}
 
 
@@ -47,8 +49,11 @@ class Pair:
     user_error: int
     user_error_reason: str
     ransomware: int
+    ransomware_reason: str
     system_failure: int
+    system_failure_reason: str
     facility_outage: int
+    facility_outage_reason: str
 
 
 def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dict[str, Domain]:
@@ -151,19 +156,56 @@ def retention(data_class: DataClass) -> float:
 
 def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: str, class_name: str, as_of: datetime.datetime, kept: float | None) -> Pair:
     volume, data_class = config.volumes[protector], config.data_class(class_name)
-    here, there = domains[asset], domains[protector]
-    most = UNKNOWN if protector in here.perhaps else YES
     user_error, reason = _survives_user_error(volume, data_class, kept)
+    ransomware = _survives_ransomware(volume, data_class, other(domains[asset].admins, domains[protector].admins), as_of)
+    found = {"ransomware": ransomware, **{threat: _elsewhere(domains, asset, protector, axis) for threat, axis in _PLACES.items()}}
+    key = {threat: _key_survives(config, domains, asset, protector, threat, data_class, as_of) for threat in found}
     return Pair(
         asset=asset,
         protector=protector,
         data_class=class_name,
         user_error=user_error,
         user_error_reason=reason,
-        ransomware=_survives_ransomware(volume, data_class, other(here.admins, there.admins), as_of),
-        system_failure=NO if here.devices & there.devices else min(most, other(here.systems, there.systems)),
-        facility_outage=NO if here.devices & there.devices else min(most, other(here.sites, there.sites)),
+        ransomware=min(found["ransomware"], key["ransomware"]),
+        ransomware_reason=_LOST_KEY if key["ransomware"] < found["ransomware"] else "not_immutable_or_offline",
+        system_failure=min(found["system_failure"], key["system_failure"]),
+        system_failure_reason=_LOST_KEY if key["system_failure"] < found["system_failure"] else "same_system_only",
+        facility_outage=min(found["facility_outage"], key["facility_outage"]),
+        facility_outage_reason=_LOST_KEY if key["facility_outage"] < found["facility_outage"] else "same_site_only",
     )
+
+
+def _elsewhere(domains: Mapping[str, Domain], asset: str, place: str, axis: str) -> int:
+    """Whether a volume is on another system, or at another site, than the volume of an asset."""
+    here, there = domains[asset], domains[place]
+    if here.devices & there.devices:
+        return NO
+    return min(UNKNOWN if place in here.perhaps else YES, other(getattr(here, axis), getattr(there, axis)))
+
+
+def _key_survives(
+    config: Config, domains: Mapping[str, Domain], asset: str, protector: str, threat: str, data_class: DataClass, as_of: datetime.datetime
+) -> int:
+    """Whether what opens a volume survives a threat to an asset: in one of the places where it is kept, which can be opened itself.
+
+    Of a volume that needs no key, or of which nobody says where its key is kept, it is YES: docs/adr/0020 says why.
+    """
+
+    def kept(place: str) -> int:
+        opened = _key_survives(config, domains, asset, place, threat, data_class, as_of)
+        if threat in _PLACES:
+            return NO if place == asset else min(opened, _elsewhere(domains, asset, place, _PLACES[threat]))
+        admins = other(domains[asset].admins, domains[place].admins)
+        return min(opened, _survives_ransomware(_in_use(config.volumes[place]), data_class, admins, as_of))
+
+    return max(map(kept, config.volumes[protector].key_on), default=YES)
+
+
+def _in_use(volume: Volume) -> Volume:
+    """A volume as whoever writes to it finds it: what a primary one does not declare does not hold back a hand that writes."""
+    if volume.role != "primary":
+        return volume
+    return volume.model_copy(update={"access": volume.access or "online", "immutability": volume.immutability or "none"})
 
 
 def _survives_user_error(volume: Volume, data_class: DataClass, kept: float | None) -> tuple[int, str]:

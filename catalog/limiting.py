@@ -42,7 +42,9 @@ _GROUPINGS = "(SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by)
 _TABLES = """
 CREATE TABLE sight AS SELECT unnest([{parts}]) AS part;
 DELETE FROM volumes WHERE volume NOT IN ({volumes});
-UPDATE volumes SET perhaps_with = list_filter(perhaps_with, lambda other: other IN ({volumes}));
+UPDATE volumes SET
+    perhaps_with = list_filter(perhaps_with, lambda other: other IN ({volumes})),
+    key_on = list_filter(key_on, lambda other: other IN ({volumes}));
 UPDATE volumes SET
     capacity_bytes = NULL, free_bytes = NULL, carried_entries = NULL, problems = NULL,
     last_error = CASE WHEN last_error IS NOT NULL THEN 'its newest scan failed' END,

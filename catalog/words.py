@@ -14,6 +14,7 @@ REASONS = (
     "mirror_only",
     "retention_too_short",
     "not_immutable_or_offline",
+    "key_lost",
     "metadata_match_only",
     "never_verified",
     "verification_too_old",

@@ -182,6 +182,8 @@ def _missing(name: str, volume: Volume) -> list[Remark]:
         needs["access"] = (volume.access, "whether ransomware reaches it", 'access = "online"')
         if volume.access != "offline":
             needs["immutability"] = (volume.immutability, "whether its content can be changed or deleted", 'immutability = "none"')
+    if volume.needs_key:
+        needs["key_on"] = (volume.key_on or None, "whether what opens it is lost with what it protects", 'key_on = ["VOLUME"], where its password is kept,')
     if volume.role in ("backup", "archive"):
         needs["keeps_versions"] = (volume.keeps_versions is not None or None, "whether a deleted file can be had back", 'keeps_versions = "30d"')
     if volume.immutability not in (None, "none", "append_only"):

@@ -19,6 +19,7 @@ MEND = {
         "copy it to a volume that is offline or cannot be changed, or declare 'access' and 'immutability'; "
         "immutability that is declared counts where its class has accept_declared = true"
     ),
+    "key_lost": "keep its key or password on another volume as well, which survives that loss, and name it in 'key_on'",
     "metadata_match_only": "read its copy: 'lastcopy scan --digest match'; of a repository of restic on this host, install the extra 'restic'",
     "never_verified": "verify its copy as well as its class asks",
     "verification_too_old": "verify its copy again: 'lastcopy scan --again'; of a volume that others tell of, have it read, and told of anew",

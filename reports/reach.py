@@ -14,6 +14,8 @@ from reports import cells
 
 AXES = {"site": "sites", "region": "regions", "system": "systems", "device": "devices", "admin": "admins"}
 
+KEY = "key"  # of an encrypted volume, wherever it is kept: what is lost with it is that volume, for nobody can read it
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -45,8 +47,9 @@ def reach(
             "volume": name,
             "data_class": data_class["data_class"],
             "copy_volume": other,
-            "removed": _removed(known[name], known[other], data_class, loss, as_of),
+            "removed": _shut(known[name], other, known, config, data_class, loss, as_of),
             "is_mapped": bool(config.volumes[other].path_map),
+            "key_unknown": config.volumes[other].needs_key is not False and not config.volumes[other].key_on,
         }
         for name in known
         if known[name]["role"] in ("primary", "archive")
@@ -67,6 +70,22 @@ def _in_use(volume: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**volume, "access": volume["access"] or "online", "immutability": volume["immutability"] or "none"}
 
 
+def _shut(
+    asset: Mapping[str, Any],
+    name: str,
+    known: Mapping[str, Mapping[str, Any]],
+    config: Config,
+    data_class: Mapping[str, Any],
+    loss: Loss,
+    as_of: datetime.datetime,
+) -> int:
+    """Whether a loss takes a volume, or all that opens it: each place of its key is lost, or cannot be opened itself. A user's error takes no key."""
+    found = _removed(asset, known[name], data_class, loss, as_of)
+    by_place = Loss(loss.lose, None if loss.threat == "user_error" else loss.threat, loss.mounted)
+    kept = [_shut(asset, place, known, config, data_class, by_place, as_of) for place in config.volumes[name].key_on]
+    return max(found, min(kept, default=domains.NO))
+
+
 def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
     found = max([_lost_with(kind, value, volume, data_class, loss, as_of) for kind, value in loss.lose], default=0)
     if loss.threat is not None:
@@ -81,6 +100,8 @@ def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Ma
 def _lost_with(kind: str, value: str, volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:
     if kind == "volume":
         return domains.YES if value in volume["lost_with"] else domains.NO
+    if kind == KEY:
+        return domains.YES if value == volume["volume"] else domains.NO
     held = volume[AXES[kind]]
     reached = domains.YES if value in held else domains.UNKNOWN if not held or (kind, value) in volume["perhaps"] else domains.NO
     if kind != "admin" or _apart(volume, loss):

@@ -16,6 +16,7 @@ _THREATS = {
     "system": "system_failure",
     "device": "system_failure",
     "volume": "system_failure",
+    "key": "system_failure",
     "admin": "ransomware",
 }
 

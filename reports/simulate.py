@@ -15,9 +15,9 @@ import pyarrow as pa
 from catalog.config import Config
 from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.words import THREATS
-from reports import cells, recall, remedy, terminal
+from reports import cells, keyless, recall, remedy, terminal
 from reports.alike import COLUMNS, Alike, prepared
-from reports.reach import AXES, Loss, reach
+from reports.reach import AXES, KEY, Loss, reach
 from reports.state import counted, day
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Simulation:
     by_volume: tuple[Sum, ...]
     survivors: tuple[Sum, ...]  # by volume, the originals' included
     worst: tuple[Hit, ...]
+    keyless: keyless.Keyless  # what survives only together with a key that is kept nobody says where
     older: Sum  # assets of which only an older version survives, within the copy age of their class
     by_owner: tuple[Sum, ...]  # '' = none
     targets: tuple[remedy.Target, ...]  # where copies of what may be lost would be safe
@@ -86,6 +87,8 @@ class Simulation:
         if self.older.assets:
             versions = "an older version, not its" if self.older.assets == 1 else "older versions, not their"
             lines.append(f"  of what survives, {counted(self.older.assets, 'asset')} ({terminal.size(self.older.bytes)}) only as {versions} current content")
+        if self.keyless.assets:
+            lines.append(self.keyless.text())
         for title, sums in (("By class", self.by_class), ("By volume", self.by_volume), ("Survivors lie on", self.survivors)):
             lines += [
                 "",
@@ -106,13 +109,13 @@ def parse(lose: Sequence[str], threat: str | None = None, mounted: Sequence[str]
     pairs = []
     for word in lose:
         kind, equals, value = word.partition("=")
-        if kind not in {*AXES, "volume"} or not equals or not value:
-            raise ConfigError(f"--lose {word!r}: write what is lost and its name, as in site=paris; it may be {', '.join([*AXES, 'volume'])}")
+        if kind not in {*AXES, "volume", KEY} or not equals or not value:
+            raise ConfigError(f"--lose {word!r}: write what is lost and its name, as in site=paris; it may be {', '.join([*AXES, 'volume', KEY])}")
         pairs.append((kind, value))
     if threat is not None and threat.replace("-", "_") not in THREATS:
         raise ConfigError(f"--threat {threat!r}: threats are {', '.join(THREATS)}")
     if not pairs and threat is None:
-        raise ConfigError("nothing is lost: give --lose site=NAME, system=, device=, volume=, admin=, or --threat NAME")
+        raise ConfigError("nothing is lost: give --lose site=NAME, system=, region=, device=, volume=, admin=, key=, or --threat NAME")
     return Loss(tuple(pairs), threat.replace("-", "_") if threat else None, tuple(mounted))
 
 
@@ -133,6 +136,7 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
             by_volume=_sums(connection, "volume"),
             survivors=_survivors(connection, alike),
             worst=_worst(connection, alike, worst),
+            keyless=keyless.found(connection, alike),
             older=_older(connection),
             by_owner=_sums(connection, "owner"),
             targets=remedy.targets(connection),
@@ -181,6 +185,7 @@ def _outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Los
     _refuse_unknown_names(volumes, loss)
     pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
     types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32()), ("is_mapped", pa.bool_())])
+    types = types.append(pa.field("key_unknown", pa.bool_()))
     with prepared(connection, config) as alike:
         connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
         try:
@@ -200,9 +205,16 @@ def _rows(connection: "duckdb.DuckDBPyConnection", view: str) -> list[dict[str, 
 
 def _refuse_unknown_names(volumes: Sequence[Mapping[str, Any]], loss: Loss) -> None:
     for kind, value in [*loss.lose, *(("volume", name) for name in loss.mounted)]:
-        known = sorted({row["volume"] for row in volumes} if kind == "volume" else {name for row in volumes for name in row[AXES[kind]]})
+        known = sorted(known_names(volumes, kind))
         if value not in known:
             raise NotFoundError(f"there is no {kind} {value!r}; known are {', '.join(known) or 'none'}")
+
+
+def known_names(volumes: Sequence[Mapping[str, Any]], kind: str) -> set[str]:
+    """What of a kind the estate has, that a loss can take; `volumes` are rows of that view."""
+    if kind == KEY:
+        return {row["volume"] for row in volumes if row["encrypted"] != "no"}
+    return {row["volume"] for row in volumes} if kind == "volume" else {name for row in volumes for name in row[AXES[kind]]}
 
 
 def _word(number: str, words: Sequence[str]) -> str:

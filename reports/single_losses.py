@@ -9,12 +9,12 @@ from catalog.config import Config
 from catalog.words import THREATS
 from reports import simulate
 from reports.alike import prepared
-from reports.reach import AXES, Loss
+from reports.reach import AXES, KEY, Loss
 
 if TYPE_CHECKING:
     import duckdb
 
-KINDS = (*AXES, "volume", "threat")
+KINDS = (*AXES, "volume", KEY, "threat")
 _SCHEMA = pa.schema(
     [
         ("kind", pa.string()),
@@ -46,7 +46,7 @@ def ranked(connection: "duckdb.DuckDBPyConnection", config: Config, mounted: Seq
 
 
 def _losses(connection: "duckdb.DuckDBPyConnection") -> list[tuple[str, str]]:
-    found = connection.execute(f"SELECT volume, {', '.join(AXES.values())} FROM volumes ORDER BY position").fetchall()
-    named = {kind: sorted({name for row in found for name in row[place]}) for place, kind in enumerate(AXES, 1)}
-    named |= {"volume": [row[0] for row in found], "threat": list(THREATS)}
+    found = connection.execute(f"SELECT volume, encrypted, {', '.join(AXES.values())} FROM volumes ORDER BY position").fetchall()
+    named = {kind: sorted({name for row in found for name in row[place]}) for place, kind in enumerate(AXES, 2)}
+    named |= {"volume": [row[0] for row in found], KEY: [row[0] for row in found if row[1] != "no"], "threat": list(THREATS)}
     return [(kind, name) for kind in KINDS for name in named[kind]]

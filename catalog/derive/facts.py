@@ -52,7 +52,6 @@ _STATES = {
 _NEVER_SCANNED = 10
 _CLOCKS_DIFFER = datetime.timedelta(hours=1)  # between the machine that read and the one that asks
 _PER_WORD = 15  # states of four bits in a signed 64-bit word
-_CONDITIONS = {"ransomware": "not_immutable_or_offline", "system_failure": "same_system_only", "facility_outage": "same_site_only"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def tables(inputs: Inputs) -> dict[str, pa.Table]:
         **_pairs(inputs),
         "states": _rows([{"state": n, "usable": u, "reason_order": _order(reason)} for n, (u, reason) in _STATES.items()]),
         "reasons": _rows([{"reason": r, "reason_order": _order(r), "same_volume_order": _order("same_volume_only")} for r in REASONS]),
-        "threats": _rows([{"threat": t, "reason_order": _order(_CONDITIONS.get(t))} for t in THREATS]),
+        "threats": _rows([{"threat": t} for t in THREATS]),
         "status_badness": _rows([{"status": status, "badness": badness} for badness, status in enumerate(_STATUSES)]),
     }
 
@@ -228,8 +227,11 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
                 "user_error": pair.user_error,
                 "user_error_order": _order(pair.user_error_reason),
                 "ransomware": pair.ransomware,
+                "ransomware_order": _order(pair.ransomware_reason),
                 "system_failure": pair.system_failure,
+                "system_failure_order": _order(pair.system_failure_reason),
                 "facility_outage": pair.facility_outage,
+                "facility_outage_order": _order(pair.facility_outage_reason),
                 "volume_bit": 1 << near.index(pair.protector),
             }
             for axis in grouped:
@@ -238,7 +240,7 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
     place_types = {"a": pa.int32(), "v": pa.int32(), "word": pa.int32(), "power": pa.int64(), "mapped": pa.bool_(), "scanned": pa.bool_()}
     all_places = _rows(places, place_types)
     fact_types = {name: pa.int64() for name in ("volume_bit", *(f"{axis}_{kind}" for axis in grouped for kind in ("bit", "possible")))}
-    numbers = {name: pa.int32() for name in ("a", "v", "class_no", "user_error", "user_error_order", "ransomware", "system_failure", "facility_outage")}
+    numbers = {name: pa.int32() for name in ("a", "v", "class_no", *THREATS, *(f"{threat}_order" for threat in THREATS))}
     return {
         "pair_facts": _rows(facts, numbers | {"is_self": pa.bool_()} | fact_types),
         "pair_places": all_places,

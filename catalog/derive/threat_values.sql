@@ -27,7 +27,12 @@ FROM (
             WHEN 'system_failure' THEN t.system_failure
             ELSE t.facility_outage
         END AS condition,
-        CASE WHEN h.threat = 'user_error' THEN t.user_error_order ELSE h.reason_order END AS condition_order
+        CASE h.threat
+            WHEN 'user_error' THEN t.user_error_order
+            WHEN 'ransomware' THEN t.ransomware_order
+            WHEN 'system_failure' THEN t.system_failure_order
+            ELSE t.facility_outage_order
+        END AS condition_order
     FROM testimonies AS t
     CROSS JOIN threats AS h
 ) AS judged

@@ -17,11 +17,15 @@ def simulate(
     *,
     lose: Annotated[
         list[str] | None,
-        typer.Option("--lose", metavar="KIND=NAME", help="What is lost: site=, region=, system=, device=, volume= or admin=; may be repeated."),
+        typer.Option(
+            "--lose",
+            metavar="KIND=NAME",
+            help="What is lost: site=, region=, system=, device=, volume=, admin=, or key=, of an encrypted volume; may be repeated.",
+        ),
     ] = None,
     threat: Annotated[Threat | None, typer.Option("--threat", help="A threat that strikes.")] = None,
     mounted: Annotated[list[str] | None, typer.Option("--mounted", metavar="VOLUME", help="An offline volume that is connected at that time.")] = None,
-    each: Annotated[bool, typer.Option("--each", help="Every site, region, system, device, admin, volume and threat by itself, the worst first.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Every site, region, system, device, admin, volume, key and threat by itself, the worst first.")] = False,
 ) -> None:
     """Show what is lost, what survives, where, and how it is brought back, if something happens to the estate as it is in the snapshot.
 

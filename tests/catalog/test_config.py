@@ -31,6 +31,12 @@ def test_sizes_are_read_as_bytes(text: str, size_bytes: int) -> None:
         ({"volumes": {"nas": {"url": "/srv", "of": ["x"]}}}, "^configuration: volumes.nas.of: there is no volume 'x'"),
         ({"volumes": {"a": {"url": "/a", "on": "b"}, "b": {"url": "/b", "on": "a"}}}, "a circle"),
         ({"volumes": {"nas": {"url": "/srv", "exclude": ["*.tmp", "[z-a]*"]}}}, r"volumes.nas.exclude.1: '[z-a]\*': [z-a] names no characters"),
+        (
+            {"volumes": {"a": {"url": "/a", "key_on": ["b"]}, "b": {"url": "/b", "key_on": ["a"]}}},
+            "volumes.a.key_on: a circle, a needs a key on b needs a key on a",
+        ),
+        ({"volumes": {"a": {"url": "/a", "key_on": ["a"]}}}, "volumes.a.key_on: a circle"),
+        ({"volumes": {"a": {"url": "/a"}, "b": {"url": "/b", "encrypted": False, "key_on": ["a"]}}}, "volumes.b.key_on: encrypted = false"),
         ({"volumes": {"nas": {"url": "/srv", "path_map": {"x": "y"}}}}, "not VOLUME:PATH"),
         (VOLUME | {"labels": [{"owner": "x"}]}, "labels.0: give either 'where'"),
         (VOLUME | {"exceptions": [{"where": "TRUE", "owner": "x", "until": "2027-01-01"}]}, "exceptions.0.reason: Field required"),
@@ -44,7 +50,6 @@ def test_an_error_names_the_table_and_the_key(data: dict[str, Any], message: str
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"volumes": {"a": {"url": "/a"}, "b": {"url": "/b", "key_on": ["a"]}}}, r"^configuration: volumes\.b\.key_on: nothing judges yet"),
         ({"classes": {"core": {"min_verification_level": 4}}}, r"^configuration: classes\.core\.min_verification_level: nothing restores .* the best is 3"),
     ],
 )
@@ -77,6 +82,13 @@ def test_a_named_set_is_written_out_and_a_snapshot_keeps_what_it_asked_for_then(
     assert config.restore(stored).stored() == stored
     of_that_day = stored.replace('"media": 2', '"media": 1')  # as an earlier version asked
     assert config.restore(of_that_day).classes["core"].media == 1
+
+
+def test_a_repository_of_restic_needs_a_key_and_of_borg_may_need_one() -> None:
+    urls = {"r": "restic:/r", "b": "borg:/b", "p": "/p", "open": "borg:/c", "vault": "/v", "kept": "/k"}
+    more: dict[str, dict[str, Any]] = {"open": {"encrypted": False}, "vault": {"encrypted": True}, "kept": {"key_on": ["p"]}}
+    read = config.parse({"volumes": {name: {"url": url, **more.get(name, {})} for name, url in urls.items()}})
+    assert {name: one.needs_key for name, one in read.volumes.items()} == {"r": True, "b": None, "p": False, "open": False, "vault": True, "kept": True}
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def estate(chance: random.Random) -> Estate:
     """An estate of two to five volumes with at most five files each. Half of them are tidy: declared, scanned and mostly copied."""
     names = "abcde"[: chance.randint(2, 5)]
     tidy = chance.random() < 0.6
-    config = parse({"volumes": {name: _volume(chance, name, names, tidy) for name in names}, **_rules(chance, names)})
+    config = parse({"volumes": {name: _volume(chance, name, names, tidy) | _keys(chance, name, names) for name in names}, **_rules(chance, names)})
     model = _files(chance)
     scans = _with_stubs(chance, {name: _scans(chance, model, tidy) for name in names})
     return Estate(config, AS_OF, scans, tuple(_reads(chance, scans)))
@@ -63,6 +63,11 @@ def _volume(chance: random.Random, name: str, names: str, tidy: bool) -> dict[st
         "path_map": _maybe(chance, SELDOM / 2 if tidy else 0.3, _maps(name)),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _keys(chance: random.Random, name: str, names: str) -> dict[str, Any]:
+    others = [one for one in names if one < name]  # only on earlier ones: never a circle
+    return {"key_on": sorted(chance.sample(others, min(len(others), chance.choice([1, 1, 2]))))} if others and chance.random() < SELDOM else {}
 
 
 def _maps(name: str) -> list[dict[str, str]]:

@@ -67,6 +67,7 @@ def _volume(config: Config, name: str, mark: str, declared: dict[str, Any]) -> d
         of = tuple(one for one, volume in config.volumes.items() if one != name and role != "primary" and (role != "archive" or volume.role == "primary"))
     found = declared | {"url": f"/{mark}{declared['url']}", "of": [mark + one for one in of]}
     found |= {key: mark + declared[key] for key in (*_DOMAINS, "on") if key in declared}
+    found |= {"key_on": [mark + place for place in declared["key_on"]]}
     return found | {"path_map": {here: mark + there for here, there in declared["path_map"].items()}}
 
 

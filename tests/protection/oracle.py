@@ -19,7 +19,7 @@ CURRENT_KINDS = ("content", "metadata")
 REASONS = (
     "volume_not_scanned", "scan_incomplete", "path_not_mapped", "never_copied", "excluded_by_backup", "conflict",
     "changed_since_copy", "same_volume_only", "same_system_only", "same_site_only", "mirror_only", "retention_too_short",
-    "not_immutable_or_offline", "metadata_match_only", "never_verified", "verification_too_old",
+    "not_immutable_or_offline", "key_lost", "metadata_match_only", "never_verified", "verification_too_old",
 )  # fmt: skip
 
 
@@ -229,14 +229,30 @@ class _Court:
 
     def conditions(self, threat: str, volume: str, ward: str, rule: DataClass) -> list[tuple[str, str]]:
         """The conditions on a volume, each with the reason that it gives where it is not met."""
+        if threat == "user_error":  # it is with what was deleted, and takes no key
+            return self._kept(volume, rule)
         mine, theirs = self.domains[volume], self.domains[ward]
+        key = (self.openable(threat, volume, ward, rule), "key_lost")
         if threat == "system_failure":
-            return [(apart(mine, theirs, "system"), "same_system_only")]
+            return [(apart(mine, theirs, "system"), "same_system_only"), key]
         if threat == "facility_outage":
-            return [(apart(mine, theirs, "site"), "same_site_only")]
+            return [(apart(mine, theirs, "site"), "same_site_only"), key]
+        return [(self.out_of_reach(volume, ward, rule), "not_immutable_or_offline"), key]
+
+    def openable(self, threat: str, volume: str, ward: str, rule: DataClass) -> str:
+        """Whether a threat to a ward leaves what opens a volume: some place of it that is left, and that can be opened."""
+        places = self.config.volumes[volume].key_on
+        if not places:
+            return "yes"
+        return three_or([three_and([self._left(threat, place, ward, rule), self.openable(threat, place, ward, rule)]) for place in places])
+
+    def _left(self, threat: str, place: str, ward: str, rule: DataClass) -> str:
         if threat == "ransomware":
-            return [(self.out_of_reach(volume, ward, rule), "not_immutable_or_offline")]
-        return self._kept(volume, rule)
+            written = self.config.volumes[place].role == "primary"
+            declared = self.config.volumes[place]
+            offline = {"offline": "yes", None: "no" if written else "unknown"}.get(declared.access, "no")
+            return three_or([offline, "no" if written and declared.immutability is None else self.immutable(place, ward, rule)])
+        return "no" if place == ward else apart(self.domains[place], self.domains[ward], {"system_failure": "system", "facility_outage": "site"}[threat])
 
     def _kept(self, volume: str, rule: DataClass) -> list[tuple[str, str]]:
         """The conditions on how long a volume keeps versions: as it says, else as its recovery points show."""
@@ -332,7 +348,7 @@ class _Court:
             usable=usable[0],
             groups={count: chained(self.domains, volume, axis) for count, axis in axes.items()} | {"media": frozenset([media] if media else [])},
             apart=known_groups(self.config, self.domains, volume, ward) | {"media": frozenset([media] if media else [])},
-            out_of_reach=self.out_of_reach(volume, ward, rule),
+            out_of_reach=three_and([self.out_of_reach(volume, ward, rule), self.openable("ransomware", volume, ward, rule)]),
             user_error=user_error,
         )
 

@@ -5,7 +5,8 @@ a day ago, read ten days ago; primary, system s1, site p1, region r1, admin m1, 
 Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 and 3, scanned half a day ago. A cell says what differs:
 
 * volume: a role; `s1 p1 m1 d1` domains, `s?` undeclared, `detect=d1`; `media=tape`, `offline`, `nearline`, `access=?`; `keeps=0`, `keeps=?`;
-  `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`; `map=x>a:docs`, `exclude=docs/`;
+  `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`, `key=a+c` (where its key is kept);
+  `map=x>a:docs`, `exclude=docs/`;
 * its scan: `points=-60d+-1d` (recovery points of all of it), `out=.txt/` or `out=/docs/` (what the newest left out: a text of a path, at its begin);
   `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`, `denied=docs/a.txt` (its content could not be read at that time);
 * the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
@@ -127,6 +128,8 @@ def _volume(name: str, words: _Words) -> dict[str, Any]:
         found["immutable_until"] = moment(words.valued["until"]).date()
     if "of" in words.valued:
         found["of"] = [one for one in words.valued["of"].split("+") if one != "-"]
+    if "key" in words.valued:
+        found["key_on"] = words.valued["key"].split("+")
     if "exclude" in words.valued:
         found["exclude"] = [words.valued["exclude"]]
     if "map" in words.valued:

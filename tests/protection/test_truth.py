@@ -98,7 +98,7 @@ def test_the_derivation_and_the_independent_computation_agree_on_all_that_the_ta
 def test_the_table_shows_each_reason_with_each_value_that_it_can_have() -> None:
     shown = {(cell.split()[0], reason) for row in ROWS for threat in THREATS for cell in [row.expected[threat]] for reason in cell.split()[1:]}
     only_unknown = {"volume_not_scanned", "scan_incomplete", "path_not_mapped", "metadata_match_only", "never_verified", "verification_too_old"}
-    three_valued = {"same_system_only", "same_site_only", "mirror_only", "not_immutable_or_offline"}
+    three_valued = {"same_system_only", "same_site_only", "mirror_only", "not_immutable_or_offline", "key_lost"}
     assert {reason for value, reason in shown if value == "no"} >= set(REASONS) - only_unknown
     assert {reason for value, reason in shown if value == "unknown"} >= only_unknown | three_valued
 

@@ -31,7 +31,8 @@ EXCEPTIONS = pa.schema(
 SNAPSHOT = pa.schema([("snapshot_id", TEXT), ("as_of", TIME), ("complete", FLAG), ("previous_snapshot_id", TEXT)])
 VOLUME = {
     "kind": "posix", "role": "primary", "systems": ["nas-1"], "sites": ["paris"], "admins": ["it"], "devices": ["d1"], "media": "disk", "access": "online",
-    "immutability": "none", "state": "complete", "scan_id": "s1", "scanned_at": datetime.datetime(2026, 11, 20, 10), "problems": 0, "entries": 10, "files": 9,
+    "immutability": "none", "encrypted": "no", "key_on": [],
+    "state": "complete", "scan_id": "s1", "scanned_at": datetime.datetime(2026, 11, 20, 10), "problems": 0, "entries": 10, "files": 9,
     "bytes": 1000, "carried_entries": 0, "currency": "EUR",
 }  # fmt: skip
 FILE = {
