@@ -229,13 +229,14 @@ def _stored(root: Path, name: str, wanted: Snapshot) -> str:
     return f"SELECT *{path} FROM {parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}"
 
 
-def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
+def small_tables(root: Path, wanted: Snapshot, earlier: Snapshot | None = None) -> dict[str, pa.Table]:
+    """The views that are made of the configuration, the scans and the recovery points, by name."""
     known = [s for s in snapshot.snapshots(root) if (s.as_of, s.snapshot_id) <= (wanted.as_of, wanted.snapshot_id)]
     of_snapshots = [{"snapshot_id": s.snapshot_id, "as_of": s.as_of, "complete": s.complete, "previous_snapshot_id": s.previous_id} for s in known]
     before = [{"snapshot_id": s.snapshot_id, "as_of": s.as_of} for s in (earlier,) if s]
     stamps = pa.schema([("snapshot_id", pa.string()), ("as_of", pa.timestamp("us")), ("complete", pa.bool_()), ("previous_snapshot_id", pa.string())])
     points = recovery.read(root, wanted.versions.get("recovery_points", -1), wanted.scans)
-    small = {
+    return {
         "volumes": volume_rows(root, wanted),
         "mappings": omissions.mappings(wanted.config, points),
         "omissions": omissions.omissions(wanted.config, points),
@@ -247,7 +248,10 @@ def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot
         "controls": _control_rows(root, wanted),
         "exceptions": _exception_rows(wanted),
     }
-    for name, rows in small.items():
+
+
+def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, earlier: Snapshot | None) -> None:
+    for name, rows in small_tables(root, wanted, earlier).items():
         connection.register("small_table", rows)
         connection.execute(f"CREATE TABLE {name} AS SELECT * FROM small_table")
         connection.unregister("small_table")

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog import derive, glob, names, snapshot, table
+from catalog import connect, derive, glob, names, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier
 from catalog.derive.expressions import parquet, problem_rows, quoted, recovery_points
+from catalog.errors import RefusedError
 from catalog.schema import ENTRIES, TABLES
 from catalog.snapshot import ScanRow, Snapshot
 from catalog.words import THREATS
@@ -38,6 +39,7 @@ _JUDGED = f"""(
     INNER JOIN verdicts AS w ON o.signature_no = w.signature_no
     INNER JOIN items AS i ON o.v = i.v AND o.entry_id = i.entry_id
 ) AS judged"""
+_TARGETS = "SELECT DISTINCT target_volume FROM read_parquet({}) WHERE target_volume IS NOT NULL"
 _OF_STUBS = ("step", "target_volume", "target_path", "size_bytes")
 _SAVED = "SELECT coalesce(sum(cost_per_month), 0), coalesce(sum(size_bytes) FILTER (WHERE cost_per_month IS NULL), 0) FROM steps"
 # Of all names of a file one; what its target has already, by the size that was seen there, takes no more room.
@@ -68,7 +70,7 @@ def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckD
     """
     with _opened(root, wanted) as connection:
         connection.execute(f"CREATE TEMP VIEW steps AS SELECT * FROM read_parquet({quoted(str(steps))})")
-        targets = [volume for (volume,) in connection.execute("SELECT DISTINCT target_volume FROM steps WHERE target_volume IS NOT NULL").fetchall()]
+        targets = [volume for (volume,) in connection.execute(_TARGETS.format(quoted(str(steps)))).fetchall()]
         strange = [volume for volume in targets if volume not in wanted.config.volumes and not stores.is_folder(volume)]
         coverage = None
         if any(map(stores.is_folder, targets)):  # what lies outside of every volume counts for nothing
@@ -82,14 +84,46 @@ def of(root: Path, wanted: Snapshot, config: Config, steps: Path, before: "DuckD
         return {"coverage": coverage, "unknown_because": why, "cost": _cost(connection, before, config, frees=doing.frees)}
 
 
+@contextmanager
+def afterwards(root: Path, wanted: Snapshot, steps: Path, doing: Doing) -> "Iterator[DuckDBPyConnection]":
+    """A connection with the views over which a loss is simulated, as they would be once the steps in a Parquet file were carried out.
+
+    Raises RefusedError where a target is not in the snapshot's configuration.
+    """
+    with _opened(root, wanted) as connection:
+        targets = [name for (name,) in connection.execute(_TARGETS.format(quoted(str(steps)))).fetchall()]
+        outside = any(map(stores.is_folder, targets))  # what goes to a folder outside of every volume counts for nothing, and what it is copied from stays
+        targets = [] if outside else targets
+        connection.execute(f"CREATE TEMP VIEW steps AS SELECT * FROM read_parquet({quoted(str(steps))}) WHERE {not outside}")
+        if strange := [name for name in targets if name not in wanted.config.volumes]:
+            raise RefusedError(f"volume {strange[0]} is not in the configuration of snapshot {wanted.snapshot_id}: what the plan would change is not known")
+        _tell_names(connection, wanted, steps, doing)
+        _apply(connection, root, wanted, removes=doing.removes)
+        _judge(connection, root, wanted, targets)
+        small = connect.small_tables(root, wanted)
+        for name in ("volumes", "classes", "snapshot"):
+            connection.register("small_table", small[name])
+            connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM small_table")
+            connection.unregister("small_table")
+        connection.execute("CREATE TEMP TABLE sight (part VARCHAR)")
+        connection.execute(f"CREATE TEMP TABLE copies AS {derive.sql('copies')}")
+        connection.execute(f"CREATE TEMP TABLE stored_files AS {derive.sql('files')}")
+        connection.execute("CREATE TEMP VIEW stored_verdicts AS SELECT * FROM verdicts")
+        yield connection
+
+
 def _after(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, targets: list[str]) -> dict[str, Any]:
+    _judge(connection, root, wanted, targets)
+    return _summed(connection, _JUDGED)
+
+
+def _judge(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, targets: list[str]) -> None:
     imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in wanted.label_tables.items()}
     inputs = derive.inputs_of(root, wanted, imported)
     new = {volume: _scan_to_come(volume, wanted) for volume in targets if volume not in inputs.scans}
     for volume in new:  # the rest of it was not seen: unknown, as it was
         connection.execute("INSERT INTO unseen_volumes VALUES ($volume)", {"volume": volume})
     derive.judge(connection, dataclasses.replace(inputs, scans={**inputs.scans, **new}), imported)
-    return _summed(connection, _JUDGED)
 
 
 def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, removes: bool) -> None:

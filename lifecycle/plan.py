@@ -17,12 +17,17 @@ from catalog import snapshot
 from catalog.config import Config, Policy
 from catalog.durable import sync
 from catalog.errors import NotFoundError, RefusedError
+from lifecycle import actions, effect, looking, manifest, numbering, policies, refusing
 from lifecycle import draft as drafts
-from lifecycle import effect, looking, manifest, numbering, policies, refusing
+from lifecycle.actions import Action
 from lifecycle.draft import Draft
 from lifecycle.manifest import Step
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from duckdb import DuckDBPyConnection
+
     from catalog.snapshot import Snapshot
     from lifecycle.journal import Journal
     from lifecycle.records import Approval
@@ -171,6 +176,16 @@ def load(root: Path, plan_id: str) -> Plan:
     return Plan(folder, header, hashlib.sha256(content).hexdigest())
 
 
+def afterwards(root: Path, plan: Plan) -> "AbstractContextManager[DuckDBPyConnection]":
+    """A connection with the views over which a loss is simulated, as its snapshot would be once a plan was carried out. Raises RefusedError.
+
+    Files that may become names of others are taken to: nobody looks at the volumes now, and a loss takes all names of a file or none.
+    """
+    action = actions.load(plan.header.action)
+    doing = _doing(action, plan.header.policy, frozenset(plan.header.volumes))
+    return effect.afterwards(root, snapshot.find(root, plan.header.snapshot_id), plan.folder / numbering.STEPS_FILE, doing)
+
+
 def plans(root: Path) -> list[Plan]:
     """All plans, oldest first, by their headers alone: `load` tells whether one was altered. What cannot be read is left out."""
     found = []
@@ -299,11 +314,14 @@ def _said(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
 
 
 def _effect(draft: Draft, places: looking.Places, made: Path) -> dict[str, Any]:
-    action, policy = draft.action, draft.policy
-    linking = places.without_shared_blocks() if action.FREES and policy.hard_links else frozenset[str]()
-    stubs = action.REMOVES and action.NEEDS_TARGET and policy.leave == "stub"
-    doing = effect.Doing(action.REMOVES, action.REMOVES or action.FREES, stubs, linking)
+    doing = _doing(draft.action, draft.policy, places.without_shared_blocks())
     return effect.of(draft.root, draft.snapshot, draft.config, made / numbering.STEPS_FILE, draft.connection, doing)
+
+
+def _doing(action: Action, policy: Policy, without_shared_blocks: frozenset[str]) -> effect.Doing:
+    linking = without_shared_blocks if action.FREES and policy.hard_links else frozenset[str]()
+    stubs = action.REMOVES and action.NEEDS_TARGET and policy.leave == "stub"
+    return effect.Doing(action.REMOVES, action.REMOVES or action.FREES, stubs, linking)
 
 
 def _totals(draft: Draft) -> dict[str, Any]:

@@ -122,9 +122,9 @@ def parse(lose: Sequence[str], threat: str | None = None, mounted: Sequence[str]
 def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss, worst: int = 20) -> Simulation:
     """What a loss would leave. `config` is the snapshot's. Raises NotFoundError where the estate has no such site, system, … or volume,
     RefusedError on a connection that is cut to a part of it."""
-    _refuse_a_part(connection)
+    refuse_a_part(connection)
     snapshot_id, as_of = _snapshot(connection)
-    with _outcomes(connection, config, loss) as alike:
+    with worked_out(connection, config, loss) as alike:
         recalls = recall.sources(connection, alike, config)
         return Simulation(
             loss=str(loss),
@@ -147,15 +147,15 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
 
 def totals(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> tuple[Sum, ...]:
     """The sums by outcome alone: lost, unknown, survives. Raises as `simulate`."""
-    _refuse_a_part(connection)
-    with _outcomes(connection, config, loss):
+    refuse_a_part(connection)
+    with worked_out(connection, config, loss):
         return _totals(connection)
 
 
 def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:
     """One row an asset: `volume`, `path`, `original` and `copies` (whether it, or a copy that counts, survives: yes, no, unknown), `outcome`,
     and `only_older`: what survives is an older version, within the copy age of its class."""
-    with _outcomes(connection, config, loss) as alike:
+    with worked_out(connection, config, loss) as alike:
         found = connection.sql(
             f"""
             SELECT
@@ -169,7 +169,8 @@ def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
         return found.to_arrow_table()
 
 
-def _refuse_a_part(connection: "duckdb.DuckDBPyConnection") -> None:
+def refuse_a_part(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Raises RefusedError on a connection that is cut to a part of the estate."""
     if connection.execute("SELECT 1 FROM sight LIMIT 1").fetchall():
         raise RefusedError("what survives a loss depends on copies on every volume: only who may see all of them can simulate one")
 
@@ -180,7 +181,8 @@ def _snapshot(connection: "duckdb.DuckDBPyConnection") -> tuple[str, datetime.da
 
 
 @contextmanager
-def _outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> Iterator[Alike]:
+def worked_out(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> Iterator[Alike]:
+    """A loss for the length of a block: the tables `loss_reach` and `loss_outcomes`, and the sets of alike assets that these are about."""
     volumes, classes = _rows(connection, "volumes"), _rows(connection, "classes")
     _refuse_unknown_names(volumes, loss)
     pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
