@@ -72,6 +72,8 @@ class Volume(_Table):
     hosts: tuple[str, ...] = ()
     password_file: str | None = None
     password_command: str | None = None
+    identity_file: str | None = None
+    known_hosts: str | None = None
     read_in_place: bool = False
     told_at: AwareDatetime | None = None
     columns: dict[str, str] = {}
@@ -298,7 +300,7 @@ class Config(_Table):
 
     def stored(self) -> str:
         """JSON of what a snapshot keeps, in the order of the file (the first class that matches wins), without secrets."""
-        secrets: Any = {"volumes": {name: {"password_file", "password_command"} for name in self.volumes}}
+        secrets: Any = {"volumes": {name: {"password_file", "password_command", "identity_file"} for name in self.volumes}}
         secrets |= dict.fromkeys(_OF_THE_SERVICE, True)
         return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True) | {"roots": self.roots})
 

@@ -46,6 +46,8 @@ class Settings:
     hosts: tuple[str, ...] = ()  # of a backup repository: the machines that the volume is of; empty: it has one
     password_file: str | None = None
     password_command: str | None = None
+    identity_file: str | None = None  # the private key for a host that is reached by SSH
+    known_hosts: str | None = None  # the file that has the keys of such hosts; None = what everybody uses
     read_in_place: bool = False  # of what others tell: whether they read the files on the volume itself
     told_at_us: int | None = None  # and of which time it is, where the configuration says so
     columns: Mapping[str, str] = field(default_factory=dict)  # of a listing: under which names it has what
@@ -188,13 +190,19 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         cross_mounts=declared.cross_mounts,
         media_types=declared.media_types,
         hosts=declared.hosts,
-        password_file=str(config.folder.absolute() / declared.password_file) if declared.password_file else None,
+        password_file=_beside(config, declared.password_file),
         password_command=declared.password_command,
+        identity_file=_beside(config, declared.identity_file),
+        known_hosts=_beside(config, declared.known_hosts),
         read_in_place=declared.read_in_place,
         told_at_us=None if declared.told_at is None else round(declared.told_at.timestamp() * 1_000_000),
         columns=declared.columns,
         times=declared.times,
     )
+
+
+def _beside(config: "Config", file: str | None) -> str | None:
+    return str(config.folder.absolute() / Path(file).expanduser()) if file else None
 
 
 def connect(config: "Config", volume: str) -> Scanner:

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,12 +12,11 @@ from typing import Any, BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Settings, _borg_contents, _borg_inside, _bound, _program
+from scanners import Settings, _borg_contents, _borg_inside, _bound, _program, _secret
 from scanners._program import Run, RunError
 
 _LINK = "repository"
 _EXACT = {"PYTHONIOENCODING": "unicode_escape"}  # for names of files, see `_items`
-_MOST_BYTES = 4096  # of a passphrase
 _COMMAND_SECONDS = 600.0
 _OWN_PLACES = ("BORG_CACHE_DIR", "BORG_CONFIG_DIR", "BORG_SECURITY_DIR", "BORG_REPO", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 _SECRETS = ("BORG_PASSPHRASE", "BORG_PASSCOMMAND", "BORG_PASSPHRASE_FD")
@@ -167,26 +164,10 @@ class Borg:
         reading, writing = os.pipe()
         try:
             with os.fdopen(writing, "wb") as pipe:
-                pipe.write(self._secret())
+                pipe.write(_secret.read(self._settings, self._settings.password_command or os.environ.get("BORG_PASSCOMMAND")))
             yield {"BORG_PASSPHRASE_FD": str(reading)}, (reading,)
         finally:
             os.close(reading)
-
-    def _secret(self) -> bytes:
-        settings = self._settings
-        try:
-            if settings.password_file:
-                found = Path(settings.password_file).read_bytes()
-            else:
-                command = shlex.split(settings.password_command or os.environ["BORG_PASSCOMMAND"])
-                found = subprocess.run(  # noqa: S603 - it is what the configuration asks for
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_COMMAND_SECONDS, check=True
-                ).stdout
-        except (OSError, ValueError, subprocess.SubprocessError):
-            found = b""
-        if not found.strip(b"\n") or len(found) > _MOST_BYTES:
-            raise UnreachableError(f"volume {settings.volume}: its passphrase could not be got: look at password_file or password_command") from None
-        return found
 
 
 def _python(program: Path) -> list[str] | None:

@@ -348,7 +348,7 @@ def test_no_passphrase_and_no_repository_are_told(own: Path, root: Path, monkeyp
     for name in ("BORG_PASSPHRASE", "BORG_PASSCOMMAND", "BORG_PASSPHRASE_FD"):
         monkeypatch.delenv(name, raising=False)
     assert "passphrase could not be got" in failure(root, {"url": f"borg:{own}", "role": "backup"})
-    assert "passphrase could not be got" in failure(root, declared_of(own, password_file="/nowhere"))
+    assert "password could not be got" in failure(root, declared_of(own, password_file="/nowhere"))
     assert "there is no repository" in failure(root, declared_of(own) | {"url": f"borg:{own}/none"})
     assert "there is no repository" in failure(root, declared_of(own) | {"url": f"borg:{own.parent}"})
 

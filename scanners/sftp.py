@@ -1,0 +1,300 @@
+"""File trees of another host by SFTP (draft-ietf-secsh-filexfer-02): a walk that opens and follows nothing but folders, many of them at a time."""
+
+import asyncio
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from catalog import names
+from catalog.schema import ENTRIES, TIME_FLAGS
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _ssh
+from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, Reply
+
+if TYPE_CHECKING:
+    from asyncssh import SFTPAttrs, SFTPClient
+
+_TOLD = {
+    "dir", "name", "path_hash", "extension", "type", "size_bytes", "uid", "gid", "mode", "modified_at", "modified_ns", "accessed_at", "time_flags", "fs_id",
+    "link_target",
+}  # fmt: skip
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, read_through=True, in_any_order=True)
+
+_AT_ONCE = 8  # folders that are listed, or links that are read
+_PIECE = 8192  # names of a folder that are kept together
+_LARGE = 4 * _PIECE  # a folder of more is kept piece by piece, and not listed again
+_AGAIN = 3  # times that a folder is listed again which changed meanwhile
+_WAITING = 20_000  # folders kept in memory; the others wait in the journal
+_LONGEST_PATH = 16 * 1024
+_READ_BYTES = 4 << 20  # of a file at a time
+_OWN_FLAGS = sum(bit for name, bit in TIME_FLAGS.items() if name.startswith(("modified", "accessed")))
+_COARSE = TIME_FLAGS["modified_coarse"]  # version 3 of the protocol has times to the second
+_UNNAMED = "the host tells a name that no file can have: it is left out"
+_TWICE = "the host tells this name more than once: the first of them is kept"
+_CHANGED = "it changed each time while it was read"
+
+
+@dataclass
+class _Folder:
+    """What a folder holds, or a piece of a large one."""
+
+    directory: str  # as the system gives names, with a trailing slash; the root is ''
+    found: "list[tuple[bytes, SFTPAttrs]]"
+    links: dict[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class _Walk:
+    """One shard on its way."""
+
+    sink: Sink
+    batch: _columns.Batch
+    waiting: list[str]
+
+
+class Scanner:
+    """Reads one file tree of another host."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects to nothing yet. Raises MissingExtraError, UnreachableError."""
+        _ssh.need()
+        self._settings, self._host = settings, _ssh.Host(settings)
+        self._fs_id: str | None = None
+
+    def probe(self) -> Facts:
+        """Look at the root. Raises UnreachableError."""
+        return self._host.run(self._probe())
+
+    def root_shard(self) -> Shard:
+        """The root."""
+        return Shard(0, ("",))
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """Walk from the shard's folders downwards until nothing is left or the sink has had enough. Raises UnreachableError if the connection is lost."""
+        walk = _Walk(sink, _columns.Batch(self._settings.started_us), [os.fsdecode(names.unescape(place)) for place in reversed(shard.places)])
+        self._host.run(self._walk(walk))
+        sink.leave(names.escape(os.fsencode(directory)) for directory in reversed(walk.waiting))
+        return sink.finish()
+
+    def digests(self, rows: pa.RecordBatch) -> Reply:
+        """Digests of files, each read once from begin to end. Raises UnreachableError if the connection is lost."""
+        return self._host.run(self._digests(rows))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._host.close()
+
+    async def _probe(self) -> Facts:
+        import asyncssh
+
+        client, root = await self._host.client(), self._host.address.path
+        try:
+            found = await client.stat(root.rstrip(b"/") or root)
+            if not stat.S_ISDIR(found.permissions or 0):
+                raise self._host.unreachable(f"{self._settings.location}: it is no folder")
+            empty = True
+            async for entry in client.scandir(root):
+                empty = empty and entry.filename in (b".", b"..")
+                if not empty:
+                    break
+        except asyncssh.SFTPError as error:
+            raise self._host.unreachable(f"{self._settings.location}: {_why(error)}") from error
+        capacity = free = None
+        try:
+            space = await client.statvfs(root)
+            capacity, free = space.blocks * space.frsize, space.bavail * space.frsize
+        except asyncssh.SFTPError:  # an extension of OpenSSH
+            pass
+        return Facts(fs_id=self._identity(), device=None, clock="modified", capacity_bytes=capacity, free_bytes=free, empty=empty)
+
+    def _identity(self) -> str:
+        """Who it is: the key of the host, and where on it the root is."""
+        if self._fs_id is None:
+            told = f"{self._host.key}\0".encode() + self._host.address.path
+            self._fs_id = f"sftp-{hashlib.sha256(told).hexdigest()[:32]}"
+        return self._fs_id
+
+    async def _walk(self, walk: _Walk) -> None:
+        client = await self._host.client()
+        while walk.waiting and not walk.sink.spent(walk.batch.used):
+            group = [walk.waiting.pop() for _ in range(min(_AT_ONCE, len(walk.waiting)))]
+            below = await asyncio.gather(*(self._visit(client, walk, directory) for directory in group))
+            walk.waiting += [directory for some in reversed(below) for directory in reversed(some)]
+            if len(walk.waiting) > _WAITING:
+                half = len(walk.waiting) // 2
+                walk.sink.leave(names.escape(os.fsencode(directory)) for directory in reversed(walk.waiting[:half]))
+                del walk.waiting[:half]
+        self._flush(walk)
+
+    async def _visit(self, client: "SFTPClient", walk: _Walk, directory: str) -> list[str]:
+        """List a folder, keep what is in it, and give the folders below. What cannot be listed is a problem."""
+        import asyncssh
+
+        path, below = self._host.address.path + os.fsencode(directory), list[str]()
+        try:
+            for turn in range(_AGAIN + 1):
+                before = (await client.lstat(path)).mtime
+                found, streamed = list[Any](), False
+                async for entry in client.scandir(path):
+                    found.append((entry.filename, entry.attrs))
+                    if len(found) >= (_PIECE if streamed else _LARGE):
+                        below += await self._keep(client, walk, directory, found)
+                        found, streamed = [], True
+                changed = (await client.lstat(path)).mtime != before
+                if streamed or not changed or turn == _AGAIN:
+                    break
+            below += await self._keep(client, walk, directory, found)
+            if changed:
+                _problem(walk, directory, "changed", _CHANGED, hides_below=False)
+        except asyncssh.SFTPError as error:
+            if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
+                raise
+            gone = isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath)
+            _problem(walk, directory, "list", _why(error), hides_below=not gone, number=errno.ENOENT if gone else None)
+        return below
+
+    async def _keep(self, client: "SFTPClient", walk: _Walk, directory: str, given: "Sequence[tuple[bytes, SFTPAttrs]]") -> list[str]:
+        """Put entries of a folder into the batch, and give the folders among them."""
+        found = self._named(walk, directory, given)
+        is_folder = [stat.S_ISDIR(attrs.permissions or 0) for _, attrs in found]
+        if self._settings.exclude is not None and found:
+            out = _omissions.excluded(self._settings.exclude, [directory] * len(found), [os.fsdecode(name) for name, _ in found], is_folder)
+            walk.sink.exclude(int(out.sum()))
+            found = [one for one, left in zip(found, out.tolist(), strict=True) if not left]
+        links = await self._links(client, walk, directory, [name for name, attrs in found if stat.S_ISLNK(attrs.permissions or 0)])
+        rows = iter(found)
+        while piece := list(islice(rows, _PIECE)):
+            self._fill(walk, directory, piece, links)
+        below = [f"{directory}{os.fsdecode(name)}/" for name, attrs in found if stat.S_ISDIR(attrs.permissions or 0)]
+        for one in [one for one in below if len(os.fsencode(one)) > _LONGEST_PATH]:
+            _problem(walk, one, "list", os.strerror(errno.ENAMETOOLONG), hides_below=True, number=errno.ENAMETOOLONG)
+            below.remove(one)
+        return below
+
+    def _named(self, walk: _Walk, directory: str, given: "Sequence[tuple[bytes, SFTPAttrs]]") -> "list[tuple[bytes, SFTPAttrs]]":
+        """The entries that files can be, each name once, sorted; a host may tell anything."""
+        found: dict[bytes, SFTPAttrs] = {}
+        for name, attrs in given:
+            if name in (b".", b".."):
+                continue
+            if not name or b"/" in name or b"\0" in name:
+                _problem(walk, directory, "name", _UNNAMED, hides_below=False)
+            elif name in found:
+                _problem(walk, f"{directory}{os.fsdecode(name)}/", "name", _TWICE, hides_below=False)
+            else:
+                found[name] = attrs
+        return sorted(found.items(), key=lambda one: one[0])
+
+    async def _links(self, client: "SFTPClient", walk: _Walk, directory: str, found: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Where links lead."""
+        import asyncssh
+
+        above, told = self._host.address.path + os.fsencode(directory), dict[bytes, bytes]()
+
+        async def read(names_of: Sequence[bytes]) -> None:
+            for name in names_of:
+                try:
+                    target = await client.readlink(above + name)
+                    told[name] = target if isinstance(target, bytes) else os.fsencode(target)
+                except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied, asyncssh.SFTPBadMessage) as error:
+                    _problem(walk, f"{directory}{os.fsdecode(name)}/", "stat", _why(error), hides_below=False)
+
+        await asyncio.gather(*(read(found[place::_AT_ONCE]) for place in range(min(_AT_ONCE, len(found)))))
+        return told
+
+    def _fill(self, walk: _Walk, directory: str, found: "Sequence[tuple[bytes, SFTPAttrs]]", links: dict[bytes, bytes]) -> None:
+        if not walk.batch.fits(len(found)):
+            self._flush(walk)
+        batch = walk.batch
+        first = batch.used
+        slots = batch.slots[first : first + len(found)]
+        slots[:] = np.zeros(1, _kernel.STATX)[0]
+        attrs = [one for _, one in found]
+        slots["mode"] = [(one.permissions or 0) & 0xFFFF for one in attrs]
+        slots["size_bytes"] = [min(one.size or 0, 2**63 - 1) for one in attrs]
+        for name in ("uid", "gid"):
+            slots[name] = [getattr(one, name) or 0 for one in attrs]
+        slots["modified_s"] = [one.mtime or 0 for one in attrs]
+        slots["accessed_s"] = [one.atime or 0 for one in attrs]
+        batch.keep_links({first + row: os.fsdecode(links[name]) for row, (name, _) in enumerate(found) if name in links})
+        batch.add(_columns.Part(directory, [name for name, _ in found], first))
+
+    def _flush(self, walk: _Walk) -> None:
+        if walk.batch.used:
+            columns = walk.batch.take({(0, 0): self._identity()})
+            columns["time_flags"] = pa.array(columns["time_flags"].to_numpy() & _OWN_FLAGS | _COARSE)
+            walk.sink.write({name: column for name, column in columns.items() if name in _TOLD})
+
+    async def _digests(self, rows: pa.RecordBatch) -> Reply:
+        client, started, count = await self._host.client(), time.monotonic_ns(), rows.num_rows
+        reply = Reply(started, [started] * count, [None] * count, [None] * count, 0, [])
+        dirs, found, sizes = rows["dir"].to_pylist(), rows["name"].to_pylist(), rows["size_bytes"].to_pylist()
+        modified, bytes_read = rows["modified_at"].cast(pa.int64()).to_pylist(), 0
+        for row in range(count):
+            path = self._host.address.path + names.unescape(dirs[row]) + names.unescape(found[row])
+            try:
+                reply.digests[row], reply.samples[row] = await _content(client, path, sizes[row], modified[row])
+                bytes_read += sizes[row]
+            except _OtherError as error:
+                reply.problems.append((row, error.stage, str(error), error.number))
+            reply.ended_ns[row] = time.monotonic_ns()
+        return reply._replace(bytes_read=bytes_read)
+
+
+class _OtherError(Exception):
+    """Why a file was not read."""
+
+    def __init__(self, stage: str, text: str, number: int | None = None) -> None:
+        super().__init__(text)
+        self.stage, self.number = stage, number
+
+
+async def _content(client: "SFTPClient", path: bytes, size_bytes: int, modified_us: int | None) -> tuple[bytes, bytes | None]:
+    """The digest of a file, and its sample if it is large; it must be what the scan saw, before and after. Raises _OtherError."""
+    import asyncssh
+
+    whole, head, tail, at, stage = hashlib.sha256(), b"", b"", 0, "open"
+    try:
+        _check(await client.lstat(path), size_bytes, modified_us)
+        async with client.open(path, "rb") as file:
+            stage = "read"
+            while piece := cast(bytes, await file.read(_READ_BYTES, at)):
+                whole.update(piece)
+                head += piece[: max(0, SAMPLE_BYTES - len(head))]
+                tail, at = (tail + piece[-SAMPLE_BYTES:])[-SAMPLE_BYTES:], at + len(piece)
+                if at > size_bytes:
+                    break
+            _check(await file.stat(), size_bytes, modified_us)
+        _check(await client.lstat(path), size_bytes, modified_us)
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath) as error:
+        raise _OtherError(stage, _why(error), errno.ENOENT) from error
+    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+        raise
+    except asyncssh.SFTPError as error:
+        raise _OtherError(stage, _why(error), errno.EACCES if isinstance(error, asyncssh.SFTPPermissionDenied) else errno.EIO) from error
+    if at != size_bytes:
+        raise _OtherError("changed", f"it gave {at} bytes, not {size_bytes}")
+    return whole.digest(), hashlib.sha256(head + tail).digest() if at > SMALL_BYTES else None
+
+
+def _check(found: "SFTPAttrs", size_bytes: int, modified_us: int | None) -> None:
+    if not stat.S_ISREG(found.permissions or 0):
+        raise _OtherError("changed", "it is no regular file any more")
+    if found.size != size_bytes or (modified_us is not None and (found.mtime or 0) * 1_000_000 != modified_us):
+        raise _OtherError("changed", "it is not what it was at the scan")
+
+
+def _problem(walk: _Walk, directory: str, stage: str, text: str, *, hides_below: bool, number: int | None = None) -> None:
+    walk.sink.problem(names.escape(os.fsencode(directory)).removesuffix("/"), stage, text, number, hides_below)
+
+
+def _why(error: Exception) -> str:
+    return _ssh.told(error) or type(error).__name__
