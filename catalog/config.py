@@ -27,7 +27,7 @@ Control = Literal[
 ]  # fmt: skip
 RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
 _COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
-_ENCRYPTED_KINDS = {"restic": True, "borg": None}  # where the configuration does not say it: restic has no other repositories, borg has both
+_ENCRYPTED_KINDS = {"restic": True, "borg": None, "bacula": None}  # where the configuration does not say it: restic has no other repositories, borg has both
 _RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 

@@ -22,7 +22,7 @@ MEANINGS: dict[str, str] = {
     "Absent: for a derivation 256 MiB, or 64 bytes an entry where that is more; for a report most of the machine's",
     "[catalog] threads": "the most threads that a derivation or a report uses",
     "[volumes.NAME] url": "the root: a path is a file tree (kind `posix`); any scheme names its kind: `container:PATH` has archives, "
-    "`restic:PATH` and `borg:PATH` are backup repositories, `manifest:PATH` and `listing:PATH` tell what a volume that is not looked at holds",
+    "`restic:PATH` and `borg:PATH` are backup repositories, `manifest:PATH`, `listing:PATH` and `bacula:PATH` tell what a volume that is not looked at holds",
     "[volumes.NAME] role": "production, a mirror that follows, a place that keeps versions, or a long-term home; the files of a `primary` are assets",
     "[volumes.NAME] system": f"the storage system; {_DOMAIN}",
     "[volumes.NAME] site": f"the room or building; {_DOMAIN}",
@@ -41,16 +41,18 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] keeps_versions": "how long deleted and overwritten versions are kept; `0d` for none; absent: as recovery points show",
     "[volumes.NAME] immutability": "what protects its content from change and deletion",
     "[volumes.NAME] immutable_until": "the day before which it cannot be deleted",
-    "[volumes.NAME] encrypted": "whether a key or password is needed to read it; absent: of `restic` yes, of `borg` unknown, else no",
+    "[volumes.NAME] encrypted": "whether a key or password is needed to read it; absent: of `restic` yes, of `borg` and `bacula` unknown, else no",
     "[volumes.NAME] key_on": "the volumes that each hold what opens it, its key or password: its copies survive only what one of these survives, too",
-    "[volumes.NAME] hosts": "of a backup repository: the names under which the machine was backed up that the volume is of; absent: there is one in it",
+    "[volumes.NAME] hosts": "of a backup repository or a catalog of Bacula: "
+    "the names under which the machine was backed up that the volume is of; absent: there is one in it",
     "[volumes.NAME] password_file": "a file with its password, relative to the folder of the configuration; never stored in the catalog",
     "[volumes.NAME] identity_file": "of a host that is reached by SSH: the private key to sign in with; else those of ~/.ssh, its config and the agent",
     "[volumes.NAME] known_hosts": "and the file that has the host's key; else ~/.ssh/known_hosts",
     "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] read_in_place": "of a `manifest` or `listing`: whether who wrote it read the files on this very volume, "
     "as after they were copied there: then what it says is at level 2",
-    "[volumes.NAME] told_at": "of a `listing`: the time that it is of, with its zone; absent: when it was last written. The index of a tape says it",
+    "[volumes.NAME] told_at": "of a `listing` or a catalog of Bacula: "
+    "the time that it is of, with its zone; absent: when it was last written. The index of a tape says it",
     "[volumes.NAME] columns": "of a `listing` that is a table: under which names it has `path`, `size_bytes`, `modified_at`, `sha256`, `type`",
     "[volumes.NAME] times": "how it writes times: as `2026-01-31T12:00:00Z`, or as a number of these since 1970 UTC",
     "[volumes.NAME] digest": "what a scan reads of it: nothing, what could have a copy, everything; absent: `match`, and `all` where access is `offline`",

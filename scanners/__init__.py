@@ -48,6 +48,7 @@ class Settings:
     password_command: str | None = None
     identity_file: str | None = None  # the private key for a host that is reached by SSH
     known_hosts: str | None = None  # the file that has the keys of such hosts; None = what everybody uses
+    access: str | None = None  # as declared
     read_in_place: bool = False  # of what others tell: whether they read the files on the volume itself
     told_at_us: int | None = None  # and of which time it is, where the configuration says so
     columns: Mapping[str, str] = field(default_factory=dict)  # of a listing: under which names it has what
@@ -194,6 +195,7 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         password_command=declared.password_command,
         identity_file=_beside(config, declared.identity_file),
         known_hosts=_beside(config, declared.known_hosts),
+        access=declared.access,
         read_in_place=declared.read_in_place,
         told_at_us=None if declared.told_at is None else round(declared.told_at.timestamp() * 1_000_000),
         columns=declared.columns,

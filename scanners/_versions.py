@@ -23,8 +23,7 @@ LACKING = "not all that it is made of is stored in the repository with its exact
 _WORDS = ("dir", "type", "extension", "restore_state", "fs_id")
 # A sort spills what does not fit in memory, however much it is; groups are then found between neighbours.
 _SORTED = """
-SELECT
-    dir, name, type, size_bytes, modified_us, modified_ns, changed_us, changed_ns, time_flags, mode, uid, gid, digest, whole, content, first, last, newest
+SELECT * EXCLUDE (tree)
 FROM read_parquet($files, hive_partitioning = false) INNER JOIN trees USING (tree)
 ORDER BY
     dir, name, type, size_bytes, CASE WHEN type = 'file' THEN modified_us END NULLS FIRST, CASE WHEN type = 'file' THEN modified_ns END NULLS FIRST,
@@ -211,6 +210,8 @@ def _entries(batch: pa.RecordBatch, ids: pa.Array, fs_id: str | None) -> dict[st
     if fs_id is not None:
         columns["inode"] = batch["content"]
         columns["fs_id"] = pc.if_else(batch["content"].is_valid(), pa.scalar(fs_id), pa.scalar(None, pa.string()))
+    if "attested_us" in batch.schema.names:  # by the word of somebody, for each version the last
+        columns |= {"attested_at": batch["attested_us"].view(pa.timestamp("us")), "attested_level": batch["attested_level"]}
     columns["restore_state"] = pc.if_else(batch["whole"], "whole", pa.scalar(None, pa.string()))
     columns["is_latest"] = batch["newest"]
     columns["first_recovery_point"], columns["last_recovery_point"] = ids.take(batch["first"]), ids.take(batch["last"])
