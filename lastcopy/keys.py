@@ -46,9 +46,9 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] hosts": "of a backup repository or a catalog of Bacula: "
     "the names under which the machine was backed up that the volume is of; absent: there is one in it",
     "[volumes.NAME] password_file": "a file with its password, relative to the folder of the configuration; never stored in the catalog",
+    "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] identity_file": "of a host that is reached by SSH: the private key to sign in with; else those of ~/.ssh, its config and the agent",
     "[volumes.NAME] known_hosts": "and the file that has the host's key; else ~/.ssh/known_hosts",
-    "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] read_in_place": "of a `manifest` or `listing`: whether who wrote it read the files on this very volume, "
     "as after they were copied there: then what it says is at level 2",
     "[volumes.NAME] told_at": "of a `listing` or a catalog of Bacula: "

@@ -51,6 +51,19 @@ _EXTRA = {
     "archive": "",
 }
 
+# What volumes of some kinds need, too.
+_KINDS = {
+    ("restic", "borg"): (
+        '# password_file = "/etc/lastcopy/{name}.pw"   # or password_command, or the environment of restic and borg\n'
+        '# path_map = {{ "/srv/{primary}" = "{primary}:" }}   # where what was backed up belongs; volume check {name} proposes it\n'
+        '# hosts = ["nas-1"]        # which machine of those that are backed up there\n'
+        '# key_on = ["{primary}"]   # the volumes that hold what opens it\n'
+    ),
+    ("listing",): '# columns = {{ path = "Name", size_bytes = "Size", modified_at = "Modified" }}   # of a table: what it calls them\n# times = "iso"\n',
+    ("manifest", "listing"): "# read_in_place = true     # where who wrote it read the files on this very volume\n",
+    ("sftp",): '# identity_file = "/etc/lastcopy/{name}"   # else the keys of ~/.ssh and the agent\n# known_hosts = "/etc/lastcopy/known_hosts"\n',
+}
+
 _EXAMPLE = """
 # [volumes.projects]
 # url = "/srv/projects"
@@ -165,7 +178,10 @@ def compose(volumes: list[tuple[str, str, str]]) -> str:
     """The text of a configuration for volumes given as (role, name, folder)."""
     primary = _first("primary", volumes, "projects")
     tables = [
-        _VOLUME.format(name=name, url=_quote(url), role=role, meaning=_MEANINGS[role]) + _EXTRA[role].format(primary=primary) for role, name, url in volumes
+        _VOLUME.format(name=name, url=_quote(url), role=role, meaning=_MEANINGS[role])
+        + _EXTRA[role].format(primary=primary)
+        + "".join(more.format(name=name, primary=primary) for kinds, more in _KINDS.items() if url.startswith(tuple(f"{kind}:" for kind in kinds)))
+        for role, name, url in volumes
     ]
     return (
         _HEAD

@@ -50,6 +50,21 @@ def test_what_the_comments_propose_loads_when_it_is_uncommented() -> None:
     assert loaded.lifecycle.min_copies == 2
 
 
+def test_what_volumes_of_a_kind_need_is_proposed_and_loads(tmp_path: Path) -> None:
+    urls = {"old": "restic:/b/restic", "older": "borg:/b/borg", "tape": "listing:/i/tape.csv", "shelf": "manifest:/m", "away": "sftp://nas-2/srv/mirror"}
+    text = init.compose([("primary", "projects", "/srv/projects"), *(("backup", name, url) for name, url in urls.items())])
+    kept = ("# password_file", "# path_map", "# hosts", "# key_on", "# columns", "# times", "# read_in_place", "# identity_file", "# known_hosts")
+    lines = [line.removeprefix("# ") if line.startswith(kept) else line for line in text.splitlines()]
+    loaded = config.parse(tomllib.loads("\n".join(lines)), tmp_path / "lastcopy.toml").volumes
+    for name in ("old", "older"):
+        assert (loaded[name].password_file, loaded[name].path_map) == (f"/etc/lastcopy/{name}.pw", {"/srv/projects": "projects:"})
+        assert (loaded[name].hosts, loaded[name].key_on) == (("nas-1",), ("projects",))
+    assert (sorted(loaded["tape"].columns), loaded["tape"].read_in_place) == (["modified_at", "path", "size_bytes"], True)
+    assert (loaded["shelf"].read_in_place, loaded["shelf"].password_file) == (True, None)
+    assert (loaded["away"].identity_file, loaded["away"].known_hosts) == ("/etc/lastcopy/away", "/etc/lastcopy/known_hosts")
+    assert loaded["projects"].password_file is None
+
+
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "lastcopy.toml").write_text("# mine\n")
     ended = run("init", folder=tmp_path, code=5)
