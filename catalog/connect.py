@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import derive, domains, limiting, omissions, recovery, requirement, snapshot, table
+from catalog import derive, domains, limiting, omissions, preservation, recovery, requirement, snapshot, table
 from catalog.derive.expressions import parquet, recovery_points
+from catalog.derive.facts import Inputs
 from catalog.errors import UnderivedError
 from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
 from catalog.sight import Sight
@@ -205,6 +206,7 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
     for name, query in stored.items():
         create(name, query)
     _view(connection, "duplicates_by_scope", DUPLICATES_BY_SCOPE)
+    _view(connection, "preservation", derive.sql("preservation"))
     create("elsewhere", stored["copies"] if sight else "SELECT volume, entry_id, CAST(0 AS BIGINT) AS copies FROM copies WHERE FALSE")
     for name in _JOINED:
         before = table.files(root, name, snapshot_id=[earlier.snapshot_id]) if earlier else []
@@ -240,6 +242,8 @@ def small_tables(root: Path, wanted: Snapshot, earlier: Snapshot | None = None) 
         "volumes": volume_rows(root, wanted),
         "mappings": omissions.mappings(wanted.config, points),
         "omissions": omissions.omissions(wanted.config, points),
+        "preservation_places": preservation.places(_inputs(root, wanted)),
+        "preservation_levels": preservation.levels(),
         "scans": table.read(root, "scans", version=wanted.versions.get("scans")),
         "snapshots": pa.Table.from_pylist(of_snapshots, stamps),
         "snapshot": pa.Table.from_pylist(of_snapshots[-1:], stamps),
@@ -255,6 +259,10 @@ def _create_small(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot
         connection.register("small_table", rows)
         connection.execute(f"CREATE TABLE {name} AS SELECT * FROM small_table")
         connection.unregister("small_table")
+
+
+def _inputs(root: Path, wanted: Snapshot) -> Inputs:
+    return derive.inputs_of(root, wanted, {place: table.read(root, "labels", table_hash=[digest]) for place, digest in wanted.label_tables.items()})
 
 
 def _class_names(root: Path, wanted: Snapshot) -> list[str]:

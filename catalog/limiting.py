@@ -63,6 +63,7 @@ DELETE FROM classes WHERE data_class <> 'default' AND data_class NOT IN (SELECT 
 DELETE FROM controls WHERE data_class NOT IN (SELECT data_class FROM classes);
 DELETE FROM exceptions;
 DELETE FROM mappings WHERE copy_volume NOT IN ({whole}) OR NOT {folders};
+DELETE FROM preservation_places WHERE volume NOT IN ({volumes}) OR copy_volume NOT IN ({volumes});
 DELETE FROM omissions WHERE copy_volume NOT IN ({whole}) OR volume NOT IN ({volumes});
 """
 

@@ -208,7 +208,17 @@ def test_a_loss_is_not_simulated_on_a_part(stored: tuple[Path, Snapshot]) -> Non
 def test_nobody_sees_anything_by_an_empty_sight(stored: tuple[Path, Snapshot]) -> None:
     with connect.connect(*stored, sight=Sight(())) as connection:
         kept = {name for name, rows in everything(connection).items() if rows}
-        assert kept <= {"sight", "classes", "controls", "snapshot", "snapshots", "snapshot_before", "stored_verdicts", "stored_verdicts_before"}
+        assert kept <= {
+            "sight",
+            "classes",
+            "controls",
+            "preservation_levels",
+            "snapshot",
+            "snapshots",
+            "snapshot_before",
+            "stored_verdicts",
+            "stored_verdicts_before",
+        }
         assert connection.execute("SELECT count(*) FROM files").fetchall() == [(0,)]
         assert state.read(connection).assets == 0
 

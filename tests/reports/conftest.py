@@ -28,6 +28,17 @@ CLASSES = pa.schema(
 EXCEPTIONS = pa.schema(
     [("position", SMALL), ("where", TEXT), ("reason", TEXT), ("owner", TEXT), ("approver", TEXT), ("until", pa.date32()), ("controls", WORDS)]
 )
+PRESERVATION = pa.schema(
+    [
+        ("volume", TEXT),
+        ("entry_id", WHOLE),
+        ("level", SMALL),
+        ("storage_level", SMALL),
+        ("integrity_level", SMALL),
+        ("possible_level", SMALL),
+        ("missing", TEXT),
+    ]
+)
 SNAPSHOT = pa.schema([("snapshot_id", TEXT), ("as_of", TIME), ("complete", FLAG), ("previous_snapshot_id", TEXT)])
 VOLUME = {
     "kind": "posix", "role": "primary", "systems": ["nas-1"], "sites": ["paris"], "admins": ["it"], "devices": ["d1"], "media": "disk", "access": "online",
@@ -85,6 +96,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     )
     _table(connection, "excepted", pa.schema([("position", SMALL), ("volume", TEXT), ("entry_id", WHOLE)]), [_excepted(r) for r in views.get("excepted", [])])
     _table(connection, "mappings", omissions.MAPPINGS, views.get("mappings", []))
+    _table(connection, "preservation", PRESERVATION, views.get("preservation", []))
     _table(connection, "omissions", omissions.OMISSIONS, views.get("omissions", []))
     _table(connection, "recovery_points", schema.RECOVERY_POINTS.append(pa.field("volume", TEXT)), views.get("recovery_points", []))
     _table(connection, "scans", schema.SCANS, views.get("scans", []))

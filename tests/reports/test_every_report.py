@@ -43,6 +43,7 @@ VIEWS = {
     "excepted",
     "mappings",
     "omissions",
+    "preservation",
     "orphans",
     "elsewhere",
     "scans",
