@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from catalog.errors import ConfigError
-from catalog.fields import TABLE, Bytes, Folder, Name, Pattern, Seconds
+from catalog.fields import TABLE, Address, Bytes, Folder, Name, Pattern, Seconds
 from catalog.services import Api, Dashboard, Grant, Notify, Task
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Control = Literal[
 RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
 _COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
 _ENCRYPTED_KINDS = {"restic": True, "borg": None, "bacula": None}  # where the configuration does not say it: restic has no other repositories, borg has both
+_SECRET = ("password_file", "password_command", "identity_file", "profile", "credentials_file", "credentials_command")  # where secrets are
 _RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
@@ -74,6 +75,13 @@ class Volume(_Table):
     password_command: str | None = None
     identity_file: str | None = None
     known_hosts: str | None = None
+    endpoint: Address | None = None
+    endpoint_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,40}$")
+    profile: str | None = None
+    credentials_file: str | None = None
+    credentials_command: str | None = None
+    metadata_server: bool = False
+    versions: bool = False
     read_in_place: bool = False
     told_at: AwareDatetime | None = None
     columns: dict[str, str] = {}
@@ -300,7 +308,7 @@ class Config(_Table):
 
     def stored(self) -> str:
         """JSON of what a snapshot keeps, in the order of the file (the first class that matches wins), without secrets."""
-        secrets: Any = {"volumes": {name: {"password_file", "password_command", "identity_file"} for name in self.volumes}}
+        secrets: Any = {"volumes": {name: set(_SECRET) for name in self.volumes}}
         secrets |= dict.fromkeys(_OF_THE_SERVICE, True)
         return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True) | {"roots": self.roots})
 

@@ -31,12 +31,14 @@ SELECT * FROM digests AS g
 WHERE
     EXISTS (
         SELECT 1 FROM entries AS e
-        WHERE e.type = 'file' AND e.fs_id = g.fs_id AND e.inode = g.inode AND e.size_bytes = g.size_bytes AND e.modified_at IS NOT DISTINCT FROM g.modified_at
+        WHERE
+            e.type IN ('file', 'object') AND e.fs_id = g.fs_id AND e.inode = g.inode AND e.size_bytes = g.size_bytes
+            AND e.modified_at IS NOT DISTINCT FROM g.modified_at
     )
     OR EXISTS (
         SELECT 1 FROM entries AS e
         WHERE
-            e.type = 'file' AND e.volume = g.volume AND e.dir = g.dir AND e.name = g.name AND e.size_bytes = g.size_bytes
+            e.type IN ('file', 'object') AND e.volume = g.volume AND e.dir = g.dir AND e.name = g.name AND e.size_bytes = g.size_bytes
             AND e.modified_at IS NOT DISTINCT FROM g.modified_at
     )
 """

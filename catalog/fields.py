@@ -41,6 +41,20 @@ def confidential(url: str) -> str:
     return url
 
 
+def address(url: str) -> str:
+    """The address of a server, as it is. Raises ValueError, also where it holds a secret."""
+    try:
+        found = urlsplit(url)
+        _ = found.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is no address: write it as in 'https://s3.example.org:9000'") from error
+    if found.username is not None or found.password is not None or found.query or found.fragment:
+        raise ValueError("an address is stored and shown: it must hold no user, password or query")
+    if found.scheme not in ("http", "https") or not found.hostname or not url.isprintable() or " " in url:
+        raise ValueError(f"{url!r} is no address: write it as in 'https://s3.example.org:9000'")
+    return url
+
+
 def name(text: str) -> str:
     """The name of a volume, a class, a task, a token, as it is. Raises ValueError."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
@@ -56,6 +70,7 @@ def _folder(path: str) -> str:
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
+Address = Annotated[str, AfterValidator(address)]
 Name = Annotated[str, AfterValidator(name)]
 Pattern = Annotated[str, AfterValidator(glob.check)]
 Folder = Annotated[str, AfterValidator(_folder)]

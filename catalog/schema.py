@@ -65,6 +65,7 @@ TIME_FLAGS = {
     "changed_range": 32,
     "modified_coarse": 64,  # kept to the second: compared to the second
     "modified_rounded": 128,  # to the microsecond, up or down: compared with one microsecond of difference
+    "modified_stored": 256,  # when the storage got the content: of a copy it is no sign of what that is a copy of
 }
 
 # Digests and samples that Lastcopy read itself. Append-only; the newest row of an identity and fingerprint holds.

@@ -22,7 +22,8 @@ MEANINGS: dict[str, str] = {
     "Absent: for a derivation 256 MiB, or 64 bytes an entry where that is more; for a report most of the machine's",
     "[catalog] threads": "the most threads that a derivation or a report uses",
     "[volumes.NAME] url": "the root: a path is a file tree (kind `posix`); any scheme names its kind: `container:PATH` has archives, "
-    "`restic:PATH` and `borg:PATH` are backup repositories, `manifest:PATH`, `listing:PATH` and `bacula:PATH` tell what a volume that is not looked at holds",
+    "`restic:PATH` and `borg:PATH` are backup repositories, `s3://BUCKET/PREFIX` is a bucket, "
+    "`manifest:PATH`, `listing:PATH` and `bacula:PATH` tell what a volume that is not looked at holds",
     "[volumes.NAME] role": "production, a mirror that follows, a place that keeps versions, or a long-term home; the files of a `primary` are assets",
     "[volumes.NAME] system": f"the storage system; {_DOMAIN}",
     "[volumes.NAME] site": f"the room or building; {_DOMAIN}",

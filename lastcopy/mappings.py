@@ -16,14 +16,14 @@ _MEMORY = "200MB"
 _OVERLAP = """
 WITH looked_at AS (
     SELECT dir || name AS path, name, size_bytes FROM read_parquet($primary, hive_partitioning = false)
-    WHERE type = 'file' AND size_bytes > 0 ORDER BY path_hash, dir, name LIMIT $most
+    WHERE type IN ('file', 'object') AND size_bytes > 0 ORDER BY path_hash, dir, name LIMIT $most
 ),
 
 found AS (
     SELECT DISTINCT looked_at.path, substr(held.dir || held.name, 1, length(held.dir || held.name) - length(looked_at.path)) AS prefix
     FROM read_parquet($backup, hive_partitioning = false) AS held
     INNER JOIN looked_at ON held.name = looked_at.name AND held.size_bytes = looked_at.size_bytes
-    WHERE held.type = 'file' AND ends_with('/' || held.dir || held.name, '/' || looked_at.path)
+    WHERE held.type IN ('file', 'object') AND ends_with('/' || held.dir || held.name, '/' || looked_at.path)
 )
 
 SELECT prefix, count(*), (SELECT count(*) FROM looked_at) FROM found GROUP BY prefix ORDER BY count(*) DESC, length(prefix), prefix LIMIT 1

@@ -26,7 +26,7 @@ WITH targets AS (
         inode,
         digest
     FROM entries
-    WHERE type = 'file' AND volume || ':' || path IN (
+    WHERE type IN ('file', 'object') AND volume || ':' || path IN (
         SELECT p.link_target FROM entries AS p
         WHERE p.storage_class = 'stub'
     )

@@ -53,6 +53,13 @@ class Settings:
     told_at_us: int | None = None  # and of which time it is, where the configuration says so
     columns: Mapping[str, str] = field(default_factory=dict)  # of a listing: under which names it has what
     times: str = "iso"  # and how it writes times
+    endpoint: str | None = None  # of an object store; None = Amazon's
+    endpoint_region: str | None = None
+    profile: str | None = None  # of the SDK's files
+    credentials_file: str | None = None
+    credentials_command: str | None = None
+    metadata_server: bool = False  # whether credentials may be asked of the cloud's services for its machines
+    versions: bool = False  # whether every version is listed, and every delete marker
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,13 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         told_at_us=None if declared.told_at is None else round(declared.told_at.timestamp() * 1_000_000),
         columns=declared.columns,
         times=declared.times,
+        endpoint=declared.endpoint,
+        endpoint_region=declared.endpoint_region,
+        profile=declared.profile,
+        credentials_file=str(config.folder.absolute() / declared.credentials_file) if declared.credentials_file else None,
+        credentials_command=declared.credentials_command,
+        metadata_server=declared.metadata_server,
+        versions=declared.versions,
     )
 
 

@@ -22,7 +22,7 @@ SELECT
     last_recovery_point IS NOT NULL AS is_version
 FROM entries
 WHERE
-    type = 'file' AND size_bytes > 0 AND carried_from IS NULL
+    type IN ('file', 'object') AND size_bytes > 0 AND carried_from IS NULL
     AND ((last_recovery_point IS NULL AND attested_at IS NULL) OR digest IS NOT NULL OR (restore_state = 'whole' AND inode IS NOT NULL))
     AND (
         NOT list_contains(getvariable('on_request'), volume)

@@ -238,7 +238,7 @@ def linked_bytes(target: Target, entries: Sequence[str]) -> int:
             """
             SELECT coalesce(sum(size_bytes), 0) FROM (
                 SELECT any_value(size_bytes) AS size_bytes FROM read_parquet($files, hive_partitioning = false)
-                WHERE type = 'file' AND link_count > 1 GROUP BY fs_id, inode
+                WHERE type IN ('file', 'object') AND link_count > 1 GROUP BY fs_id, inode
             )
             """,
             {"files": list(entries)},
@@ -252,7 +252,7 @@ def vast(target: Target, entries: Sequence[str], size_bytes: int, seen_at: datet
         [(path,)] = connection.execute(
             """
             SELECT dir || name FROM read_parquet($files, hive_partitioning = false)
-            WHERE type = 'file' ORDER BY size_bytes DESC, dir, name LIMIT 1
+            WHERE type IN ('file', 'object') ORDER BY size_bytes DESC, dir, name LIMIT 1
             """,
             {"files": list(entries)},
         ).fetchall()

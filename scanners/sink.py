@@ -157,7 +157,7 @@ class ParquetSink:
         """Count files and their bytes; those with several links are counted apart, for the bytes belong to the last of them."""
         types = columns["type"] if pa.types.is_dictionary(columns["type"].type) else columns["type"].dictionary_encode()
         names = types.dictionary.to_pylist()
-        is_file = types.indices.to_numpy() == (names.index("file") if "file" in names else -1)
+        is_file = np.isin(types.indices.to_numpy(), [place for place, name in enumerate(names) if name in ("file", "object")])
         alone = is_file
         if "link_count" in columns:
             alone = is_file & (columns["link_count"].to_numpy(zero_copy_only=False) <= 1)

@@ -47,7 +47,6 @@ _EMPTY_WITHOUT = {
         "shared_file_systems", "own_copies", "path_pairs", "path_matches", "own_matches", "holders", "content_matches", "best_matches", "conflicts",
         "unseen", "evidence", "left_out", "absences", "per_asset",
     ),
-    "recovery_points": ("chosen_versions",),
     "exclusions": ("left_out",),
     "mappings": ("dir_targets", "expected", "expected_targets"),
     "problem_paths": ("tried", "blind_dirs", "unseen"),
@@ -241,12 +240,12 @@ SELECT
     v.v,
     v.scanned_at,
     v.first_scanned_at,
-    v.role IN ('primary', 'archive') AS potential,
+    v.role IN ('primary', 'archive') AND (e.last_recovery_point IS NOT NULL OR e.is_latest IS DISTINCT FROM FALSE) AS potential,
     CASE WHEN e.time_flags & 3 = 0 THEN e.modified_at END AS trusted_modified_at,
     CASE WHEN e.time_flags & 12 = 0 THEN e.accessed_at END AS trusted_accessed_at,
     CASE WHEN e.time_flags & 48 = 0 THEN e.changed_at END AS trusted_changed_at
 FROM entries AS e
 INNER JOIN volume_facts AS v ON e.volume = v.volume
-WHERE e.type = 'file'
+WHERE e.type IN ('file', 'object')
 """
 _BUT_POINTERS = "AND NOT EXISTS (SELECT 1 FROM stub_targets AS o WHERE o.proven AND o.v = v.v AND o.entry_id = e.entry_id)"

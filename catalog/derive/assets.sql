@@ -1,4 +1,4 @@
-/* The assets: files of primary volumes, and homes in archives. */
+/* The assets: files of primary volumes, and homes in archives, at their current version. */
 SELECT
     i.v AS a,
     i.entry_id,
@@ -15,4 +15,4 @@ SELECT
 FROM items AS i
 INNER JOIN volume_facts AS f ON i.v = f.v
 LEFT JOIN homes AS h ON i.v = h.v AND i.entry_id = h.entry_id
-WHERE f.role = 'primary' OR h.v IS NOT NULL
+WHERE i.potential AND (f.role = 'primary' OR h.v IS NOT NULL)

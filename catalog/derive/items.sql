@@ -1,6 +1,6 @@
 /*
 One narrow row a regular file: what matching needs, in numbers. What is `aside`, a stub or what is in quarantine, is nobody's copy, and has none.
-What is `listed` is a version in a backup that nobody has read; `told_level` is the verification level of what nobody has read, 0 where nothing tells that its content is stored;
+What is `listed` is one of the versions that a path may have there; a backup has the same content `stored_once`; `told_level` is the verification level of what nobody has read, 0 where nothing tells that its content is stored;
 `held_at` is when the newest recovery point that holds it was begun; `digested_at` is also the time that what others tell of a file is of.
 */
 SELECT
@@ -13,6 +13,7 @@ SELECT
     e.trusted_modified_at IS NOT NULL AS time_trusted,
     coalesce(e.time_flags & 64, 0) <> 0 AS time_coarse,
     coalesce(e.time_flags & 128, 0) <> 0 AS time_rounded,
+    coalesce(e.time_flags & 256, 0) <> 0 AS time_stored,
     s.fs_no,
     e.inode,
     e.link_count,
@@ -21,7 +22,8 @@ SELECT
     e.potential,
     coalesce(e.storage_class = 'stub', FALSE) OR e.dir = '.lastcopy/quarantine/' OR ends_with(e.dir, '/.lastcopy/quarantine/') AS aside,
     e.carried_from IS NOT NULL AS carried,
-    e.last_recovery_point IS NOT NULL AS listed,
+    e.last_recovery_point IS NOT NULL AS stored_once,
+    e.last_recovery_point IS NOT NULL OR e.version_id IS NOT NULL AS listed,
     CAST(
         coalesce(
             e.attested_level, CASE WHEN e.last_recovery_point IS NOT NULL AND e.digest IS NULL AND coalesce(e.restore_state, '') <> 'whole' THEN 0 ELSE 1 END

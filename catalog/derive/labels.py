@@ -78,7 +78,9 @@ def excepted(findings: Sequence[AcceptedFinding], entries: str) -> str:
     """A query over a view of entries: each file that an exception is for, live or ended, with the exception's position."""
     nothing = "SELECT CAST(0 AS INTEGER) AS position, CAST(NULL AS VARCHAR) AS volume, CAST(NULL AS BIGINT) AS entry_id WHERE FALSE"
     checked = [predicate.check(finding.where, COLUMNS, f"exceptions[{number}].where") for number, finding in enumerate(findings)]
-    found = (f"SELECT {number} AS position, volume, entry_id FROM {entries} WHERE type = 'file' AND ({where})" for number, where in enumerate(checked))
+    found = (
+        f"SELECT {number} AS position, volume, entry_id FROM {entries} WHERE type IN ('file', 'object') AND ({where})" for number, where in enumerate(checked)
+    )
     return " UNION ALL ".join([nothing, *found])
 
 

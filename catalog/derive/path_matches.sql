@@ -1,6 +1,6 @@
 /*
 What the file at the mapped path is to the asset: 5 content, 4 empty on both sides, 3 metadata, 2 conflict, 1 older, 0 only the path: equal size, and a time that is equal
-and proves nothing, or a size or time that one of them does not have; so is what a stub stands for, wherever it is, while nobody knows its content. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
+and proves nothing, or a size or time that one of them does not have, or when its storage got the copy; so is what a stub stands for, wherever it is, while nobody knows its content. `is_version`: by its time, which proves something, it is not younger than the asset, and it is not empty.
 */
 SELECT
     a,

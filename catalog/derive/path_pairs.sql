@@ -1,11 +1,17 @@
-/* Every possible asset beside the file at its mapped path on each volume that may protect it. */
+/*
+Every possible asset beside the file at its mapped path on each volume that may protect it. The time when a storage got a copy is no other than the asset's, nor
+the same: that it is by a second the earlier one says that what it got then is older.
+*/
 SELECT
     i.v AS a,
     i.entry_id,
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
     i.time_trusted AND b.time_trusted AS times_trusted,
-    same_time(i.modified_at, b.modified_at, i.time_coarse OR b.time_coarse, i.time_rounded OR b.time_rounded) AS same_time,
+    CASE
+        WHEN b.time_stored THEN CASE WHEN i.time_trusted AND b.modified_at <= i.modified_at - INTERVAL 1 SECOND THEN FALSE END
+        ELSE same_time(i.modified_at, b.modified_at, i.time_coarse OR b.time_coarse, i.time_rounded OR b.time_rounded)
+    END AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
     i.digest_no = b.digest_no AS same_digest,
@@ -41,7 +47,10 @@ SELECT
     i.size_bytes AS asset_size_bytes,
     i.modified_at AS asset_modified_at,
     i.time_trusted AND b.time_trusted AS times_trusted,
-    same_time(i.modified_at, b.modified_at, i.time_coarse OR b.time_coarse, i.time_rounded OR b.time_rounded) AS same_time,
+    CASE
+        WHEN b.time_stored THEN CASE WHEN i.time_trusted AND b.modified_at <= i.modified_at - INTERVAL 1 SECOND THEN FALSE END
+        ELSE same_time(i.modified_at, b.modified_at, i.time_coarse OR b.time_coarse, i.time_rounded OR b.time_rounded)
+    END AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
     i.digest_no = b.digest_no AS same_digest,

@@ -14,7 +14,7 @@ SELECT
     n.v IS NULL AS counted,
     NOT i.carried AND u.v IS NULL AS seen,
     CASE -- a backup stores a content once, whatever the versions that have it
-        WHEN i.listed THEN CAST(i.v AS VARCHAR) || '='
+        WHEN i.stored_once THEN CAST(i.v AS VARCHAR) || '='
         ELSE coalesce(CAST(i.fs_no AS VARCHAR) || ':' || CAST(i.inode AS VARCHAR), CAST(i.v AS VARCHAR) || '/' || CAST(i.entry_id AS VARCHAR))
     END AS identity
 FROM items AS i

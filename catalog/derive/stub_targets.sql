@@ -30,7 +30,7 @@ WITH targets AS MATERIALIZED (
             AND e.name = s.target_name
             AND e.size_bytes = s.size_bytes
     INNER JOIN volume_facts AS v ON e.volume = v.volume AND v.role IN ('archive', 'primary')
-    WHERE e.type = 'file' AND e.storage_class IS DISTINCT FROM 'stub'
+    WHERE e.type IN ('file', 'object') AND e.storage_class IS DISTINCT FROM 'stub'
 )
 
 SELECT

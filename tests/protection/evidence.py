@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tests.protection.plain import Estate, File, Read
 
-_Key = tuple[str, str, datetime.datetime | None]
+_Key = tuple[str, str, object]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Evidence:
             if file.identity is None:
                 reads = [read for read in reads if read.file.path == file.path]
             reads.sort(key=lambda read: read.at)
-            key = (volume, file.path, file.point)
+            key = (volume, file.path, file.version)
             if file.aside:
                 continue
             if file.attested:
@@ -43,7 +43,7 @@ class Evidence:
 
     def digest(self, volume: str, file: File) -> Known | None:
         """The digest that holds for a file."""
-        return self._digests.get((volume, file.path, file.point))
+        return self._digests.get((volume, file.path, file.version))
 
     def is_unreadable(self, volume: str, file: File) -> bool:
         """Whether the last try to read a file failed."""
@@ -54,7 +54,7 @@ class Evidence:
         one, two = self.digest(volume, file), self.digest(other_volume, other_file)
         if one and two:
             return "equal" if one.value == two.value and file.may_hold else "differ"
-        mine, theirs = (self._samples.get((where, one.path, one.point)) for where, one in ((volume, file), (other_volume, other_file)))
+        mine, theirs = (self._samples.get((where, one.path, one.version)) for where, one in ((volume, file), (other_volume, other_file)))
         return "differ" if mine and theirs and mine != theirs else "unknown"
 
 

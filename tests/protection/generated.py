@@ -132,7 +132,7 @@ def _file(chance: random.Random, path: str) -> File:
         _mostly(chance, modified, [*MODIFIED, None], 0.3),
         modified_ns=_mostly(chance, 0, [1]),
         changed_ns=_mostly(chance, 0, [1]),
-        flags=_mostly(chance, 0, [1, 2, 16, 17, 18, 32, 33, 64, 64, 65, 128, 129]),
+        flags=_mostly(chance, 0, [1, 2, 16, 17, 18, 32, 33, 64, 64, 65, 128, 129, 256, 320]),
         fs=_maybe(chance, 0.95, ["f1", "f2", "f3"]),
         inode=_maybe(chance, 0.95, range(1, 9)),
         created=_maybe(chance, 0.2, [MODIFIED[0]]),

@@ -9,11 +9,12 @@ from catalog.config import DataClass, Volume
 from tests.protection import pointers
 from tests.protection.evidence import Evidence, first_names
 from tests.protection.places import apart, chained, domains, excluded, known_groups, mapped, may_protect
-from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, Estate, File, Scan
+from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, STORED_MODIFIED, Estate, File, Scan
 from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, rule_of, three_and, three_or
 from tests.protection.times import same_time, trusted
 
 MONTH_SECONDS = 30 * 86400.0
+SECOND = datetime.timedelta(seconds=1)
 CLOCKS_DIFFER_SECONDS = 3600.0
 CURRENT_KINDS = ("content", "metadata")
 REASONS = (
@@ -72,6 +73,8 @@ class _Court:
 
     def is_asset(self, volume: str, file: File) -> bool:
         role = self.config.volumes[volume].role
+        if file.latest is False:
+            return False
         if role != "archive" or (volume, file.path) in self.pointed_to:
             return role in ("primary", "archive")
         homes = [name for name, declared in self.config.volumes.items() if declared.role == "primary"]
@@ -86,6 +89,7 @@ class _Court:
             return here and theirs.size == 0
         verdict = self.evidence.compare(volume, file, ward, theirs)
         same_listing = here and theirs.size == file.size and same_time(theirs, file) is True and trusted(theirs, file)
+        same_listing = same_listing and not file.flags & STORED_MODIFIED
         return verdict == "equal" or (same_listing and verdict != "differ")
 
     # What one volume says of one asset
@@ -131,6 +135,8 @@ class _Court:
     def _at_the_path(self, volume: str, file: File, ward: str, asset: File, scan: Scan) -> Match:
         verdict = self.evidence.compare(volume, file, ward, asset)
         same = same_time(asset, file)
+        if file.flags & STORED_MODIFIED:
+            same = False if trusted(asset) and asset.modified and file.modified and file.modified + SECOND <= asset.modified else None
         sizes_known = file.size is not None and asset.size is not None
         alike = not sizes_known or file.size == asset.size != 0
         if alike and same is not False and not (verdict == "differ" and not (same and sizes_known)):

@@ -10,6 +10,7 @@ FLAGGED_MODIFIED = 1 | 2  # bits of `time_flags`
 FLAGGED_CHANGED = 16 | 32
 COARSE_MODIFIED = 64  # kept to the second
 ROUNDED_MODIFIED = 128  # to the microsecond, up or down
+STORED_MODIFIED = 256  # when its storage got it
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class File:
     whole: bool = False  # of such a version: all that it is made of is stored
     point: datetime.datetime | None = None  # of a version in a backup, that nobody has read: when the newest recovery point that holds it was begun
 
+    latest: bool | None = None  # of a version in a bucket: whether the path shows it; None = it is none
+
     @property
     def may_hold(self) -> bool:
         """Whether it is not known to be empty."""
@@ -64,6 +67,11 @@ class File:
     def identity(self) -> tuple[str, int] | None:
         """What two names of one file share; None if the storage cannot tell."""
         return None if self.fs is None or self.inode is None else (self.fs, self.inode)
+
+    @property
+    def version(self) -> object:
+        """What tells it from other versions at its path on its volume."""
+        return self.point if self.latest is None else self.inode
 
     @property
     def fingerprint(self) -> tuple[object, ...]:

@@ -13,9 +13,11 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
 * the copy: `same` (content), `listed` (same size and time, not read), `sampled`, `sample-differs`, `attested`, `stale-digest`, `differs`,
-  `touched`, `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
+  `touched`, `stored-later`, `stored-earlier` (both only listed),
+  `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
   `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan), `shows=b` (it is the very file that b shows),
   `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
+  `stored` (its time is that when its storage got it), `deleted` (all these are versions in a bucket, which shows none), `replaced` (which shows another),
   `told=-400d` (somebody else's word of that time, in a listing of `listing=-2d`, else of that time), `worth=0` (its level), `sizeless` (without a size),
   `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `requires=ndsa-2` (`+` joins several), `copies=3`, `systems`, `sites`, `regions`, `admins`, `media`, `safe` (offline or immutable),
@@ -196,7 +198,12 @@ def _stub(words: _Words) -> Stub | None:
 
 
 def _flags(words: _Words) -> int:
-    return {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0) | (64 if "coarse" in words else 0) | (128 if "rounded" in words.valued else 0)
+    return (
+        {"modified": 1, "both": 17}.get(words.get("flagged", ""), 0)
+        | (64 if "coarse" in words else 0)
+        | (128 if "rounded" in words.valued else 0)
+        | (256 if "stored" in words else 0)
+    )
 
 
 def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list[Read]]:
@@ -215,6 +222,8 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     kinds: dict[str, tuple[File, list[Read]]] = {
         "same": (file, [Read(name, file, read_at, same, content("sample"))]),
         "listed": (file, []),
+        "stored-later": (replace(file, modified=moment("-3d")), []),
+        "stored-earlier": (replace(file, modified=moment("-200d")), []),
         "sampled": (file, [Read(name, file, read_at, sample=content("sample"))]),
         "sample-differs": (file, [Read(name, file, read_at, sample=content("other"))]),
         "attested": (replace(file, attested=same), []),
@@ -237,6 +246,11 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         found = [(replace(one, told=words.time("told", ""), told_level=int(words.get("worth", "1"))), []) for one in said]
     if "point" in words.valued:  # a backup: nothing of it has an inode, and several versions may lie at one path
         found = [(replace(one, point=words.time("point", ""), fs=None, inode=None, whole="whole" in words), []) for one, _ in found]
+        held = [(one.path, one.size, one.modified) for one, _ in found]
+    elif {"deleted", "replaced"} & words.bare:  # a bucket that keeps versions: several may lie at one path
+        found = [(replace(one, latest=False, inode=10 + place), []) for place, (one, _) in enumerate(found)]
+        found = [(one, [Read(name, one, read_at, same)] if "same" in words else []) for one, _ in found]
+        found += [(replace(text, size=5000, modified=moment("-1d"), latest=True), [])] if "replaced" in words else []
         held = [(one.path, one.size, one.modified) for one, _ in found]
     else:
         held = [(one.path, 0, None) for one, _ in found]

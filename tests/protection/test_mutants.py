@@ -78,6 +78,27 @@ MUTANTS = [
         "a copy whose time is kept to the second is listed under that second",
     ),
     Mutant(
+        "the time when a storage got a copy is that of its content",
+        "path_pairs",
+        "WHEN b.time_stored THEN",
+        "WHEN FALSE THEN",
+        "a copy whose time is when its storage got it is known by no listing",
+    ),
+    Mutant(
+        "the time when a storage got a copy says nothing at all",
+        "path_pairs",
+        "THEN FALSE END",
+        "THEN NULL END",
+        "what a storage got before the file was written is an older version",
+    ),
+    Mutant(
+        "of several versions at a path any may be the match",
+        "items",
+        "OR e.version_id IS NOT NULL AS listed",
+        "AS listed",
+        "a version that was replaced in a bucket counts",
+    ),
+    Mutant(
         "times that were rounded are compared to the microsecond",
         "same_time",
         "WHEN rounded",

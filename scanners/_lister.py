@@ -1,0 +1,154 @@
+"""Goes through the listings of a bucket page by page, and holds them against each other: some stores lose keys between pages."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+
+from scanners import _pages
+from scanners._pages import Items, Page, PageError
+from scanners._store import Store
+
+_MOST_KEYS = 1000  # of a page, as the API has it
+_REPLACED = "\ufffd".encode()
+_NO_VERSIONS = "the store lists this object, and none of its versions: what it was before is not known"
+_NOT_EXACT = "the store tells the versions of names with control characters with U+FFFD in them: which of them these are is not known"
+
+Take = Callable[[Items], None]
+Problem = Callable[[bytes, str], None]
+
+
+class Lister:
+    """Pages of one bucket. `most_keys` is of a page."""
+
+    def __init__(self, store: Store, *, versions: bool, most_keys: int = _MOST_KEYS) -> None:
+        self._store, self._versions, self._most_keys = store, versions, most_keys
+
+    def first(self, prefix: bytes, most_keys: int | None = None) -> Page:
+        """The first page of all that begins with a prefix. Raises StoreError, PageError."""
+        return next(self._pages(prefix, versions=self._versions, most_keys=most_keys))
+
+    def level(self, prefix: bytes, take: Take, problem: Problem) -> list[bytes]:
+        """Take what lies directly below a prefix, up to the next slash; gives the longer prefixes. Raises StoreError, PageError."""
+        return self._settle(prefix, take, problem, flat=False)
+
+    def below(self, prefix: bytes, take: Take, problem: Problem) -> None:
+        """Take all that begins with a prefix. Raises StoreError, PageError."""
+        self._settle(prefix, take, problem, flat=True)
+
+    def of_key(self, key: bytes) -> Iterator[Items]:
+        """The versions and delete markers of one key. Raises StoreError, PageError."""
+        for page in self._pages(key, versions=True):
+            for items in page.items:
+                if kept := _only(items, lambda one: one == key):
+                    yield kept
+
+    def _settle(self, prefix: bytes, take: Take, problem: Problem, *, flat: bool) -> list[bytes]:
+        prefixes: list[bytes] = []
+        if not self._versions:
+            for page in self._pages(prefix, versions=False, flat=flat):
+                prefixes += page.prefixes
+                for items in page.items:
+                    take(items)
+            return prefixes
+        seen = _Seen(take, problem)
+        for page in self._pages(prefix, versions=True, flat=flat):
+            prefixes += page.prefixes
+            seen.take(page)
+        if missing := self._missing(prefix, seen, prefixes, flat=flat):
+            if flat:
+                self._walk(prefix, seen)
+                missing = self._missing(prefix, seen, prefixes, flat=flat)
+            for key, items in missing.items():
+                for versions in self.of_key(key):
+                    seen.add(versions)
+                if not seen.has_current(key):
+                    take(items)
+                    problem(key, _NO_VERSIONS)
+        return prefixes
+
+    def _missing(self, prefix: bytes, seen: "_Seen", prefixes: list[bytes], *, flat: bool) -> dict[bytes, Items]:
+        """The objects that the listing of objects has, and that of versions has not; prefixes that only it has are added to `prefixes`."""
+        found: dict[bytes, Items] = {}
+        known = set(prefixes)
+        for page in self._pages(prefix, versions=False, flat=flat):
+            prefixes += [one for one in page.prefixes if one not in known]
+            for items in page.items:
+                for place, key in enumerate(items.keys):
+                    if not seen.has_current(key):
+                        found[key] = _chosen(items, [place])
+        return found
+
+    def _walk(self, prefix: bytes, seen: "_Seen") -> None:
+        """Take what was not seen yet, folder by folder: of a store that loses keys between pages a page of one folder is whole."""
+        waiting = [prefix]
+        while waiting:
+            for page in self._pages(waiting.pop(), versions=True, flat=False):
+                waiting += page.prefixes
+                seen.take(page)
+
+    def _pages(self, prefix: bytes, *, versions: bool, flat: bool = True, most_keys: int | None = None) -> Iterator[Page]:
+        query: dict[str, str | bytes] = {"prefix": prefix, "encoding-type": "url", "max-keys": str(most_keys or self._most_keys)}
+        query |= {"versions": ""} if versions else {"list-type": "2", "fetch-owner": "true"}
+        if not flat:
+            query["delimiter"] = "/"
+        read = _pages.versions if versions else _pages.objects
+        asked: set[int] = set()
+        further: Mapping[str, str | bytes] = {}
+        while True:
+            page = read(self._store.get(None, {**query, **further}))
+            if any(not key.startswith(prefix) for items in page.items for key in items.keys) or any(not one.startswith(prefix) for one in page.prefixes):
+                raise PageError("the store lists keys that do not begin with what was asked for")
+            yield page
+            if page.next is None:
+                return
+            further = page.next
+            mark = hash(tuple(sorted(further.items())))
+            if mark in asked:
+                raise PageError("the store gives the same page again and again")
+            asked.add(mark)
+
+
+class _Seen:
+    """What was taken of a prefix: by a hash a version, for there may be millions."""
+
+    def __init__(self, take: Take, problem: Problem) -> None:
+        self._take, self._problem = take, problem
+        self._taken, self._current = set[int](), set[int]()
+
+    def take(self, page: Page) -> None:
+        """Take the versions of a page that are new."""
+        for items in page.items:
+            kept: Items | None = items
+            if not page.exact and any(_REPLACED in key for key in items.keys):
+                for key in {one for one in items.keys if _REPLACED in one}:
+                    self._problem(key, _NOT_EXACT)
+                kept = _only(items, lambda one: _REPLACED not in one)
+            if kept:
+                self.add(kept)
+
+    def add(self, items: Items) -> None:
+        """Take those that are new."""
+        marks = [_mark(key, version or b"") for key, version in zip(items.keys, items.values["VersionId"], strict=True)]
+        fresh = [place for place, mark in enumerate(marks) if mark not in self._taken]
+        if items.kind == "Version":
+            self._current.update(_mark(key) for key, latest in zip(items.keys, items.values["IsLatest"], strict=True) if latest == b"true")
+        self._taken.update(marks)
+        if fresh:
+            self._take(items if len(fresh) == len(marks) else _chosen(items, fresh))
+
+    def has_current(self, key: bytes) -> bool:
+        """Whether the object of a key was taken."""
+        return _mark(key) in self._current
+
+
+def _mark(*parts: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(b"\0".join(parts), digest_size=8).digest(), "little")
+
+
+def _only(items: Items, wanted: Callable[[bytes], bool]) -> Items | None:
+    """The items whose key is wanted; None where none is."""
+    places = [place for place, key in enumerate(items.keys) if wanted(key)]
+    return _chosen(items, places) if places else None
+
+
+def _chosen(items: Items, places: list[int]) -> Items:
+    return Items(items.kind, [items.keys[at] for at in places], {name: [column[at] for at in places] for name, column in items.values.items()})

@@ -1,0 +1,135 @@
+"""Buckets of object stores that speak S3: every object, or every version and delete marker, by listing; contents by GET. Nothing is written there."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from catalog import glob, names, ours
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _objects
+from scanners._lister import Lister
+from scanners._objects import Naming
+from scanners._pages import Items, PageError
+from scanners._store import Store, StoreError
+
+if TYPE_CHECKING:
+    from scanners.reading import Reply
+
+CAPABILITIES = Capabilities(columns=_objects.COLUMNS, read_through=True, in_any_order=True)
+
+_BATCH_ROWS = 65_536
+_MANY_PLACES = 64  # so many prefixes keep all processes busy
+_MOST_LEVELS = 32  # and so many are listed to find them
+
+
+class Scanner:
+    """Reads one bucket, or what is below a prefix of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises UnreachableError where the url is none, MissingExtraError."""
+        self._settings, self._store = settings, Store(settings)
+        self._lister = Lister(self._store, versions=settings.versions)
+        self._naming = Naming(self._store.identity, self._store.prefix, settings.started_us)
+
+    def probe(self) -> Facts:
+        """Look at the bucket. Raises UnreachableError."""
+        try:
+            page = self._lister.first(self._store.prefix, 1)
+        except (StoreError, PageError) as error:
+            raise self._store.unreachable(error) from error
+        return Facts(fs_id=self._naming.fs_id, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=not page.size)
+
+    def root_shard(self) -> Shard:
+        """The volume."""
+        return Shard(0, ("",))
+
+    def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
+        """List places; of the root, if it is large, only what is above many prefixes, which become other shards. Raises UnreachableError."""
+        rows = _Rows(sink, self._naming, self._settings.exclude)
+        for number, place in enumerate(shard.places):
+            if number and sink.spent(rows.waiting):
+                sink.leave(shard.places[number:])
+                break
+            try:
+                if place:
+                    self._lister.below(self._store.prefix + names.unescape(place), rows.take, rows.problem)
+                else:
+                    sink.leave(self._explore(rows))
+            except (StoreError, PageError) as error:
+                if not place or not (isinstance(error, StoreError) and error.refused):
+                    raise self._store.unreachable(error) from error
+                sink.problem(place.rstrip("/"), "list", str(error), None, hides_below=True)
+        rows.write()
+        if rows.listed != rows.accounted:
+            raise self._store.unreachable(f"{rows.listed} keys were listed, and {rows.accounted} of them are accounted for: report this")
+        return sink.finish()
+
+    def digests(self, rows: pa.RecordBatch) -> "Reply":
+        """What objects hold, by GET."""
+        from scanners._gets import Reader
+
+        return Reader(self._store, self._naming, self._lister, versions=self._settings.versions).read(rows)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+
+    def _explore(self, rows: "_Rows") -> list[str]:
+        """List a small volume at once, and of a large one what lies above its prefixes, until there are many; gives these as places."""
+        start = self._store.prefix
+        first = self._lister.first(start)
+        if first.next is None and not rows.spent(first.size):
+            self._lister.below(start, rows.take, rows.problem)
+            return []
+        waiting, levels = deque([start]), 0
+        while waiting and len(waiting) < _MANY_PLACES and levels < _MOST_LEVELS:
+            levels += 1
+            waiting += rows.wanted(self._lister.level(waiting.popleft(), rows.take, rows.problem))
+        return [names.escape(prefix[len(start) :]) for prefix in waiting]
+
+
+class _Rows:
+    """Puts what is listed into a sink, in sorted batches; what is left out is counted. Every key that was listed is accounted for."""
+
+    def __init__(self, sink: Sink, naming: Naming, exclude: str | None) -> None:
+        self._sink, self._naming, self._exclude = sink, naming, exclude
+        self._tables: list[pa.Table] = []
+        self.waiting = self.listed = self.accounted = 0
+
+    def spent(self, more: int) -> bool:
+        """Whether so many more rows are beyond the shard's budget."""
+        return self._sink.spent(self.waiting + more)
+
+    def take(self, items: Items) -> None:
+        """Take what a page has of one kind. Raises PageError."""
+        self.listed += len(items.keys)
+        table = self._naming.rows(items)
+        self.waiting += table.num_rows
+        self._tables.append(table)
+        if self.waiting >= _BATCH_ROWS:
+            self.write()
+
+    def problem(self, key: bytes, error: str) -> None:
+        """Take what cannot be known of a key."""
+        self._sink.problem(self._naming.path(key), "name", error, None, hides_below=False)
+
+    def wanted(self, prefixes: list[bytes]) -> list[bytes]:
+        """The prefixes that are not left out."""
+        paths = [self._naming.path(prefix) for prefix in prefixes]
+        out = [False] * len(paths) if self._exclude is None else glob.excluded(self._exclude, pa.array(paths, pa.string())).to_pylist()
+        self._sink.exclude(sum(out))
+        return [prefix for prefix, path, is_out in zip(prefixes, paths, out, strict=True) if not is_out and path != _OURS]
+
+    def write(self) -> None:
+        """Write the rows that wait."""
+        if not self._tables:
+            return
+        columns, excluded, counted = _objects.sorted_rows(self._tables, self._exclude, _OURS)
+        self._tables, self.waiting = [], 0
+        self._sink.exclude(excluded)
+        self.accounted += counted
+        if len(columns["name"]):
+            self._sink.write(columns)
+
+
+_OURS = ours.HOME.decode() + "/"
