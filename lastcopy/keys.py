@@ -50,6 +50,16 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] identity_file": "of a host that is reached by SSH: the private key to sign in with; else those of ~/.ssh, its config and the agent",
     "[volumes.NAME] known_hosts": "and the file that has the host's key; else ~/.ssh/known_hosts",
+    "[volumes.NAME] endpoint": "of an object store: its address, as `https://s3.example.org:9000`; absent: Amazon's",
+    "[volumes.NAME] endpoint_region": "of an object store: the region that requests are signed for; "
+    "absent: as the SDK's own variables and files say, else `us-east-1`",
+    "[volumes.NAME] profile": "of an object store: a profile of the SDK's files",
+    "[volumes.NAME] credentials_file": "of an object store: a file of keys in the SDK's form, relative to the folder of the configuration; "
+    "never stored in the catalog",
+    "[volumes.NAME] credentials_command": "of an object store: a command that prints keys in the form of the SDK's `credential_process`; "
+    "never stored in the catalog",
+    "[volumes.NAME] metadata_server": "of an object store: whether keys may be asked of the service that a cloud runs for its machines",
+    "[volumes.NAME] versions": "of an object store: whether every version is listed, and every delete marker; else what the bucket shows now",
     "[volumes.NAME] read_in_place": "of a `manifest` or `listing`: whether who wrote it read the files on this very volume, "
     "as after they were copied there: then what it says is at level 2",
     "[volumes.NAME] told_at": "of a `listing` or a catalog of Bacula: "

@@ -1,13 +1,13 @@
 """Goes through the listings of a bucket page by page, and holds them against each other: some stores lose keys between pages."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from scanners import _pages
 from scanners._pages import Items, Page, PageError
 from scanners._store import Store
 
-_MOST_KEYS = 1000  # of a page, as the API has it
+MOST_KEYS = 1000  # of a page, as the API has it
 _REPLACED = "\ufffd".encode()
 _NO_VERSIONS = "the store lists this object, and none of its versions: what it was before is not known"
 _NOT_EXACT = "the store tells the versions of names with control characters with U+FFFD in them: which of them these are is not known"
@@ -17,10 +17,11 @@ Problem = Callable[[bytes, str], None]
 
 
 class Lister:
-    """Pages of one bucket. `most_keys` is of a page."""
+    """Pages of one bucket."""
 
-    def __init__(self, store: Store, *, versions: bool, most_keys: int = _MOST_KEYS) -> None:
-        self._store, self._versions, self._most_keys = store, versions, most_keys
+    def __init__(self, store: Store, *, versions: bool) -> None:
+        """`versions`: whether every version is listed."""
+        self._store, self._versions = store, versions
 
     def first(self, prefix: bytes, most_keys: int | None = None) -> Page:
         """The first page of all that begins with a prefix. Raises StoreError, PageError."""
@@ -49,20 +50,21 @@ class Lister:
                 for items in page.items:
                     take(items)
             return prefixes
-        seen = _Seen(take, problem)
+        seen, pages = _Seen(take, problem), 0
         for page in self._pages(prefix, versions=True, flat=flat):
+            pages += 1
             prefixes += page.prefixes
             seen.take(page)
-        if missing := self._missing(prefix, seen, prefixes, flat=flat):
-            if flat:
-                self._walk(prefix, seen)
-                missing = self._missing(prefix, seen, prefixes, flat=flat)
-            for key, items in missing.items():
-                for versions in self.of_key(key):
-                    seen.add(versions)
-                if not seen.has_current(key):
-                    take(items)
-                    problem(key, _NO_VERSIONS)
+        missing = self._missing(prefix, seen, prefixes, flat=flat)
+        if flat and (missing or (pages > 1 and seen.tangled)):
+            self._walk(prefix, seen)
+            missing = self._missing(prefix, seen, prefixes, flat=flat)
+        for key, items in missing.items():
+            for versions in self.of_key(key):
+                seen.add(versions)
+            if not seen.has_current(key):
+                take(items)
+                problem(key, _NO_VERSIONS)
         return prefixes
 
     def _missing(self, prefix: bytes, seen: "_Seen", prefixes: list[bytes], *, flat: bool) -> dict[bytes, Items]:
@@ -72,6 +74,7 @@ class Lister:
         for page in self._pages(prefix, versions=False, flat=flat):
             prefixes += [one for one in page.prefixes if one not in known]
             for items in page.items:
+                seen.note(items.keys)
                 for place, key in enumerate(items.keys):
                     if not seen.has_current(key):
                         found[key] = _chosen(items, [place])
@@ -86,7 +89,7 @@ class Lister:
                 seen.take(page)
 
     def _pages(self, prefix: bytes, *, versions: bool, flat: bool = True, most_keys: int | None = None) -> Iterator[Page]:
-        query: dict[str, str | bytes] = {"prefix": prefix, "encoding-type": "url", "max-keys": str(most_keys or self._most_keys)}
+        query: dict[str, str | bytes] = {"prefix": prefix, "encoding-type": "url", "max-keys": str(most_keys or MOST_KEYS)}
         query |= {"versions": ""} if versions else {"list-type": "2", "fetch-owner": "true"}
         if not flat:
             query["delimiter"] = "/"
@@ -95,7 +98,8 @@ class Lister:
         further: Mapping[str, str | bytes] = {}
         while True:
             page = read(self._store.get(None, {**query, **further}))
-            if any(not key.startswith(prefix) for items in page.items for key in items.keys) or any(not one.startswith(prefix) for one in page.prefixes):
+            listed = [*(key for items in page.items for key in items.keys), *page.prefixes]
+            if any(not one.startswith(prefix) and (page.exact or _REPLACED not in one) for one in listed):
                 raise PageError("the store lists keys that do not begin with what was asked for")
             yield page
             if page.next is None:
@@ -113,6 +117,7 @@ class _Seen:
     def __init__(self, take: Take, problem: Problem) -> None:
         self._take, self._problem = take, problem
         self._taken, self._current = set[int](), set[int]()
+        self._keys, self._folders, self._folder = set[int](), set[int](), b""
 
     def take(self, page: Page) -> None:
         """Take the versions of a page that are new."""
@@ -127,6 +132,7 @@ class _Seen:
 
     def add(self, items: Items) -> None:
         """Take those that are new."""
+        self.note(items.keys)
         marks = [_mark(key, version or b"") for key, version in zip(items.keys, items.values["VersionId"], strict=True)]
         fresh = [place for place, mark in enumerate(marks) if mark not in self._taken]
         if items.kind == "Version":
@@ -134,6 +140,21 @@ class _Seen:
         self._taken.update(marks)
         if fresh:
             self._take(items if len(fresh) == len(marks) else _chosen(items, fresh))
+
+    def note(self, keys: Sequence[bytes]) -> None:
+        """Know that there are some keys."""
+        self._keys.update(map(_mark, keys))
+        for key in keys:
+            folder = key.rpartition(b"/")[0]
+            if folder != self._folder:
+                self._folder = folder
+                parts = folder.split(b"/")
+                self._folders.update(_mark(b"/".join(parts[:end])) for end in range(1, len(parts) + 1))
+
+    @property
+    def tangled(self) -> bool:
+        """Whether a key is also the folder of others: then some stores lose keys between pages, also such that nothing shows any more."""
+        return not self._keys.isdisjoint(self._folders)
 
     def has_current(self, key: bytes) -> bool:
         """Whether the object of a key was taken."""

@@ -247,8 +247,8 @@ def _broken(error: Exception) -> StoreError:
     for kind, meaning in (
         (kinds.SSLError, "its certificate is not trusted, or it speaks no TLS"),
         (kinds.NameResolutionError, "its name is not known: correct the endpoint"),
-        (kinds.ConnectTimeoutError, f"nothing answered within {_CONNECT_SECONDS:g} seconds: correct the endpoint, look at the network"),
         (kinds.NewConnectionError, "no connection: correct the endpoint, look whether the store runs"),
+        (kinds.ConnectTimeoutError, f"nothing answered within {_CONNECT_SECONDS:g} seconds: correct the endpoint, look at the network"),
         (kinds.ReadTimeoutError, f"nothing was heard for {_SILENT_SECONDS:g} seconds"),
         (kinds.LocationParseError, "the endpoint is no address"),
     ):

@@ -1,13 +1,14 @@
 """Buckets of object stores that speak S3: every object, or every version and delete marker, by listing; contents by GET. Nothing is written there."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from catalog import glob, names, ours
 from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _objects
-from scanners._lister import Lister
+from scanners._lister import Lister, Problem, Take
 from scanners._objects import Naming
 from scanners._pages import Items, PageError
 from scanners._store import Store, StoreError
@@ -46,19 +47,17 @@ class Scanner:
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """List places; of the root, if it is large, only what is above many prefixes, which become other shards. Raises UnreachableError."""
         rows = _Rows(sink, self._naming, self._settings.exclude)
-        for number, place in enumerate(shard.places):
-            if number and sink.spent(rows.waiting):
-                sink.leave(shard.places[number:])
-                break
-            try:
+        try:
+            for number, place in enumerate(shard.places):
+                if number and sink.spent(rows.waiting):
+                    sink.leave(shard.places[number:])
+                    break
                 if place:
-                    self._lister.below(self._store.prefix + names.unescape(place), rows.take, rows.problem)
+                    self._guarded(self._store.prefix + names.unescape(place), rows, self._lister.below)
                 else:
                     sink.leave(self._explore(rows))
-            except (StoreError, PageError) as error:
-                if not place or not (isinstance(error, StoreError) and error.refused):
-                    raise self._store.unreachable(error) from error
-                sink.problem(place.rstrip("/"), "list", str(error), None, hides_below=True)
+        except (StoreError, PageError) as error:
+            raise self._store.unreachable(error) from error
         rows.write()
         if rows.listed != rows.accounted:
             raise self._store.unreachable(f"{rows.listed} keys were listed, and {rows.accounted} of them are accounted for: report this")
@@ -84,8 +83,18 @@ class Scanner:
         waiting, levels = deque([start]), 0
         while waiting and len(waiting) < _MANY_PLACES and levels < _MOST_LEVELS:
             levels += 1
-            waiting += rows.wanted(self._lister.level(waiting.popleft(), rows.take, rows.problem))
+            waiting += rows.wanted(self._guarded(waiting.popleft(), rows, self._lister.level) or [])
         return [names.escape(prefix[len(start) :]) for prefix in waiting]
+
+    def _guarded(self, prefix: bytes, rows: "_Rows", listing: Callable[[bytes, Take, Problem], list[bytes] | None]) -> list[bytes] | None:
+        """What a listing gives; what may not be listed is a problem that hides what lies below, unless it is all of the volume."""
+        try:
+            return listing(prefix, rows.take, rows.problem)
+        except StoreError as error:
+            if prefix == self._store.prefix or not error.refused:
+                raise
+            rows.hide(prefix, str(error))
+            return None
 
 
 class _Rows:
@@ -112,6 +121,10 @@ class _Rows:
     def problem(self, key: bytes, error: str) -> None:
         """Take what cannot be known of a key."""
         self._sink.problem(self._naming.path(key), "name", error, None, hides_below=False)
+
+    def hide(self, prefix: bytes, error: str) -> None:
+        """Take a prefix that cannot be listed."""
+        self._sink.problem(self._naming.path(prefix).rstrip("/"), "list", error, None, hides_below=True)
 
     def wanted(self, prefixes: list[bytes]) -> list[bytes]:
         """The prefixes that are not left out."""

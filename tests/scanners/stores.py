@@ -26,6 +26,7 @@ from botocore.session import Session
 from tests.scanners.contract import Item
 
 KEY, SECRET = "labkey0001", "labsecret00000001"
+READER_KEY, READER_SECRET = "readkey0001", "readsecret000001"  # of a user who owns nothing
 _SECONDS = 90
 _PR_SET_PDEATHSIG = 1
 
@@ -61,10 +62,11 @@ class Server:
             client.put_object(Bucket=name, Key=os.fsdecode(item.path), Body=item.content or b"")
         return name
 
-    def declared(self, bucket: str, **more: object) -> dict[str, Any]:
-        """The volume that a bucket is."""
-        file = self.folder / "credentials"
-        file.write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+    def declared(self, bucket: str, *, reader: bool = False, **more: object) -> dict[str, Any]:
+        """The volume that a bucket is, to who owns it or to a user who was granted something."""
+        key, secret = (READER_KEY, READER_SECRET) if reader else (KEY, SECRET)
+        file = self.folder / f"credentials-{key}"
+        file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
         return {"url": f"s3://{bucket}", "endpoint": self.endpoint, "credentials_file": str(file), "role": "backup", **more}
 
 
@@ -141,7 +143,9 @@ def _ceph() -> Server:
     _start(folder, "radosgw", "-f", *us, "-n", "client.rgw")
     server = Server("ceph", f"http://127.0.0.1:{port}", folder)
     _await(server)
-    _run(folder, "radosgw-admin", "-c", str(conf), "user", "create", "--uid", "lab", "--display-name", "lab", "--access-key", KEY, "--secret-key", SECRET)
+    for user, key, secret in (("lab", KEY, SECRET), ("reader", READER_KEY, READER_SECRET)):
+        words = ("user", "create", "--uid", user, "--display-name", user, "--access-key", key, "--secret-key", secret)
+        _run(folder, "radosgw-admin", "-c", str(conf), *words)
     return server
 
 
