@@ -66,7 +66,30 @@ def _volume(name: str, config: Config, scan: ScanRow | None, known: list[mounts.
     mount = mounts.of(place, known) if place else None
     if place and mount:
         found += [_times(name, mount, facts), _own_reads(name, mount), _clock(name, place, now), *_mounted_over(name, declared, place, mount, known)]
+    if able.protections:
+        found += _protections(config, name)
     return [*found, _scanned(name, scan, now)], facts
+
+
+def _protections(config: Config, name: str) -> list[Remark]:
+    """What the storage says that protects it, each beside what is declared of it. It is no proof of what protects an object."""
+    declared = config.volumes[name]
+    with contextlib.closing(scanners.connect(config, name)) as scanner:
+        told = scanner.protections()
+    against = {
+        "versioning": ("keeps_versions", bool(declared.keeps_versions), "enable versioning, or declare keeps_versions = '0d'"),
+        "object lock": ("immutability", declared.immutability in ("governance", "compliance"), "lock its objects, or declare immutability = 'none'"),
+    }
+    found = []
+    for one in told:
+        key, is_declared, mend = against.get(one.name, ("", False, ""))
+        if one.value == "no" and is_declared:
+            found.append(Remark(name, one.name, "warning", f"{key} is declared, and the storage says: {one.text}", mend))
+        elif one.value == "no" and one.name == "policy" and one.text != "there is none":
+            found.append(Remark(name, one.name, "warning", one.text, "take the right from everybody, unless it is meant"))
+        else:
+            found.append(Remark(name, one.name, "unknown" if one.value == "unknown" else "ok", one.text))
+    return found
 
 
 def failed(names: Sequence[str], since: Mapping[str, ScanRow]) -> list[Remark]:

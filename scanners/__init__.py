@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from catalog.errors import ConfigError, NotFoundError
 
@@ -27,6 +27,7 @@ class Capabilities:
     in_any_order: bool = False  # and of them as few or many as are asked for: several passes take no longer than one
     on_request: bool = False  # scans leave contents unread: to read some would be to read nearly all
     recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
+    protections: bool = False  # its storage tells of itself what protects it
     told: bool = False  # reads what others wrote of the volume, which itself is not looked at
     told_in_place: bool = False  # and the paths in it are of where it lies
 
@@ -73,6 +74,15 @@ class Facts:
     free_bytes: int | None
     empty: bool  # and nothing there tells that it is the volume
     readable: bool = True  # whether the content of files can be read; what cannot is listed all the same
+
+
+@dataclass(frozen=True)
+class Protection:
+    """One property of a storage that protects what it holds, by its own word; what it does not tell, or may not be asked for, is unknown."""
+
+    name: str
+    value: Literal["yes", "no", "unknown"]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +173,9 @@ class Scanner(Protocol):
 
     def digests(self, rows: "pa.RecordBatch") -> "Reply":
         """What files of one file system hold, in one pass; `rows` have the columns of `schema.DIGESTS` that entries give. Only with `read_through`."""
+
+    def protections(self) -> "list[Protection]":
+        """What the storage says that protects it. Only with `protections`."""
 
     def close(self) -> None:
         """Let go of what the scanner holds open."""

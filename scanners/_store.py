@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -88,9 +89,9 @@ class Store:
         self._pool = urllib3.PoolManager(num_pools=4, maxsize=32, retries=False, timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENT_SECONDS))
         self._auth: Any = None
 
-    def get(self, key: bytes | None, query: Query, headers: Mapping[str, str] | None = None) -> bytes:
+    def get(self, key: bytes | None, query: Query, tries: int = _TRIES) -> bytes:
         """The whole answer to a GET; `key` None asks the bucket itself. Raises StoreError."""
-        return self._again(lambda: self._whole("GET", key, query, headers or {}))
+        return self._again(lambda: self._whole("GET", key, query, {}), tries)
 
     def head(self, key: bytes, query: Query, headers: Mapping[str, str] | None = None) -> Mapping[str, str]:
         """The headers of an object, names in lower case. Raises StoreError."""
@@ -119,9 +120,9 @@ class Store:
         """Close its connections."""
         self._pool.clear()
 
-    def _again(self, ask: Callable[[], Answer]) -> Answer:
+    def _again(self, ask: Callable[[], Answer], tries: int = _TRIES) -> Answer:
         wait = _WAIT_SECONDS
-        for left in range(_TRIES - 1, -1, -1):
+        for left in range(tries - 1, -1, -1):
             try:
                 return ask()
             except StoreError as error:
@@ -273,10 +274,12 @@ def _told_by(command: str) -> tuple[str, str, str | None] | None:
     import json
 
     try:
-        ran = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=True)  # noqa: S602 - the user's own command line
+        ran = subprocess.run(  # noqa: S603 - it is what the configuration asks for
+            shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_COMMAND_SECONDS, check=True
+        )
         found = json.loads(ran.stdout)
         key, secret, token = found["AccessKeyId"], found["SecretAccessKey"], found.get("SessionToken")
-    except (subprocess.SubprocessError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (subprocess.SubprocessError, OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     texts = isinstance(key, str) and isinstance(secret, str) and (token is None or isinstance(token, str))
     return (key, secret, token) if texts else None

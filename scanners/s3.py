@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from catalog import glob, names, ours
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _objects
+from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
 from scanners._lister import Lister, Problem, Take
 from scanners._objects import Naming
 from scanners._pages import Items, PageError
@@ -16,7 +16,7 @@ from scanners._store import Store, StoreError
 if TYPE_CHECKING:
     from scanners.reading import Reply
 
-CAPABILITIES = Capabilities(columns=_objects.COLUMNS, read_through=True, in_any_order=True)
+CAPABILITIES = Capabilities(columns=_objects.COLUMNS, read_through=True, in_any_order=True, protections=True)
 
 _BATCH_ROWS = 65_536
 _MANY_PLACES = 64  # so many prefixes keep all processes busy
@@ -68,6 +68,12 @@ class Scanner:
         from scanners._gets import Reader
 
         return Reader(self._store, self._naming, self._lister, versions=self._settings.versions).read(rows)
+
+    def protections(self) -> list[Protection]:
+        """What the bucket says that protects it."""
+        from scanners import _bucket
+
+        return _bucket.protections(self._store)
 
     def close(self) -> None:
         """Close the connections."""

@@ -89,3 +89,29 @@ def test_a_digest_that_was_read_is_of_the_very_version(folder: Path) -> None:
     query = "SELECT DISTINCT name, lower(to_hex(digest)) AS sha256 FROM digests WHERE volume = 'vault' ORDER BY ALL"
     found = {row["sha256"] for row in ask("sql", query, "--format", "json", folder=folder).data}
     assert {hashlib.sha256(content).hexdigest() for name, content in FILES.items() if name != "lost.odt"} <= found
+
+
+def test_volume_check_tells_what_the_bucket_says_of_itself(folder: Path, server: Server) -> None:
+    found = {row["check"]: (row["state"], row["text"]) for row in ask("volume", "check", "vault", "--format", "json", folder=folder, code=None).data}
+    assert found["versioning"] == ("ok", "versions are kept: what is overwritten or deleted stays below")
+    bucket = server.bucket()
+    server.client.put_object(Bucket=bucket, Key="copies/a", Body=b"x")
+    (folder / "lastcopy.toml").write_text(DECLARED.replace("BUCKET", bucket).replace("ENDPOINT", server.endpoint))
+    found = {row["check"]: (row["state"], row["text"]) for row in ask("volume", "check", "vault", "--format", "json", folder=folder, code=None).data}
+    assert found["versioning"][0] == "warning"
+    assert found["versioning"][1].startswith("keeps_versions is declared")
+
+
+def test_no_key_of_an_account_is_written_or_told_anywhere(folder: Path, server: Server) -> None:
+    told = [
+        run("--verbose", *words, folder=folder, code=None) for words in (("scan",), ("volume", "check"), ("doctor",), ("audit", "pack", "--output", "pack"))
+    ]
+    (folder / "credentials").write_text("[default]\naws_access_key_id = canary-key\naws_secret_access_key = canary-secret\n")
+    told += [run("--verbose", "scan", folder=folder, code=None)]
+    assert told[-1].code != 0
+    said = b"".join(one.out + one.err.encode() for one in told)
+    written = [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "credentials"]
+    assert len(written) > 20
+    for secret in (stores.SECRET.encode(), b"canary-secret"):
+        assert secret not in said
+        assert not any(secret in content for content in written)

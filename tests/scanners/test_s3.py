@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import shlex
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -257,9 +258,9 @@ def test_keys_come_by_command_or_the_environment_and_from_no_service_of_a_cloud(
     declared = server.declared(bucket)
     del declared["credentials_file"]
     told = f'{{"Version": 1, "AccessKeyId": "{stores.KEY}", "SecretAccessKey": "{stores.SECRET}"}}'
-    assert scan(root, declared | {"credentials_command": f"echo '{told}'"}).entries == 1
+    assert scan(root, declared | {"credentials_command": shlex.join(["echo", told])}).entries == 1
     with pytest.raises(UnreachableError, match="credentials_command gave no credentials") as raised:
-        scan(root, declared | {"credentials_command": "echo canary; exit 1"})
+        scan(root, declared | {"credentials_command": "sh -c 'echo canary; exit 1'"})
     assert "canary" not in str(raised.value)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", stores.KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", stores.SECRET)
