@@ -82,6 +82,7 @@ class Volume(_Table):
     credentials_command: str | None = None
     metadata_server: bool = False
     versions: bool = False
+    heads: bool = False
     read_in_place: bool = False
     told_at: AwareDatetime | None = None
     columns: dict[str, str] = {}

@@ -46,7 +46,10 @@ ENTRIES = pa.schema(
         ("etag", TEXT),
         ("retain_until", TIMESTAMP),
         ("legal_hold", FLAG),
-        ("restore_state", WORD),  # of a version in a backup 'whole': all that it is made of is stored, with its exact sizes
+        (
+            "restore_state",
+            WORD,
+        ),  # of a version in a backup 'whole': all that it is made of is stored, with its exact sizes; of an object in an archive restoring | restored
         ("tags", TEXT),  # JSON; of a stub 'sha256' and 'size_bytes' of the archived file
         ("digest", DIGEST),  # only where the storage itself attests it
         ("attested_at", TIMESTAMP),  # of what others tell of a volume that is not looked at: the time that it is of; null = seen by the scan
