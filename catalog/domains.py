@@ -145,7 +145,7 @@ def lost_with(config: Config, volume: str) -> frozenset[str]:
         if name not in found:
             found.add(name)
             waiting += _chain(config, name)
-            waiting += [outer for outer in config.volumes if _holds(config, outer, name)]
+            waiting += [outer for outer in config.volumes if holds(config, outer, name)]
     return frozenset(found)
 
 
@@ -238,13 +238,14 @@ def _is_immutable(volume: Volume, data_class: DataClass, other_admin: int, as_of
 
 def may_protect(config: Config, asset: str, protector: str) -> bool:
     """Whether copies on one volume may count for the assets of another."""
-    if asset == protector or _holds(config, asset, protector) or _holds(config, protector, asset):
+    if asset == protector or holds(config, asset, protector) or holds(config, protector, asset):
         return False
     volume = config.volumes[protector]
     return asset in volume.of if volume.of is not None else volume.role != "primary"
 
 
-def _holds(config: Config, outer: str, inner: str) -> bool:
+def holds(config: Config, outer: str, inner: str) -> bool:
+    """Whether a volume is the place of another, or lies in it, as their URLs say."""
     above, below = (config.roots.get(name, config.volumes[name].url) for name in (outer, inner))
     return below == above or below.startswith(above.rstrip("/") + "/")
 

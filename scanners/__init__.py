@@ -68,7 +68,7 @@ class Settings:
 class Facts:
     """What is true of a volume's root when it is looked at; None = the storage cannot tell."""
 
-    fs_id: str | None
+    fs_id: str | None  # of what is a folder of another host: with ':' and its path, which ends with a slash
     device: str | None  # the disks below it, sorted and joined by ','
     clock: str | None  # accessed | modified: which time tells the last use
     capacity_bytes: int | None

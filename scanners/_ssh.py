@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import re
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ _URL = re.compile(r"sftp://(?:(?P<user>[^/@:]+)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^
 _FAST = "^aes128-gcm@openssh.com"  # first of those that are offered: processors have it built in
 _LOGIN_SECONDS, _ALIVE_SECONDS, _ALIVE_TIMES = 30, 15, 4  # a host of which nothing is heard for a minute is gone
 _TOLD_LETTERS = 300
+_SILENT_SECONDS, _LOOK_SECONDS = 60.0, 1.0
 T = TypeVar("T")
 
 
@@ -54,6 +56,7 @@ class Host:
         except ValueError as error:
             raise self.unreachable(f"its url: {error}") from error
         self._runner: asyncio.Runner | None = None
+        self._heard = 0.0
         self._connection: SSHClientConnection | None = None
         self._client: SFTPClient | None = None
 
@@ -71,9 +74,23 @@ class Host:
         if self._runner is None:
             self._runner = asyncio.Runner()
         try:
-            return self._runner.run(act)
+            return self._runner.run(self._heard_of(act))
         except (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, ConnectionError) as error:
             raise self.unreachable(f"the connection to {self.address.host} was lost: {told(error)}") from error
+
+    def hear(self) -> None:
+        """The host has answered."""
+        self._heard = time.monotonic()
+
+    async def _heard_of(self, act: "Coroutine[Any, Any, T]") -> T:
+        """Something to its end, as long as the host answers: one whose storage hangs still says that it is alive. Raises UnreachableError."""
+        self.hear()
+        doing = asyncio.ensure_future(act)
+        while not (await asyncio.wait({doing}, timeout=_LOOK_SECONDS))[0]:
+            if time.monotonic() - self._heard > _SILENT_SECONDS:
+                doing.cancel()
+                raise self.unreachable(f"{self.address.host} has not answered for {_SILENT_SECONDS:g} seconds")
+        return doing.result()
 
     async def client(self) -> "SFTPClient":
         """What speaks SFTP with the host; names are bytes. Raises UnreachableError."""

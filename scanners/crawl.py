@@ -143,6 +143,7 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
         facts = scanner.probe()
     finally:
         scanner.close()
+    guard.check_folder(config, volume, facts, snapshot.newest_scans(root))
     if explained is not None:
         guard.check_root(volume, facts, previous, explained)
     found = _resumed(root, settings, facts, resume)

@@ -2,7 +2,7 @@
 
 import datetime
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +69,19 @@ def check_told(config: "Config", volume: str) -> None:
             raise RefusedError(f"{where} the primary volume {name}, or around it, and is lost with it; keep it elsewhere")
         if _protect_the_same(config, volume, name):
             raise RefusedError(f"{where} volume {name}, or around it: the files of that one would count as two copies; keep it elsewhere")
+
+
+def check_folder(config: "Config", volume: str, facts: Facts, scans: Mapping[str, ScanRow]) -> None:
+    """Refuse a folder that another volume shows by another name of it, or of one above or below: copies of it would be itself. Raises RefusedError."""
+    for name, scan in scans.items():
+        if name == volume or name not in config.volumes or not facts.fs_id or not scan.root_fs_id or ":/" not in facts.fs_id:
+            continue
+        if facts.fs_id.startswith(scan.root_fs_id) or scan.root_fs_id.startswith(facts.fs_id):
+            if domains.holds(config, volume, name) or domains.holds(config, name, volume):
+                continue  # their URLs say so
+            raise RefusedError(
+                f"volume {volume}: it is the folder of volume {name}, or lies in it or around it, by another name; write both urls alike, or leave one out"
+            )
 
 
 def _lies_with(config: "Config", told: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""File trees of another host by SFTP (draft-ietf-secsh-filexfer-02): a walk that opens and follows nothing but folders, many of them at a time."""
+"""File trees of another host by SFTP (draft-ietf-secsh-filexfer-02): a walk over folders, many of them at a time. What was reached by a link is left out."""
 
 import asyncio
 import errno
@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from catalog import names
+from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES, TIME_FLAGS
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _ssh
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _ssh
 from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, Reply
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ _PIECE = 8192  # names of a folder that are kept together
 _LARGE = 4 * _PIECE  # a folder of more is kept piece by piece, and not listed again
 _AGAIN = 3  # times that a folder is listed again which changed meanwhile
 _WAITING = 20_000  # folders kept in memory; the others wait in the journal
-_LONGEST_PATH = 16 * 1024
-_READ_BYTES = 4 << 20  # of a file at a time
+_PIECE_BYTES = 8 << 20  # of such names
+_MOST_ENTRIES = 10_000_000  # of a folder: a host can tell names without end
+_LONGEST_NAME, _LONGEST_PATH = 4096, 16 * 1024
+_READ_BYTES = 1 << 20  # of a file at a time
+_SETTLED_S = 3  # times are to the second: what was changed just now may be changed again under the same time
 _OWN_FLAGS = sum(bit for name, bit in TIME_FLAGS.items() if name.startswith(("modified", "accessed")))
 _COARSE = TIME_FLAGS["modified_coarse"]  # version 3 of the protocol has times to the second
 _UNNAMED = "the host tells a name that no file can have: it is left out"
+_UNTOLD = "the host does not tell what it is, or not its size"
 _TWICE = "the host tells this name more than once: the first of them is kept"
+_ENDLESS = f"it has more than {_MOST_ENTRIES} entries: the others are left out"
+_LINKED = "it is no folder any more, or is reached by a link"
 _CHANGED = "it changed each time while it was read"
 
 
@@ -58,6 +65,7 @@ class _Walk:
     sink: Sink
     batch: _columns.Batch
     waiting: list[str]
+    owned: bool = True  # whether the host told the owners of all that is in the batch
 
 
 class Scanner:
@@ -67,7 +75,8 @@ class Scanner:
         """Connects to nothing yet. Raises MissingExtraError, UnreachableError."""
         _ssh.need()
         self._settings, self._host = settings, _ssh.Host(settings)
-        self._fs_id: str | None = None
+        self._root: bytes | None = None  # without links
+        self._lost: str | None = None  # why contents cannot be read any more
 
     def probe(self) -> Facts:
         """Look at the root. Raises UnreachableError."""
@@ -85,8 +94,14 @@ class Scanner:
         return sink.finish()
 
     def digests(self, rows: pa.RecordBatch) -> Reply:
-        """Digests of files, each read once from begin to end. Raises UnreachableError if the connection is lost."""
-        return self._host.run(self._digests(rows))
+        """Digests of files, each read once from begin to end. Where the connection is lost, none is read any more."""
+        now, count = time.monotonic_ns(), rows.num_rows
+        if self._lost is None:
+            try:
+                return self._host.run(self._digests(rows))
+            except UnreachableError as error:
+                self._lost = str(error)
+        return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", self._lost, None) for row in range(count)])
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -113,47 +128,58 @@ class Scanner:
             capacity, free = space.blocks * space.frsize, space.bavail * space.frsize
         except asyncssh.SFTPError:  # an extension of OpenSSH
             pass
-        return Facts(fs_id=self._identity(), device=None, clock="modified", capacity_bytes=capacity, free_bytes=free, empty=empty)
+        return Facts(fs_id=await self._identity(), device=None, clock="modified", capacity_bytes=capacity, free_bytes=free, empty=empty)
 
-    def _identity(self) -> str:
-        """Who it is: the key of the host, and where on it the root is."""
-        if self._fs_id is None:
-            told = f"{self._host.key}\0".encode() + self._host.address.path
-            self._fs_id = f"sftp-{hashlib.sha256(told).hexdigest()[:32]}"
-        return self._fs_id
+    async def _identity(self) -> str:
+        """Who it is: the key of the host, and where on it the root is, however either is called."""
+        client = await self._host.client()
+        if self._root is None:
+            self._root = (await _real(client, self._host.address.path)).rstrip(b"/") + b"/"
+        return f"sftp-{hashlib.sha256(self._host.key.encode()).hexdigest()[:32]}:{names.escape(self._root)}"
 
     async def _walk(self, walk: _Walk) -> None:
-        client = await self._host.client()
+        client, fs_id = await self._host.client(), await self._identity()
         while walk.waiting and not walk.sink.spent(walk.batch.used):
             group = [walk.waiting.pop() for _ in range(min(_AT_ONCE, len(walk.waiting)))]
-            below = await asyncio.gather(*(self._visit(client, walk, directory) for directory in group))
+            below = await asyncio.gather(*(self._visit(client, walk, directory, fs_id) for directory in group))
             walk.waiting += [directory for some in reversed(below) for directory in reversed(some)]
             if len(walk.waiting) > _WAITING:
                 half = len(walk.waiting) // 2
                 walk.sink.leave(names.escape(os.fsencode(directory)) for directory in reversed(walk.waiting[:half]))
                 del walk.waiting[:half]
-        self._flush(walk)
+        self._flush(walk, fs_id)
 
-    async def _visit(self, client: "SFTPClient", walk: _Walk, directory: str) -> list[str]:
+    async def _visit(self, client: "SFTPClient", walk: _Walk, directory: str, fs_id: str) -> list[str]:
         """List a folder, keep what is in it, and give the folders below. What cannot be listed is a problem."""
         import asyncssh
 
         path, below = self._host.address.path + os.fsencode(directory), list[str]()
         try:
             for turn in range(_AGAIN + 1):
-                before = (await client.lstat(path)).mtime
-                found, streamed = list[Any](), False
+                before = await client.lstat(path)
+                found, size, given, told = list[Any](), 0, _once.Given(), 0
                 async for entry in client.scandir(path):
+                    self._host.hear()
                     found.append((entry.filename, entry.attrs))
-                    if len(found) >= (_PIECE if streamed else _LARGE):
-                        below += await self._keep(client, walk, directory, found)
-                        found, streamed = [], True
-                changed = (await client.lstat(path)).mtime != before
-                if streamed or not changed or turn == _AGAIN:
+                    size += len(entry.filename)
+                    if len(found) >= (_PIECE if told else _LARGE) or size > _PIECE_BYTES:
+                        await self._see(client, directory)
+                        below += await self._keep(client, walk, directory, found, fs_id, given)
+                        told += len(found)
+                        found, size = [], 0
+                    if told > _MOST_ENTRIES:
+                        _problem(walk, directory, "list", _ENDLESS, hides_below=True)
+                        break
+                after = await client.lstat(path)
+                await self._see(client, directory)
+                changed = after.mtime != before.mtime or given.repeated
+                if told or not changed or turn == _AGAIN:
                     break
-            below += await self._keep(client, walk, directory, found)
-            if changed:
+            below += await self._keep(client, walk, directory, found, fs_id, given if told else None)
+            if changed or given.repeated:
                 _problem(walk, directory, "changed", _CHANGED, hides_below=False)
+        except _OtherError as error:
+            _problem(walk, directory, "list", str(error), hides_below=True)
         except asyncssh.SFTPError as error:
             if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
                 raise
@@ -161,9 +187,20 @@ class Scanner:
             _problem(walk, directory, "list", _why(error), hides_below=not gone, number=errno.ENOENT if gone else None)
         return below
 
-    async def _keep(self, client: "SFTPClient", walk: _Walk, directory: str, given: "Sequence[tuple[bytes, SFTPAttrs]]") -> list[str]:
-        """Put entries of a folder into the batch, and give the folders among them."""
-        found = self._named(walk, directory, given)
+    async def _see(self, client: "SFTPClient", directory: str) -> None:
+        """A folder is where its name says, and no link led to it. Raises _OtherError."""
+        assert self._root is not None  # noqa: S101  # the identity was asked for
+        if (await _real(client, self._root + os.fsencode(directory))).rstrip(b"/") != (self._root + os.fsencode(directory)).rstrip(b"/"):
+            raise _OtherError("list", _LINKED)
+
+    async def _keep(
+        self, client: "SFTPClient", walk: _Walk, directory: str, told: "Sequence[tuple[bytes, SFTPAttrs]]", fs_id: str, given: _once.Given | None
+    ) -> list[str]:
+        """Put entries of a folder into the batch, and give the folders among them. `given`: of a folder that is kept piece by piece."""
+        found = self._named(walk, directory, told)
+        if given is not None:
+            fresh = set(given.new([os.fsdecode(name) for name, _ in found]))
+            found = [(name, attrs) for name, attrs in found if os.fsdecode(name) in fresh]
         is_folder = [stat.S_ISDIR(attrs.permissions or 0) for _, attrs in found]
         if self._settings.exclude is not None and found:
             out = _omissions.excluded(self._settings.exclude, [directory] * len(found), [os.fsdecode(name) for name, _ in found], is_folder)
@@ -172,7 +209,7 @@ class Scanner:
         links = await self._links(client, walk, directory, [name for name, attrs in found if stat.S_ISLNK(attrs.permissions or 0)])
         rows = iter(found)
         while piece := list(islice(rows, _PIECE)):
-            self._fill(walk, directory, piece, links)
+            self._fill(walk, directory, piece, links, fs_id)
         below = [f"{directory}{os.fsdecode(name)}/" for name, attrs in found if stat.S_ISDIR(attrs.permissions or 0)]
         for one in [one for one in below if len(os.fsencode(one)) > _LONGEST_PATH]:
             _problem(walk, one, "list", os.strerror(errno.ENAMETOOLONG), hides_below=True, number=errno.ENAMETOOLONG)
@@ -185,8 +222,10 @@ class Scanner:
         for name, attrs in given:
             if name in (b".", b".."):
                 continue
-            if not name or b"/" in name or b"\0" in name:
+            if not name or b"/" in name or b"\0" in name or len(name) > _LONGEST_NAME:
                 _problem(walk, directory, "name", _UNNAMED, hides_below=False)
+            elif not attrs.permissions or (attrs.size is None and stat.S_ISREG(attrs.permissions)):
+                _problem(walk, f"{directory}{os.fsdecode(name)}/", "stat", _UNTOLD, hides_below=True)
             elif name in found:
                 _problem(walk, f"{directory}{os.fsdecode(name)}/", "name", _TWICE, hides_below=False)
             else:
@@ -203,16 +242,17 @@ class Scanner:
             for name in names_of:
                 try:
                     target = await client.readlink(above + name)
-                    told[name] = target if isinstance(target, bytes) else os.fsencode(target)
+                    self._host.hear()
+                    told[name] = (target if isinstance(target, bytes) else os.fsencode(target))[:_LONGEST_PATH]
                 except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied, asyncssh.SFTPBadMessage) as error:
                     _problem(walk, f"{directory}{os.fsdecode(name)}/", "stat", _why(error), hides_below=False)
 
         await asyncio.gather(*(read(found[place::_AT_ONCE]) for place in range(min(_AT_ONCE, len(found)))))
         return told
 
-    def _fill(self, walk: _Walk, directory: str, found: "Sequence[tuple[bytes, SFTPAttrs]]", links: dict[bytes, bytes]) -> None:
+    def _fill(self, walk: _Walk, directory: str, found: "Sequence[tuple[bytes, SFTPAttrs]]", links: dict[bytes, bytes], fs_id: str) -> None:
         if not walk.batch.fits(len(found)):
-            self._flush(walk)
+            self._flush(walk, fs_id)
         batch = walk.batch
         first = batch.used
         slots = batch.slots[first : first + len(found)]
@@ -222,27 +262,32 @@ class Scanner:
         slots["size_bytes"] = [min(one.size or 0, 2**63 - 1) for one in attrs]
         for name in ("uid", "gid"):
             slots[name] = [getattr(one, name) or 0 for one in attrs]
+        walk.owned = walk.owned and all(one.uid is not None and one.gid is not None for one in attrs)
         slots["modified_s"] = [one.mtime or 0 for one in attrs]
         slots["accessed_s"] = [one.atime or 0 for one in attrs]
         batch.keep_links({first + row: os.fsdecode(links[name]) for row, (name, _) in enumerate(found) if name in links})
         batch.add(_columns.Part(directory, [name for name, _ in found], first))
 
-    def _flush(self, walk: _Walk) -> None:
+    def _flush(self, walk: _Walk, fs_id: str) -> None:
         if walk.batch.used:
-            columns = walk.batch.take({(0, 0): self._identity()})
+            columns = walk.batch.take({(0, 0): fs_id})
             columns["time_flags"] = pa.array(columns["time_flags"].to_numpy() & _OWN_FLAGS | _COARSE)
-            walk.sink.write({name: column for name, column in columns.items() if name in _TOLD})
+            wanted = _TOLD if walk.owned else _TOLD - {"uid", "gid"}
+            walk.sink.write({name: column for name, column in columns.items() if name in wanted})
+            walk.owned = True
 
     async def _digests(self, rows: pa.RecordBatch) -> Reply:
         client, started, count = await self._host.client(), time.monotonic_ns(), rows.num_rows
+        await self._identity()
+        root = self._root or b""
         reply = Reply(started, [started] * count, [None] * count, [None] * count, 0, [])
         dirs, found, sizes = rows["dir"].to_pylist(), rows["name"].to_pylist(), rows["size_bytes"].to_pylist()
         modified, bytes_read = rows["modified_at"].cast(pa.int64()).to_pylist(), 0
 
         async def read(row: int) -> int:
-            path = self._host.address.path + names.unescape(dirs[row]) + names.unescape(found[row])
+            path = root + names.unescape(dirs[row]) + names.unescape(found[row])
             try:
-                reply.digests[row], reply.samples[row] = await _content(client, path, sizes[row], modified[row])
+                reply.digests[row], reply.samples[row] = await self._content(client, path, sizes[row], modified[row])
             except _OtherError as error:
                 reply.problems.append((row, error.stage, str(error), error.number))
                 return 0
@@ -255,6 +300,36 @@ class Scanner:
             reply.ended_ns[first : rows_of.stop] = [begun] * (len(rows_of) - 1) + [time.monotonic_ns()]
         return reply._replace(bytes_read=bytes_read)
 
+    async def _content(self, client: "SFTPClient", path: bytes, size_bytes: int, modified_us: int | None) -> tuple[bytes, bytes | None]:
+        """The digest of a file, and its sample if it is large; it must be what the scan saw, and no link may lead to it. Raises _OtherError."""
+        import asyncssh
+
+        if modified_us is not None and time.time() - modified_us / 1_000_000 < _SETTLED_S:
+            raise _OtherError("changed", "it was changed just now, and may be changed again under the same time: a later scan reads it")
+        whole, head, tail, at, stage = hashlib.sha256(), b"", b"", 0, "open"
+        try:
+            async with client.open(path, "rb") as file:
+                stage = "read"
+                # No more is asked for than there is: each read is many requests at once.
+                while at < size_bytes and (piece := cast(bytes, await file.read(min(_READ_BYTES, size_bytes - at), at))):
+                    self._host.hear()
+                    whole.update(piece)
+                    head += piece[: max(0, SAMPLE_BYTES - len(head))]
+                    tail, at = (tail + piece[-SAMPLE_BYTES:])[-SAMPLE_BYTES:], at + len(piece)
+                _check(await file.stat(), size_bytes, modified_us)
+            if await _real(client, path) != path:
+                raise _OtherError("changed", "it is reached by a link now")
+            self._host.hear()
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath) as error:
+            raise _OtherError(stage, _why(error), errno.ENOENT) from error
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            raise
+        except asyncssh.SFTPError as error:
+            raise _OtherError(stage, _why(error), errno.EACCES if isinstance(error, asyncssh.SFTPPermissionDenied) else errno.EIO) from error
+        if at != size_bytes:
+            raise _OtherError("changed", f"it gave {at} bytes, not {size_bytes}")
+        return whole.digest(), hashlib.sha256(head + tail).digest() if at > SMALL_BYTES else None
+
 
 class _OtherError(Exception):
     """Why a file was not read."""
@@ -264,30 +339,10 @@ class _OtherError(Exception):
         self.stage, self.number = stage, number
 
 
-async def _content(client: "SFTPClient", path: bytes, size_bytes: int, modified_us: int | None) -> tuple[bytes, bytes | None]:
-    """The digest of a file, and its sample if it is large; it must be what the scan saw, before and after. Raises _OtherError."""
-    import asyncssh
-
-    whole, head, tail, at, stage = hashlib.sha256(), b"", b"", 0, "open"
-    try:
-        async with client.open(path, "rb") as file:
-            stage = "read"
-            # No more is asked for than there is: each read is many requests at once.
-            while at < size_bytes and (piece := cast(bytes, await file.read(min(_READ_BYTES, size_bytes - at), at))):
-                whole.update(piece)
-                head += piece[: max(0, SAMPLE_BYTES - len(head))]
-                tail, at = (tail + piece[-SAMPLE_BYTES:])[-SAMPLE_BYTES:], at + len(piece)
-            _check(await file.stat(), size_bytes, modified_us)
-        _check(await client.lstat(path), size_bytes, modified_us)
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath) as error:
-        raise _OtherError(stage, _why(error), errno.ENOENT) from error
-    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
-        raise
-    except asyncssh.SFTPError as error:
-        raise _OtherError(stage, _why(error), errno.EACCES if isinstance(error, asyncssh.SFTPPermissionDenied) else errno.EIO) from error
-    if at != size_bytes:
-        raise _OtherError("changed", f"it gave {at} bytes, not {size_bytes}")
-    return whole.digest(), hashlib.sha256(head + tail).digest() if at > SMALL_BYTES else None
+async def _real(client: "SFTPClient", path: bytes) -> bytes:
+    """Where a path leads, links resolved."""
+    found = await client.realpath(path)
+    return found if isinstance(found, bytes) else os.fsencode(found)
 
 
 def _check(found: "SFTPAttrs", size_bytes: int, modified_us: int | None) -> None:

@@ -1,20 +1,25 @@
 """What is peculiar to trees of another host: its key, names that it may tell, what it lacks, contents, and connections that are lost."""
 
+import asyncio
 import hashlib
+import itertools
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import pyarrow as pa
 import pytest
 
-from catalog import snapshot, table
-from catalog.errors import ConfigError, UnreachableError
+import scanners
+from catalog import config, snapshot, table
+from catalog.errors import ConfigError, RefusedError, UnreachableError
 from catalog.schema import TIME_FLAGS
-from scanners import digest, sftp
+from scanners import crawl, digest, sftp
 from tests.scanners import archives, sshd
 from tests.scanners.contract import Contract, Factory, Item, clock, entries, many, paths, problems, scan, settings_of
 from tests.scanners.sshd import Server, Tree
@@ -120,6 +125,7 @@ def test_contents_are_read_and_known_by_their_digest(server: Server, tree: Path,
     content = os.urandom(size_bytes)
     archives.grow(tree, [Item(b"d\n/\xff", content)])
     declared = server.declared(tree, digest="all")
+    age(tree)
     scan(root, declared)
     counts = digest.digest(root, settings_of(declared), now=clock)
     assert (counts.read, counts.problems) == (int(size_bytes > 0), 0)
@@ -143,6 +149,165 @@ def test_a_file_that_changed_since_its_scan_is_not_read_as_what_it_was(server: S
     found = {row["path"]: row["stage"] for row in problems(root, result)}
     assert found == {"longer": "changed", "later": "changed", "gone": "open", "link": "changed"}
     assert not [row for row in table.read(root, "digests").to_pylist() if row["digest"]]
+
+
+def age(tree: Path) -> None:
+    """Have all files be of the day before: what was changed just now is not read yet."""
+    for folder, _, found in os.walk(os.fsencode(tree)):
+        for name in found:
+            os.utime(os.path.join(folder, name), (1_600_000_000, 1_600_000_000), follow_symlinks=False)
+
+
+def test_what_was_changed_just_now_is_read_by_a_later_scan(server: Server, tree: Path, root: Path) -> None:
+    archives.grow(tree, [Item(b"new", b"1")])
+    os.utime(tree / "new", (time.time() + 1, time.time() + 1))
+    declared = server.declared(tree, digest="all")
+    result = scan(root, declared)
+    assert digest.digest(root, settings_of(declared), now=clock).read == 0
+    assert [(row["path"], row["stage"]) for row in problems(root, result)] == [("new", "changed")]
+
+
+Told = Callable[[asyncssh.SFTPClient, bytes], AsyncIterator[asyncssh.SFTPName]]
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Told], Told]], None]:
+    """Has the host tell something else of folders, made of what it really tells."""
+
+    def tell(make: Callable[[Told], Told]) -> None:
+        monkeypatch.setattr(asyncssh.SFTPClient, "scandir", make(asyncssh.SFTPClient.scandir))
+
+    return tell
+
+
+def test_what_a_host_does_not_tell_is_unknown_and_never_empty(server: Server, tree: Path, root: Path, telling: Any) -> None:  # noqa: ANN401 - a fixture
+    archives.grow(tree, [Item(b"sized", b"1"), Item(b"unsized", b"2"), Item(b"kindless", b"3"), Item(b"nobody's", b"4")])
+
+    def make(real: Told) -> Told:
+        async def scandir(client: asyncssh.SFTPClient, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            async for entry in real(client, path):
+                for name, lacks in ((b"unsized", "size"), (b"kindless", "permissions"), (b"nobody's", "uid")):
+                    if entry.filename == name:
+                        setattr(entry.attrs, lacks, None)
+                yield entry
+
+        return scandir
+
+    telling(make)
+    result = scan(root, server.declared(tree), workers=1)
+    rows = {row["name"]: row for row in entries(root, result)}
+    assert set(rows) == {"sized", "nobody's"}
+    assert rows["nobody's"]["uid"] is None
+    assert {(row["path"], row["stage"]) for row in problems(root, result)} == {("unsized", "stat"), ("kindless", "stat")}
+    assert result.state == "incomplete"
+
+
+def test_one_folder_by_two_names_of_its_host_is_refused(server: Server, tree: Path, root: Path) -> None:
+    archives.grow(tree, [Item(b"d/a", b"1")])
+    (tree.parent / "link").symlink_to(tree)
+    one = server.declared(tree)
+    known = server.folder / "known_hosts"
+    known.write_text(known.read_text() + known.read_text().replace("127.0.0.1", "localhost"))
+    for path in (tree, tree / "d", tree.parent / "link"):
+        other = server.declared(path) | {"url": f"sftp://localhost:{server.port}{path}", "role": "backup"}
+        declared = config.parse({"volumes": {"v": one, "w": other}})
+        crawl.scan(root, declared, "v", now=clock)
+        with pytest.raises(RefusedError, match="by another name"):
+            crawl.scan(root, declared, "w", now=clock)
+    nested = config.parse({"volumes": {"v": one, "w": server.declared(tree / "d")}})
+    assert crawl.scan(root, nested, "w", now=clock).entries == 1, "their urls say that one lies in the other"
+
+
+def test_a_link_that_takes_a_folders_place_is_not_followed(server: Server, tree: Path, root: Path, telling: Any) -> None:  # noqa: ANN401 - a fixture
+    archives.grow(tree, [Item(b"d/inside", b"1")])
+    archives.grow(tree.parent / "outside", [Item(b"secret", b"2")])
+
+    def make(real: Told) -> Told:
+        async def scandir(client: asyncssh.SFTPClient, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            async for entry in real(client, path):
+                yield entry
+            if path.endswith(b"/tree/"):
+                (tree / "d").rename(tree.parent / "moved")
+                (tree / "d").symlink_to(tree.parent / "outside")
+
+        return scandir
+
+    telling(make)
+    result = scan(root, server.declared(tree), workers=1)
+    assert b"d/secret" not in paths(root, result)
+    assert ("d", "list") in {(row["path"], row["stage"]) for row in problems(root, result)}
+
+
+def test_names_without_end_and_of_any_length_fill_nothing(server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
+    for name, bound in (("_MOST_ENTRIES", 200), ("_LARGE", 50), ("_PIECE", 20)):
+        monkeypatch.setattr(sftp, name, bound)
+    archives.grow(tree, [Item(b"a", b"1")])
+
+    def make(real: Told) -> Told:
+        async def scandir(client: asyncssh.SFTPClient, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            async for entry in real(client, path):
+                last = entry
+            for number in itertools.count():
+                yield asyncssh.SFTPName(b"%d" % number if number % 2 else b"x" * 5000, attrs=last.attrs)
+
+        return scandir
+
+    telling(make)
+    result = scan(root, server.declared(tree), workers=1)
+    assert result.state == "incomplete"
+    assert result.entries < 300
+    assert {row["stage"] for row in problems(root, result)} == {"name", "list"}
+
+
+def test_a_large_folder_that_is_told_twice_is_entered_once(server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
+    monkeypatch.setattr(sftp, "_LARGE", 50)
+    monkeypatch.setattr(sftp, "_PIECE", 20)
+    archives.grow(tree, [Item(b"%02d" % number, b"x") for number in range(60)])
+
+    def make(real: Told) -> Told:
+        async def scandir(client: asyncssh.SFTPClient, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            for _ in range(2):
+                async for entry in real(client, path):
+                    yield entry
+
+        return scandir
+
+    telling(make)
+    result = scan(root, server.declared(tree), workers=1)
+    assert (result.entries, result.bytes) == (60, 60)
+    assert ("", "changed") in {(row["path"], row["stage"]) for row in problems(root, result)}
+
+
+def test_a_host_that_lives_and_does_not_answer_is_given_up(server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
+    monkeypatch.setattr("scanners._ssh._SILENT_SECONDS", 1.0)
+    archives.grow(tree, [Item(b"a", b"1")])
+
+    def make(real: Told) -> Told:
+        async def scandir(client: asyncssh.SFTPClient, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            async for entry in real(client, path):
+                await asyncio.sleep(3600)  # as where the disk below it hangs
+                yield entry
+
+        return scandir
+
+    telling(make)
+    assert "has not answered" in failure(root, server.declared(tree))
+
+
+def test_contents_of_a_host_that_is_gone_stay_unknown(tmp_path: Path, root: Path) -> None:
+    ended = sshd.start(tmp_path / "sshd")
+    declared = Tree(ended, tmp_path / "tree").make(many(20)) | {"digest": "all"}
+    age(tmp_path / "tree")
+    result = scan(root, declared)
+    scanner = scanners.connect(settings_of(declared), "v")
+    scanner.probe()
+    ended.stop()
+    rows = pa.RecordBatch.from_pylist([row for row in entries(root, result) if row["type"] == "file"])
+    for _ in range(2):
+        reply = scanner.digests(rows)
+        assert [stage for _, stage, _, _ in reply.problems] == ["open"] * rows.num_rows
+        assert not any(reply.digests)
+    scanner.close()
 
 
 def failure(root: Path, declared: dict[str, Any]) -> str:
