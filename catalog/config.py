@@ -29,7 +29,6 @@ RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  #
 _COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
 _ENCRYPTED_KINDS = {"restic": True, "borg": None, "bacula": None}  # where the configuration does not say it: restic has no other repositories, borg has both
 _SECRET = ("password_file", "password_command", "identity_file", "profile", "credentials_file", "credentials_command")  # where secrets are
-_RESTORED = 4  # the verification level that nothing gives yet
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
 
@@ -335,18 +334,11 @@ def load(path: Path) -> Config:
 
 
 def parse(data: dict[str, Any], path: Path | None = None) -> Config:
-    """The configuration of TOML data already read. Raises ConfigError, also for what snapshots of the past may hold and nothing judges."""
+    """The configuration of TOML data already read. Raises ConfigError."""
     try:
         found = Config.model_validate({**data, "path": path})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path or 'configuration'}: {_told(found)}" for found in error.errors())) from error
-    unjudged = [
-        f"classes.{name}.min_verification_level: nothing restores and compares yet, so 4 is never reached; the best is 3"
-        for name, one in found.classes.items()
-        if one.min_verification_level == _RESTORED
-    ]
-    if unjudged:
-        raise ConfigError("\n".join(f"{path or 'configuration'}: {told}" for told in unjudged))
     return found.model_copy(update={"classes": _written_out(found, path)})
 
 

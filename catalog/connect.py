@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from catalog import derive, domains, limiting, omissions, preservation, recovery, requirement, snapshot, table
-from catalog.derive.expressions import parquet, recovery_points
+from catalog.derive.expressions import parquet, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import UnderivedError
 from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
@@ -219,6 +219,7 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
     digests = table.files(root, "digests", wanted.versions.get("digests"))
     create("digests", f"SELECT *, dir || name AS path FROM {parquet(digests, TABLES['digests'])}")
     create("recovery_points", recovery_points(root, wanted))
+    create("verifications", verifications(root, wanted))
     _view(connection, "excepted", derive.labels.excepted(wanted.config.exceptions if sight is None else (), "entries"))
 
 

@@ -86,6 +86,12 @@ KINDS = {
     "recovery_points": Kind(
         "what backups can give back", _plain(_VOLUME, TABLES["recovery_points"]), "SELECT * FROM recovery_points", ("volume", "started_at")
     ),
+    "verifications": Kind(
+        "what was said of backups by those who checked them",
+        _plain(TABLES["verifications"]),
+        "SELECT * FROM verifications WHERE volume IN (SELECT volume FROM volumes)",
+        ("volume", "started_at"),
+    ),
     "labels": Kind("rows of imported label tables, in their order", pa.schema([("place", pa.int32()), ("row", pa.int32()), *LABELS]), ""),
     "snapshots": Kind(
         "the snapshots up to this one",
@@ -184,7 +190,7 @@ def restore(folder: Path, root: Path, wanted: Snapshot) -> Snapshot:
     root.mkdir()
     for name in ("entries", "problems", "recovery_points"):
         _put_by_volume(folder, root, wanted, name)
-    for name in ("digests", "scans"):
+    for name in ("digests", "scans", "verifications"):
         _put(root, name, [_written(root, name, {}, _rows(folder, name))])
     _put_labels(folder, root, wanted)
     _put_earlier(folder, root, wanted)

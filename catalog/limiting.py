@@ -79,6 +79,7 @@ _CUT = {
     "orphans": _ORPHANS,
     "problems": "SELECT * FROM ({query}) WHERE {problems}",
     "recovery_points": "SELECT * FROM ({query}) WHERE volume IN ({whole})",  # of a backup as a whole: who sees a part is told none
+    "verifications": "SELECT * FROM ({query}) WHERE volume IN ({whole})",  # likewise
     "history": _HISTORY,
     "rollup": _ROLLUP,
 }

@@ -150,6 +150,34 @@ RECOVERY_POINTS = pa.schema(
     ]
 )
 
+# What was said of backups by those who looked: one row a run of a program over a repository, or a file that it gave back. Append-only.
+VERIFICATIONS = pa.schema(
+    [
+        ("volume", TEXT),
+        ("repository", TEXT),  # `root_fs_id` of the scan that held when it was recorded
+        ("fs_id", TEXT),  # of the versions of files in it, where they have one: its place
+        ("method", TEXT),  # restic-check | borg-check | restore
+        ("tool_version", TEXT),
+        ("started_at", TIMESTAMP),  # it says nothing of what was stored later
+        ("ended_at", TIMESTAMP),
+        ("ok", FLAG),  # no error was found that is not told file by file
+        ("level", SMALL),  # 1 structure and sizes | 2 all stored bytes, or a part of them | 4 restored and compared
+        ("part", INT),  # of what was read part by part, as 2 of 7; null = all, or a part by chance
+        ("parts", INT),
+        ("share_ppm", INT),  # of the content that was read, in millionths
+        ("errors", INT),
+        ("seed", INT),  # of a sample by chance
+        ("recorded_at", TIMESTAMP),
+        ("recorded_by", TEXT),
+        ("told", TEXT),  # what the program said of errors, its begin, escaped
+        ("dir", TEXT),  # of a file; else null
+        ("name", TEXT),
+        ("inode", INT),
+        ("size_bytes", INT),
+        ("modified_at", TIMESTAMP),
+    ]
+)
+
 SNAPSHOTS = pa.schema(
     [
         ("snapshot_id", TEXT),
@@ -171,6 +199,7 @@ PARTITIONS = {
     "recovery_points": ["scan_id", "volume"],
     "digests": [],
     "scans": [],
+    "verifications": [],
     "snapshots": [],
     "labels": ["table_hash"],
     "copies": ["snapshot_id"],
@@ -377,6 +406,7 @@ TABLES = {
     "scans": SCANS,
     "problems": PROBLEMS,
     "recovery_points": RECOVERY_POINTS,
+    "verifications": VERIFICATIONS,
     "snapshots": SNAPSHOTS,
     "labels": LABELS,
     "copies": COPIES,

@@ -19,6 +19,7 @@ _COMMANDS = (
     "volume",
     "scan",
     "fixity",
+    "evidence",
     "report",
     "explain",
     "find",

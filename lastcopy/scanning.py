@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
+    from scanners.restoring import Restored
 
 _NOT_READ = "{}: nothing that it stores, or tells of, can be read here"
 _DERIVE_TRIES = 600
@@ -38,6 +39,8 @@ class Wish:
     workers: int | None = None
     again: bool = False  # whether content that is known is read once more
     budget: int | None = None  # bytes of it, what was read longest ago first; None: all of it
+    restore: int = 0  # so many files of each volume, backups, are given back by its program, and compared
+    seed: int = 0  # that they are chosen with
 
 
 @dataclass
@@ -49,6 +52,7 @@ class Outcome:
     scans: "dict[str, ScanResult]" = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
     digests: "DigestCounts | None" = None
+    restored: "list[Restored]" = field(default_factory=list)
     unread: Exception | None = None  # what ended the reading of contents
     before: "Snapshot | None" = None
     snapshot: "Snapshot | None" = None
@@ -58,7 +62,7 @@ class Outcome:
     def code(self) -> Exit:
         """The exit code: the greatest harm of all volumes."""
         partly = [Exit.PARTLY for scan in self.scans.values() if scan.state != "complete"]
-        unread = [Exit.PARTLY] if self.digests and self.digests.problems else []
+        unread = [Exit.PARTLY] if (self.digests and self.digests.problems) or any(one.failed for one in self.restored) else []
         return exits.worst([*partly, *unread, *(exits.code_of(error) for error in (*self.errors.values(), self.unread) if error)])
 
 
@@ -71,6 +75,8 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     if unable and set(wish.volumes) & set(unable):
         programs = "'restic check --read-data' or 'borg check --verify-data'"
         raise RefusedError(f"{_NOT_READ.format(', '.join(unable))}; leave it out, and look at it with the program of the backup, as {programs}")
+    if wish.restore:
+        _refuse_other_than_backups(config, outcome.wanted)
     for name in unable:
         _say(chosen, _NOT_READ.format(name))
     wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning
@@ -120,6 +126,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
         if outcome.scans:
             names = list(outcome.scans)
             try:
+                outcome.restored = [_restored(root, config, name, wish) for name in names if wish.restore]
                 outcome.digests = digest(
                     root,
                     config,
@@ -136,6 +143,23 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             bars.derive()
             outcome.snapshot = _derived(root, config, chosen)
+
+
+def _restored(root: Path, config: Config, name: str, wish: Wish) -> "Restored":
+    from lifecycle import people
+    from scanners import restoring
+
+    return restoring.sample(root, config, name, wish.restore, wish.seed, now=now, by=people.actor())
+
+
+def _refuse_other_than_backups(config: Config, names: Sequence[str]) -> None:
+    import scanners
+
+    for name in names:
+        if not scanners.load(config.volumes[name].kind).CAPABILITIES.recovery_points:
+            raise RefusedError(
+                f"volume {name}: it is no repository of a backup, so nothing can be restored from it; what it holds is read by 'lastcopy fixity {name}'"
+            )
 
 
 def _derived(root: Path, config: Config, chosen: Settings) -> "Snapshot":
@@ -274,6 +298,7 @@ def _report(root: Path, outcome: Outcome, chosen: Settings) -> None:
     data: dict[str, Any] = {"id": None, "state": _state(outcome), "volumes": volumes}
     if outcome.digests:
         data |= {"digested_files": outcome.digests.read, "digested_bytes": outcome.digests.bytes_read, "digest_problems": outcome.digests.problems}
+    data |= {"restored": [asdict(one) for one in outcome.restored]} if outcome.restored else {}
     if outcome.snapshot is None:
         _say(chosen, "no volume was scanned: no new snapshot")
         output.made(chosen, "scan", data, complete=False)
@@ -332,11 +357,22 @@ def _read(done: "DigestCounts", *, again: bool) -> str:
     return said + (f"; {', '.join(wrong)}: lastcopy report problems" if wrong else ": each is what it was" if again else "")
 
 
+def _given_back(one: "Restored") -> str:
+    from reports.state import counted
+    from reports.terminal import size
+
+    said = f"{one.volume}: {counted(one.same, 'file')} restored by its program as stored ({size(one.bytes)}), chosen with --seed {one.seed}"
+    said += f"; {one.failed:,} not: lastcopy report problems" if one.failed else ""
+    return said + (f"; {one.untried:,} further names of hard links not tried" if one.untried else "")
+
+
 def _words(outcome: Outcome, effect: dict[str, Any]) -> Iterator[str]:
     from reports.state import percent
 
     if outcome.digests:
         yield _read(outcome.digests, again=outcome.again)
+    for one in outcome.restored:
+        yield _given_back(one)
     assert outcome.snapshot is not None  # noqa: S101  # the caller has one
     yield f"snapshot {outcome.snapshot.snapshot_id}"
     now_sums, before_sums = effect["assets"], effect["assets_before"]

@@ -73,11 +73,11 @@ class Borg:
         return _program.answer(f"borg {words[0]}", self.blocks(*words))
 
     @contextmanager
-    def blocks(self, *words: str, archive: str | None = None) -> Iterator[Iterator[bytes]]:
-        """What a command says of the repository, or of an archive in it, see `_program.blocks`. Raises UnreachableError."""
+    def blocks(self, *words: str, archive: str | None = None, of: Sequence[str] = ()) -> Iterator[Iterator[bytes]]:
+        """What a command says of the repository, or of an archive in it, or of what patterns choose `of` it. Raises UnreachableError."""
         place = f"./{_LINK}" if archive is None else f"./{_LINK}::{archive.replace('{', '{{').replace('}', '}}')}"
-        command = [self._program(), "--log-json", "--bypass-lock", *words, "--", place]
-        with self._running(f"borg {words[0]}", command, _EXACT if archive is not None else {}) as (found, _):
+        command = [self._program(), "--log-json", "--bypass-lock", *words, "--", place, *of]
+        with self._running(f"borg {words[0]}", command, _EXACT if archive is not None and not of else {}) as (found, _):
             yield found
 
     @contextmanager

@@ -1,8 +1,10 @@
 """Repositories of borg on this host: what their archives hold, one entry a path and version, as the program `borg` lists it. Nothing is written there."""
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +40,7 @@ class Scanner:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._contents: Contents | None = None
+        self._names: dict[str, str] | None = None  # of archives, by id
 
     def probe(self) -> Facts:
         """Ask the repository who it is. Raises UnreachableError."""
@@ -92,6 +95,17 @@ class Scanner:
                 count, now = rows.num_rows, time.monotonic_ns()
                 return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", str(error), None) for row in range(count)])
         return self._contents.read(rows)
+
+    @contextmanager
+    def restored(self, point: str, path: bytes) -> Iterator[Iterator[bytes]]:
+        """What borg itself gives back of a file of an archive. Of a further name of a hard link it gives nothing. Raises RunError, UnreachableError."""
+        borg = Borg(self._settings)
+        if self._names is None:
+            self._names = {str(one.get("id")): str(one.get("barchive")) for one in self._archives(borg, "--format", _FORMAT)}
+        if point not in self._names:
+            raise RunError("the archive that held it is gone")
+        with borg.blocks("extract", "--stdout", archive=self._names[point], of=[f"pp:{os.fsdecode(path)}"]) as found:
+            yield found
 
     def close(self) -> None:
         """End what reads contents."""

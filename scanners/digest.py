@@ -95,7 +95,7 @@ def digest(
     asking = Candidates(
         root, config.catalog, scans, places, since, budget, protecting=protecting, on_request=[name for name in scans if _is_on_request(config, name, mode)]
     )
-    with asking as candidates, _Results(root, now) as results, Readers[Chunk](count) as readers:
+    with asking as candidates, Results(root, now) as results, Readers[Chunk](count) as readers:
         damaged = results.repeat(candidates.damaged(_earlier(root, scans, fresh)), scans)
         counts = replace(counts, problems=results.remind(candidates.untold(untried), scans) + damaged, damaged=damaged)
         for question in ("asked", "sampled"):
@@ -177,7 +177,7 @@ def _read_through(config: Config, chunks: Iterator[Chunk]) -> Iterator[tuple[Chu
             yield chunk, opened[volume].digests(chunk.rows)
 
 
-class _Results:
+class Results:
     """Rows for `digests` and `problems`, committed in groups, also when the block ends by an error: what was read is kept."""
 
     def __init__(self, root: Path, now: Callable[[], datetime.datetime]) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +111,10 @@ class Scanner:
                 count, now = rows.num_rows, time.monotonic_ns()
                 return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", str(error), None) for row in range(count)])
         return self._contents.read(rows)
+
+    def restored(self, point: str, path: bytes) -> AbstractContextManager[Iterator[bytes]]:
+        """What restic itself gives back of a file of a recovery point. Raises UnreachableError, and while it is read RunError."""
+        return self._restic.blocks("dump", "--", point, f"/{os.fsdecode(path)}")
 
     def close(self) -> None:
         """Nothing is held open."""

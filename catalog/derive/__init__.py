@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import lock, recovery, snapshot, table
+from catalog import lock, recovery, snapshot, table, verification
 from catalog.config import Config
 from catalog.derive import earlier, export, facts, labels
-from catalog.derive.expressions import parquet, problem_rows, recovery_points
+from catalog.derive.expressions import parquet, problem_rows, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
 from catalog.schema import DERIVED, ENTRIES, TABLES
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
 
 # In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
 STEPS = (
-    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "unreadable",
-    "shared_file_systems", "own_copies",
-    "dir_targets", "expected", "path_pairs", "path_matches", "chosen_versions", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches",
-    "conflicts", "blind_dirs", "expected_targets", "unseen", "evidence", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates",
-    "per_asset", "asset_words", "signatures", "testimonies", "threat_values", "threat_results", "threat_reasons", "counts", "control_results",
-    "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
+    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "doubted",
+    "unreadable", "shared_file_systems", "own_copies", "dir_targets", "expected", "path_pairs", "path_matches", "chosen_versions", "homes", "assets",
+    "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs", "expected_targets", "unseen", "checked", "restored",
+    "evidence", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset", "asset_words", "signatures", "testimonies",
+    "threat_values", "threat_results", "threat_reasons", "counts", "control_results", "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
 )  # fmt: skip
 _VIEWS = frozenset({"path_pairs", "expected_targets", "assets", "outcomes"})
 _DROPPED_AFTER = {
     "items": ("sample_numbers", "seen_before"),
     "unreadable": ("known", "known_paths"),
     "best_matches": ("own_matches", "path_matches", "chosen_versions"),
-    "evidence": ("best_matches", "content_matches", "holders", "conflicts"),
+    "evidence": ("best_matches", "content_matches", "holders", "conflicts", "checked", "restored"),
     "absences": ("unseen", "expected", "left_out"),
     "asset_words": ("per_asset",),
     "asset_outcomes": ("asset_words",),
@@ -48,6 +47,9 @@ _EMPTY_WITHOUT = {
         "unseen", "evidence", "left_out", "absences", "per_asset",
     ),
     "exclusions": ("left_out",),
+    "checks": ("checked",),
+    "doubts": ("doubted",),
+    "verifications": ("restored",),
     "mappings": ("dir_targets", "expected", "expected_targets"),
     "problem_paths": ("tried", "blind_dirs", "unseen"),
 }  # fmt: skip
@@ -99,7 +101,9 @@ def ensure(root: Path, wanted: Snapshot, first_seen: Sequence[str] = ()) -> None
 
 
 def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[int, pa.Table]) -> None:
-    """Make every intermediate table from the views `entries`, `recovery_points` (both with `volume`), `digests`, `problem_rows` and `files_before`."""
+    """Make every intermediate table from the views `entries`, `recovery_points` (both with `volume`), `digests`, `verifications`, `problem_rows` and
+    `files_before`.
+    """
     for name, rows in facts.tables(inputs).items():
         connection.register("small_table", rows)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM small_table")
@@ -142,13 +146,15 @@ def queries() -> list[str]:
 def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) -> Inputs:
     """What a snapshot's derivation depends on besides rows of the catalog."""
     known = [scan for scan in snapshot.scans(root, wanted.versions.get("scans")) if scan.state != "failed"]
+    holding = {scan.volume: scan for scan in known if wanted.scans.get(scan.volume) == scan.scan_id}
     return Inputs(
         config=wanted.config,
-        scans={scan.volume: scan for scan in known if wanted.scans.get(scan.volume) == scan.scan_id},
+        scans=holding,
         first_scanned=_first_scanned(known),
         classes=labels.class_names(wanted.config, imported),
         as_of=wanted.as_of,
         points=recovery.read(root, wanted.versions.get("recovery_points", -1), wanted.scans),
+        checks=verification.read(root, wanted.versions.get("verifications", -1), {name: scan.root_fs_id for name, scan in holding.items()}),
     )
 
 
@@ -179,6 +185,7 @@ def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot)
     connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {parquet(digest_files, TABLES['digests'])}")
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())
     connection.execute(f"CREATE TEMP VIEW recovery_points AS {recovery_points(root, new)}")
+    connection.execute(f"CREATE TEMP VIEW verifications AS {verifications(root, new)}")
     connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problem_files)}")
 
 

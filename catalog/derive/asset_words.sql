@@ -46,7 +46,13 @@ FROM (
             ELSE 5
         END AS freshness_no,
         p.level,
-        CASE p.level WHEN 3 THEN p.verified_3_at WHEN 2 THEN p.verified_2_at WHEN 1 THEN p.verified_1_at WHEN 0 THEN p.verified_0_at END AS verified_at,
+        CASE p.level
+            WHEN 4 THEN p.verified_4_at
+            WHEN 3 THEN p.verified_3_at
+            WHEN 2 THEN p.verified_2_at
+            WHEN 1 THEN p.verified_1_at
+            WHEN 0 THEN p.verified_0_at
+        END AS verified_at,
         coalesce(p.uncounted_copies, 0) AS uncounted_copies
     FROM assets AS i
     INNER JOIN volume_facts AS b ON i.a = b.v

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from catalog import table
-from catalog.schema import PROBLEMS, RECOVERY_POINTS
+from catalog.schema import PROBLEMS, RECOVERY_POINTS, VERIFICATIONS
 from catalog.snapshot import Snapshot
 
 
@@ -30,6 +30,11 @@ def recovery_points(root: Path, wanted: Snapshot) -> str:
     """A query over the recovery points that a snapshot's scans saw, with their volumes."""
     files = table.files(root, "recovery_points", wanted.versions.get("recovery_points", -1), scan_id=wanted.scans.values())
     return f"SELECT * FROM {parquet(files, RECOVERY_POINTS.append(pa.field('volume', pa.string())), 'scan_id', 'volume')}"
+
+
+def verifications(root: Path, wanted: Snapshot) -> str:
+    """A query over what was recorded of backups until a snapshot."""
+    return f"SELECT * FROM {parquet(table.files(root, 'verifications', wanted.versions.get('verifications', -1)), VERIFICATIONS)}"
 
 
 def sql_type(kind: pa.DataType) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from catalog import domains, glob, recovery
+from catalog import domains, glob, recovery, verification
 from catalog.config import Config, DataClass
 from catalog.recovery import RecoveryPoint
 from catalog.snapshot import ScanRow
+from catalog.verification import Check
 from catalog.words import REASONS, THREATS
 
 DEFAULT_LEVEL = 1
@@ -64,6 +65,7 @@ class Inputs:
     classes: Sequence[str]  # the number of a class is its place here; 'default' is among them
     as_of: datetime.datetime
     points: Mapping[str, Sequence[RecoveryPoint]] = field(default_factory=dict)  # of volumes that are backups
+    checks: Mapping[str, Sequence[Check]] = field(default_factory=dict)  # runs of programs over their repositories
 
 
 def tables(inputs: Inputs) -> dict[str, pa.Table]:
@@ -74,6 +76,7 @@ def tables(inputs: Inputs) -> dict[str, pa.Table]:
         "class_facts": _classes(inputs),
         "class_controls": _class_controls(inputs),
         **_pairs(inputs),
+        **_checks(inputs),
         "states": _rows([{"state": n, "usable": u, "reason_order": _order(reason)} for n, (u, reason) in _STATES.items()]),
         "reasons": _rows([{"reason": r, "reason_order": _order(r), "same_volume_order": _order("same_volume_only")} for r in REASONS]),
         "threats": _rows([{"threat": t} for t in THREATS]),
@@ -157,6 +160,17 @@ def _classes(inputs: Inputs) -> pa.Table:
         )
     stamp = pa.timestamp("us")
     return _rows(rows, {"class_no": pa.int32(), "verified_since": stamp, "verified_until": stamp, "current_since": stamp, "fresh_since": stamp})
+
+
+def _checks(inputs: Inputs) -> dict[str, pa.Table]:
+    """What stands of all that repositories held: `checks` of it without an error, `doubts` where errors were found that no file is known of."""
+    rows = [
+        ({"v": v, "fs_id": one.fs_id, "level": one.level, "checked_at": one.at}, one.in_doubt)
+        for v, name in enumerate(inputs.config.volumes)
+        for one in verification.standing(inputs.checks.get(name, ()))
+    ]
+    types = {"v": pa.int32(), "fs_id": pa.string(), "level": pa.int32(), "checked_at": pa.timestamp("us")}
+    return {name: _rows([row for row, in_doubt in rows if in_doubt is wanted], types) for name, wanted in (("checks", False), ("doubts", True))}
 
 
 def _before(as_of: datetime.datetime, seconds: float | None) -> datetime.datetime | None:

@@ -15,6 +15,7 @@ SELECT
     max(CASE WHEN level = 1 THEN verified_at END) AS verified_1_at,
     max(CASE WHEN level = 2 THEN verified_at END) AS verified_2_at,
     max(CASE WHEN level = 3 THEN verified_at END) AS verified_3_at,
+    max(CASE WHEN level = 4 THEN verified_at END) AS verified_4_at,
     sum(uncounted_copies) AS uncounted_copies
 FROM (
     SELECT

@@ -1,4 +1,4 @@
-/* Files whose content could not be read at the last try, by every name. */
+/* Files whose content could not be read at the last try, by every name, and those that a program's errors put in doubt. */
 WITH named AS (
     SELECT *
     FROM tried
@@ -17,3 +17,8 @@ SELECT
     e.entry_id
 FROM file_entries AS e
 INNER JOIN named AS n ON e.v = n.v AND e.inode = n.inode AND e.fs_id = n.fs_id
+UNION
+SELECT
+    v,
+    entry_id
+FROM doubted

@@ -48,19 +48,6 @@ def test_an_error_names_the_table_and_the_key(data: dict[str, Any], message: str
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({"classes": {"core": {"min_verification_level": 4}}}, r"^configuration: classes\.core\.min_verification_level: nothing restores .* the best is 3"),
-    ],
-)
-def test_what_nothing_judges_is_refused_but_for_snapshots_that_have_it(data: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        config.parse(data)
-    stored = config.Config.model_validate(data).stored()
-    assert config.restore(stored).stored() == stored
-
-
-@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"requires": "ndsa-2", "copies": 2}, "^configuration: classes.core.copies: ndsa-2 asks for 3 at least, and this is less strict"),

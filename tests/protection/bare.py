@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from catalog import derive, recovery
+from catalog import derive, recovery, verification
 from catalog.config import Config
 from catalog.derive import export, labels
 from catalog.derive.facts import Inputs
@@ -60,7 +60,11 @@ def inputs(estate: Estate) -> Inputs:
             newest[volume] = ScanRow(**written.published(volume, *good[-1]).to_pylist()[0])
             first[volume] = good[0][1].known_at
     points = {volume: [recovery.point(row) for row in written.points(scan).to_pylist()] for volume in config.volumes if (scan := estate.newest(volume))}
-    return Inputs(config, newest, first, labels.class_names(config, {}), estate.as_of, points)
+    checks: dict[str, list[verification.Check]] = {}
+    for row in written.verifications(estate).to_pylist():
+        if row["name"] is None:
+            checks.setdefault(row["volume"], []).append(verification.check(row))
+    return Inputs(config, newest, first, labels.class_names(config, {}), estate.as_of, points, checks)
 
 
 def sources(estate: Estate) -> dict[str, pa.Table]:
@@ -80,6 +84,7 @@ def sources(estate: Estate) -> dict[str, pa.Table]:
         "entries": pa.concat_tables(seen),
         "recovery_points": pa.concat_tables(points),
         "digests": written.digests(estate).cast(pa.schema([_undictionary(field) for field in DIGESTS])),
+        "verifications": written.verifications(estate),
         "problem_rows": pa.Table.from_pylist(hidden, pa.schema([("volume", text), ("path", text), ("unread_at", moment)])),
         "files_before": pa.Table.from_pylist(before, pa.schema([("volume", text), ("dir", text), ("name", text), ("first_seen_at", moment)])),
     }

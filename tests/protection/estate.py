@@ -9,8 +9,8 @@ import pyarrow as pa
 import xxhash
 
 from catalog import names, stubs, table
-from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, RECOVERY_POINTS, SCANS
-from tests.protection.plain import Estate, File, Read, Scan, Stub
+from catalog.schema import DIGESTS, ENTRIES, PROBLEMS, RECOVERY_POINTS, SCANS, VERIFICATIONS
+from tests.protection.plain import Check, Estate, File, Read, Scan, Stub
 
 
 def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
@@ -30,6 +30,7 @@ def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
         table.append(root, "scans", pa.concat_tables([published(volume, number, scan) for volume, number, scan in new]), mark)
     if skip is None:
         table.append(root, "digests", digests(estate), mark)
+        table.append(root, "verifications", verifications(estate), mark)
 
 
 def scan_id(volume: str, number: int) -> str:
@@ -61,6 +62,11 @@ def digests(estate: Estate) -> pa.Table:
     return pa.Table.from_pylist([_digest(read) for read in sorted(estate.reads, key=lambda read: read.at)], DIGESTS)
 
 
+def verifications(estate: Estate) -> pa.Table:
+    """What programs said of the estate's repositories."""
+    return pa.Table.from_pylist([_verification(check) for check in estate.checks], VERIFICATIONS)
+
+
 def problems(scan: Scan) -> pa.Table:
     """What a scan could not read."""
     rows = [{"path": path, "stage": "list" if hides else "read", "error": "denied", "errno": 13, "hides_below": hides} for path, hides in scan.problems]
@@ -83,6 +89,7 @@ def published(volume: str, number: int, scan: Scan) -> pa.Table:
         "carried_entries": len(scan.files) - len(seen),
         "problems": len(scan.problems),
         "excluded": 0,
+        "root_fs_id": f"repository of {volume}",
         "device": scan.device,
         "clock": scan.clock,
         "previous_scan_id": scan_id(volume, number - 1) if number else None,
@@ -153,6 +160,26 @@ def _digest(read: Read) -> dict[str, Any]:
         "digested_at": read.at,
         "bytes_read": file.size,
     }
+
+
+def _verification(check: Check) -> dict[str, Any]:
+    row = {
+        "volume": check.volume,
+        "repository": f"repository of {check.volume}",
+        "method": "restore" if check.file else "check",
+        "started_at": check.at,
+        "ended_at": check.at,
+        "ok": check.ok,
+        "level": check.level,
+        "part": check.part,
+        "parts": check.parts,
+        "fs_id": check.fs,
+    }
+    if check.file is None:
+        return row
+    folder, name = check.file.place
+    found = {"fs_id": check.file.fs, "inode": check.file.inode, "size_bytes": check.file.size, "modified_at": check.file.modified}
+    return row | found | {"dir": folder, "name": name}
 
 
 def path_hash(path: str) -> int:

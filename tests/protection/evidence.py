@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tests.protection import checks
 from tests.protection.plain import Estate, File, Read
 
 _Key = tuple[str, str, object]
@@ -70,6 +71,9 @@ def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
             met = scan and file.path in failed and not any(read.at > scan.started_at for read in reads if read.digest or read.sample)
             tries = [read.at for read in estate.reads if read.volume == volume and not read.digest and not read.sample and _is_of(file, read.file)]
             tries += list(_surprises(estate, volume, file)) if file.identity else []
+            whole = max((read.at for read in reads if read.digest), default=None)
+            if checks.is_in_doubt(estate, volume, file, None if file.aside else whole):
+                yield volume, file.path
             if met or any(not any(read.digest and read.at > at for read in reads) for at in tries):
                 yield volume, file.identity or file.path
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from catalog.config import parse
-from tests.protection.plain import Estate, File, Read, Scan, Stub
+from tests.protection.plain import Check, Estate, File, Read, Scan, Stub
 from tests.protection.requirement import THREATS
 from tests.protection.table import AS_OF, content
 
@@ -29,7 +29,40 @@ def estate(chance: random.Random) -> Estate:
     config = parse({"volumes": {name: _volume(chance, name, names, tidy) | _keys(chance, name, names) for name in names}, **_rules(chance, names)})
     model = _files(chance)
     scans = _with_stubs(chance, {name: _scans(chance, model, tidy) for name in names})
-    return Estate(config, AS_OF, scans, tuple(_reads(chance, scans)))
+    backups = {
+        name: tuple(_as_backup(chance, scan) for scan in scans[name]) for name in names[1:] if config.volumes[name].role == "backup" and chance.random() < 0.5
+    }
+    scans |= backups
+    checks = [check for name in backups for check in _checks(chance, name, scans[name])]
+    return Estate(config, AS_OF, scans, tuple(_reads(chance, scans)), tuple(checks))
+
+
+def _as_backup(chance: random.Random, scan: Scan) -> Scan:
+    """The same as a repository that holds versions: some with numbers of their own at a place, of which all or not all is stored."""
+    if scan.told:
+        return scan
+    return replace(scan, files=tuple(file if file.stub else _version(chance, file, place) for place, file in enumerate(scan.files)))
+
+
+def _version(chance: random.Random, file: File, place: int) -> File:
+    point = AS_OF - chance.choice([70, 30, 5]) * DAY
+    version = replace(file, fs=None, inode=None, created=None, changed=None, changed_ns=0, point=point, whole=chance.random() < 0.6)
+    return replace(version, fs=chance.choice(["f6", "f7"]), inode=100 + place) if chance.random() < 0.6 else version
+
+
+def _checks(chance: random.Random, volume: str, scans: Sequence[Scan]) -> list[Check]:
+    """What a program said of a repository at some times, of which no two are the same."""
+    found: list[Check] = []
+    for number in range(chance.choice([0, 1, 2, 4, 6])):
+        at = AS_OF - chance.choice([50, 20, 3, 2]) * DAY - number * HOUR
+        files = [file for scan in scans[-1:] for file in scan.files if file.point]
+        if files and chance.random() < 0.3:
+            found.append(Check(volume, at, 4, chance.random() < 0.7, file=chance.choice(files)))
+            continue
+        part = _maybe(chance, 0.5, [1, 2])
+        level = 2 if part else chance.choice([1, 2])
+        found.append(Check(volume, at, level, chance.random() < 0.85, part, 2 if part else None, fs=_maybe(chance, 0.7, ["f6"])))
+    return found
 
 
 def _maybe(chance: random.Random, likely: float, values: Sequence[T]) -> T | None:

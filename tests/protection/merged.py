@@ -27,7 +27,12 @@ def merge(estates: Sequence[Estate]) -> Estate:
                 values.extend(part[key])
     scans = {volume: found for _, some, _ in parts for volume, found in some.items()}
     reads = tuple(read for _, _, some in parts for read in some)
-    return Estate(Config.model_validate(config), estates[0].as_of, scans, reads)
+    checks = tuple(
+        replace(check, volume=f"e{place}-{check.volume}", file=check.file and _file(check.file, f"e{place}-"), fs=check.fs and f"e{place}-{check.fs}")
+        for place, estate in enumerate(estates)
+        for check in estate.checks
+    )
+    return Estate(Config.model_validate(config), estates[0].as_of, scans, reads, checks)
 
 
 def packs(estates: Sequence[Estate]) -> list[list[Estate]]:

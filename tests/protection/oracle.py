@@ -3,10 +3,11 @@
 import datetime
 import itertools
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from catalog.config import DataClass, Volume
 from tests.protection import pointers
+from tests.protection.checks import known_of
 from tests.protection.evidence import Evidence, first_names
 from tests.protection.places import apart, chained, domains, excluded, known_groups, mapped, may_protect
 from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, STORED_MODIFIED, Estate, File, Scan
@@ -156,6 +157,18 @@ class _Court:
         if any(match.kind == "conflict" for match in found.values()):
             return {name: Match("conflict", match.file) if match.kind in ("metadata", "path_only") else match for name, match in found.items()}
         return found
+
+    def best_known(self, volume: str, match: Match, rule: DataClass) -> Match:
+        """A match as well as it is known: with the highest level that the class accepts at its age, else the highest."""
+        if match.kind not in ("content", "metadata", "older") or match.file is None or (match.kind == "content" and match.file.size == 0):
+            return match
+        vouched = known_of(self.estate, volume, match.file)
+        found = [
+            match,
+            *(replace(match, level=level, verified_at=at) for level, at in vouched.items() if level in (1, 2, 4) and (level < 4 or match.kind == "content")),
+        ]
+        accepted = [one for one in found if self._current_usable(one, rule, blind=False)[0] == "yes"]
+        return max(accepted or found, key=lambda one: one.level)
 
     # Times
 
@@ -311,7 +324,7 @@ class _Court:
     def verdict(self, ward: str, asset: File) -> Verdict:
         rule_name = class_of(self.config, ward, asset)
         rule = rule_of(self.config, rule_name)
-        matches = self.matches(ward, asset)
+        matches = {name: self.best_known(name, match, rule) for name, match in self.matches(ward, asset).items()}
         usable = {name: self.usable(name, match, ward, asset, rule) for name, match in matches.items()}
         claims = {name: self._claim(name, ward, rule, usable[name]) for name in matches}
         gone = self._reason_of_nothing(ward, asset, matches)

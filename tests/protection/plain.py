@@ -111,6 +111,20 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What a program said of a repository: all of it, or a part of so many; or, where there is one, of a file that it gave back."""
+
+    volume: str
+    at: datetime.datetime
+    level: int
+    ok: bool = True
+    part: int | None = None
+    parts: int | None = None
+    file: File | None = None
+    fs: str | None = None  # of the versions in it, where they have one
+
+
+@dataclass(frozen=True)
 class Estate:
     """Everything that a derivation may look at. Scans of a volume are in the order of their time."""
 
@@ -118,6 +132,7 @@ class Estate:
     as_of: datetime.datetime
     scans: dict[str, tuple[Scan, ...]] = field(default_factory=dict)
     reads: tuple[Read, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     def good(self, volume: str) -> list[Scan]:
         """The scans of a volume that count, oldest first."""

@@ -34,6 +34,8 @@ def _smaller(estate: Estate) -> Iterator[Estate]:
     yield from _fewer_files(estate)
     for place in range(len(estate.reads)):
         yield replace(estate, reads=estate.reads[:place] + estate.reads[place + 1 :])
+    for place in range(len(estate.checks)):
+        yield replace(estate, checks=estate.checks[:place] + estate.checks[place + 1 :])
     for config in _simpler(estate.config):
         yield replace(estate, config=config)
 
@@ -49,6 +51,7 @@ def _without(estate: Estate, volume: str) -> Estate | None:
         estate.as_of,
         {name: scans for name, scans in estate.scans.items() if name != volume},
         tuple(read for read in estate.reads if read.volume != volume),
+        tuple(check for check in estate.checks if check.volume != volume),
     )
 
 

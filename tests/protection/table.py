@@ -18,6 +18,9 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan), `shows=b` (it is the very file that b shows),
   `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
   `stored` (its time is that when its storage got it), `deleted` (all these are versions in a bucket, which shows none), `replaced` (which shows another),
+  `looked=-2d`, `wholly=-2d` (a program looked at all of the backup, or read it, and found no error), `wrong=-1d` (it found some),
+  `thirds=-9d+-5d+-2d` (it read these parts of three), `restored=-2d`, `unrestored=-1d` (it gave the copy back, or failed to), `again=-3d` (we read the
+  copy then), `numbered` (versions have numbers, of the place that was looked at, `elsewhere`: of another),
   `told=-400d` (somebody else's word of that time, in a listing of `listing=-2d`, else of that time), `worth=0` (its level), `sizeless` (without a size),
   `touched-since` (it then had another changed time), `written=-20h` (an older version), `carried`, `flagged=modified`, `stub=c` (the file is a stub);
 * the class: `requires=ndsa-2` (`+` joins several), `copies=3`, `systems`, `sites`, `regions`, `admins`, `media`, `safe` (offline or immutable),
@@ -34,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.config import parse
-from tests.protection.plain import Estate, File, Read, Scan, Stub
+from tests.protection.plain import Check, Estate, File, Read, Scan, Stub
 
 AS_OF = datetime.datetime(2026, 11, 23, 12)
 ASSET = "docs/a.txt"
@@ -106,7 +109,20 @@ def _estate(line: dict[str, str]) -> Estate:
         if name != "a":
             history[name], more = _copy(name, words, asset)
             reads += more
-    return Estate(parse(data), AS_OF, history, tuple(reads))
+    return Estate(parse(data), AS_OF, history, tuple(reads), tuple(check for name, words in cells.items() for check in _checks(name, words, history)))
+
+
+def _checks(name: str, words: _Words, history: dict[str, tuple[Scan, ...]]) -> list[Check]:
+    """What programs said of a backup."""
+    place = f"fs-{name}" if "numbered" in words else None
+    whole = [(key, level) for key, level in (("looked", 1), ("wholly", 2), ("wrong", 2)) if key in words.valued]
+    found = [Check(name, words.time(key, ""), level, key != "wrong", fs=place) for key, level in whole]
+    parts = words.get("thirds", "").split("+") if "thirds" in words.valued else []
+    found += [Check(name, moment(time), 2, part=part, parts=3, fs=place) for part, time in enumerate(parts, 1)]
+    copies = [file for scan in history[name][-1:] for file in scan.files if file.path == words.get("at", ASSET)]
+    for key in ("restored", "unrestored"):
+        found += [Check(name, words.time(key, ""), 4, key == "restored", file=file) for file in copies if key in words.valued]
+    return found
 
 
 def _volume(name: str, words: _Words) -> dict[str, Any]:
@@ -245,7 +261,10 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         said = [replace(one, fs=None, inode=None, changed=None, size=None if "sizeless" in words else one.size) for one, _ in found]
         found = [(replace(one, told=words.time("told", ""), told_level=int(words.get("worth", "1"))), []) for one in said]
     if "point" in words.valued:  # a backup: nothing of it has an inode, and several versions may lie at one path
-        found = [(replace(one, point=words.time("point", ""), fs=None, inode=None, whole="whole" in words), []) for one, _ in found]
+        number = {"fs": "fs-elsewhere" if "elsewhere" in words else f"fs-{name}", "inode": 7} if "numbered" in words else {"fs": None, "inode": None}
+        said = [replace(one, point=words.time("point", ""), whole="whole" in words, **number) for one, _ in found]
+        again = [Read(name, one, words.time("again", ""), content("asset")) for one in said[:1] if "again" in words.valued]
+        found = [(one, again if one is said[0] else []) for one in said]
         held = [(one.path, one.size, one.modified) for one, _ in found]
     elif {"deleted", "replaced"} & words.bare:  # a bucket that keeps versions: several may lie at one path
         found = [(replace(one, latest=False, inode=10 + place), []) for place, (one, _) in enumerate(found)]

@@ -9,14 +9,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from catalog import derive, domains
+from catalog import derive, domains, verification
 from catalog.derive import facts, labels
 from tests.protection import bare
 from tests.protection.table import ASSET, Row, rows
 from tests.protection.test_truth import derived_findings, expected
 
 ROWS = {row.case: row for row in rows()}
-_MODULES: dict[str, types.ModuleType] = {"domains.py": domains, "facts.py": facts, "labels.py": labels}
+_MODULES: dict[str, types.ModuleType] = {"domains.py": domains, "facts.py": facts, "labels.py": labels, "verification.py": verification}
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,15 @@ MUTANTS = [
     Mutant(
         "an older copy protects at any age",
         "evidence",
-        "coalesce(greatest(m.modified_at, m.held_at) >= c.current_since, FALSE)",
+        "coalesce(greatest(m.modified_at, m.held_at) >= m.current_since, FALSE)",
         "TRUE",
         "changed just now but the copy is from long before its age",
     ),
     Mutant(
         "the age of a change is that of the copy",
         "evidence",
-        "coalesce(greatest(m.modified_at, m.held_at) >= c.current_since, FALSE)",
-        "coalesce(i.changed_since >= c.current_since, FALSE)",
+        "coalesce(greatest(m.modified_at, m.held_at) >= m.current_since, FALSE)",
+        "coalesce(m.changed_for_absence >= m.current_since, FALSE)",
         "changed just now but the copy is from long before its age",
     ),
     Mutant("an empty file is a version", "path_matches", "AND size_bytes > 0, FALSE)", ", FALSE)", "an empty file is no version of one with content"),
@@ -392,6 +392,73 @@ MUTANTS = [
         "t.usable = 2 THEN t.admin_possible",
         "an undeclared administrator is not another",
     ),
+    Mutant(
+        "a program vouches for what was stored after it looked",
+        "checked",
+        "coalesce(r.ended_at, r.started_at) <= c.checked_at",
+        "TRUE",
+        "what a backup stored after its program has read it",
+    ),
+    Mutant(
+        "a program that read a repository vouches for its replica",
+        "checked",
+        "f.fs_id IS NOT DISTINCT FROM c.fs_id",
+        "TRUE",
+        "a backup whose program has read it as a whole at another place",
+    ),
+    Mutant(
+        "a program vouches for what is not all stored",
+        "checked",
+        "f.restore_state = 'whole'",
+        "TRUE",
+        "a version that lacks a part and whose backup was read as a whole",
+    ),
+    Mutant(
+        "errors that a program found are forgotten", "doubted", "i.listed AND", "FALSE AND", "errors that no file is known of and a file that we read before"
+    ),
+    Mutant(
+        "what was read after errors stays in doubt",
+        "doubted",
+        "i.digested_at > d.checked_at",
+        "FALSE",
+        "errors that no file is known of and a file that we read since",
+    ),
+    Mutant(
+        "what a program failed to give back counts as restored",
+        "restored",
+        "arg_max(t.ok, t.ended_at)",
+        "bool_or(t.ok)",
+        "a copy that its program gave back once and failed to give back later",
+    ),
+    Mutant("some parts are all parts", "verification.py", "set(read) == set(range(1, parts + 1))", "True", "two parts of three are not all of a backup"),
+    Mutant(
+        "parts that were read one after the other are of the last time",
+        "verification.py",
+        "[min(read.values())",
+        "[max(read.values())",
+        "three parts of three are all of what the backup had at the first",
+    ),
+    Mutant(
+        "to look mends what had errors when it was read",
+        "verification.py",
+        "other.level >= one.level and",
+        "",
+        "to look is not to read what had errors",
+    ),
+    Mutant(
+        "the age of what is known best is not asked for",
+        "evidence",
+        "b.min_level <= 2 AND b.read_at BETWEEN b.since AND b.until THEN 3",
+        "b.min_level <= 2 AND b.read_at IS NOT NULL THEN 3",
+        "a backup that was read too long ago and looked at since",
+    ),
+    Mutant(
+        "the stored size and time of a listing prove",
+        "evidence",
+        "CASE WHEN e.found = 5 THEN x.restored_at END",
+        "x.restored_at",
+        "what a program gave back of a copy that nobody compared",
+    ),
 ]
 
 
@@ -421,7 +488,7 @@ def _break(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
         source = Path(str(intact.__file__)).read_text("utf-8")
         broken = types.ModuleType(intact.__name__)
         exec(compile(_changed(source, mutant), mutant.text, "exec"), broken.__dict__)  # the module's own text, changed in one place
-        user, name = (facts, "domains") if mutant.text == "domains.py" else (derive, mutant.text.removesuffix(".py"))
+        user, name = (facts, mutant.text.removesuffix(".py")) if mutant.text in ("domains.py", "verification.py") else (derive, mutant.text.removesuffix(".py"))
         monkeypatch.setattr(user, name, broken)
     else:
         texts = derive.sql

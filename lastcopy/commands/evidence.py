@@ -1,0 +1,99 @@
+"""`lastcopy evidence`: what other programs found out about backups, kept with who says so."""
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lastcopy import output, settings, talk
+
+app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="What other programs found out about backups.")
+
+Tool = Literal["restic-check", "borg-check"]
+
+
+@app.command("record", cls=settings.Command)
+def record(
+    context: typer.Context,
+    volume: Annotated[str, typer.Argument(metavar="VOLUME", help="The backup that was checked.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What the program wrote, standard output and error; - = standard input.", show_default=False)],
+    *,
+    tool: Annotated[Tool, typer.Option("--tool", help="Which program it was.")],
+    exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", min=0, max=255, help="What it ended with.")],
+    started: Annotated[str | None, typer.Option("--started", metavar="TIME", help="When it began, as 2026-11-29T03:00:00Z; else as the output tells.")] = None,
+    read_data: Annotated[bool, typer.Option("--read-data", help="All content was read; for an output that does not say so.")] = False,
+    subset: Annotated[
+        str | None, typer.Option("--read-data-subset", metavar="N/T", help="A part of it was read, as 3/50 or 5%; for an output that does not say so.")
+    ] = None,
+    version: Annotated[str | None, typer.Option("--tool-version", metavar="TEXT", help="The version of the program.")] = None,
+) -> None:
+    """Record what a check of a backup's repository found. Writes to the catalog only; what is recorded counts from the next 'lastcopy scan' on.
+
+    A check without an error vouches for what the repository held when it began: at level 1, and at level 2 where it read all content, at once or in parts
+    n/t that are complete. One with errors puts all of the repository in doubt, until it is read ('lastcopy fixity') or a later check finds none.
+    'lastcopy report evidence' lists what is recorded.
+    """
+    from dataclasses import replace
+
+    from catalog.errors import ConfigError, RefusedError
+    from lastcopy import scanning
+    from lifecycle import people
+    from scanners import recording, said
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    scanning.known(config, [volume])
+    text = _text(file, said.MOST_BYTES)
+    if read_data and subset:
+        raise ConfigError("--read-data is all of the content: leave --read-data-subset out")
+    try:
+        if subset:
+            said.subset(subset)
+        found = said.METHODS[tool](text, exit_code, "all" if read_data else subset)
+        found = replace(found, started_at=_time(started) if started else found.started_at)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except RefusedError as error:
+        raise RefusedError(f"volume {volume}: {file}: {error}") from error
+    told = talk.printable(version[:100]) if version else None
+    row = recording.record(settings.root_of(config), config, volume, tool, found, version=told, now=scanning.now(), by=people.actor())
+    if not chosen.quiet:
+        talk.say(f"{volume}: {_words(found.ok, found.level, found.share_ppm, found.errors)}; recorded, and judged by the next 'lastcopy scan'")
+    data = {key: value.isoformat() + "Z" if isinstance(value, datetime.datetime) else value for key, value in row.items()}
+    output.made(chosen, "evidence", {"id": volume, "state": "recorded", **data}, complete=True)
+
+
+def _words(ok: bool, level: int, share_ppm: int, errors: int) -> str:
+    read = f", {share_ppm / 10_000:g} % of the content read" if share_ppm else ""
+    if not ok:
+        return f"{errors} errors{read}: all that is not read by us later is in doubt"
+    return f"no error found, level {level}{read}"
+
+
+def _text(file: Path, most_bytes: int) -> str:
+    from catalog.errors import ConfigError, NotFoundError
+
+    try:
+        if str(file) == "-":
+            raw = sys.stdin.buffer.read(most_bytes + 1)
+        else:
+            if not file.is_file():
+                raise NotFoundError(f"{file}: there is no such file")
+            with file.open("rb") as opened:
+                raw = opened.read(most_bytes + 1)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    if len(raw) > most_bytes:
+        raise ConfigError(f"{file}: more than {most_bytes} bytes: that is no output of a check")
+    return raw.decode("utf-8", "replace")
+
+
+def _time(text: str) -> datetime.datetime:
+    import scanners
+
+    try:
+        return scanners.utc(datetime.datetime.fromisoformat(text))
+    except ValueError as error:
+        raise ValueError(f"--started {text!r} is no time with its zone, as 2026-11-29T03:00:00Z") from error
