@@ -156,12 +156,13 @@ VERIFICATIONS = pa.schema(
         ("volume", TEXT),
         ("repository", TEXT),  # `root_fs_id` of the scan that held when it was recorded
         ("fs_id", TEXT),  # of the versions of files in it, where they have one: its place
-        ("method", TEXT),  # restic-check | borg-check | restore
+        ("method", TEXT),  # restic-check | borg-check | restore | restic-backup | borg-create
         ("tool_version", TEXT),
+        ("recovery_point", TEXT),  # that a run made, perhaps the begin of its id, or that a file was restored from
         ("started_at", TIMESTAMP),  # it says nothing of what was stored later
         ("ended_at", TIMESTAMP),
         ("ok", FLAG),  # no error was found that is not told file by file
-        ("level", SMALL),  # 1 structure and sizes | 2 all stored bytes, or a part of them | 4 restored and compared
+        ("level", SMALL),  # 0 nothing, as of a run | 1 structure and sizes | 2 all stored bytes, or a part of them | 4 restored and compared
         ("part", INT),  # of what was read part by part, as 2 of 7; null = all, or a part by chance
         ("parts", INT),
         ("share_ppm", INT),  # of the content that was read, in millionths
@@ -170,7 +171,7 @@ VERIFICATIONS = pa.schema(
         ("recorded_at", TIMESTAMP),
         ("recorded_by", TEXT),
         ("told", TEXT),  # what the program said of errors, its begin, escaped
-        ("dir", TEXT),  # of a file; else null
+        ("dir", TEXT),  # of a file that was restored, or that a run could not read; else null
         ("name", TEXT),
         ("inode", INT),
         ("size_bytes", INT),

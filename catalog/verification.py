@@ -41,7 +41,7 @@ def read(root: Path, version: int, repositories: Mapping[str, str | None]) -> di
         return {}
     found: dict[str, list[Check]] = {}
     for row in table.read(root, "verifications", version=version).to_pylist():
-        if row["name"] is None and row["repository"] is not None and repositories.get(row["volume"]) == row["repository"]:
+        if row["name"] is None and row["level"] >= LOOKED and row["repository"] is not None and repositories.get(row["volume"]) == row["repository"]:
             found.setdefault(row["volume"], []).append(check(row))
     return found
 

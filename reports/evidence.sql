@@ -5,18 +5,19 @@ table = ["volume", "method", "started_at", "ok", "level", "read_pct", "part", "p
 
 [columns]
 volume = "the backup"
-method = "restic-check or borg-check: a check of the repository by its program; restore: a file that it gave back"
+method = "restic-check or borg-check: a check of the repository by its program; restore: a file that it gave back; restic-backup or borg-create: a run of the backup, or a file that it could not read"
+recovery_point = "what a run made, perhaps the begin of its id, or a file was restored from"
 started_at = { meaning = "when that began: it says nothing of what was stored later", unit = "UTC" }
 ended_at = { meaning = "when it ended; null = nobody tells", unit = "UTC" }
 age_days = { meaning = "whole days from its begin to the snapshot", unit = "days" }
 ok = "whether no error was found"
-level = { meaning = "what it proves where no error was found: 1 structure and sizes, 2 stored bytes, 4 restored and compared", unit = "level" }
+level = { meaning = "what it proves where no error was found: 0 nothing, 1 structure and sizes, 2 stored bytes, 4 restored and compared", unit = "level" }
 read_pct = { meaning = "of the content that was read", unit = "per cent" }
 part = "which part was read, of `parts`; null = all, or a part by chance"
 parts = "in how many parts all content is read"
 errors = { meaning = "errors found", unit = "errors" }
 told = "what was said of them, its begin, escaped"
-path = "of a file that was restored"
+path = "of a file that was restored, or could not be read"
 size_bytes = { meaning = "its size", unit = "bytes" }
 seed = "what the sample that it is of was drawn with"
 tool_version = "the version of the program, as it was told"
@@ -27,6 +28,7 @@ counts = "whether it is of the repository that the newest scan saw"
 SELECT
     verifications.volume,
     verifications.method,
+    verifications.recovery_point,
     verifications.started_at,
     verifications.ended_at,
     date_diff('day', verifications.started_at, snapshot.as_of)
@@ -56,6 +58,7 @@ ORDER BY
     volume ASC,
     started_at ASC,
     method ASC,
+    recovery_point ASC NULLS FIRST,
     path ASC NULLS FIRST,
     recorded_at ASC,
     ok ASC,

@@ -20,6 +20,8 @@ leaves_out = "whether it has patterns of what was left out; null = not known"
 patterns = { meaning = "these, as JSON, in the repository's own notation, escaped", unit = "list" }
 username = "who made it"
 tags = { meaning = "its tags, as JSON", unit = "list" }
+run = "complete or partial, as its run was recorded to have ended; null = it was not recorded"
+unread_files = { meaning = "files that the run could not read, as recorded", unit = "files" }
 */
 WITH placed AS (
     SELECT
@@ -43,6 +45,18 @@ WITH placed AS (
         snapshot.as_of
     FROM recovery_points
     CROSS JOIN snapshot
+),
+
+runs AS (
+    SELECT
+        placed.volume,
+        placed.recovery_point,
+        CASE WHEN bool_and(verifications.ok) THEN 'complete' ELSE 'partial' END AS run,
+        count(DISTINCT verifications.dir || verifications.name) AS unread_files
+    FROM placed
+    INNER JOIN verifications ON placed.volume = verifications.volume AND starts_with(placed.recovery_point, verifications.recovery_point)
+    WHERE verifications.method IN ('restic-backup', 'borg-create')
+    GROUP BY 1, 2
 ),
 
 firsts AS (
@@ -91,8 +105,11 @@ SELECT
     placed.excludes <> '[]' AS leaves_out,
     placed.excludes AS patterns,
     placed.username,
-    placed.tags
+    placed.tags,
+    runs.run,
+    runs.unread_files
 FROM placed
+LEFT JOIN runs ON placed.volume = runs.volume AND placed.recovery_point = runs.recovery_point
 LEFT JOIN firsts ON placed.volume = firsts.volume AND placed.recovery_point = firsts.first_recovery_point
 LEFT JOIN lasts ON placed.volume = lasts.volume AND placed.recovery_point = lasts.last_recovery_point
 ORDER BY

@@ -14,6 +14,7 @@ from catalog.errors import NotFoundError, RefusedError
 from catalog.schema import VERIFICATIONS
 from catalog.snapshot import ScanRow
 from scanners import Capabilities
+from scanners.ran import Ran
 from scanners.said import Said
 
 _SKEW = datetime.timedelta(hours=1)  # between the machine that checked and this one
@@ -50,6 +51,34 @@ def record(root: Path, config: Config, volume: str, method: str, said: Said, *, 
     row |= {"recorded_at": at, "recorded_by": by}
     table.append(root, "verifications", pa.Table.from_pylist([row], VERIFICATIONS), app_id)
     return row
+
+
+def record_run(root: Path, config: Config, volume: str, method: str, ran: Ran, *, started_at: datetime.datetime | None, now: datetime.datetime, by: str) -> int:
+    """Append what the run of a backup said, and a row for each file that it could not read; gives their number. Once, however often it is recorded.
+
+    `started_at` is naive UTC; None = nobody tells. Changes only the catalog. Raises as `record` does.
+    """
+    scan, at = holding(root, config, volume), scanners.utc(now)
+    run = {
+        "volume": volume,
+        "repository": scan.root_fs_id,
+        "method": method,
+        "recovery_point": ran.point,
+        "started_at": started_at,
+        "ok": ran.ok,
+        "level": 0,
+        "errors": ran.errors,
+    }
+    app_id = "evidence-" + hashlib.sha256(repr((sorted(run.items(), key=str), ran.unread)).encode()).hexdigest()
+    run |= {"recorded_at": at, "recorded_by": by}
+    files = [run | {"errors": 1, "ok": False, "told": why, **_named(path)} for path, why in ran.unread]
+    table.append(root, "verifications", pa.Table.from_pylist([run, *files], VERIFICATIONS), app_id)
+    return len(files)
+
+
+def _named(path: str) -> dict[str, str]:
+    head, slash, name = path.rpartition("/")
+    return {"dir": head + slash, "name": name}
 
 
 def holding(root: Path, config: Config, volume: str) -> ScanRow:

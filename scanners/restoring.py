@@ -170,6 +170,7 @@ def _record(
         "volume": scan.volume,
         "repository": scan.root_fs_id,
         "method": "restore",
+        "recovery_point": row["last_recovery_point"],
         "started_at": times[0],
         "ended_at": times[1],
         "ok": same,

@@ -12,6 +12,7 @@ from lastcopy import output, settings, talk
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="What other programs found out about backups.")
 
 Tool = Literal["restic-check", "borg-check"]
+Backup = Literal["restic-backup", "borg-create"]
 
 
 @app.command("record", cls=settings.Command)
@@ -63,6 +64,50 @@ def record(
         talk.say(f"{volume}: {_words(found.ok, found.level, found.share_ppm, found.errors)}; recorded, and judged by the next 'lastcopy scan'")
     data = {key: value.isoformat() + "Z" if isinstance(value, datetime.datetime) else value for key, value in row.items()}
     output.made(chosen, "evidence", {"id": volume, "state": "recorded", **data}, complete=True)
+
+
+@app.command("run", cls=settings.Command)
+def run(
+    context: typer.Context,
+    volume: Annotated[str, typer.Argument(metavar="VOLUME", help="The backup that was made.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What the program wrote, standard output and error; - = standard input.", show_default=False)],
+    *,
+    tool: Annotated[Backup, typer.Option("--tool", help="Which program it was, with --json (borg: and --log-json).")],
+    exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", min=0, max=255, help="What it ended with.")],
+    started: Annotated[str | None, typer.Option("--started", metavar="TIME", help="When it began, as 2026-11-29T03:00:00Z.")] = None,
+    point: Annotated[
+        str | None, typer.Option("--recovery-point", metavar="ID", help="The recovery point that it made, for an output that does not say it.")
+    ] = None,
+) -> None:
+    """Record how a backup run ended, and which files it could not read: no repository keeps that. Writes to the catalog only, and proves no copy.
+
+    'lastcopy report recovery-points' then tells complete recovery points from partial ones, 'lastcopy report evidence' names the files.
+    """
+    import re
+
+    from catalog.errors import ConfigError, RefusedError
+    from lastcopy import scanning
+    from lifecycle import people
+    from scanners import ran, recording, said
+
+    chosen = settings.of(context)
+    config = chosen.configuration()
+    scanning.known(config, [volume])
+    if point and not re.fullmatch(r"[0-9a-f]{8,64}", point):
+        raise ConfigError("--recovery-point: an id has 8 to 64 hexadecimal digits")
+    try:
+        found = ran.understood(tool, _text(file, said.MOST_BYTES), exit_code, point)
+        started_at = _time(started) if started else None
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    except RefusedError as error:
+        raise RefusedError(f"volume {volume}: {file}: {error}") from error
+    files = recording.record_run(settings.root_of(config), config, volume, tool, found, started_at=started_at, now=scanning.now(), by=people.actor())
+    state = "complete" if found.ok else "partial" if found.point else "failed"
+    if not chosen.quiet:
+        made = f", recovery point {found.point[:8]}" if found.point else ""
+        talk.say(f"{volume}: {state} run{made}; {files:,} files could not be read; recorded, and shown after the next 'lastcopy scan'")
+    output.made(chosen, "evidence", {"id": volume, "state": state, "recovery_point": found.point, "unread_files": files}, complete=True)
 
 
 def _words(ok: bool, level: int, share_ppm: int, errors: int) -> str:

@@ -230,3 +230,60 @@ def test_errors_that_borg_finds_put_all_in_doubt_and_our_own_reading_tells_which
     run("fixity", "nightly", folder=by_borg, code=4)
     rows = ask("report", "assets", "--format", "json", folder=by_borg).data
     assert sorted(row["verification_level"] or 0 for row in rows) == [0, 3, 3, 3, 3, 3]
+
+
+def made_by_nobody(folder: Path, *command: str, **env: str) -> tuple[int, Path]:
+    """What a backup says that runs as an account that may not read all; its exit code, and a file with all that it wrote."""
+    if os.geteuid():
+        pytest.skip("only root can run a backup as somebody else")
+    for path in (folder / "repository", *(folder / "repository").rglob("*"), folder / "password"):
+        os.chown(path, 65534, 65534)
+    for path in (folder, *folder.parents[:3]):
+        path.chmod(path.stat().st_mode | 0o555)
+    (folder / "data" / "2.txt").chmod(0o600)
+    base = folder / "nobody"
+    base.mkdir()
+    os.chown(base, 65534, 65534)
+    words = ["setpriv", "--reuid=65534", "--clear-groups", "env", f"HOME={base}", *command]
+    ran = subprocess.run(words, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    (folder / "said").write_bytes(ran.stdout)
+    return ran.returncode, folder / "said"
+
+
+def test_a_run_of_restic_that_could_not_read_a_file_is_known_as_partial(by_restic: Path) -> None:
+    env = {"RESTIC_REPOSITORY": str(by_restic / "repository"), "RESTIC_PASSWORD_FILE": str(by_restic / "password")}
+    code, said = made_by_nobody(by_restic, "restic", "--no-cache", "backup", "--json", str(by_restic / "data"), **env)
+    assert code == 3
+    told = ask("evidence", "run", "nightly", str(said), "--tool", "restic-backup", "--exit-code", "3", "--format", "json", folder=by_restic).data
+    assert (told["state"], told["unread_files"]) == ("partial", 1)
+    ask("scan", folder=by_restic)
+    points = ask("report", "recovery-points", "--format", "json", folder=by_restic).data
+    assert [(row["run"], row["unread_files"]) for row in points] == [(None, None), ("partial", 1)]
+    rows = ask("report", "evidence", "--format", "json", folder=by_restic).data
+    assert [(row["level"], row["ok"], (row["path"] or "").rpartition("/")[2]) for row in rows] == [(0, False, ""), (0, False, "2.txt")]
+    assert verdicts(by_restic) == LISTED, "it proves nothing, and puts nothing in doubt"
+
+
+def test_a_run_of_borg_that_could_not_read_a_file_is_known_as_partial(by_borg: Path) -> None:
+    env = {"BORG_PASSPHRASE": borgs.PASSPHRASE, "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes", "BORG_BASE_DIR": str(by_borg / "nobody")}
+    command = ["borg", "--log-json", "create", "--json", f"{by_borg / 'repository'}::second", str(by_borg / "data")]
+    code, said = made_by_nobody(by_borg, *command, **env)
+    assert code == 1, said.read_text()
+    ask("evidence", "run", "nightly", str(said), "--tool", "borg-create", "--exit-code", "1", folder=by_borg)
+    assert "not one run" in ask("evidence", "run", "nightly", str(said), "--tool", "borg-create", "--exit-code", "0", folder=by_borg, code=5).err
+    ask("scan", folder=by_borg)
+    points = ask("report", "recovery-points", "--format", "json", folder=by_borg).data
+    assert [(row["run"], row["unread_files"]) for row in points] == [(None, None), ("partial", 1)]
+
+
+def test_a_run_that_does_not_tell_what_it_made_is_refused_and_one_that_made_nothing_is_kept(by_restic: Path) -> None:
+    said = by_restic / "said"
+    said.write_text("Fatal: \x1b[2Jnothing\n" + "[" * 100_000 + "\n" + '{"message_type":"error","item":7}\n')
+    record_run = ("evidence", "run", "nightly", str(said), "--tool", "restic-backup")
+    assert "--recovery-point" in ask(*record_run, "--exit-code", "0", folder=by_restic, code=5).err
+    assert "hexadecimal" in ask(*record_run, "--exit-code", "0", "--recovery-point", "latest", folder=by_restic, code=2).err
+    assert ask(*record_run, "--exit-code", "1", "--format", "json", folder=by_restic).data["state"] == "failed"
+    [point] = ask("report", "recovery-points", "--format", "json", folder=by_restic).data
+    ask(*record_run, "--exit-code", "0", "--recovery-point", point["recovery_point"], folder=by_restic)
+    ask("scan", folder=by_restic)
+    assert [row["run"] for row in ask("report", "recovery-points", "--format", "json", folder=by_restic).data] == ["complete"]
