@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from catalog import connect, derive, glob, names, snapshot, table
 from catalog.config import Config
 from catalog.derive import earlier
-from catalog.derive.expressions import parquet, problem_rows, quoted, recovery_points
+from catalog.derive.expressions import parquet, problem_rows, quoted, recovery_points, verifications
 from catalog.errors import RefusedError
 from catalog.schema import ENTRIES, TABLES
 from catalog.snapshot import ScanRow, Snapshot
@@ -145,6 +145,7 @@ def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, re
     connection.execute("CREATE TEMP TABLE unseen_volumes (volume VARCHAR)")
     connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problems)} UNION ALL SELECT volume, '', NULL FROM unseen_volumes")
     connection.execute(f"CREATE TEMP VIEW recovery_points AS {recovery_points(root, wanted)}")
+    connection.execute(f"CREATE TEMP VIEW verifications AS {verifications(root, wanted)}")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, wanted)}")
 
 

@@ -12,7 +12,7 @@ ended_at = { meaning = "when it ended; null = nobody tells", unit = "UTC" }
 age_days = { meaning = "whole days from its begin to the snapshot", unit = "days" }
 ok = "whether no error was found"
 level = { meaning = "what it proves where no error was found: 0 nothing, 1 structure and sizes, 2 stored bytes, 4 restored and compared", unit = "level" }
-read_pct = { meaning = "of the content that was read", unit = "per cent" }
+read_pct = { meaning = "of the content that was read", unit = "%" }
 part = "which part was read, of `parts`; null = all, or a part by chance"
 parts = "in how many parts all content is read"
 errors = { meaning = "errors found", unit = "errors" }

@@ -99,6 +99,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "preservation", PRESERVATION, views.get("preservation", []))
     _table(connection, "omissions", omissions.OMISSIONS, views.get("omissions", []))
     _table(connection, "recovery_points", schema.RECOVERY_POINTS.append(pa.field("volume", TEXT)), views.get("recovery_points", []))
+    _table(connection, "verifications", schema.VERIFICATIONS, views.get("verifications", []))
     _table(connection, "scans", schema.SCANS, views.get("scans", []))
     snapshot = {"snapshot_id": "snap-2", "as_of": AS_OF, "complete": True, "previous_snapshot_id": "snap-1"}
     earlier = [{"snapshot_id": "snap-1", "as_of": AS_OF - datetime.timedelta(days=1)}]

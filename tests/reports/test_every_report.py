@@ -49,6 +49,7 @@ VIEWS = {
     "scans",
     "snapshot_before",
     "recovery_points",
+    "verifications",
 }
 _FUNCTIONS = (
     "hash now today list_slice list_sum list_filter list_transform quantile_cont quantile_disc approx_quantile to_days epoch epoch_ms epoch_us age isodow "
