@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Keyless:
-    """Assets whose every copy that survives is on a volume that needs a key, or may need one, and has no `key_on`; `volumes` names these."""
+    """Assets whose every copy that survives needs a key, or may need one, that is kept nobody says where, or where only such a key opens.
+
+    `volumes` names those that lack a `key_on`.
+    """
 
     volumes: tuple[str, ...]
     assets: int
@@ -30,13 +33,13 @@ def found(connection: "duckdb.DuckDBPyConnection", alike: Alike) -> Keyless:
     rows = connection.execute(
         f"""
         WITH held AS (
-            SELECT o.alike_no, o.assets, o.bytes, list(DISTINCT t.copy_volume) AS places
+            SELECT o.alike_no, o.assets, o.bytes, list_sort(list_distinct(flatten(list(r.keyless)))) AS places
             FROM loss_outcomes AS o
             INNER JOIN ({alike.testimonies}) AS t ON o.alike_no = t.alike_no
             INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class
             WHERE o.original < 2 AND o.copies = 2 AND least(t.usable, 2 - r.removed) = 2
             GROUP BY o.alike_no, o.assets, o.bytes
-            HAVING bool_and(r.key_unknown)
+            HAVING bool_and(len(r.keyless) > 0)
         )
         SELECT places, sum(assets), sum(bytes) FROM held GROUP BY places
         """

@@ -6,7 +6,7 @@ table = ["volume", "encrypted", "state", "key_on", "systems", "sites", "assets",
 [columns]
 volume = "a volume that needs a key or a password to be read, or may need one"
 encrypted = "yes = it does; unknown = the configuration does not say"
-state = "unknown = nobody says where its key is kept, single = on one volume, one_place = on several of one system or one site, several = apart"
+state = "unknown = nobody says where its key is kept, single = on one volume, one_place = on several that share one system or one site, or may, several = apart"
 key_on = { meaning = "the volumes that each hold its key, joined by commas; '' = nobody says, or none that you may see", unit = "list" }
 systems = { meaning = "the storage systems of these, joined by commas; '' = unknown", unit = "list" }
 sites = { meaning = "their sites, joined by commas; '' = unknown", unit = "list" }
@@ -18,15 +18,69 @@ sole_bytes = { meaning = "their size", unit = "bytes" }
 WITH places AS (
     SELECT
         locked.volume,
-        count(*) AS places,
-        string_agg(kept.volume, ',' ORDER BY kept.position) AS key_on,
-        string_agg(DISTINCT nullif(array_to_string(kept.systems, ','), ''), ',' ORDER BY nullif(array_to_string(kept.systems, ','), '')) AS systems,
-        string_agg(DISTINCT nullif(array_to_string(kept.sites, ','), ''), ',' ORDER BY nullif(array_to_string(kept.sites, ','), '')) AS sites,
-        count(DISTINCT nullif(array_to_string(kept.systems, ','), '')) AS different_systems,
-        count(DISTINCT nullif(array_to_string(kept.sites, ','), '')) AS different_sites
+        kept.volume AS place,
+        kept.position,
+        kept.systems,
+        kept.sites
     FROM volumes AS locked
     INNER JOIN volumes AS kept ON list_contains(locked.key_on, kept.volume)
-    GROUP BY locked.volume
+),
+
+kept_on AS (
+    SELECT
+        volume,
+        count(*) AS places,
+        string_agg(place, ',' ORDER BY position) AS key_on
+    FROM places
+    GROUP BY volume
+),
+
+domains AS (
+    SELECT
+        volume,
+        place,
+        'system' AS axis,
+        unnest(systems) AS name
+    FROM places
+    UNION
+    SELECT
+        volume,
+        place,
+        'site' AS axis,
+        unnest(sites) AS name
+    FROM places
+),
+
+shares AS (
+    SELECT
+        volume,
+        axis,
+        name,
+        count(*) AS places
+    FROM domains
+    GROUP BY volume, axis, name
+),
+
+known AS (
+    SELECT
+        volume,
+        axis,
+        count(DISTINCT place) AS places
+    FROM domains
+    GROUP BY volume, axis
+),
+
+-- A place of which nobody says where it is may be with any other: it sets nothing apart.
+spread AS (
+    SELECT
+        shares.volume,
+        string_agg(shares.name, ',' ORDER BY shares.name) FILTER (WHERE shares.axis = 'system') AS systems,
+        string_agg(shares.name, ',' ORDER BY shares.name) FILTER (WHERE shares.axis = 'site') AS sites,
+        bool_or(shares.places = known.places) FILTER (WHERE shares.axis = 'system') AS is_one_system,
+        bool_or(shares.places = known.places) FILTER (WHERE shares.axis = 'site') AS is_one_site
+    FROM shares
+    INNER JOIN known ON shares.volume = known.volume AND shares.axis = known.axis
+    GROUP BY shares.volume
 ),
 
 held AS (
@@ -56,20 +110,21 @@ SELECT
     volumes.volume,
     volumes.encrypted,
     CASE
-        WHEN places.places IS NULL THEN 'unknown'
-        WHEN places.places = 1 THEN 'single'
-        WHEN places.different_systems < 2 OR places.different_sites < 2 THEN 'one_place'
+        WHEN kept_on.places IS NULL THEN 'unknown'
+        WHEN kept_on.places = 1 THEN 'single'
+        WHEN coalesce(spread.is_one_system, TRUE) OR coalesce(spread.is_one_site, TRUE) THEN 'one_place'
         ELSE 'several'
     END AS state,
-    coalesce(places.key_on, '') AS key_on,
-    coalesce(places.systems, '') AS systems,
-    coalesce(places.sites, '') AS sites,
+    coalesce(kept_on.key_on, '') AS key_on,
+    coalesce(spread.systems, '') AS systems,
+    coalesce(spread.sites, '') AS sites,
     coalesce(sums.assets, 0) AS assets,
     coalesce(sums.bytes, 0) AS bytes,
     coalesce(sums.sole_assets, 0) AS sole_assets,
     coalesce(sums.sole_bytes, 0) AS sole_bytes
 FROM volumes
-LEFT JOIN places ON volumes.volume = places.volume
+LEFT JOIN kept_on ON volumes.volume = kept_on.volume
+LEFT JOIN spread ON volumes.volume = spread.volume
 LEFT JOIN sums ON volumes.volume = sums.copy_volume
 WHERE volumes.encrypted <> 'no'
 ORDER BY volume ASC

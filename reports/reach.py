@@ -49,7 +49,7 @@ def reach(
             "copy_volume": other,
             "removed": _shut(known[name], other, known, config, data_class, loss, as_of),
             "is_mapped": bool(config.volumes[other].path_map),
-            "key_unknown": config.volumes[other].needs_key is not False and not config.volumes[other].key_on,
+            "keyless": sorted(_keyless(known[name], other, known, config, data_class, loss, as_of)),
         }
         for name in known
         if known[name]["role"] in ("primary", "archive")
@@ -81,9 +81,30 @@ def _shut(
 ) -> int:
     """Whether a loss takes a volume, or all that opens it: each place of its key is lost, or cannot be opened itself. A user's error takes no key."""
     found = _removed(asset, known[name], data_class, loss, as_of)
-    by_place = Loss(loss.lose, None if loss.threat == "user_error" else loss.threat, loss.mounted)
-    kept = [_shut(asset, place, known, config, data_class, by_place, as_of) for place in config.volumes[name].key_on]
+    kept = [_shut(asset, place, known, config, data_class, _of_keys(loss), as_of) for place in config.volumes[name].key_on]
     return max(found, min(kept, default=domains.NO))
+
+
+def _keyless(
+    asset: Mapping[str, Any],
+    name: str,
+    known: Mapping[str, Mapping[str, Any]],
+    config: Config,
+    data_class: Mapping[str, Any],
+    loss: Loss,
+    as_of: datetime.datetime,
+) -> set[str]:
+    """The volumes of which nobody says where their key is kept, one of which must be opened to read a volume that a loss leaves; none if it is surely open."""
+    volume, by_place = config.volumes[name], _of_keys(loss)
+    if not volume.key_on:
+        return set() if volume.needs_key is False else {name}
+    left = [place for place in volume.key_on if _shut(asset, place, known, config, data_class, by_place, as_of) == domains.NO]
+    found = [_keyless(asset, place, known, config, data_class, by_place, as_of) for place in left]
+    return set[str]().union(*found) if all(found) else set()
+
+
+def _of_keys(loss: Loss) -> Loss:
+    return Loss(loss.lose, None if loss.threat == "user_error" else loss.threat, loss.mounted)
 
 
 def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:

@@ -187,7 +187,7 @@ def worked_out(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Lo
     _refuse_unknown_names(volumes, loss)
     pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
     types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32()), ("is_mapped", pa.bool_())])
-    types = types.append(pa.field("key_unknown", pa.bool_()))
+    types = types.append(pa.field("keyless", pa.list_(pa.string())))
     with prepared(connection, config) as alike:
         connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
         try:

@@ -64,6 +64,18 @@ def test_a_key_that_is_kept_nobody_says_where_is_told_beside_what_rests_on_it(tm
     assert (told.keyless.assets, "as long as a key" in told.text()) == (0, False)
 
 
+def test_a_key_that_lies_where_only_another_key_opens_is_as_unknown_as_that_one(tmp_path: Path) -> None:
+    locked = PLACES | {"safe": PLACES["safe"] | {"encrypted": True}}
+    inner = estate(tmp_path / "1", locked | {"nightly": PLACES["nightly"] | {"key_on": ["safe"]}}, FILES)
+    found = simulate.simulate(*inner, simulate.parse(["site=paris"]))
+    assert (found.keyless.volumes, found.keyless.assets, found.keyless.bytes) == (("safe",), 1, 70)
+    assert "nobody says where that of safe is kept" in found.text()
+    either = estate(tmp_path / "2", locked | {"nightly": PLACES["nightly"] | {"key_on": ["safe", "disk", "work"]}}, FILES)
+    assert simulate.simulate(*either, simulate.parse(["site=paris"])).keyless.assets == 0
+    left = simulate.simulate(*either, simulate.parse(["site=paris", "volume=disk"])).keyless
+    assert (left.volumes, left.assets) == (("safe",), 2)
+
+
 def test_the_report_tells_single_places_of_keys_and_what_has_no_other_copy(estate: Made) -> None:
     connection = estate(
         volumes=[
@@ -88,4 +100,26 @@ def test_the_report_tells_single_places_of_keys_and_what_has_no_other_copy(estat
         ("near", "yes", "one_place", "projects,shelf", "nas-1,s3", "paris", 0, 0, 0, 0),
         ("nightly", "yes", "single", "projects", "nas-1", "paris", 2, 630, 1, 600),
         ("weekly", "unknown", "unknown", "", "", "", 0, 0, 0, 0),
+    ]
+
+
+def test_places_of_a_key_that_share_a_system_or_a_site_or_may_are_one(estate: Made) -> None:
+    connection = estate(
+        volumes=[
+            {"volume": "projects"},
+            {"volume": "both", "encrypted": "yes", "key_on": ["vm", "disk0"]},
+            {"volume": "system", "encrypted": "yes", "key_on": ["vm", "far"]},
+            {"volume": "apart", "encrypted": "yes", "key_on": ["disk0", "far", "nowhere"]},
+            {"volume": "perhaps", "encrypted": "yes", "key_on": ["disk0", "nowhere"]},
+            {"volume": "disk0", "systems": ["nas-1"], "sites": ["paris"]},
+            {"volume": "vm", "systems": ["nas-1", "vm"], "sites": ["paris", "room-2"]},
+            {"volume": "far", "systems": ["vm"], "sites": ["lyon"]},
+            {"volume": "nowhere", "systems": [], "sites": []},
+        ],
+    )
+    assert answer(reports.load("keys").run(connection), "volume", "state", "systems", "sites") == [
+        ("apart", "several", "nas-1,vm", "lyon,paris"),
+        ("both", "one_place", "nas-1,vm", "paris,room-2"),
+        ("perhaps", "one_place", "nas-1", "paris"),
+        ("system", "one_place", "nas-1,vm", "lyon,paris,room-2"),
     ]
