@@ -17,8 +17,10 @@ from scanners._program import RunError
 from scanners._repository import Array, Blobs, Repository, parsed, unhexed, unquoted
 
 _BATCH_BYTES = 4 << 20  # of trees: their columns take about as much again
+_PATHS_BYTES = 16 << 20  # of the folders of their nodes, each told anew: they end a batch only where folders lie very deep
 _LONGEST_BYTES = 16_384  # of a path
 LEAST_NODES, _TIMES = 10_000_000, 100  # so many may be listed, or so many of each node that is stored: few trees that hold each other can make very many
+LEAST_BYTES = 2 << 30  # so many may the folders of listed nodes have, or so many times those of the trees that are stored
 _NODE = pa.struct(
     [
         ("name", pa.string()), ("type", pa.string()), ("uid", pa.uint64()), ("gid", pa.uint64()), ("size", pa.uint64()), ("mode", pa.uint64()),
@@ -77,6 +79,9 @@ def numbers(versions: Versions, blobs: Blobs, found: Array) -> Array:
     return (np.frombuffer(digests, ">u8")[::4] >> np.uint64(1)).astype(np.int64)
 
 
+_Below = dict[bytes, dict[bytes, dict[str, int]]]  # by folder and name, the states of a folder in it, each with its recovery points
+
+
 @dataclass
 class _Batch:
     """Trees that are waiting to be put into columns."""
@@ -86,6 +91,7 @@ class _Batch:
     holders: list[int] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
+    paths_bytes: int = 0
 
     def add(self, folder: bytes, tree: str, holders: int, found: bytes) -> None:
         """Take one in. Raises RunError where it is no JSON in UTF-8."""
@@ -94,6 +100,12 @@ class _Batch:
         self.holders.append(holders)
         self.texts.append(_line(found, tree))
         self.size_bytes += len(found)
+        self.paths_bytes += len(folder) * found.count(b"{")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to make columns of it."""
+        return self.size_bytes >= _BATCH_BYTES or self.paths_bytes >= _PATHS_BYTES
 
     def nodes(self) -> tuple[pa.StructArray, Array]:
         """All nodes, and how many each tree has. Raises RunError."""
@@ -109,46 +121,51 @@ class _Batch:
 
 
 class _Bound:
-    """How many nodes may be listed of those that are stored."""
+    """How many nodes may be listed of those that are stored, and how long their paths may be."""
 
     def __init__(self) -> None:
         self._seen, self._stored, self._listed = set[str](), 0, 0
+        self._stored_bytes, self._listed_bytes = 0, 0
 
-    def count(self, trees: Sequence[str], counts: Array) -> None:
+    def count(self, batch: _Batch, counts: Array) -> None:
         """Count trees with their nodes. Raises RunError."""
-        for tree, nodes in zip(trees, counts.tolist(), strict=True):
+        for folder, tree, text, nodes in zip(batch.folders, batch.trees, batch.texts, counts.tolist(), strict=True):
             self._listed += nodes + 1
-            self._stored += 0 if tree in self._seen else nodes + 1
-            self._seen.add(tree)
-        if self._listed > max(LEAST_NODES, _TIMES * self._stored):
-            raise RunError(f"{self._listed} entries of {len(self._seen)} trees: what repeats itself so often is no backup of files")
+            self._listed_bytes += len(folder) * nodes
+            if tree not in self._seen:
+                self._stored += nodes + 1
+                self._stored_bytes += len(text)
+                self._seen.add(tree)
+        if self._listed > max(LEAST_NODES, _TIMES * self._stored) or self._listed_bytes > max(LEAST_BYTES, _TIMES * self._stored_bytes):
+            told = f"{self._listed} entries, with {self._listed_bytes} bytes of folders, of {len(self._seen)} trees"
+            raise RunError(f"{told}: what repeats itself so often is no backup of files")
 
 
 def read(repository: Repository, roots: Mapping[str, int], holders: Holders, started_us: int, findings: Findings) -> Iterator[pa.Table]:
     """The nodes of some trees, each with the recovery points that hold it, and with its digest where it is one piece. Raises RunError."""
-    waiting: list[tuple[bytes, dict[str, int]]] = [(b"", dict(roots))]
-    batch, bound, below = _Batch(), _Bound(), dict[bytes, dict[str, int]]()
+    # The newest first, and the folder above as one for all that are in it: what waits stays small, however wide and deep a tree is.
+    waiting: list[tuple[bytes, bytes, dict[str, int]]] = [(b"", b"", dict(roots))]
+    batch, bound, below = _Batch(), _Bound(), _Below()
     while waiting:
-        folder, states = waiting.pop()
+        above, name, states = waiting.pop()
+        folder = above + name
         for tree, held_by in states.items():
             batch.add(folder, tree, held_by, repository.tree_text(tree))
-            if batch.size_bytes >= _BATCH_BYTES:
+            if batch.is_full:
                 yield _table(batch, repository, holders, started_us, findings, below, bound)
                 batch = _Batch()
-        if batch.texts and not waiting:
+        if batch.texts and (below or not waiting):  # of what was read in part, all: the next that is read lies in it
             yield _table(batch, repository, holders, started_us, findings, below, bound)
             batch = _Batch()
         if not batch.texts:  # all states of the folders that are above these were seen
-            waiting += below.items()
-            below = {}
+            waiting += [(folder, name, states) for folder, inside in below.items() for name, states in inside.items()]
+            below = _Below()
 
 
-def _table(
-    batch: _Batch, repository: Repository, holders: Holders, started_us: int, findings: Findings, below: dict[bytes, dict[str, int]], bound: _Bound
-) -> pa.Table:
+def _table(batch: _Batch, repository: Repository, holders: Holders, started_us: int, findings: Findings, below: _Below, bound: _Bound) -> pa.Table:
     """The rows of trees; what folders are in them is added to `below`. Raises RunError."""
     nodes, counts = batch.nodes()
-    bound.count(batch.trees, counts)
+    bound.count(batch, counts)
     given = {one.name: column for one, column in zip(_NODE, nodes.flatten(), strict=True)}
     of_tree = np.repeat(np.arange(len(counts)), counts)
     told, is_kept = _names(batch, given, of_tree, findings)
@@ -185,12 +202,12 @@ def _names(batch: _Batch, given: Mapping[str, pa.Array], of_tree: Array, finding
     return told, ~(is_bad | is_vast)
 
 
-def _descend(batch: _Batch, given: Mapping[str, pa.Array], told: pa.Array, of_tree: Array, below: dict[bytes, dict[str, int]]) -> None:
+def _descend(batch: _Batch, given: Mapping[str, pa.Array], told: pa.Array, of_tree: Array, below: _Below) -> None:
     """Add the trees of folders to those that are to be read."""
     rows = np.flatnonzero(_flags(pc.and_(pc.equal(given["type"], "dir"), given["subtree"].is_valid())))
     of_rows = (told.take(pa.array(rows)).to_pylist(), given["subtree"].take(pa.array(rows)).to_pylist())
     for name, tree, place in zip(*of_rows, of_tree[rows].tolist(), strict=True):
-        known = below.setdefault(batch.folders[place] + names.unescape(name) + b"/", {})
+        known = below.setdefault(batch.folders[place], {}).setdefault(names.unescape(name) + b"/", {})
         known[tree] = known.get(tree, 0) | batch.holders[place]
 
 

@@ -1,6 +1,7 @@
 """Repositories that somebody forged: each is a problem that names it, or a scan that fails, and never a wrong entry."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,38 @@ def test_few_trees_with_many_files_that_repeat_are_refused(tmp_path: Path, monke
     monkeypatch.setattr("scanners._trees.LEAST_NODES", 1_000)
     with pytest.raises(UnreachableError, match="repeats"):
         scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+def _deep(folder: Path, levels: int) -> Forger:
+    """A repository whose every folder has two folders of long names, which are the same tree."""
+    forger = Forger(folder)
+    tree = forger.tree({"name": "leaf"})
+    for _ in range(levels):
+        tree = forger.tree(forger.folder("a" * 250, tree), forger.folder("b" * 250, tree))
+    forger.finish(tree)
+    return forger
+
+
+def test_few_folders_whose_paths_are_long_and_repeat_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forger = _deep(tmp_path, 11)
+    monkeypatch.setattr("scanners._trees.LEAST_BYTES", 1 << 20)
+    with pytest.raises(UnreachableError, match="repeats"):
+        scan(tmp_path / "catalog", declared_of(forger.repository))
+
+
+def test_what_waits_to_be_read_of_a_tree_that_is_wide_and_deep_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forger = _deep(tmp_path, 62)
+    monkeypatch.setattr("scanners._trees.LEAST_BYTES", 32 << 20)
+    monkeypatch.setattr("scanners._trees._BATCH_BYTES", 64 << 10)
+    monkeypatch.setattr("scanners._trees._PATHS_BYTES", 256 << 10)
+    monkeypatch.setattr("scanners._trees.LEAST_NODES", 10_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreachableError, match="repeats"):
+            scan(tmp_path / "catalog", declared_of(forger.repository))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("node", [{"name": "\\Uffffffff"}, {"name": "\ud800"}, {"name": "file", "content": ["zz"]}, {"name": "file", "content": 7}])
