@@ -17,7 +17,130 @@ newly_unprotected = "whether it is an asset that became unprotected, that met it
 data_class = "the class whose requirement it must meet"
 owner = "the owner that a label names, else that of the storage"
 */
-WITH both_sides AS (
+-- Where a volume keeps versions of a path, its newest one is compared.
+WITH versioned AS (
+    SELECT DISTINCT volume
+    FROM entries
+    WHERE last_recovery_point IS NOT NULL OR version_id IS NOT NULL
+),
+
+now_rows AS (
+    SELECT
+        files.volume,
+        files.dir,
+        files.name,
+        files.path,
+        files.data_class,
+        files.owner,
+        files.size_bytes,
+        files.modified_at,
+        files.status,
+        files.is_asset,
+        files.is_last_copy,
+        files.freshness,
+        files.reasons
+    FROM files
+    LEFT JOIN versioned ON files.volume = versioned.volume
+    WHERE versioned.volume IS NULL
+    UNION ALL
+    SELECT
+        volume,
+        dir,
+        name,
+        path,
+        data_class,
+        owner,
+        size_bytes,
+        modified_at,
+        status,
+        is_asset,
+        is_last_copy,
+        freshness,
+        reasons
+    FROM (
+        SELECT
+            files.volume,
+            files.dir,
+            files.name,
+            files.path,
+            files.data_class,
+            files.owner,
+            files.size_bytes,
+            files.modified_at,
+            files.status,
+            files.is_asset,
+            files.is_last_copy,
+            files.freshness,
+            files.reasons,
+            row_number() OVER (
+                PARTITION BY files.volume, files.dir, files.name
+                ORDER BY files.modified_at DESC NULLS LAST, files.size_bytes DESC NULLS LAST, files.entry_id ASC
+            ) AS place
+        FROM files
+        INNER JOIN versioned ON files.volume = versioned.volume
+    ) AS versions
+    WHERE place = 1
+),
+
+once_rows AS (
+    SELECT
+        files_before.volume,
+        files_before.dir,
+        files_before.name,
+        files_before.path,
+        files_before.data_class,
+        files_before.owner,
+        files_before.size_bytes,
+        files_before.modified_at,
+        files_before.status,
+        files_before.is_asset,
+        files_before.is_last_copy,
+        files_before.freshness,
+        files_before.reasons
+    FROM files_before
+    LEFT JOIN versioned ON files_before.volume = versioned.volume
+    WHERE versioned.volume IS NULL
+    UNION ALL
+    SELECT
+        volume,
+        dir,
+        name,
+        path,
+        data_class,
+        owner,
+        size_bytes,
+        modified_at,
+        status,
+        is_asset,
+        is_last_copy,
+        freshness,
+        reasons
+    FROM (
+        SELECT
+            files_before.volume,
+            files_before.dir,
+            files_before.name,
+            files_before.path,
+            files_before.data_class,
+            files_before.owner,
+            files_before.size_bytes,
+            files_before.modified_at,
+            files_before.status,
+            files_before.is_asset,
+            files_before.is_last_copy,
+            files_before.freshness,
+            files_before.reasons,
+            row_number() OVER (
+                PARTITION BY files_before.volume, files_before.dir, files_before.name
+                ORDER BY files_before.modified_at DESC NULLS LAST, files_before.size_bytes DESC NULLS LAST, files_before.entry_id ASC
+            ) AS place
+        FROM files_before
+        INNER JOIN versioned ON files_before.volume = versioned.volume
+    ) AS versions
+    WHERE place = 1
+),
+
+both_sides AS (
     SELECT
         coalesce(now_seen.volume, once_seen.volume) AS volume,
         concat(coalesce(now_seen.dir, once_seen.dir), coalesce(now_seen.name, once_seen.name)) AS path,
@@ -46,8 +169,8 @@ WITH both_sides AS (
             WHEN (now_seen.size_bytes IS DISTINCT FROM once_seen.size_bytes) OR (now_seen.modified_at IS DISTINCT FROM once_seen.modified_at) THEN 'changed'
             ELSE 'protection'
         END AS change
-    FROM files AS now_seen
-    FULL OUTER JOIN files_before AS once_seen
+    FROM now_rows AS now_seen
+    FULL OUTER JOIN once_rows AS once_seen
         ON
             now_seen.volume = once_seen.volume
             AND now_seen.dir = once_seen.dir
@@ -64,16 +187,16 @@ WITH both_sides AS (
 
 gone AS (
     SELECT
-        files_before.volume,
-        files_before.path,
-        files_before.data_class,
-        files_before.owner
-    FROM files_before
+        once_rows.volume,
+        once_rows.path,
+        once_rows.data_class,
+        once_rows.owner
+    FROM once_rows
     INNER JOIN both_sides
         ON
-            files_before.volume = both_sides.volume
-            AND files_before.dir = both_sides.dir_before
-            AND files_before.name = both_sides.name_before
+            once_rows.volume = both_sides.volume
+            AND once_rows.dir = both_sides.dir_before
+            AND once_rows.name = both_sides.name_before
             AND both_sides.change = 'gone'
 ),
 

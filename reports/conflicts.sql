@@ -110,4 +110,7 @@ ORDER BY
     volume ASC,
     path ASC,
     copy_volume ASC,
-    copy_path ASC
+    copy_path ASC,
+    differs ASC,
+    copy_digested_at DESC NULLS LAST,
+    seen_at DESC

@@ -100,4 +100,10 @@ WHERE dormant_days >= $days
 ORDER BY
     size_bytes DESC,
     volume ASC,
-    path ASC
+    path ASC,
+    last_active_at DESC,
+    counted_bytes DESC,
+    other_copies DESC,
+    is_last_copy ASC,
+    differs ASC NULLS FIRST,
+    status ASC NULLS FIRST

@@ -40,4 +40,7 @@ ORDER BY
     reclaimable_bytes DESC,
     digest ASC,
     volume ASC,
-    path ASC
+    path ASC,
+    modified_at DESC NULLS LAST,
+    accessed_at DESC NULLS LAST,
+    link_count ASC NULLS FIRST

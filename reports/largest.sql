@@ -33,4 +33,9 @@ WHERE counted_bytes > 0
 ORDER BY
     size_bytes DESC,
     volume ASC,
-    path ASC
+    path ASC,
+    modified_at DESC NULLS LAST,
+    last_active_at DESC NULLS LAST,
+    allocated_bytes DESC NULLS LAST,
+    other_copies DESC NULLS LAST,
+    status ASC NULLS FIRST

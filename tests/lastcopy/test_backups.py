@@ -126,3 +126,23 @@ def test_a_check_of_the_volume_proposes_the_path_map_that_is_missing(folder: Pat
     told = ask("--config", "bare.toml", "volume", "check", "nightly", "--format", "json", folder=folder, code=None).data
     [row] = [row for row in told if row["check"] == "path_map"]
     assert row["mend"] == next(line for line in lines if line.startswith("path_map"))
+
+
+def test_versions_of_a_path_are_no_changes_of_it_and_a_pack_of_many_of_them_verifies(tmp_path: Path) -> None:
+    repository, data = repositories.new(tmp_path), tmp_path / "data"
+    (data / "d").mkdir(parents=True)
+    files = [data / "d" / f"{number:04d}" for number in range(1500)]
+    for turn in range(3):
+        for number, file in enumerate(files):
+            file.write_bytes(b"%d of %d" % (turn, number % 10))  # versions of equal size, which only their times tell apart
+            os.utime(file, (1_600_000_000 + 86_400 * turn, 1_600_000_000 + 86_400 * turn))
+        restic(repository, "backup", "--quiet", "--time", f"2020-10-0{turn + 1} 03:00:00", str(data))
+    (tmp_path / "lastcopy.toml").write_text(DECLARED.replace("DATA", str(data)))
+    for _ in range(2):
+        run("scan", folder=tmp_path)
+    assert [row for row in ask("report", "changes", "--format", "json", folder=tmp_path).data if row["volume"] == "nightly"] == []
+    for report in ("dormant-copies", "largest", "changes", "duplicates"):
+        first, second = (ask("report", report, "--format", "csv", folder=tmp_path).out for _ in range(2))
+        assert first == second
+    run("audit", "pack", "--output", "pack", folder=tmp_path)
+    assert run("audit", "verify", "pack", folder=tmp_path).code == 0
