@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _mhl, _mhl1, _sums
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _bag, _kernel, _mhl, _mhl1, _sums, _xml
 from scanners._root import Rooted
 from scanners._told import ATTESTED, COLUMNS, READ, ChangedError, Claims
 
@@ -80,12 +80,18 @@ class Scanner(Rooted):
         waiting += sorted((folder + name + b"/" for name in folders), reverse=True)
 
     def _list_of_hashes(self, folder: bytes, name: bytes, claims: Claims) -> None:
-        """Take a list of MHL 1.x; others, that a history of ASC MHL was flattened to, tell no more than that."""
-        with self.opened(folder + name, claims) as (file, modified_us):
-            if _mhl1.is_one(file):
+        """Take a list of MHL 1.x; others, that a history of ASC MHL was flattened to, tell no more than that. Raises OSError, ChangedError."""
+        try:
+            with self.opened(folder + name, claims) as (file, modified_us):
+                is_first = _mhl1.is_one(file)
                 file.seek(0)
+                if not is_first:
+                    _mhl1.check_other(file)
+                    return
                 with claims.source(names.escape(name), folder) as source:
                     _mhl.read_one(source, file, claims, self._level, modified_us)
+        except _xml.BadXMLError as error:
+            raise ChangedError(str(error)) from error
 
     def _guarded(self, hidden: bytes, path: bytes, claims: Claims, reading: Any) -> bool:  # noqa: ANN401 - a function without arguments
         """Read, and whether that went well; what cannot be read as a whole is a problem that hides what lies below."""

@@ -79,3 +79,57 @@ def test_a_path_that_leads_out_is_refused_and_a_list_that_is_cut_off_is_not_read
     (tmp_path / "cut.mhl").write_text((tmp_path / "card.mhl").read_text()[:-30])
     with pytest.raises(UnreachableError, match="line 2"):
         scan(tmp_path / "other", declared(tmp_path / "cut.mhl"))
+
+
+LISTED = (3, CLIP[1], None, CLIP[3], 0)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("told", ["", "<null/>", "<md5></md5>", "<md5> </md5><null/>", "<crc32>01234567</crc32>"])
+def test_a_file_without_a_hash_is_only_listed(tmp_path: Path, root: Path, told: str, in_place: bool) -> None:
+    line = one("clip", b"abc", md5="x").replace("<md5>x</md5>", told)
+    result = scan(root, declared(listed(tmp_path / "card.mhl", line)) | {"read_in_place": in_place})
+    assert (found(root, result), problems(root, result)) == ({"clip": LISTED}, [])
+
+
+@pytest.mark.parametrize("hashes", [{"md5": "0" * 31}, {"sha1": "g" * 40}, {"xxhash64be": "0" * 16, "md5": "?"}, {"xxhash": "-1"}, {"xxhash64": "0" * 17}])
+def test_a_hash_that_cannot_be_is_refused(tmp_path: Path, root: Path, hashes: dict[str, str]) -> None:
+    result = scan(root, declared(listed(tmp_path / "card.mhl", one("clip", b"abc", **hashes), one("other", b"abc"))))
+    assert found(root, result) == {"other": CLIP}
+    [problem] = problems(root, result)
+    assert "hash 1: " in problem["error"]
+
+
+@pytest.mark.parametrize("hashes", [{"xxhash": "4294967295"}, {"xxhash": "00ff00ff"}, {"xxhash64": "00FF" * 4}, {"xxhash64be": "00ff" * 4}, {"sha1": "A" * 40}])
+def test_every_hash_of_the_specification_says_that_somebody_read_the_file(tmp_path: Path, root: Path, hashes: dict[str, str]) -> None:
+    assert found(root, scan(root, declared(listed(tmp_path / "card.mhl", one("clip", b"abc", **hashes))))) == {"clip": CLIP}
+
+
+@pytest.mark.parametrize("size", ["3.5", "-3", "3 bytes", "9" * 20])
+def test_a_size_that_cannot_be_read_is_refused_as_in_a_table(tmp_path: Path, root: Path, size: str) -> None:
+    line = one("clip", b"abc").replace("<size>3</size>", f"<size>{size}</size>")
+    result = scan(root, declared(listed(tmp_path / "card.mhl", line, one("other", b"abc"))))
+    assert found(root, result) == {"other": CLIP}
+    [problem] = problems(root, result)
+    assert "hash 1: " in problem["error"]
+
+
+@pytest.mark.parametrize("rotten", ["zeros", "nothing", "begin", "end of another version", "no list", "no version"])
+def test_a_list_that_is_rotten_hides_what_it_told(tmp_path: Path, root: Path, rotten: str) -> None:
+    other = listed(tmp_path / "shelf/other.mhl", one("clip", b"abc"))
+    card = listed(tmp_path / "shelf/card/a.mhl", one("clip", b"abc"), version="2.0" if rotten == "end of another version" else "1.1")
+    whole = card.read_bytes()
+    made = {
+        "zeros": bytes(len(whole)),
+        "nothing": b"",
+        "begin": whole[60:],
+        "end of another version": whole[:-30],
+        "no list": whole.replace(b"hashlist", b"hashlisp"),
+        "no version": whole.replace(b'version="1.1"', b'version="q.1"'),
+    }
+    card.write_bytes(made[rotten])
+    os.utime(card, (SIX_DAYS_LATER, SIX_DAYS_LATER))
+    result = scan(root, declared(other.parent))
+    assert (result.state, found(root, result)) == ("incomplete", {"clip": CLIP})
+    [problem] = problems(root, result)
+    assert (problem["path"], problem["stage"], problem["hides_below"], "a.mhl" in problem["error"]) == ("card", "list", True, True)
