@@ -35,6 +35,7 @@ FROM JobMedia INNER JOIN wanted ON JobMedia.JobId = wanted.JobId LEFT JOIN Media
 _GONE = ("Purged", "Recycle", "Error", "Disabled")  # states of media whose content may be, or is, no more
 _DIGITS = {ord(letter): value for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}
 _MODE, _UID, _GID, _SIZE, _MODIFIED, _CHANGED, _LINK = 2, 4, 5, 7, 11, 12, 13  # fields of LStat
+_MOST_LETTERS = 11  # of a number of 64 bits
 _SHA256_LETTERS = 43
 _TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "symlink"}
 _FURTHEST_S = 2**40  # from 1970: beyond every time that can be stored
@@ -174,8 +175,10 @@ def _decoded(told: bytes) -> list[int]:
     """The numbers of LStat: letters are digits of base 64. Raises ValueError."""
     found = []
     for word in told.split(b" "):
-        value = 0
-        for letter in word.lstrip(b"-"):
+        value, letters = 0, word.removeprefix(b"-")
+        if len(letters) > _MOST_LETTERS:
+            raise ValueError(f"a number of {len(letters)} digits: no state of a file has one")
+        for letter in letters:
             value = value << 6 | _DIGITS[letter] if letter in _DIGITS else _no_digit(letter)
         found.append(-value if word.startswith(b"-") else value)
     if len(found) <= _LINK or max(map(abs, (found[_UID], found[_GID]))) >= 2**63:

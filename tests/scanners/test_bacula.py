@@ -242,6 +242,7 @@ def test_names_within_the_table_of_files_are_read_too(tmp_path: Path, root: Path
     [
         ("UPDATE File SET LStat = 'P4A'", "cannot be understood"),
         ("UPDATE File SET LStat = replace(LStat, 'A', '!')", "a digit"),
+        ("UPDATE File SET LStat = LStat || hex(zeroblob(6))", "a number of 13 digits"),
         ("UPDATE Job SET JobTDate = 9223372036854775807", "its jobs cannot be understood"),
         ("DROP TABLE Media", "it has no table Media"),
         ("DROP TABLE Job; CREATE VIEW Job AS SELECT 1", "it has no table Job"),
