@@ -1,8 +1,8 @@
 """Run as a file by borg's own interpreter: reads what versions of files hold by borg's own code, each piece held against its checksum, its code and its id.
 
 In the current folder lies `repository`, and `wanted` with a line for the id of each archive. On the descriptor that the argument names come numbers of
-versions, as `_borg_inside` tells them: each is answered on the standard output by a record as `RECORD` packs it and so many bytes of text. A file that takes
-long is told of by `ALIVE` records meanwhile. Nothing of ours is imported but `_borg_inside`, from its file.
+versions, as `_borg_inside` tells them: each is answered on the standard output by a record as `RECORD` packs it and so many bytes of text. `ALIVE` records
+come while the archives are gone through, before any answer, and within a file that takes long. Nothing of ours is imported but `_borg_inside`, from its file.
 """
 # ruff: noqa: ANN401 - borg has no types
 
@@ -12,7 +12,7 @@ import os
 import sqlite3
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 NUMBER = struct.Struct(">q")
@@ -34,7 +34,7 @@ def _inside() -> Any:
     return module
 
 
-def _versions(inside: Any, repository: Any, key: Any) -> Any:
+def _versions(inside: Any, repository: Any, key: Any, alive: "Callable[[], None]") -> Any:
     """What goes through archives, and keeps of each version of a file what it is made of, on disk."""
 
     class Versions(inside.Reader):  # type: ignore[misc]  # the module has no types here
@@ -43,6 +43,10 @@ def _versions(inside: Any, repository: Any, key: Any) -> Any:
             self.kept = sqlite3.connect("versions")
             self.kept.execute("PRAGMA journal_mode = OFF")
             self.kept.execute("CREATE TABLE versions (number INTEGER PRIMARY KEY, pieces BLOB)")
+
+        def _read(self, left: bytes, piece: bytes) -> Any:
+            alive()
+            return super()._read(left, piece)
 
         def _tell(self, number: int, item: "dict[bytes, Any]", content: Any) -> None:
             if content.told and content.state == inside.WHOLE:
@@ -64,6 +68,10 @@ class _Contents:
         self._known: dict[bytes, tuple[bytes, bytes, bytes, str]] = {}
         self._opened = -1  # the segment that was read last
         self._transaction = repository.get_index_transaction_id()
+
+    def alive(self, bytes_read: int = 0) -> None:
+        """Tell that there is no answer yet, and will be."""
+        self._tell(ALIVE, bytes_read, b"", b"", "")
 
     def answer(self, pieces: "bytes | None") -> None:
         """Tell what some pieces come to."""
@@ -87,7 +95,7 @@ class _Contents:
                 tail, size = (tail + plain[-SAMPLE_BYTES:])[-SAMPLE_BYTES:], size + len(plain)
                 if size - told >= _ALIVE_BYTES:
                     told = size
-                    self._tell(ALIVE, size, b"", b"", "")
+                    self.alive(size)
         except Exception as error:  # whatever borg's code says of what is not as it was stored
             if self._repository.get_index_transaction_id() != self._transaction:
                 return (GONE, b"", b"", ""), size  # what was stored lies elsewhere now
@@ -127,10 +135,12 @@ class _Contents:
 def _serve() -> None:
     inside = _inside()
     with inside.opened() as (repository, key, archives), os.fdopen(int(sys.argv[1]), "rb") as asked, os.fdopen(os.dup(1), "wb") as out:
-        versions = _versions(inside, repository, key)
-        for _, items in archives():
-            versions.archive(items)
         contents = _Contents(repository, key, out)
+        contents.alive()
+        versions = _versions(inside, repository, key, contents.alive)
+        for _, items in archives():
+            contents.alive()
+            versions.archive(items)
         while len(number := asked.read(NUMBER.size)) == NUMBER.size:
             contents.answer(versions.pieces(*NUMBER.unpack(number)))
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from catalog import names, table
+import scanners
+from catalog import config, names, table
 from catalog.errors import UnreachableError
+from scanners._borg import Borg
+from scanners._borg_contents import ALIVE, RECORD
 from tests.scanners import borgs
 from tests.scanners.borgs import PASSPHRASE, content, declared_of
 from tests.scanners.contract import entries, problems, scan
@@ -121,3 +124,16 @@ def test_what_an_archive_says_of_itself_is_kept_within_bounds(tmp_path: Path) ->
     [row] = table.read(tmp_path / "catalog", "recovery_points").to_pylist()
     assert max(len(row[name]) for name in ("paths", "excludes", "left_out")) < 200_000
     assert all(text.isprintable() for name in ("paths", "excludes") for text in json.loads(row[name]))
+
+
+def test_borgs_code_tells_that_it_is_alive_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it goes through archives, which may take longer than what is silent is waited for: with each of them, and with each piece of their lists."""
+    repository = forged(tmp_path, [{"path": b"folder/%d" % number} for number in range(20_000)])
+    archives = borgs.borg(repository, "list", "--format", "{id}{NL}").split()
+    settings = scanners.settings(config.parse({"volumes": {"v": declared_of(repository)}}), "v")
+    monkeypatch.setattr("scanners._program._SILENT_SECONDS", 30.0)
+    said = b""
+    with Borg(settings, tmp_path).contents(archives) as (blocks, _):
+        while len(said) < 4 * RECORD.size:
+            said += next(blocks)
+    assert {state for state, *_ in RECORD.iter_unpack(said[: 4 * RECORD.size])} == {ALIVE}
