@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from catalog import snapshot
+from catalog import names, snapshot
 from catalog.errors import UnreachableError
 from tests.scanners.contract import Factory, Item, problems, scan
 from tests.scanners.test_listing import COLUMNS, declared, files, table, written
@@ -110,11 +111,20 @@ BROKEN: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     "no column": ("t.parquet", lambda path: columns(path, Name=pa.array(["a"])), "it has no column 'Changed', 'Hash', 'Path', 'Size'; it has 'Name'"),
     "a time of no zone": ("t.parquet", lambda path: columns(path, **_all(pa.array([0], pa.timestamp("us")))), "do not say their zone"),
     "a column of no such thing": ("t.parquet", lambda path: columns(path, **_all(pa.array([1.5]))), "'Changed' is of type double: no modified_at"),
+    "a column twice": ("t.parquet", lambda path: named(path, "Path", "Size", "Changed", "Hash", "Path"), "it has more than one column 'Path'"),
+    "a column of no name": ("t.parquet", lambda path: named(path, "Path", "ZZZZ").replace(b"ZZZZ", b"\xff\xfeZZ"), "its columns is not UTF-8"),
+    "rows without end": ("t.parquet", lambda path: columns(path, **_all(pa.array([0]), rows=2_000_000)), "more than 1048576 rows"),
 }  # fmt: skip
 
 
-def _all(changed: pa.Array) -> dict[str, pa.Array]:
-    return {"Path": pa.array(["a"]), "Size": pa.array([1]), "Changed": changed, "Hash": pa.array([""])}
+def named(path: Path, *names: str) -> bytes:
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * len(names), names), path.with_name("made"), store_schema=False)
+    return path.with_name("made").read_bytes()
+
+
+def _all(changed: pa.Array, rows: int = 1) -> dict[str, pa.Array]:
+    found = {"Path": pa.array(["a"]), "Size": pa.array([1]), "Changed": changed, "Hash": pa.array([""])}
+    return {name: values.take(pa.array([0] * rows)) for name, values in found.items()}
 
 
 @pytest.mark.parametrize("what", BROKEN)
@@ -123,3 +133,55 @@ def test_a_listing_that_is_not_whole_fails(tmp_path: Path, root: Path, what: str
     with pytest.raises(UnreachableError, match=rf"volume v: .*{name}: .*{why}"):
         scan(root, declared(written(tmp_path / name, content(tmp_path / name)), columns=COLUMNS))
     assert snapshot.newest_scans(root) == {}
+
+
+def test_texts_of_parquet_that_are_not_utf_8_are_names_as_in_a_table_of_text(tmp_path: Path, root: Path) -> None:
+    told = pa.array([b"caf\xe9.txt", b"caf\xc3\xa9.txt"], pa.binary())
+    paths = pa.StringArray.from_buffers(2, told.buffers()[1], told.buffers()[2])
+    result = scan(root, declared(parquet(tmp_path / "t.parquet", Path=paths), columns={"path": "Path"}))
+    assert (set(files(root, result)), problems(root, result)) == ({names.escape(b"caf\xe9.txt"), "caf\N{LATIN SMALL LETTER E WITH ACUTE}.txt"}, [])
+
+
+def test_times_of_parquet_may_be_a_dictionary(tmp_path: Path, root: Path) -> None:
+    changed = pa.array([1_577_934_245, None, 1_577_934_245], pa.timestamp("s", "UTC")).dictionary_encode()
+    listing = parquet(tmp_path / "t.parquet", Path=pa.array(["a", "b", "c"]), Changed=changed)
+    result = scan(root, declared(listing, columns={"path": "Path", "modified_at": "Changed"}))
+    assert {path: row["modified_at"] for path, row in files(root, result).items()} == dict.fromkeys("ac", datetime(2020, 1, 2, 3, 4, 5)) | {"b": None}
+
+
+ENCODINGS = ["dictionary", "PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"]
+
+
+def encoded(path: Path, encoding: str, paths: list[str]) -> Path:
+    own = {} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": {"Path": encoding}}
+    pq.write_table(pa.table({"Path": paths}), path, store_schema=False, **own)
+    return written(path, path.read_bytes())
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_every_encoding_of_parquet_is_read(tmp_path: Path, root: Path, encoding: str) -> None:
+    paths = [f"folder/{number % 7}/{number}" for number in range(70_000)]
+    result = scan(root, declared(encoded(tmp_path / "t.parquet", encoding, paths), columns={"path": "Path"}))
+    assert set(files(root, result)) == set(paths)
+
+
+BOUNDED = """
+import pathlib, resource, sys
+from tests.scanners.contract import paths, problems, scan
+from tests.scanners.test_listing import declared
+used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 29), resource.RLIM_INFINITY))
+root = pathlib.Path(sys.argv[2])
+result = scan(root, declared(pathlib.Path(sys.argv[1]), columns={"path": "Path"}), workers=1)
+found = problems(root, result)
+print(paths(root, result), len(found), found[0]["error"])
+"""
+
+
+@pytest.mark.parametrize("encoding", ["dictionary", "DELTA_BYTE_ARRAY"])
+def test_a_small_file_that_has_one_long_text_in_every_row_does_not_fill_the_memory(tmp_path: Path, encoding: str) -> None:
+    """In processes that have 1.5 GB more than it begins with: a text for each row takes 2 GB."""
+    listing = encoded(tmp_path / "t.parquet", encoding, ["x" * 60_000] * 32_768 + ["good"])
+    assert listing.stat().st_size < 20_000
+    ran = subprocess.run([sys.executable, "-c", BOUNDED, str(listing), str(tmp_path / "catalog")], capture_output=True, check=False, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "[b'good'] 1000 t.parquet, row 1: a value of more than 4096 bytes\n"), ran.stderr
