@@ -10,7 +10,7 @@ import scanners
 from catalog import names
 from catalog.schema import TIME_FLAGS
 from scanners import _mhl1, _xml
-from scanners._told import ChangedError, Claim, Claims, RefusedPathError, Source
+from scanners._told import LISTED, ChangedError, Claim, Claims, RefusedPathError, Source
 
 if TYPE_CHECKING:
     from scanners.manifest import Scanner
@@ -27,7 +27,10 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _C4_LETTERS = 88
 _ACTIONS = {"original": Claim.TOLD, "new": Claim.TOLD, "verified": Claim.VERIFIED, "failed": Claim.FAILED}
 _NO_HASHES = ("path", "previousPath", "metadata")
-_HEX_OF_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+# The forms of the hashes that its specification knows; of another one nobody can say what it proves.
+_LETTERS = {"md5": 32, "sha1": 40, "sha256": 64, "xxh64": 16, "xxh3": 16, "xxh128": 32}
+_FORMS = {name: re.compile(rf"[0-9A-Fa-f]{{{letters}}}") for name, letters in _LETTERS.items()}
+_FORMS["c4"] = re.compile(r"c4[1-9A-HJ-NP-Za-km-z]{88}")
 _FAILED = "what was read of it was not what it had been: it is damaged, or was changed"
 _MIXED = "its hashes have an action, or a time, that cannot be understood: nobody can say whether it is what it was"
 
@@ -53,6 +56,18 @@ class _Hash:
     others: dict[str, str] = field(default_factory=dict)
     is_empty: bool = False  # by one of its hashes: the reference program tells no size of nothing
     unclear: bool = False
+    is_hashed: bool = False  # by a hash of a form that is known
+    wrong: str | None = None  # what is told of it, and cannot be
+
+    def learn(self, name: str, text: str) -> None:
+        """Take a hash."""
+        if name in _FORMS and not _FORMS[name].fullmatch(text):
+            self.wrong = f"{text[:80]!r} is no {name}"
+        elif name == "sha256":
+            self.digest = bytes.fromhex(text)
+        else:
+            self.others[name] = text if name == "c4" else text.lower()
+        self.is_hashed |= name in _FORMS
 
 
 def c4(digest: bytes) -> str:
@@ -169,7 +184,10 @@ class _Generation:
         elif self._now is None or path[1:3] != ["hashes", "hash"] or len(path) != 4:
             return
         elif path[3] == "path":
-            self._now.size, self._now.modified = attributes.get("size"), attributes.get("lastmodificationdate")
+            size = attributes.get("size")
+            if size and not re.fullmatch(r"[0-9]{1,19}", size):
+                self._now.wrong = f"{size[:40]!r} is no size in bytes"
+            self._now.size, self._now.modified = size, attributes.get("lastmodificationdate")
         elif path[3] not in _NO_HASHES:
             claim = _ACTIONS.get(attributes.get("action", "original"))
             self._now.unclear |= claim is None
@@ -191,10 +209,7 @@ class _Generation:
                 self._now.before.append(text)
             elif len(path) == 4 and path[3] not in _NO_HASHES:
                 self._now.is_empty |= text in _OF_NOTHING
-                if path[3] == "sha256" and _HEX_OF_SHA256.fullmatch(text):
-                    self._now.digest = bytes.fromhex(text)
-                elif path[3] != "sha256":
-                    self._now.others[path[3]] = text if path[3] == "c4" else text.lower()
+                self._now.learn(path[3], text)
             elif len(path) == 3:
                 self._take(self._now)
                 self._now = None
@@ -205,16 +220,19 @@ class _Generation:
         claim, why = max(found.claims, default=Claim.TOLD), _FAILED
         if found.unclear or not known or len(known) < len(told):
             claim, why = Claim.FAILED, _MIXED
-        size = int(found.size) if found.size and re.fullmatch(r"\d{1,19}", found.size) else 0 if found.is_empty else None
+        size = int(found.size) if found.size and not found.wrong else 0 if found.is_empty else None
         modified_us = _microseconds(found.modified or "")
         told_us = min(known, default=self.created_us or 0)
+        if found.wrong is not None:
+            self._source.refuse(f"hash {self._count}", found.wrong)
+            return
         try:
             for gone in found.before:
                 self._source.add(gone.encode(), told_us=told_us, level=self._level, order_us=self.order_us, claim=Claim.GONE)
             self._source.add(
                 (found.path or "").encode(),
                 told_us=told_us,
-                level=self._level,
+                level=self._level if found.is_hashed else LISTED,  # without a hash nobody says that he read it
                 order_us=self.order_us,
                 size_bytes=size,
                 modified_us=modified_us,

@@ -196,6 +196,31 @@ def test_hashes_that_cannot_be_understood_protect_nothing(card: Path, root: Path
     assert {row["path"] for row in problems(root, scan(root, declared(card)))} == {"a.mov", "clips/b.mov"}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (r"<\3 \4></\3>", "is no"),
+        (r"<\3 \4>00ff</\3>", "is no"),
+        (r"<\3 \4>\5</\3></hash><hash><path size='1e3'>x</path><\3 \4>\5</\3>", "is no size"),
+    ],
+)
+def test_a_hash_or_a_size_that_cannot_be_is_refused(card: Path, root: Path, wrong: str, told: str) -> None:
+    text, one = generation(card).read_text(), r"(<hash>((?!</hash>).)*)<(xxh64|md5|sha1|c4|xxh128|xxh3) ([^>]*)>([^<]+)</\3>"
+    assert re.search(one, text, re.DOTALL)
+    resealed(card, re.sub(one, r"\1" + wrong, text, count=1, flags=re.DOTALL))
+    found = [row for row in problems(root, scan(root, declared(card))) if told in row["error"]]
+    assert [(row["stage"], row["hides_below"]) for row in found] == [("name", False)]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_file_without_a_hash_that_is_known_is_only_listed(card: Path, root: Path, *, in_place: bool) -> None:
+    text = re.sub(r"<(xxh64|md5|sha1|sha256|c4|xxh128|xxh3)( [^>]*)>[^<]+</\1>", r"<blake9\2>00</blake9>", generation(card).read_text())
+    assert "<blake9" in text
+    resealed(card, text)
+    result = scan(root, declared(card) | {"read_in_place": in_place})
+    assert {row["attested_level"] for row in entries(root, result) if row["type"] == "file"} == {0}
+
+
 def test_one_list_of_hashes_is_a_volume_by_itself_or_fails(card: Path, root: Path, tmp_path: Path) -> None:
     single = shutil.copy(generation(card), tmp_path / "packing.mhl")
     assert sorted(files(root, scan(root, declared(Path(single))))) == ["a.mov", "clips/b.mov"]
