@@ -5,7 +5,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 
@@ -66,14 +65,6 @@ class Scanner(Rooted):
         sink.told(min(told_us, settings.started_us))
         pa.default_memory_pool().release_unused()  # what comes next needs it
         return sink.finish()
-
-    def open_file(self, directory: str, name: str) -> int:
-        """Never: media are not looked at."""
-        raise NotImplementedError
-
-    def digests(self, rows: pa.RecordBatch) -> Any:  # noqa: ANN401 - it gives none
-        """Never: media are not looked at."""
-        raise NotImplementedError
 
     @contextmanager
     def _quiet(self) -> Iterator[int]:
