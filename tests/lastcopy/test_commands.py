@@ -29,10 +29,11 @@ COMMANDS = paths(typer.main.get_command(cli.app))
 def test_the_promised_commands_are_there() -> None:
     promised = (
         "init demo doctor volume scan fixity report find explain simulate check sql catalog version "
-        "policy plan job hold audit dashboard serve schedule notify token"
+        "policy plan job hold audit evidence dashboard serve schedule notify token"
     )
     assert {path[0] for path in COMMANDS} == set(promised.split())
     assert {("volume", "list"), ("volume", "check"), ("volume", "prepare"), ("catalog", "info")} <= set(COMMANDS)
+    assert {("evidence", "record"), ("evidence", "run")} <= set(COMMANDS)
     assert {("job", name) for name in ("run", "list", "show", "resume", "undo", "rebuild")} <= set(COMMANDS)
 
 
