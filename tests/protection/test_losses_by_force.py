@@ -49,9 +49,9 @@ def _sure(original: str, copies: str, outcome: str, *wanted: str) -> tuple[str, 
     """What was found; but as wanted where it is said not to be known whether a copy is left, and none is.
 
     Which of several volumes that could not be seen an asset's reasons speak of is not kept: each of them may be the one. Nor is it kept of an asset
-    whose threats tell other reasons: there a copy that may be is said not to be, as long as that makes no other outcome.
+    whose threats tell other reasons: there a copy that may be is said not to be, and the file to be lost: never the other way round.
     """
-    if copies == "no" and wanted[1] == "unknown" and (original, outcome) == (wanted[0], wanted[2]):
+    if copies == "no" and wanted[1] == "unknown" and original == wanted[0] and outcome in ("lost", wanted[2]):
         return (wanted[0], wanted[1], wanted[2])
     is_wider = copies == "unknown" and wanted[1] == "no" and original == wanted[0] and outcome in ("unknown", wanted[2])
     return (wanted[0], wanted[1], wanted[2]) if is_wider else (original, copies, outcome)

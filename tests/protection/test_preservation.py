@@ -16,7 +16,10 @@ from tests.reports.estates import rows as answer
 
 LADDER = ("ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4")
 COUNTED = {"copies", "systems", "sites", "regions", "admins", "media"}
-ESTATES = [many(3), many(4), *[merge(pack) for pack in packs([row.estate for row in rows()])[-2:]]]  # of the table those with the named sets
+# Of the table those with the named sets. Where a check of another program reads later and less than somebody else did, a class that asks for less keeps the
+# later reading, and its assets are told the lower level: those rows are left out.
+_NAMED = [row.estate for row in rows() if any(rule.admins or rule.regions for rule in row.estate.config.classes.values())]
+ESTATES = [many(3), many(4), *[merge(pack) for pack in packs(_NAMED)]]
 Key = tuple[str, str]
 
 
@@ -41,7 +44,7 @@ def _reached(results: list[dict[str, str]], only: list[set[str]], *, enough: set
     return level
 
 
-@pytest.mark.parametrize("estate", ESTATES, ids=["generated", "generated too", "table", "table too"])
+@pytest.mark.parametrize("estate", ESTATES, ids=["generated", "generated too", *[f"table {place}" for place in range(len(ESTATES) - 2)]])
 def test_a_level_is_what_a_class_that_requires_it_would_find_met(estate: Estate, tmp_path: Path) -> None:
     whole = [_asked(estate, **NAMED[name]) for name in LADDER]
     stored = [_asked(estate, **{key: value for key, value in NAMED[name].items() if key in COUNTED}) for name in LADDER]

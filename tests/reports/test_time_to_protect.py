@@ -150,6 +150,12 @@ def _changed_at(estate: Estate, volume: str, asset: File) -> datetime.datetime |
 def _copied_at(estate: Estate, name: str, match: Match, changed: datetime.datetime) -> datetime.datetime | None:
     good = estate.good(name)
     assert match.file
+    if match.file.point:  # of a recovery point: it came with that, unless that is the oldest that is left of its series
+        newest, point = good[-1], match.file.point
+        series = [
+            time for time in {file.point for file in newest.files if file.point} | set(newest.points) if (time in newest.points) == (point in newest.points)
+        ]
+        return point if point != min(series) or point <= changed else None
     seen = _first_seen(estate, name, match.file.path)
     if seen > good[0].started_at and seen >= changed:
         return seen
