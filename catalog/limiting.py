@@ -78,6 +78,7 @@ _CUT = {
     "duplicate_groups": _GROUPS,
     "orphans": _ORPHANS,
     "problems": "SELECT * FROM ({query}) WHERE {problems}",
+    "stored_verdicts": "SELECT * REPLACE (CAST(NULL AS VARCHAR) AS unseen) FROM ({query})",
     "recovery_points": "SELECT * FROM ({query}) WHERE volume IN ({whole})",  # of a backup as a whole: who sees a part is told none
     "verifications": "SELECT * FROM ({query}) WHERE volume IN ({whole})",  # likewise
     "history": _HISTORY,
@@ -87,7 +88,7 @@ _SUMS = {"history": "history", "rollup": "key_sums"}  # the steps of the derivat
 
 
 def view(name: str, query: str, sight: Sight) -> str:
-    """The query of a stored view, cut. `stored_verdicts` stays: it names no file and no volume."""
+    """The query of a stored view, cut. `stored_verdicts` names no file, and no volume once `unseen` is taken out."""
     base = name.removesuffix("_before")
     if base not in _CUT:
         return query

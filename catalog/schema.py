@@ -299,6 +299,7 @@ VERDICTS = pa.schema(
         ("offline_or_immutable_copies", INT),
         ("freshness", TEXT),  # current | stale_within_rpo | stale_overdue | new_within_rpo | unprotected | unknown
         ("newest_copy_at", TIMESTAMP),
+        ("unseen", TEXT),  # volumes that were not seen to hold it, and may, joined by ','; null = none
     ]
 )
 

@@ -48,7 +48,6 @@ def reach(
             "data_class": data_class["data_class"],
             "copy_volume": other,
             "removed": _shut(known[name], other, known, config, data_class, loss, as_of),
-            "is_mapped": bool(config.volumes[other].path_map),
             "keyless": sorted(_keyless(known[name], other, known, config, data_class, loss, as_of)),
         }
         for name in known

@@ -186,7 +186,7 @@ def worked_out(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Lo
     volumes, classes = _rows(connection, "volumes"), _rows(connection, "classes")
     _refuse_unknown_names(volumes, loss)
     pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
-    types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32()), ("is_mapped", pa.bool_())])
+    types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32())])
     types = types.append(pa.field("keyless", pa.list_(pa.string())))
     with prepared(connection, config) as alike:
         connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
@@ -223,28 +223,13 @@ def _word(number: str, words: Sequence[str]) -> str:
     return f"CASE {number} WHEN 0 THEN '{words[0]}' WHEN 1 THEN '{words[1]}' ELSE '{words[2]}' END"
 
 
-# What a spared volume was not seen to hold is unknown where it was never scanned; or where the asset's reasons say that some volume could not be
-# seen, and this one may be it; or, for an asset without reasons, where its newest scan is incomplete.
+# What is spared of the volumes that were not seen to hold an asset, and may, makes it unknown whether a copy is left.
 def _outcome_sql(alike: Alike) -> str:
     return f"""
-WITH spared AS (
-    SELECT
-        r.volume,
-        r.data_class,
-        count(*) FILTER (WHERE coalesce(v.access, '') <> 'offline') AS connected,
-        count(*) FILTER (WHERE v.state = 'incomplete') AS incomplete,
-        count(*) FILTER (WHERE r.is_mapped) AS mapped,
-        count(*) FILTER (WHERE v.scanned_at IS NULL) AS unscanned
-    FROM loss_reach AS r
-    INNER JOIN volumes AS v ON r.copy_volume = v.volume
-    WHERE r.copy_volume <> r.volume AND r.removed < 2
-    GROUP BY r.volume, r.data_class
-),
-
-judged AS (
+WITH judged AS (
     SELECT
         a.*,
-        concat(w.user_error_reasons, ',', w.ransomware_reasons, ',', w.system_failure_reasons, ',', w.facility_outage_reasons) AS reasons,
+        w.unseen,
         2 - r.removed AS original
     FROM loss_alike AS a
     INNER JOIN stored_verdicts AS w ON a.signature_no = w.signature_no
@@ -257,28 +242,35 @@ matched AS (
         max(least(t.usable, 2 - r.removed)) AS copies,
         max(CASE WHEN t.is_current THEN least(t.usable, 2 - r.removed) END) AS same_content,
         bool_or(t.is_older AND r.removed = 0) AS older,
-        bool_or(t.is_conflict AND r.removed = 0) AS conflict,
-        count(*) FILTER (WHERE r.removed < 2 AND coalesce(v.access, '') <> 'offline') AS connected,
-        count(*) FILTER (WHERE r.removed < 2 AND v.state = 'incomplete') AS incomplete,
-        count(*) FILTER (WHERE r.removed < 2 AND r.is_mapped) AS mapped
+        bool_or(t.is_conflict AND r.removed = 0) AS conflict
     FROM ({alike.testimonies}) AS t
     INNER JOIN loss_reach AS r ON t.volume = r.volume AND t.copy_volume = r.copy_volume AND t.data_class = r.data_class
-    INNER JOIN volumes AS v ON t.copy_volume = v.volume
     GROUP BY t.alike_no
+),
+
+perhaps AS (
+    SELECT DISTINCT u.alike_no
+    FROM (
+        SELECT
+            alike_no,
+            volume,
+            data_class,
+            unnest(string_split(unseen, ',')) AS copy_volume
+        FROM judged
+        WHERE unseen IS NOT NULL
+    ) AS u
+    INNER JOIN loss_reach AS r ON u.volume = r.volume AND u.copy_volume = r.copy_volume AND u.data_class = r.data_class
+    WHERE r.removed < 2
 ),
 
 valued AS (
     SELECT
-        j.* EXCLUDE (reasons, original),
+        j.* EXCLUDE (unseen, original),
         CASE WHEN j.carried THEN least(j.original, 1) ELSE j.original END AS original,
         CASE
             WHEN j.carried THEN 1
             WHEN m.copies = 2 THEN 2
-            WHEN coalesce(m.copies, 0) = 1 OR coalesce(s.unscanned, 0) > 0 THEN 1
-            WHEN contains(j.reasons, 'volume_not_scanned') AND coalesce(s.connected, 0) > coalesce(m.connected, 0) THEN 1
-            WHEN contains(j.reasons, 'scan_incomplete') AND coalesce(s.incomplete, 0) > coalesce(m.incomplete, 0) THEN 1
-            WHEN contains(j.reasons, 'path_not_mapped') AND coalesce(s.mapped, 0) > coalesce(m.mapped, 0) THEN 1
-            WHEN j.reasons = ',,,' AND coalesce(s.incomplete, 0) > coalesce(m.incomplete, 0) THEN 1
+            WHEN m.copies = 1 OR p.alike_no IS NOT NULL THEN 1
             ELSE 0
         END AS copies,
         coalesce(m.same_content, 0) AS same_content,
@@ -286,7 +278,7 @@ valued AS (
         coalesce(m.conflict, FALSE) AS conflict
     FROM judged AS j
     LEFT JOIN matched AS m ON j.alike_no = m.alike_no
-    LEFT JOIN spared AS s ON j.volume = s.volume AND j.data_class = s.data_class
+    LEFT JOIN perhaps AS p ON j.alike_no = p.alike_no
 )
 
 SELECT *, {_word("greatest(original, copies)", _OUTCOMES)} AS outcome

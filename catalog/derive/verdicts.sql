@@ -35,7 +35,8 @@ SELECT
         WHEN 4 THEN 'new_within_rpo'
         ELSE 'unprotected'
     END AS freshness,
-    c.newest_copy_at
+    c.newest_copy_at,
+    u.unseen
 FROM signatures AS s
 INNER JOIN counts AS c ON s.signature_no = c.signature_no
 INNER JOIN (
@@ -82,3 +83,13 @@ LEFT JOIN (
     FROM control_results
     GROUP BY signature_no
 ) AS k ON s.signature_no = k.signature_no
+LEFT JOIN (
+    -- States of absences that nobody can vouch for, see absences.sql.
+    SELECT
+        m.signature_no,
+        string_agg(f.volume, ',' ORDER BY f.volume) AS unseen
+    FROM testimonies AS m
+    INNER JOIN volume_facts AS f ON m.v = f.v
+    WHERE m.state IN (10, 11, 12)
+    GROUP BY m.signature_no
+) AS u ON s.signature_no = u.signature_no

@@ -42,19 +42,7 @@ def test_what_survives_every_single_loss_is_what_is_left_when_the_volumes_are_ta
             for row in simulate.outcomes(judged.connection, judged.estate.config, loss).to_pylist()
         }
         wanted = {where: _left(judged.estate, places, loss, where, verdict) for where, verdict in judged.truth.items()}
-        assert {where: _sure(*found[where], *wanted[where]) for where in found} == wanted, loss
-
-
-def _sure(original: str, copies: str, outcome: str, *wanted: str) -> tuple[str, str, str]:
-    """What was found; but as wanted where it is said not to be known whether a copy is left, and none is.
-
-    Which of several volumes that could not be seen an asset's reasons speak of is not kept: each of them may be the one. Nor is it kept of an asset
-    whose threats tell other reasons: there a copy that may be is said not to be, and the file to be lost: never the other way round.
-    """
-    if copies == "no" and wanted[1] == "unknown" and original == wanted[0] and outcome in ("lost", wanted[2]):
-        return (wanted[0], wanted[1], wanted[2])
-    is_wider = copies == "unknown" and wanted[1] == "no" and original == wanted[0] and outcome in ("unknown", wanted[2])
-    return (wanted[0], wanted[1], wanted[2]) if is_wider else (original, copies, outcome)
+        assert found == wanted, loss
 
 
 def _key_places(config: Config) -> set[str]:
