@@ -240,8 +240,13 @@ COPIES = pa.schema(
         ("files", INT),  # how many files of the copy's volume hold the content
         ("size_bytes", INT),
         ("modified_at", TIMESTAMP),
-        ("verification_level", SMALL),
+        ("verification_level", SMALL),  # the highest that the asset's class accepts at its age, else the highest
         ("verified_at", TIMESTAMP),
+        ("own_level", SMALL),  # by our own reading, or what the match says, and when: null where that is the one above
+        ("own_verified_at", TIMESTAMP),
+        ("restored_at", TIMESTAMP),  # level 4; of a version in a backup, as are the next two
+        ("read_at", TIMESTAMP),  # level 2: a program read all of the repository
+        ("looked_at", TIMESTAMP),  # level 1: it looked at all of it
         ("usable", TEXT),  # yes | no | unknown
         ("usable_reason", TEXT),
         ("seen_at", TIMESTAMP),  # start of the scan that saw it; of what others tell the time that it is of

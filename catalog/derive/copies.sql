@@ -15,6 +15,11 @@ SELECT
     e.modified_at,
     e.level AS verification_level,
     e.verified_at,
+    e.own_level,
+    e.own_verified_at,
+    e.restored_at,
+    e.read_at,
+    e.looked_at,
     CASE t.usable WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' ELSE 'no' END AS usable,
     CASE WHEN t.usable < 2 THEN r.reason END AS usable_reason,
     e.seen_at

@@ -52,34 +52,56 @@ judged AS (
         b.volume_bit,
         c.is_current AND (c.usable_reason IS DISTINCT FROM 'scan_incomplete') AS holds,
         c.is_current OR c.usable = 'unknown' AS perhaps,
-        c.verification_level,
-        c.verified_at
+        coalesce(c.own_level, c.verification_level) AS own_level,
+        coalesce(c.own_verified_at, c.verified_at) AS own_verified_at,
+        c.restored_at,
+        c.read_at,
+        c.looked_at
     FROM copies AS c
     INNER JOIN bits AS b ON c.volume = b.volume AND c.copy_volume = b.copy_volume
 ),
 
-said AS (
+-- Whether a copy is as well verified as a level asks, ever or lately; what proves more proves less, too.
+verified AS (
     SELECT
         j.volume,
         j.entry_id,
-        bit_or(CASE WHEN j.holds AND j.verification_level >= 1 THEN j.volume_bit ELSE 0 END) AS listed,
-        bit_or(CASE WHEN n.level = 1 AND j.holds AND j.verification_level >= n.verification THEN j.volume_bit ELSE 0 END) AS known_1,
-        bit_or(CASE WHEN n.level = 2 AND j.holds AND j.verification_level >= n.verification THEN j.volume_bit ELSE 0 END) AS known_2,
-        bit_or(
-            CASE
-                WHEN
-                    n.level = 3 AND j.holds AND j.verification_level >= n.verification
-                    AND j.verified_at >= s.as_of - to_seconds(CAST(n.age_days * 86400 AS BIGINT)) AND j.verified_at <= s.as_of + INTERVAL 1 HOUR
-                    THEN j.volume_bit
-                ELSE 0
-            END
-        ) AS known_3,
-        bit_or(CASE WHEN j.perhaps THEN j.volume_bit ELSE 0 END) AS perhaps,
-        bit_or(j.volume_bit) AS told
+        j.volume_bit,
+        j.holds,
+        j.perhaps,
+        n.level,
+        coalesce(j.own_level >= 1, FALSE) OR coalesce(j.restored_at, j.read_at, j.looked_at) IS NOT NULL AS is_listed,
+        coalesce(
+            (j.own_level >= n.verification AND j.own_verified_at BETWEEN n.since AND n.until)
+            OR (n.verification <= 4 AND j.restored_at BETWEEN n.since AND n.until)
+            OR (n.verification <= 2 AND j.read_at BETWEEN n.since AND n.until)
+            OR (n.verification <= 1 AND j.looked_at BETWEEN n.since AND n.until),
+            FALSE
+        ) AS is_known
     FROM judged AS j
-    CROSS JOIN needs AS n
-    CROSS JOIN snapshot AS s
-    GROUP BY j.volume, j.entry_id
+    CROSS JOIN (
+        SELECT
+            needs.level,
+            needs.verification,
+            coalesce(snapshot.as_of - to_seconds(CAST(needs.age_days * 86400 AS BIGINT)), TIMESTAMP '0001-01-01') AS since,
+            CASE WHEN needs.age_days IS NULL THEN TIMESTAMP '9999-12-31' ELSE snapshot.as_of + INTERVAL 1 HOUR END AS until
+        FROM needs
+        CROSS JOIN snapshot
+    ) AS n
+),
+
+said AS (
+    SELECT
+        volume,
+        entry_id,
+        bit_or(CASE WHEN holds AND is_listed THEN volume_bit ELSE 0 END) AS listed,
+        bit_or(CASE WHEN level = 1 AND holds AND is_known THEN volume_bit ELSE 0 END) AS known_1,
+        bit_or(CASE WHEN level = 2 AND holds AND is_known THEN volume_bit ELSE 0 END) AS known_2,
+        bit_or(CASE WHEN level = 3 AND holds AND is_known THEN volume_bit ELSE 0 END) AS known_3,
+        bit_or(CASE WHEN perhaps THEN volume_bit ELSE 0 END) AS perhaps,
+        bit_or(volume_bit) AS told
+    FROM verified
+    GROUP BY volume, entry_id
 ),
 
 assets_said AS (
