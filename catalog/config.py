@@ -5,6 +5,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -246,8 +247,8 @@ class Config(_Table):
                     raise ValueError(f"volumes.{name}.path_map: {target!r} is not VOLUME:PATH of another volume")
             if volume.encrypted is False and volume.key_on:
                 raise ValueError(f"volumes.{name}.key_on: encrypted = false says that it needs no key; leave one of them out")
-            _refuse_a_circle(name, self.volumes)
-            _refuse_keys_in_a_circle(name, self.volumes)
+            _refuse_a_circle(name, "on", " on ", lambda volume: [volume.on] if volume.on else [], self.volumes)
+            _refuse_a_circle(name, "key_on", " needs a key on ", lambda volume: volume.key_on, self.volumes)
         for place, label in enumerate(self.labels):
             if label.data_class not in (None, "default", *self.classes):
                 raise ValueError(
@@ -382,21 +383,12 @@ def path_of(url: str) -> str:
     return re.sub(r"^//+", "/", url.removeprefix("file://").removeprefix("file:"))
 
 
-def _refuse_keys_in_a_circle(name: str, volumes: dict[str, Volume]) -> None:
-    waiting: list[tuple[str, tuple[str, ...]]] = [(name, (name,))]
+def _refuse_a_circle(name: str, key: str, way: str, places: Callable[[Volume], Sequence[str]], volumes: dict[str, Volume]) -> None:
+    waiting: list[tuple[str, ...]] = [(name,)]
     while waiting:
-        at, path = waiting.pop()
-        for place in volumes[at].key_on if at in volumes else ():
+        path = waiting.pop()
+        for place in places(volumes[path[-1]]) if path[-1] in volumes else ():
             if place == name:
-                raise ValueError(f"volumes.{name}.key_on: a circle, {' needs a key on '.join([*path, place])}: nobody could open any of them")
+                raise ValueError(f"volumes.{name}.{key}: a circle, {way.join([*path, place])}")
             if place not in path:
-                waiting.append((place, (*path, place)))
-
-
-def _refuse_a_circle(name: str, volumes: dict[str, Volume]) -> None:
-    seen, at = [name], volumes[name].on
-    while at:
-        if at in seen:
-            raise ValueError(f"volumes.{name}.on: a circle, {' on '.join([*seen, at])}")
-        seen.append(at)
-        at = volumes[at].on if at in volumes else None
+                waiting.append((*path, place))

@@ -18,10 +18,48 @@ data_class = "the class whose requirement it must meet"
 owner = "the owner that a label names, else that of the storage"
 */
 -- Where a volume keeps versions of a path, its newest one is compared.
-WITH versioned AS (
-    SELECT DISTINCT volume
-    FROM entries
-    WHERE last_recovery_point IS NOT NULL OR version_id IS NOT NULL
+WITH superseded AS (
+    SELECT
+        is_now,
+        volume,
+        entry_id
+    FROM (
+        SELECT
+            seen.is_now,
+            seen.volume,
+            seen.entry_id,
+            row_number() OVER (
+                PARTITION BY seen.is_now, seen.volume, seen.dir, seen.name
+                ORDER BY seen.modified_at DESC NULLS LAST, seen.size_bytes DESC NULLS LAST, seen.entry_id ASC
+            ) AS place
+        FROM (
+            SELECT
+                TRUE AS is_now,
+                volume,
+                entry_id,
+                dir,
+                name,
+                size_bytes,
+                modified_at
+            FROM files
+            UNION ALL
+            SELECT
+                FALSE AS is_now,
+                volume,
+                entry_id,
+                dir,
+                name,
+                size_bytes,
+                modified_at
+            FROM files_before
+        ) AS seen
+        INNER JOIN (
+            SELECT DISTINCT volume
+            FROM entries
+            WHERE last_recovery_point IS NOT NULL OR version_id IS NOT NULL
+        ) AS versioned ON seen.volume = versioned.volume
+    ) AS versions
+    WHERE place > 1
 ),
 
 now_rows AS (
@@ -40,46 +78,12 @@ now_rows AS (
         files.freshness,
         files.reasons
     FROM files
-    LEFT JOIN versioned ON files.volume = versioned.volume
-    WHERE versioned.volume IS NULL
-    UNION ALL
-    SELECT
-        volume,
-        dir,
-        name,
-        path,
-        data_class,
-        owner,
-        size_bytes,
-        modified_at,
-        status,
-        is_asset,
-        is_last_copy,
-        freshness,
-        reasons
-    FROM (
-        SELECT
-            files.volume,
-            files.dir,
-            files.name,
-            files.path,
-            files.data_class,
-            files.owner,
-            files.size_bytes,
-            files.modified_at,
-            files.status,
-            files.is_asset,
-            files.is_last_copy,
-            files.freshness,
-            files.reasons,
-            row_number() OVER (
-                PARTITION BY files.volume, files.dir, files.name
-                ORDER BY files.modified_at DESC NULLS LAST, files.size_bytes DESC NULLS LAST, files.entry_id ASC
-            ) AS place
-        FROM files
-        INNER JOIN versioned ON files.volume = versioned.volume
-    ) AS versions
-    WHERE place = 1
+    LEFT JOIN superseded
+        ON
+            files.volume = superseded.volume
+            AND files.entry_id = superseded.entry_id
+            AND superseded.is_now
+    WHERE superseded.volume IS NULL
 ),
 
 once_rows AS (
@@ -98,46 +102,12 @@ once_rows AS (
         files_before.freshness,
         files_before.reasons
     FROM files_before
-    LEFT JOIN versioned ON files_before.volume = versioned.volume
-    WHERE versioned.volume IS NULL
-    UNION ALL
-    SELECT
-        volume,
-        dir,
-        name,
-        path,
-        data_class,
-        owner,
-        size_bytes,
-        modified_at,
-        status,
-        is_asset,
-        is_last_copy,
-        freshness,
-        reasons
-    FROM (
-        SELECT
-            files_before.volume,
-            files_before.dir,
-            files_before.name,
-            files_before.path,
-            files_before.data_class,
-            files_before.owner,
-            files_before.size_bytes,
-            files_before.modified_at,
-            files_before.status,
-            files_before.is_asset,
-            files_before.is_last_copy,
-            files_before.freshness,
-            files_before.reasons,
-            row_number() OVER (
-                PARTITION BY files_before.volume, files_before.dir, files_before.name
-                ORDER BY files_before.modified_at DESC NULLS LAST, files_before.size_bytes DESC NULLS LAST, files_before.entry_id ASC
-            ) AS place
-        FROM files_before
-        INNER JOIN versioned ON files_before.volume = versioned.volume
-    ) AS versions
-    WHERE place = 1
+    LEFT JOIN superseded
+        ON
+            files_before.volume = superseded.volume
+            AND files_before.entry_id = superseded.entry_id
+            AND NOT superseded.is_now
+    WHERE superseded.volume IS NULL
 ),
 
 both_sides AS (

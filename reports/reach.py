@@ -5,7 +5,7 @@ Three-valued numbers are 0 = no, 1 = unknown, 2 = yes, so that AND is the least 
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog import domains
@@ -47,13 +47,14 @@ def reach(
             "volume": name,
             "data_class": data_class["data_class"],
             "copy_volume": other,
-            "removed": _shut(known[name], other, known, config, data_class, loss, as_of),
-            "keyless": sorted(_keyless(known[name], other, known, config, data_class, loss, as_of)),
+            "removed": _shut(case, other),
+            "keyless": sorted(_keyless(case, other)),
         }
         for name in known
         if known[name]["role"] in ("primary", "archive")
-        for other in [name, *domains.protectors(config, name)]
         for data_class in classes
+        for case in [_Case(known[name], data_class, known, config, loss, as_of)]
+        for other in [name, *domains.protectors(config, name)]
     ]
 
 
@@ -69,41 +70,38 @@ def _in_use(volume: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**volume, "access": volume["access"] or "online", "immutability": volume["immutability"] or "none"}
 
 
-def _shut(
-    asset: Mapping[str, Any],
-    name: str,
-    known: Mapping[str, Mapping[str, Any]],
-    config: Config,
-    data_class: Mapping[str, Any],
-    loss: Loss,
-    as_of: datetime.datetime,
-) -> int:
-    """Whether a loss takes a volume, or all that opens it: each place of its key is lost, or cannot be opened itself. A user's error takes no key."""
-    found = _removed(asset, known[name], data_class, loss, as_of)
-    kept = [_shut(asset, place, known, config, data_class, _of_keys(loss), as_of) for place in config.volumes[name].key_on]
+@dataclass(frozen=True)
+class _Case:
+    """A loss as it is for the assets of a volume and class; `known` has the rows of all volumes by name."""
+
+    asset: Mapping[str, Any]
+    data_class: Mapping[str, Any]
+    known: Mapping[str, Mapping[str, Any]]
+    config: Config
+    loss: Loss
+    as_of: datetime.datetime
+
+    @property
+    def of_keys(self) -> "_Case":
+        """What it does to places of keys: a user's error takes none."""
+        return replace(self, loss=replace(self.loss, threat=None)) if self.loss.threat == "user_error" else self
+
+
+def _shut(case: _Case, name: str) -> int:
+    """Whether a loss takes a volume, or all that opens it: each place of its key is lost, or cannot be opened itself."""
+    found = _removed(case.asset, case.known[name], case.data_class, case.loss, case.as_of)
+    kept = [_shut(case.of_keys, place) for place in case.config.volumes[name].key_on]
     return max(found, min(kept, default=domains.NO))
 
 
-def _keyless(
-    asset: Mapping[str, Any],
-    name: str,
-    known: Mapping[str, Mapping[str, Any]],
-    config: Config,
-    data_class: Mapping[str, Any],
-    loss: Loss,
-    as_of: datetime.datetime,
-) -> set[str]:
+def _keyless(case: _Case, name: str) -> set[str]:
     """The volumes of which nobody says where their key is kept, one of which must be opened to read a volume that a loss leaves; none if it is surely open."""
-    volume, by_place = config.volumes[name], _of_keys(loss)
+    volume = case.config.volumes[name]
     if not volume.key_on:
         return set() if volume.needs_key is False else {name}
-    left = [place for place in volume.key_on if _shut(asset, place, known, config, data_class, by_place, as_of) == domains.NO]
-    found = [_keyless(asset, place, known, config, data_class, by_place, as_of) for place in left]
+    left = [place for place in volume.key_on if _shut(case.of_keys, place) == domains.NO]
+    found = [_keyless(case.of_keys, place) for place in left]
     return set[str]().union(*found) if all(found) else set()
-
-
-def _of_keys(loss: Loss) -> Loss:
-    return Loss(loss.lose, None if loss.threat == "user_error" else loss.threat, loss.mounted)
 
 
 def _removed(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], loss: Loss, as_of: datetime.datetime) -> int:

@@ -4,14 +4,13 @@ Sources: `restic backup --json` 0.14 and later, with what it wrote on standard e
 proves a copy: it tells only what is missing, which neither repository keeps.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from catalog import names, printable
 from catalog.errors import RefusedError
+from scanners import _messages
 
 MOST_FILES = 10_000  # that could not be read, of a run
 _LONGEST_LETTERS = 16_384  # of a path
@@ -48,7 +47,7 @@ def understood(method: str, output: str, code: int, point: str | None) -> Ran:
 
 def _restic(output: str) -> tuple[str | None, dict[str, str]]:
     point, unread = None, dict[str, str]()
-    for one in _messages(output):
+    for one in _messages.read(output):
         if one.get("message_type") == "summary" and re.fullmatch(r"[0-9a-f]{8,64}", str(one.get("snapshot_id"))):
             point = str(one["snapshot_id"])
         if one.get("message_type") == "error" and isinstance(one.get("item"), str):
@@ -60,7 +59,7 @@ def _restic(output: str) -> tuple[str | None, dict[str, str]]:
 
 def _borg(output: str) -> tuple[str | None, dict[str, str]]:
     found, unread = _BORG_ID.search(output), dict[str, str]()
-    for one in _messages(output):
+    for one in _messages.read(output):
         if one.get("type") == "log_message" and one.get("levelname") in ("WARNING", "ERROR"):
             text = str(one.get("message", ""))[: 2 * _LONGEST_LETTERS]
             wrong = _BORG_UNREAD.fullmatch(text) or _BORG_CHANGED.fullmatch(text)
@@ -71,17 +70,6 @@ def _borg(output: str) -> tuple[str | None, dict[str, str]]:
 
 _READERS: Mapping[str, Callable[[str], tuple[str | None, dict[str, str]]]] = {"restic-backup": _restic, "borg-create": _borg}
 METHODS = tuple(_READERS)
-
-
-def _messages(output: str) -> Iterator[dict[str, Any]]:
-    for line in output.splitlines():
-        if line.startswith('{"'):
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(found, dict):
-                yield found
 
 
 def _path(text: str) -> str:

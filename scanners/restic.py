@@ -1,6 +1,5 @@
 """Repositories of restic: what their recovery points hold, one entry a path and version, as the program `restic` lists it. Nothing is written there."""
 
-import hashlib
 import importlib.util
 import os
 import sys
@@ -83,7 +82,10 @@ class Scanner:
                 raise self._unreachable(f"the repository is damaged: recovery point {min(damaged)[:8]} cannot be read")
             kept = [point for point in points if point.id in after]  # others were forgotten meanwhile
             for columns, excluded in listings.versions(
-                held(points, kept, holders.numbers.items()), [point.id for point in kept], self._settings.exclude, self._fs_id
+                held(points, kept, holders.numbers.items()),
+                [point.id for point in kept],
+                self._settings.exclude,
+                _place.of_repository("restic", self._settings.location),
             ):
                 if columns:
                     sink.write(columns)
@@ -118,16 +120,6 @@ class Scanner:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-    @property
-    def _fs_id(self) -> str:
-        """Where the numbers of versions are of: this repository at this place of this file system, for its replica elsewhere has files of its own."""
-        descriptor = os.open(self._settings.location, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            told = f"{_place.fs_id(descriptor)}\0{self._settings.location}"
-        finally:
-            os.close(descriptor)
-        return f"restic-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
     def _can_look_inside(self) -> bool:
         """Whether the repository lies on this host, and what decrypts it is installed."""

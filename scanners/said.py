@@ -4,15 +4,15 @@ Sources: `restic check` 0.14 (text) and, with `--json`, 0.17 and later (a line o
 `--log-json`. What does not say by itself that it looked at all of the repository, and to the end, is refused: silence proves nothing.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from catalog import names, printable
 from catalog.errors import RefusedError
+from scanners import _messages
 
 MOST_BYTES = 64 << 20  # of an output
 _MOST_PARTS = 1_000_000
@@ -53,7 +53,7 @@ def subset(text: str) -> tuple[int | None, int | None, int]:
 
 def restic_check(output: str, code: int, read: str | None) -> Said:
     """What `restic check` said. `read`: what the caller says was read, 'all' or a subset; None = the output tells. Raises RefusedError, ValueError."""
-    messages = list(_messages(output))
+    messages = list(_messages.read(output))
     summary = next((one for one in reversed(messages) if one.get("message_type") == "summary"), None)
     complaints = [str(one.get("message", "")) for one in messages if one.get("message_type") in ("error", "exit_error")]
     complaints += [line for line in output.splitlines() if _is_complaint(line)]
@@ -74,7 +74,7 @@ def borg_check(output: str, code: int, read: str | None) -> Said:
     """What `borg check --info` said, with or without `--log-json`. `read` as for restic, only 'all'. Raises RefusedError, ValueError."""
     if read not in (None, "all"):
         raise ValueError("borg reads no part of its content: --verify-data reads all")
-    messages = [one for one in _messages(output) if one.get("type") == "log_message"]
+    messages = [one for one in _messages.read(output) if one.get("type") == "log_message"]
     text = "\n".join(str(one.get("message", "")) for one in messages) if messages else output
     wrong = [str(one.get("message", "")) for one in messages if one.get("levelname") in ("ERROR", "CRITICAL", "WARNING")]
     wrong = wrong if messages else [line for line in output.splitlines() if "rror" in line and "no problems" not in line and " 0 integrity errors" not in line]
@@ -115,17 +115,6 @@ def _read(said: Said, told: str | None, given: str | None) -> Said:
     part, parts, share = (None, None, _ALL_PPM) if what == "all" else subset(what)
     by_chance = what != "all" and parts is None and share < _ALL_PPM
     return replace(said, level=1 if by_chance and said.ok else 2, part=part, parts=parts, share_ppm=share)
-
-
-def _messages(output: str) -> Iterator[dict[str, Any]]:
-    for line in output.splitlines():
-        if line.startswith("{"):
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(found, dict):
-                yield found
 
 
 def _is_complaint(line: str) -> bool:

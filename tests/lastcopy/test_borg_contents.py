@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.lastcopy.backed_up import assets, write
 from tests.lastcopy.program import ask, run
 from tests.lastcopy.test_borg_backups import DECLARED as OF_BACKUPS
 from tests.scanners import borgs
 from tests.scanners.borgs import borg
 
 DECLARED = OF_BACKUPS.replace('retention = "10d"', 'waive = ["user_error"]')
-_OLD = 1_600_000_000
 _CHANCE = random.Random(5)
 LARGE = _CHANCE.randbytes(9 << 20)  # more pieces than one, wherever borg cuts: none is larger than 8 MiB
 SMALL = {f"small/{n}.txt": _CHANCE.randbytes(2000 + n) for n in range(40)}
@@ -32,17 +32,6 @@ def folder(tmp_path: Path) -> Path:
         borg(repository, "create", "--timestamp", f"{name}T03:00:00", f"::{name}", str(data))
     (tmp_path / "lastcopy.toml").write_text(DECLARED.replace("DATA", str(data)))
     return tmp_path
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    os.utime(path, (_OLD, _OLD))
-
-
-def assets(folder: Path) -> dict[str, tuple[str, str, int | None]]:
-    rows = ask("report", "assets", "--format", "json", folder=folder).data
-    return {row["path"]: (row["status"], row["reasons"], row["verification_level"]) for row in rows}
 
 
 def problems(folder: Path) -> list[tuple[str, str, str]]:

@@ -1,14 +1,12 @@
 """A replica on another host, by SFTP: what it protects, as the commands tell it."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lastcopy.program import ask, run
-from tests.scanners import sshd
 from tests.scanners.sshd import Server
 
 DECLARED = """
@@ -24,8 +22,8 @@ device = "disk-1"
 
 [volumes.mirror]
 url = "{url}"
-identity_file = "{server}/user_key"
-known_hosts = "{server}/known_hosts"
+identity_file = "{ssh_server}/user_key"
+known_hosts = "{ssh_server}/known_hosts"
 role = "replica"
 of = ["data"]
 system = "nas-2"
@@ -34,15 +32,8 @@ device = "disk-2"
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = sshd.start(tmp_path_factory.mktemp("server") / "sshd")
-    yield started
-    started.stop()
-
-
 @pytest.fixture
-def folder(tmp_path: Path, server: Server) -> Path:
+def folder(tmp_path: Path, ssh_server: Server) -> Path:
     for root in ("data", "mirror"):
         (tmp_path / root / "d").mkdir(parents=True)
         for name, content in (("same", b"as it was"), ("rotten", b"good" if root == "data" else b"evil"), ("older", b"new" if root == "data" else b"older")):
@@ -50,7 +41,7 @@ def folder(tmp_path: Path, server: Server) -> Path:
             file.write_bytes(content)
             os.utime(file, ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))
     (tmp_path / "data" / "d" / "never").write_bytes(b"never copied")
-    (tmp_path / "lastcopy.toml").write_text(DECLARED.format(url=server.declared(tmp_path / "mirror")["url"], server=server.folder))
+    (tmp_path / "lastcopy.toml").write_text(DECLARED.format(url=ssh_server.declared(tmp_path / "mirror")["url"], ssh_server=ssh_server.folder))
     return tmp_path
 
 
@@ -77,10 +68,10 @@ def test_only_listed_its_times_are_compared_to_the_second(folder: Path) -> None:
     assert facts(folder, "older")[0] == "no"
 
 
-def test_a_host_that_is_away_leaves_what_was_seen_with_its_age(folder: Path, server: Server) -> None:
+def test_a_host_that_is_away_leaves_what_was_seen_with_its_age(folder: Path, ssh_server: Server) -> None:
     run("scan", folder=folder)
     declared = (folder / "lastcopy.toml").read_text()
-    (folder / "lastcopy.toml").write_text(declared.replace(f":{server.port}/", ":1/"))
+    (folder / "lastcopy.toml").write_text(declared.replace(f":{ssh_server.port}/", ":1/"))
     ended = run("scan", folder=folder, code=8)
     assert "cannot be reached" in ended.err
     assert facts(folder, "same")[3] == "content"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.lastcopy.backed_up import OLD, assets, write
 from tests.lastcopy.program import ask, run
 from tests.scanners import repositories
 from tests.scanners.repositories import restic
@@ -36,7 +37,6 @@ admin = "records"
 device = "disk-2"
 access = "offline"
 """
-_OLD = 1_600_000_000
 _CHANCE = random.Random(3)
 LARGE = _CHANCE.randbytes(9 << 20)  # more pieces than one, wherever restic cuts: none is larger than 8 MiB
 FILES = {"large.bin": LARGE, "half/large.bin": LARGE[: 8 << 20] + b"another end", **{f"small/{n}.txt": _CHANCE.randbytes(2000 + n) for n in range(40)}}
@@ -51,17 +51,6 @@ def folder(tmp_path: Path) -> Path:
         restic(repository, "backup", "--quiet", "--time", time, str(part))
     (tmp_path / "lastcopy.toml").write_text(DECLARED.replace("DATA", str(data)))
     return tmp_path
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    os.utime(path, (_OLD, _OLD))
-
-
-def assets(folder: Path) -> dict[str, tuple[str, str, int | None]]:
-    rows = ask("report", "assets", "--format", "json", folder=folder).data
-    return {row["path"]: (row["status"], row["reasons"], row["verification_level"]) for row in rows}
 
 
 def problems(folder: Path) -> list[tuple[str, str, str]]:
@@ -189,7 +178,7 @@ def test_what_was_read_of_a_repository_says_nothing_of_another_disk_in_its_place
 
 
 def test_a_touched_file_is_two_versions_and_no_hard_link(folder: Path) -> None:
-    os.utime(folder / "data" / "small" / "3.txt", (_OLD + 60, _OLD + 60))
+    os.utime(folder / "data" / "small" / "3.txt", (OLD + 60, OLD + 60))
     restic(folder / "repository", "backup", "--quiet", "--time", "2020-10-03 03:00:00", str(folder / "data"))
     run("scan", folder=folder)
     query = "SELECT count(*) AS n, sum(size_bytes) AS size, sum(counted_bytes) AS counted FROM files WHERE volume = 'nightly' AND name = '3.txt'"

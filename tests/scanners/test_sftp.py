@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,6 @@ from tests.scanners.contract import Contract, Factory, Item, clock, entries, man
 from tests.scanners.sshd import Server, Tree
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = sshd.start(tmp_path_factory.mktemp("server") / "sshd")
-    yield started
-    started.stop()
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "catalog"
@@ -46,18 +39,18 @@ class TestSftp(Contract):
     """The suite that every kind passes."""
 
     @pytest.fixture
-    def factory(self, server: Server, tmp_path: Path) -> Factory:
-        return Tree(server, tmp_path / "tree")
+    def factory(self, ssh_server: Server, tmp_path: Path) -> Factory:
+        return Tree(ssh_server, tmp_path / "tree")
 
 
-def test_entries_are_those_of_the_tree_and_what_the_protocol_lacks_is_null(server: Server, tree: Path, root: Path) -> None:
+def test_entries_are_those_of_the_tree_and_what_the_protocol_lacks_is_null(ssh_server: Server, tree: Path, root: Path) -> None:
     archives.grow(tree, [Item(b"d/file.txt", b"content"), Item(b"empty", b"")])
     os.utime(tree / "d" / "file.txt", (1_500_000_000.5, 1_400_000_000.25))
     os.chmod(tree / "d" / "file.txt", 0o4640)
     os.symlink(b"../\xff\n", os.fsencode(tree / "d" / "link"))
     os.link(tree / "d" / "file.txt", tree / "d" / "other name")
     os.mkfifo(tree / "pipe")
-    result = scan(root, server.declared(tree))
+    result = scan(root, ssh_server.declared(tree))
     rows = {row["dir"] + row["name"]: row for row in entries(root, result)}
     assert {path: row["type"] for path, row in rows.items()} == {
         "d": "dir", "d/file.txt": "file", "d/link": "symlink", "d/other name": "file", "empty": "file", "pipe": "special",
@@ -75,17 +68,19 @@ def test_entries_are_those_of_the_tree_and_what_the_protocol_lacks_is_null(serve
     assert scanned.free_bytes
 
 
-def test_a_time_that_no_clock_has_shown_is_told(server: Server, tree: Path, root: Path) -> None:
+def test_a_time_that_no_clock_has_shown_is_told(ssh_server: Server, tree: Path, root: Path) -> None:
     archives.grow(tree, [Item(b"old", b"1"), Item(b"future", b"2")])
     os.utime(tree / "old", (0, 0))
     os.utime(tree / "future", (4_000_000_000, 4_000_000_000))
-    rows = {row["name"]: row["time_flags"] for row in entries(root, scan(root, server.declared(tree)))}
+    rows = {row["name"]: row["time_flags"] for row in entries(root, scan(root, ssh_server.declared(tree)))}
     assert rows["old"] == rows["future"] == TIME_FLAGS["modified_suspect"] | TIME_FLAGS["accessed_suspect"] | TIME_FLAGS["modified_coarse"]
 
 
-def test_a_folder_that_nobody_may_list_is_a_problem_and_what_was_below_stays(tree: Path, root: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_nobody_may_list_is_a_problem_and_what_was_below_stays(
+    tree: Path, root: Path, ssh_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archives.grow(tree, [Item(b"open/a", b"1"), Item(b"shut/b", b"2")])
-    before = scan(root, server.declared(tree))
+    before = scan(root, ssh_server.declared(tree))
     assert before.state == "complete"
     real = asyncssh.SFTPClient.scandir
 
@@ -96,14 +91,14 @@ def test_a_folder_that_nobody_may_list_is_a_problem_and_what_was_below_stays(tre
             yield entry
 
     monkeypatch.setattr(asyncssh.SFTPClient, "scandir", scandir)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     assert result.state == "incomplete"
     assert [(row["path"], row["stage"], row["hides_below"]) for row in problems(root, result)] == [("shut", "list", True)]
     carried = {row["dir"] + row["name"]: row["carried_from"] is not None for row in entries(root, result)}
     assert carried == {"open": False, "open/a": False, "shut": False, "shut/b": True}
 
 
-def test_names_that_no_file_can_have_lead_nowhere(server: Server, tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_no_file_can_have_lead_nowhere(ssh_server: Server, tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archives.grow(tree, [Item(b"d/a", b"1")])
     real = asyncssh.SFTPClient.scandir
 
@@ -115,16 +110,16 @@ def test_names_that_no_file_can_have_lead_nowhere(server: Server, tree: Path, ro
                     yield asyncssh.SFTPName(name, attrs=entry.attrs)
 
     monkeypatch.setattr(asyncssh.SFTPClient, "scandir", scandir)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     assert paths(root, result) == [b"d", b"d/a"]
     assert {(row["path"], row["stage"]) for row in problems(root, result)} == {("", "name"), ("d", "name"), ("d/a", "name")}
 
 
 @pytest.mark.parametrize("size_bytes", [0, 10, 70_000, 9_000_000])
-def test_contents_are_read_and_known_by_their_digest(server: Server, tree: Path, root: Path, size_bytes: int) -> None:
+def test_contents_are_read_and_known_by_their_digest(ssh_server: Server, tree: Path, root: Path, size_bytes: int) -> None:
     content = os.urandom(size_bytes)
     archives.grow(tree, [Item(b"d\n/\xff", content)])
-    declared = server.declared(tree, digest="all")
+    declared = ssh_server.declared(tree, digest="all")
     age(tree)
     scan(root, declared)
     counts = digest.digest(root, settings_of(declared), now=clock)
@@ -133,11 +128,11 @@ def test_contents_are_read_and_known_by_their_digest(server: Server, tree: Path,
     assert [row["digest"] for row in stored] == ([hashlib.sha256(content).digest()] if size_bytes else [])
 
 
-def test_a_file_that_changed_since_its_scan_is_not_read_as_what_it_was(server: Server, tree: Path, root: Path) -> None:
+def test_a_file_that_changed_since_its_scan_is_not_read_as_what_it_was(ssh_server: Server, tree: Path, root: Path) -> None:
     archives.grow(tree, [Item(b"longer", b"1"), Item(b"later", b"2"), Item(b"gone", b"3"), Item(b"link", b"4")])
     for path in tree.iterdir():
         os.utime(path, (1_500_000_000, 1_500_000_000))
-    declared = server.declared(tree, digest="all")
+    declared = ssh_server.declared(tree, digest="all")
     result = scan(root, declared)
     (tree / "longer").write_bytes(b"11")
     os.utime(tree / "longer", (1_500_000_000, 1_500_000_000))
@@ -158,10 +153,10 @@ def age(tree: Path) -> None:
             os.utime(os.path.join(folder, name), (1_600_000_000, 1_600_000_000), follow_symlinks=False)
 
 
-def test_what_was_changed_just_now_is_read_by_a_later_scan(server: Server, tree: Path, root: Path) -> None:
+def test_what_was_changed_just_now_is_read_by_a_later_scan(ssh_server: Server, tree: Path, root: Path) -> None:
     archives.grow(tree, [Item(b"new", b"1")])
     os.utime(tree / "new", (time.time() + 1, time.time() + 1))
-    declared = server.declared(tree, digest="all")
+    declared = ssh_server.declared(tree, digest="all")
     result = scan(root, declared)
     assert digest.digest(root, settings_of(declared), now=clock).read == 0
     assert [(row["path"], row["stage"]) for row in problems(root, result)] == [("new", "changed")]
@@ -180,7 +175,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Told], Told]
     return tell
 
 
-def test_what_a_host_does_not_tell_is_unknown_and_never_empty(server: Server, tree: Path, root: Path, telling: Any) -> None:  # noqa: ANN401 - a fixture
+def test_what_a_host_does_not_tell_is_unknown_and_never_empty(ssh_server: Server, tree: Path, root: Path, telling: Any) -> None:  # noqa: ANN401 - a fixture
     archives.grow(tree, [Item(b"sized", b"1"), Item(b"unsized", b"2"), Item(b"kindless", b"3"), Item(b"nobody's", b"4")])
 
     def make(real: Told) -> Told:
@@ -194,7 +189,7 @@ def test_what_a_host_does_not_tell_is_unknown_and_never_empty(server: Server, tr
         return scandir
 
     telling(make)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     rows = {row["name"]: row for row in entries(root, result)}
     assert set(rows) == {"sized", "nobody's"}
     assert rows["nobody's"]["uid"] is None
@@ -202,23 +197,23 @@ def test_what_a_host_does_not_tell_is_unknown_and_never_empty(server: Server, tr
     assert result.state == "incomplete"
 
 
-def test_one_folder_by_two_names_of_its_host_is_refused(server: Server, tree: Path, root: Path) -> None:
+def test_one_folder_by_two_names_of_its_host_is_refused(ssh_server: Server, tree: Path, root: Path) -> None:
     archives.grow(tree, [Item(b"d/a", b"1")])
     (tree.parent / "link").symlink_to(tree)
-    one = server.declared(tree)
-    known = server.folder / "known_hosts"
+    one = ssh_server.declared(tree)
+    known = ssh_server.folder / "known_hosts"
     known.write_text(known.read_text() + known.read_text().replace("127.0.0.1", "localhost"))
     for path in (tree, tree / "d", tree.parent / "link"):
-        other = server.declared(path) | {"url": f"sftp://localhost:{server.port}{path}", "role": "backup"}
+        other = ssh_server.declared(path) | {"url": f"sftp://localhost:{ssh_server.port}{path}", "role": "backup"}
         declared = config.parse({"volumes": {"v": one, "w": other}})
         crawl.scan(root, declared, "v", now=clock)
         with pytest.raises(RefusedError, match="by another name"):
             crawl.scan(root, declared, "w", now=clock)
-    nested = config.parse({"volumes": {"v": one, "w": server.declared(tree / "d")}})
+    nested = config.parse({"volumes": {"v": one, "w": ssh_server.declared(tree / "d")}})
     assert crawl.scan(root, nested, "w", now=clock).entries == 1, "their urls say that one lies in the other"
 
 
-def test_a_link_that_takes_a_folders_place_is_not_followed(server: Server, tree: Path, root: Path, telling: Any) -> None:  # noqa: ANN401 - a fixture
+def test_a_link_that_takes_a_folders_place_is_not_followed(ssh_server: Server, tree: Path, root: Path, telling: Any) -> None:  # noqa: ANN401 - a fixture
     archives.grow(tree, [Item(b"d/inside", b"1")])
     archives.grow(tree.parent / "outside", [Item(b"secret", b"2")])
 
@@ -233,12 +228,12 @@ def test_a_link_that_takes_a_folders_place_is_not_followed(server: Server, tree:
         return scandir
 
     telling(make)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     assert b"d/secret" not in paths(root, result)
     assert ("d", "list") in {(row["path"], row["stage"]) for row in problems(root, result)}
 
 
-def test_names_without_end_and_of_any_length_fill_nothing(server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
+def test_names_without_end_and_of_any_length_fill_nothing(ssh_server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
     for name, bound in (("_MOST_ENTRIES", 200), ("_LARGE", 50), ("_PIECE", 20)):
         monkeypatch.setattr(sftp, name, bound)
     archives.grow(tree, [Item(b"a", b"1")])
@@ -253,13 +248,13 @@ def test_names_without_end_and_of_any_length_fill_nothing(server: Server, tree: 
         return scandir
 
     telling(make)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     assert result.state == "incomplete"
     assert result.entries < 300
     assert {row["stage"] for row in problems(root, result)} == {"name", "list"}
 
 
-def test_a_large_folder_that_is_told_twice_is_entered_once(server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
+def test_a_large_folder_that_is_told_twice_is_entered_once(ssh_server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
     monkeypatch.setattr(sftp, "_LARGE", 50)
     monkeypatch.setattr(sftp, "_PIECE", 20)
     archives.grow(tree, [Item(b"%02d" % number, b"x") for number in range(60)])
@@ -273,12 +268,12 @@ def test_a_large_folder_that_is_told_twice_is_entered_once(server: Server, tree:
         return scandir
 
     telling(make)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     assert (result.entries, result.bytes) == (60, 60)
     assert ("", "changed") in {(row["path"], row["stage"]) for row in problems(root, result)}
 
 
-def test_a_host_that_lives_and_does_not_answer_is_given_up(server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
+def test_a_host_that_lives_and_does_not_answer_is_given_up(ssh_server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
     monkeypatch.setattr("scanners._ssh._SILENT_SECONDS", 1.0)
     archives.grow(tree, [Item(b"a", b"1")])
 
@@ -291,7 +286,7 @@ def test_a_host_that_lives_and_does_not_answer_is_given_up(server: Server, tree:
         return scandir
 
     telling(make)
-    assert "has not answered" in failure(root, server.declared(tree))
+    assert "has not answered" in failure(root, ssh_server.declared(tree))
 
 
 def test_contents_of_a_host_that_is_gone_stay_unknown(tmp_path: Path, root: Path) -> None:
@@ -317,35 +312,35 @@ def failure(root: Path, declared: dict[str, Any]) -> str:
     return str(failed.value)
 
 
-def test_a_host_whose_key_is_not_known_is_told_nothing(server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
+def test_a_host_whose_key_is_not_known_is_told_nothing(ssh_server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
     archives.grow(tree, [Item(b"a", b"1")])
     (tmp_path / "known_hosts").write_text("")
-    assert "compare it" in failure(root, server.declared(tree) | {"known_hosts": str(tmp_path / "known_hosts")})
-    other = (server.folder / "user_key.pub").read_text().split()[:2]
-    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {' '.join(other)}\n")
-    assert "is another than there" in failure(root, server.declared(tree) | {"known_hosts": str(tmp_path / "known_hosts")})
+    assert "compare it" in failure(root, ssh_server.declared(tree) | {"known_hosts": str(tmp_path / "known_hosts")})
+    other = (ssh_server.folder / "user_key.pub").read_text().split()[:2]
+    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{ssh_server.port} {' '.join(other)}\n")
+    assert "is another than there" in failure(root, ssh_server.declared(tree) | {"known_hosts": str(tmp_path / "known_hosts")})
     assert snapshot.newest_scans(root) == {}
 
 
-def test_who_has_no_key_is_not_let_in(server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
+def test_who_has_no_key_is_not_let_in(ssh_server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
     archives.grow(tree, [Item(b"a", b"1")])
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
-    assert "lets nobody in" in failure(root, server.declared(tree) | {"identity_file": str(tmp_path / "other")})
+    assert "lets nobody in" in failure(root, ssh_server.declared(tree) | {"identity_file": str(tmp_path / "other")})
     (tmp_path / "none").write_text("no key")
-    assert "identity_file" in failure(root, server.declared(tree) | {"identity_file": str(tmp_path / "none")})
+    assert "identity_file" in failure(root, ssh_server.declared(tree) | {"identity_file": str(tmp_path / "none")})
 
 
-def test_what_is_not_there_is_told(server: Server, tree: Path, root: Path) -> None:
+def test_what_is_not_there_is_told(ssh_server: Server, tree: Path, root: Path) -> None:
     tree.mkdir()
     (tree / "file").write_bytes(b"1")
-    assert "No such file" in failure(root, server.declared(tree / "none"))
-    assert "it is no folder" in failure(root, server.declared(tree / "file"))
-    port = server.port
-    server.port = 1
+    assert "No such file" in failure(root, ssh_server.declared(tree / "none"))
+    assert "it is no folder" in failure(root, ssh_server.declared(tree / "file"))
+    port = ssh_server.port
+    ssh_server.port = 1
     try:
-        assert "cannot be reached" in failure(root, server.declared(tree))
+        assert "cannot be reached" in failure(root, ssh_server.declared(tree))
     finally:
-        server.port = port
+        ssh_server.port = port
 
 
 @pytest.mark.parametrize("url", ["sftp://", "sftp://host", "sftp://host/a/../b", "sftp:///path", "sftp://host:99999999/path", "sftp:path"])
@@ -381,21 +376,21 @@ def test_a_host_of_which_nothing_is_heard_is_given_up(tree: Path, root: Path, tm
         assert "cannot be reached" in failure(root, {"url": f"sftp://127.0.0.1:{silent.getsockname()[1]}{tree}", "known_hosts": str(tmp_path / "known_hosts")})
 
 
-def test_a_large_folder_is_read_piece_by_piece(server: Server, tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_folder_is_read_piece_by_piece(ssh_server: Server, tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sftp, "_LARGE", 50)
     monkeypatch.setattr(sftp, "_PIECE", 20)
     items = [Item(b"d/%03d" % number, b"x") for number in range(173)] + [Item(b"d/sub/below", b"y")]
     archives.grow(tree, items)
-    result = scan(root, server.declared(tree), workers=1)
+    result = scan(root, ssh_server.declared(tree), workers=1)
     assert len(paths(root, result)) == len(items) + 2
     assert result.state == "complete"
 
 
-def test_no_password_is_in_the_arguments_or_in_what_is_told(server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
+def test_no_password_is_in_the_arguments_or_in_what_is_told(ssh_server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
     archives.grow(tree, [Item(b"a", b"1")])
     (tmp_path / "password").write_text("canary-7f3a\n")
     (tmp_path / "none").write_text("")
-    told = failure(root, server.declared(tree, password_file=str(tmp_path / "password")) | {"known_hosts": str(tmp_path / "none")})
+    told = failure(root, ssh_server.declared(tree, password_file=str(tmp_path / "password")) | {"known_hosts": str(tmp_path / "none")})
     assert "canary" not in told
-    scan(root, server.declared(tree, password_file=str(tmp_path / "password")))
+    scan(root, ssh_server.declared(tree, password_file=str(tmp_path / "password")))
     assert not [file for file in root.rglob("*") if file.is_file() and b"canary" in file.read_bytes()]
