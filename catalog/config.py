@@ -83,6 +83,8 @@ class Volume(_Table):
     metadata_server: bool = False
     versions: bool = False
     heads: bool = False
+    storage_class: str | None = Field(default=None, pattern=r"^[A-Z0-9_]{1,40}$")
+    lock_for: Seconds | None = None
     read_in_place: bool = False
     told_at: AwareDatetime | None = None
     columns: dict[str, str] = {}

@@ -90,7 +90,7 @@ def look(root: Path, config: Config, names: Sequence[str]) -> list[Remark]:
 
 def abilities(found: Capabilities) -> str:
     """What a volume can and cannot do, in a line."""
-    said = {name.replace("_", " "): value for name, value in asdict(found).items()}
+    said = {name.replace("_", " "): value for name, value in asdict(found).items() if value is not None}
     able = [name for name, value in said.items() if value is True]
     unable = [name for name, value in said.items() if value is False]
     rest = [f"{name} {value}" for name, value in said.items() if not isinstance(value, bool)]

@@ -77,6 +77,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     gone: set[bytes] = set()
     run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
     run.each([work for work in works if work.group or os.path.dirname(work.target_path) in gone], lambda work: _stands(run, work), "target")
+    run.together(works, lambda work: _protect(run, work), "target")
     run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": tuple(work.losses)})
 
 
@@ -152,7 +153,7 @@ def _make(run: Run, work: Work) -> None:
 
 def _staged(run: Run, work: Work, metadata: Metadata) -> Staged:
     target = run.store(work.volume("target"))
-    return target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target, over=work.over)
+    return target.stage(work.target_path, work.key, metadata.parents, link_target=metadata.link_target, over=work.over, source=work.source)
 
 
 def _fill(run: Run, work: Work, metadata: Metadata) -> None:
@@ -275,6 +276,11 @@ def _name(run: Run, work: Work) -> None:
         ours = work.temp_inode
         _adopt(run, work, found)
         store.discard(work.target_path, work.key, ours)
+
+
+def _protect(run: Run, work: Work) -> None:
+    assert work.target is not None  # noqa: S101  # published by the caller
+    run.store(work.volume("target")).protect(work.target_path, work.key, work.target)
 
 
 def _link(run: Run, work: Work) -> None:

@@ -234,10 +234,8 @@ def _looked(draft: Draft, places: Places, row: dict[str, Any], owner: Owners) ->
 def _source(  # noqa: PLR0911  one answer a reason
     draft: Draft, places: Places, place: Place, row: Mapping[str, Any], owner: Owners
 ) -> tuple[Fingerprint | None, Refusal | None]:
-    if _is_ours(names.unescape(row["path"])):
-        return None, _OURS
-    if place.refusal or place.store is None:
-        return None, place.refusal
+    if place.store is None or (refusal := _unfit(draft, place, row)):
+        return None, place.refusal if place.store is None else refusal
     if row["type"] is None:
         return None, ("changed_since_scan", "the newest scan does not list it")
     if row["choice"] > 0 and row["sha256"] is None:
@@ -263,6 +261,15 @@ def _source(  # noqa: PLR0911  one answer a reason
     if draft.action.QUIET and max(found.modified_ns, found.changed_ns or 0) > place.youngest_ns:
         return found, ("too_young", f"modified or changed within {_span(draft.policy.quiet)}, the policy's 'quiet'")
     return found, None
+
+
+def _unfit(draft: Draft, place: Place, row: Mapping[str, Any]) -> Refusal | None:
+    """Why nothing at all is done with what lies there."""
+    if _is_ours(names.unescape(row["path"])):
+        return _OURS
+    if place.refusal is None and draft.action.TOUCHES and place.capabilities is not None and not place.capabilities.quarantine:
+        return ("not_supported", f"volume {row['volume']} is an object store: jobs copy objects, and take none away and change none")
+    return place.refusal
 
 
 def _span(seconds: float) -> str:
@@ -324,6 +331,9 @@ def _name(path: bytes, capabilities: Capabilities) -> Refusal | None:
     longest = max(len(part) for part in path.split(b"/"))
     if longest > capabilities.name_bytes:
         return ("name_too_long", f"{longest} bytes; the target takes {capabilities.name_bytes}")
+    for odd in (capabilities.spoilt or "").split():
+        if names.unescape(odd) in path:
+            return ("not_supported", f"the target does not keep names with {odd} as they are")
     if not capabilities.raw_names and not _is_text(path):
         return ("name_too_long", "the target takes no name that is not UTF-8")
     return None

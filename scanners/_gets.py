@@ -29,7 +29,7 @@ _ARCHIVED = "it is in an archive of the store: a restore must be requested there
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class Wanted:
     """An object to be read: its number is that of the content that was scanned."""
 
     key: bytes
@@ -37,7 +37,7 @@ class _Wanted:
     size_bytes: int
 
 
-class _OtherError(Exception):
+class OtherError(Exception):
     """What is there is not what is wanted."""
 
 
@@ -52,7 +52,7 @@ class Reader:
         """Digests and samples of objects by `dir`, `name` and number (`inode`), with `size_bytes`."""
         started, paths = time.monotonic_ns(), zip(rows["dir"].to_pylist(), rows["name"].to_pylist(), strict=True)
         keys = [self._store.prefix + names.unescape(directory + name) for directory, name in paths]
-        wanted = [_Wanted(*one) for one in zip(keys, rows["inode"].to_pylist(), rows["size_bytes"].to_pylist(), strict=True)]
+        wanted = [Wanted(*one) for one in zip(keys, rows["inode"].to_pylist(), rows["size_bytes"].to_pylist(), strict=True)]
         reply = Reply(started, [], [], [], 0, [])
         total = 0
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -65,11 +65,11 @@ class Reader:
                 total += wanted[row].size_bytes if digest else 0
         return reply._replace(bytes_read=total)
 
-    def _read(self, wanted: _Wanted) -> tuple[bytes | None, bytes | None, tuple[str, str, int | None] | None]:
+    def _read(self, wanted: Wanted) -> tuple[bytes | None, bytes | None, tuple[str, str, int | None] | None]:
         """Digest and sample, or why there are none: stage, text and errno as in a `Problem`."""
         try:
             return (*self._latest_or_version(wanted), None)
-        except _OtherError:
+        except OtherError:
             return None, None, ("changed", _GONE, None)
         except PageError as error:
             return None, None, ("read", str(error), None)
@@ -78,17 +78,17 @@ class Reader:
                 return None, None, ("stat", _ARCHIVED, None)
             return None, None, ("open" if error.status else "read", str(error), errno.EACCES if error.refused else None)
 
-    def _latest_or_version(self, wanted: _Wanted) -> tuple[bytes, bytes | None]:
-        """Digest and sample of what the key shows, if that is wanted, else of the version that is. Raises StoreError, PageError, _OtherError."""
+    def _latest_or_version(self, wanted: Wanted) -> tuple[bytes, bytes | None]:
+        """Digest and sample of what the key shows, if that is wanted, else of the version that is. Raises StoreError, PageError, OtherError."""
         try:
             return self._content(wanted, {})
-        except _OtherError:
+        except OtherError:
             version = self._version(wanted) if self._versions else None
             if version is None:
                 raise
         return self._content(wanted, {"versionId": version})
 
-    def _version(self, wanted: _Wanted) -> str | None:
+    def _version(self, wanted: Wanted) -> str | None:
         """The id of the version that has the number, if it is still there."""
         for items in self._lister.of_key(wanted.key):
             if items.kind == "Version":
@@ -99,18 +99,18 @@ class Reader:
                         return version.decode("utf-8", "surrogateescape")
         return None
 
-    def _content(self, wanted: _Wanted, query: Query) -> tuple[bytes, bytes | None]:
-        """The digest of an object, and a sample of a large one. Raises StoreError, _OtherError."""
+    def _content(self, wanted: Wanted, query: Query) -> tuple[bytes, bytes | None]:
+        """The digest of an object, and a sample of a large one. Raises StoreError, OtherError."""
         whole, head, tail = hashlib.sha256(), b"", b""
-        for block in self._blocks(wanted, query):
+        for block in self.blocks(wanted, query):
             whole.update(block)
             if len(head) < SAMPLE_BYTES:
                 head += block[: SAMPLE_BYTES - len(head)]
             tail = (tail + block[-SAMPLE_BYTES:])[-SAMPLE_BYTES:]
         return whole.digest(), hashlib.sha256(head + tail).digest() if wanted.size_bytes > SMALL_BYTES else None
 
-    def _blocks(self, wanted: _Wanted, query: Query) -> Iterator[bytes]:
-        """The bytes of an object, all of one content."""
+    def blocks(self, wanted: Wanted, query: Query) -> Iterator[bytes]:
+        """The bytes of an object, all of one content. Raises StoreError, OtherError."""
         offset, left, wait = 0, _TRIES, _WAIT_SECONDS
         while offset < wanted.size_bytes:
             until = min(wanted.size_bytes, offset + _RANGE_BYTES)
@@ -126,19 +126,19 @@ class Reader:
                 time.sleep(wait)
                 wait *= 2
 
-    def _range(self, wanted: _Wanted, query: Query, offset: int, until: int) -> Iterator[bytes]:
+    def _range(self, wanted: Wanted, query: Query, offset: int, until: int) -> Iterator[bytes]:
         """The bytes of a range, none more and, unless it breaks off, none less."""
         try:
             stream = self._store.stream(wanted.key, query, {"Range": f"bytes={offset}-{until - 1}"}, _BLOCK_BYTES)
             headers = next(stream)
         except StoreError as error:
             if error.status in (404, 416) or (error.status == 405 and not query):  # gone, shorter, or a delete marker
-                raise _OtherError from error
+                raise OtherError from error
             raise
         assert not isinstance(headers, bytes)  # noqa: S101 - the first is not
         if not self._is_wanted(wanted, headers, offset, until):
             stream.close()
-            raise _OtherError
+            raise OtherError
         left = until - offset
         for block in stream:
             assert isinstance(block, bytes)  # noqa: S101 - all others are
@@ -150,7 +150,7 @@ class Reader:
         if left:
             raise StoreError("the connection broke off")
 
-    def _is_wanted(self, wanted: _Wanted, headers: Mapping[str, str], offset: int, until: int) -> bool:
+    def _is_wanted(self, wanted: Wanted, headers: Mapping[str, str], offset: int, until: int) -> bool:
         """Whether an answer is of the content that was scanned, and of the range."""
         found = _RANGE.fullmatch(headers.get("content-range", ""))
         if not found or (int(found[1]), int(found[2]) + 1, int(found[3])) != (offset, until, wanted.size_bytes):

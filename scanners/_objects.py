@@ -90,16 +90,16 @@ class Naming:
         return pa.table(columns)
 
     def _times(self, texts: Sequence[bytes | None]) -> tuple[pa.Array, pa.Array, list[int]]:
-        """When objects were stored, the flags of these times, and their whole seconds: some stores tell it more exactly in lists than elsewhere."""
+        """When objects were stored, in whole seconds, for some stores tell it more exactly in lists than elsewhere; the flags of these times; these seconds."""
         try:
             read = pc.cast(pa.array(texts, pa.binary()).cast(pa.string()), pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         except pa.ArrowInvalid as error:
             raise PageError("a page has a time that is none") from error
-        us = read.cast(pa.int64()).to_numpy()
+        us = read.cast(pa.int64()).to_numpy() // 1_000_000 * 1_000_000
         flags = (
             TIME_FLAGS["modified_coarse"] | TIME_FLAGS["modified_stored"] | np.where((us > self._latest_us) | (us < _DAY_US), TIME_FLAGS["modified_suspect"], 0)
         )
-        return read, pa.array(flags.astype(np.int32)), (us // 1_000_000).tolist()
+        return pa.array(us).cast(pa.timestamp("us")), pa.array(flags.astype(np.int32)), (us // 1_000_000).tolist()
 
 
 def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, ours: str) -> tuple[dict[str, pa.Array], int, int]:

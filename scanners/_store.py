@@ -1,4 +1,4 @@
-"""An object store that speaks S3: signed requests for reading, tried again where that may help, and what it means that one failed."""
+"""An object store that speaks S3: signed requests, tried again where that may help, and what it means that one failed."""
 
 import os
 import re
@@ -136,17 +136,19 @@ class Store:
         with closing(self._sent(method, key, query, headers)) as response:
             return _read(response)
 
-    def _sent(self, method: str, key: bytes | None, query: Query, headers: Mapping[str, str]) -> "BaseHTTPResponse":
-        """The answer to a signed request, its body not yet read. Raises StoreError for everything but success."""
+    def _sent(self, method: str, key: bytes | None, query: Query, headers: Mapping[str, str], body: bytes = b"") -> "BaseHTTPResponse":
+        """The answer to a signed request, its body not yet read; nothing here sends one. Raises StoreError for everything but success."""
         from botocore.awsrequest import AWSRequest
 
         words = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
         path = "/" if key is None else "/" + quote(key, safe="/~")
         target = f"{self.endpoint}{path}" + (f"?{words}" if words else "")
-        request: Any = AWSRequest(method, target, headers=dict(headers))
+        request: Any = AWSRequest(method, target, headers=dict(headers), data=body)
         self._signer().add_auth(request)
         try:
-            response = self._pool.request(method, _dotted(target), headers=dict(request.headers), redirect=False, preload_content=False, decode_content=False)
+            response = self._pool.request(
+                method, _dotted(target), body or None, headers=dict(request.headers), redirect=False, preload_content=False, decode_content=False
+            )
         except Exception as error:
             raise _broken(error) from error
         if 200 <= response.status < 300:

@@ -113,7 +113,8 @@ held AS (
             AND (r.inode IS NOT NULL OR (r.dir = e.dir AND r.name = e.name))
     WHERE
         list_contains(CAST($workable AS VARCHAR[]), e.volume)
-        AND e.type = 'file'
+        AND e.type IN ('file', 'object')
+        AND e.is_latest IS DISTINCT FROM FALSE -- a job sees what a key shows
         AND e.carried_from IS NULL
         AND NOT starts_with(e.dir, '.lastcopy/')
         AND NOT contains(e.dir, '/.lastcopy/')

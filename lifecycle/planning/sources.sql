@@ -5,7 +5,7 @@ of the entry. `expected` is what the journal knows of a file that an earlier job
 WITH seen AS (
     SELECT
         i.id,
-        e.type,
+        CASE e.type WHEN 'object' THEN 'file' ELSE e.type END AS type, -- to a job an object is a file
         e.size_bytes,
         try(epoch_us(e.modified_at) * 1000 + coalesce(e.modified_ns, 0)) AS modified_ns,
         try(epoch_us(e.changed_at) * 1000 + coalesce(e.changed_ns, 0)) AS changed_ns,
@@ -20,7 +20,7 @@ WITH seen AS (
         e.name
     FROM intended AS i
     INNER JOIN entries AS e ON i.volume = e.volume AND i.path = e.path
-    WHERE i.expected IS NULL
+    WHERE i.expected IS NULL AND e.is_latest IS DISTINCT FROM FALSE -- a job sees what a key shows
 ),
 
 read_rows AS (

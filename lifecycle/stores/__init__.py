@@ -65,7 +65,7 @@ class Metadata:
 class Capabilities:
     """What the canaries of `prepare` found a volume able to do."""
 
-    publish: Literal["noreplace", "link", "none"]
+    publish: Literal["noreplace", "link", "create", "versions", "none"]  # create, versions: an object has its name at once, see ADR 0023
     exchange: bool  # two names can change places at once (RENAME_EXCHANGE)
     leases: bool
     reflink: bool
@@ -81,6 +81,14 @@ class Capabilities:
     time_step_ns: int
     name_bytes: int
     stable_inodes: bool
+    quarantine: bool = True  # a file can be moved out of its place, and back
+    # Of object stores alone; None elsewhere.
+    parts: Literal["create", "versions", "none"] | None = None  # how an object of several parts has its name
+    checksums: Literal["sha256", "md5", "none"] | None = None  # the checksum that content is held against before it is stored
+    versions: bool | None = None  # what is overwritten or deleted stays below
+    removes_versions: bool | None = None  # one version can be removed, and no other
+    locks: bool | None = None  # a lock of an object is kept, told and heeded
+    spoilt: str | None = None  # what names may not hold, since they would not come back as they are: escaped, joined by ' '
 
 
 @dataclass(frozen=True)
@@ -178,10 +186,20 @@ class Store(Protocol):
     def digest(self, path: bytes, expected: Fingerprint) -> bytes:
         """SHA-256 of a file that is what was expected before and after, read from the storage."""
 
-    def stage(self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None, over: Fingerprint | None = None) -> Staged:
+    def stage(
+        self,
+        path: bytes,
+        key: str,
+        parents: tuple[Metadata, ...] = (),
+        *,
+        link_target: bytes | None = None,
+        over: Fingerprint | None = None,
+        source: Source | None = None,
+    ) -> Staged:
         """Create the temporary name beside a target, which must not exist, or be `over`; missing directories are made. Writes.
 
-        `link_target` makes a symbolic link, which needs no `write`.
+        `link_target` makes a symbolic link, which needs no `write`. `source` is what will be written, for storages that take its metadata first.
+        Where an object has its name at once nothing is there before `Staged.sync`, and the name has the whole content then, never over another.
         """
 
     def staged(self, path: bytes, key: str, inode: int | None) -> Staged | None:
@@ -192,6 +210,12 @@ class Store(Protocol):
 
         `over` is a file that the caller knows to be needed no more: the two change places at once, what comes out is looked at, and goes if it is that.
         `read_back` is what the temporary copy must still be: that of `Staged`.
+        """
+
+    def protect(self, path: bytes, key: str, found: Fingerprint) -> None:
+        """Lock a published copy as the volume's declaration asks, and see that it is. Of another's file, which was equal, only see. Writes.
+
+        EndError REFUSED where another's is not locked so, FAILED where ours does not come to be.
         """
 
     def discard(self, path: bytes, key: str, inode: int | None = None) -> None:

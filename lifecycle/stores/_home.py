@@ -88,7 +88,7 @@ class Home:
     def marker(self) -> Marker | None:
         """The marker that is there; None where there is none that can be read. Only reads."""
         with suppress(EndError, OSError):
-            return _parsed(self._text(self._checked(self._tree.root, HOME, only_reading=True), MARKER))
+            return parsed(self._text(self._checked(self._tree.root, HOME, only_reading=True), MARKER))
         return None
 
     def write_marker(self, marker: Marker) -> None:
@@ -135,7 +135,7 @@ class Home:
             return True
         except OSError:  # a link, no file, or what we may not read
             return False
-        return not text.strip(b"\0") or _parsed(text) is not None
+        return not text.strip(b"\0") or parsed(text) is not None
 
     def _text(self, directory: int, name: bytes) -> bytes:
         """The beginning of a file of ours. Raises OSError, also for what is no file."""
@@ -232,7 +232,7 @@ def refuse_another(tree: Tree, home: Home, marker: str) -> None:
     raise RefusedError(f"volume {tree.volume}: {names.escape(os.fsencode(tree.location))} {told}")
 
 
-def _parsed(text: bytes) -> Marker | None:
+def parsed(text: bytes) -> Marker | None:
     """What a marker says; None for what is none."""
     try:
         found = json.loads(text)

@@ -290,6 +290,21 @@ def make_directories(tree: Tree, path: bytes, key: str, models: tuple[Metadata, 
     return lost
 
 
+def metadata_of_directories(tree: Tree, inner: bytes) -> tuple[Metadata, ...]:
+    """The metadata of a directory and of those above it, outermost first. Only reads. Raises OSError."""
+    found = []
+    above = os.dup(tree.root)
+    try:
+        for part in inner.split(b"/") if inner else ():
+            below = tree.open_in(above, part, DIRECTORY)
+            os.close(above)
+            above = below
+            found.append(_metadata.read(above))
+    finally:
+        os.close(above)
+    return tuple(found)
+
+
 def discard(tree: Tree, path: bytes, key: str, inode: int | None) -> None:
     """Remove a step's temporary name, and that of a directory it was about to make. Writes. Raises EndError CONFLICT where it holds another inode."""
     inner = tree.split(path)[0]

@@ -13,7 +13,7 @@ from catalog.config import Config
 from catalog.errors import LastcopyError, RefusedError
 from catalog.ours import HOME, QUARANTINE, is_temporary, key_of, temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Stray, _calls, _canaries, _metadata, _quarantine, _reading, _staging
+from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Source, Stray, _calls, _canaries, _quarantine, _reading, _staging
 from lifecycle.stores._home import Home, Marker, is_here, refuse_another
 from lifecycle.stores._quarantine import Quarantine
 from lifecycle.stores._staging import StagedFile, StagedLink
@@ -98,7 +98,14 @@ class Store:
             source.close()
 
     def stage(
-        self, path: bytes, key: str, parents: tuple[Metadata, ...] = (), *, link_target: bytes | None = None, over: Fingerprint | None = None
+        self,
+        path: bytes,
+        key: str,
+        parents: tuple[Metadata, ...] = (),
+        *,
+        link_target: bytes | None = None,
+        over: Fingerprint | None = None,
+        source: Source | None = None,
     ) -> StagedFile | StagedLink:
         """Create the temporary name beside a target that is not there, or is `over`, with its directories. Writes. Raises EndError CONFLICT, REFUSED."""
         able = self._able(path)
@@ -148,6 +155,9 @@ class Store:
         if found is None or (inode is not None and found.inode != inode):
             raise EndError("CONFLICT", f"{self._tree.shown(path)}: was replaced by somebody as soon as it had its name")
         return found
+
+    def protect(self, path: bytes, key: str, found: Fingerprint) -> None:
+        """Nothing: no file of a tree is locked by jobs."""
 
     def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
         """Remove this step's temporary name if it is that inode, and its sidecar if its file never came into quarantine. Writes. Raises EndError CONFLICT."""
@@ -361,19 +371,10 @@ class Store:
         with self._lock:
             if self._parents and self._parents[0] == inner:
                 return self._parents[1]
-        found = []
-        above = os.dup(self._tree.root)
-        try:
-            for part in inner.split(b"/") if inner else ():
-                below = self._tree.open_in(above, part, DIRECTORY)
-                os.close(above)
-                above = below
-                found.append(_metadata.read(above))
-        finally:
-            os.close(above)
+        found = _staging.metadata_of_directories(self._tree, inner)
         with self._lock:
-            self._parents = inner, tuple(found)
-        return tuple(found)
+            self._parents = inner, found
+        return found
 
     def _strays_in(self, directory: bytes, waiting: list[bytes]) -> Iterator[Stray]:
         descriptor = self._tree.open(directory, DIRECTORY)

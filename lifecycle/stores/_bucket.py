@@ -1,0 +1,134 @@
+"""A bucket that is written to: signed requests that put and delete objects, each sent once, for whoever sends again must look first."""
+
+import base64
+import datetime
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from email.utils import parsedate_to_datetime
+from xml.sax.saxutils import escape
+
+from scanners import Settings, _store
+from scanners._lister import Lister
+from scanners._objects import Naming
+from scanners._store import Query, StoreError
+
+_UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
+_DONE = b"<CompleteMultipartUploadResult"
+ABSENT = (404, 405)  # 405: the version that was asked for is a delete marker
+
+
+class Bucket(_store.Store):
+    """One bucket, or what is below a prefix of it. Threads may share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Finds the bucket and the credentials, asks nobody. Raises UnreachableError, MissingExtraError."""
+        super().__init__(settings)
+        self.naming = Naming(self.identity, self.prefix, settings.started_us)
+        self._lister = Lister(self, versions=True)
+
+    def put(self, key: bytes, body: bytes, headers: Mapping[str, str] | None = None, query: Query | None = None) -> Mapping[str, str]:
+        """Store an object, or what `query` names of it; gives the headers of the answer. Its payload is signed. Writes. Raises StoreError."""
+        return self._written("PUT", key, query or {}, headers or {}, body)[0]
+
+    def delete(self, key: bytes, version: str | None = None) -> None:
+        """Remove one version of an object; of a bucket that keeps none, the object. Writes. Raises StoreError."""
+        self._written("DELETE", key, {} if version is None else {"versionId": version}, {}, b"")
+
+    def begin_upload(self, key: bytes, headers: Mapping[str, str]) -> str:
+        """Begin an object of several parts, which shows only once it is complete; gives the id of the upload. Writes. Raises StoreError."""
+        found = _UPLOAD_ID.search(self._written("POST", key, {"uploads": ""}, headers, b"")[1])
+        if not found:
+            raise StoreError("the store begins an upload, and does not say which", 200)
+        return found[1].decode("utf-8", "surrogateescape")
+
+    def put_part(self, key: bytes, upload: str, number: int, body: bytes, headers: Mapping[str, str]) -> str:
+        """Send a part, again where that may help: the same part of the same upload is the same; gives its ETag. Writes. Raises StoreError."""
+        query: Query = {"partNumber": str(number), "uploadId": upload}
+        return self._again(lambda: self.put(key, body, headers, query)).get("etag", "")
+
+    def complete_upload(self, key: bytes, upload: str, parts: Sequence[tuple[str, str | None]], headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Let an upload become its object; `parts` are ETags and, where the store keeps them, checksums. Writes.
+
+        Raises StoreError, also where the answer is 200, and its text says that something failed.
+        """
+        listed = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag>{f'<ChecksumSHA256>{checksum}</ChecksumSHA256>' if checksum else ''}</Part>"
+            for number, (etag, checksum) in enumerate(parts, 1)
+        )
+        body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{listed}</CompleteMultipartUpload>'.encode()
+        answer, said = self._written("POST", key, {"uploadId": upload}, {"Content-Type": "application/xml", **headers}, body)
+        if _DONE not in said:
+            code = re.search(rb"<Code>([A-Za-z0-9]{1,80})</Code>", said)
+            raise StoreError("the store answers success, and says that it has none", 500, code[1].decode() if code else "")
+        return answer
+
+    def abort_upload(self, key: bytes, upload: str) -> None:
+        """Let an upload go that is not complete; one that is not there any more is none. Writes. Raises StoreError."""
+        try:
+            self._again(lambda: self._written("DELETE", key, {"uploadId": upload}, {}, b""))
+        except StoreError as error:
+            if error.status not in ABSENT:
+                raise
+
+    def lock(self, key: bytes, version: str | None, mode: str, until: datetime.datetime) -> None:
+        """Ask that a version stays until a time (UTC, whole seconds). Whether it does must be looked at. Writes. Raises StoreError."""
+        body = f'<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Mode>{mode}</Mode><RetainUntilDate>{until:%Y-%m-%dT%H:%M:%SZ}</RetainUntilDate></Retention>'
+        query: Query = {"retention": ""} if version is None else {"retention": "", "versionId": version}
+        self._again(lambda: self.put(key, body.encode(), {"Content-MD5": md5(body.encode()), "Content-Type": "application/xml"}, query))
+
+    def clock_ns(self) -> int:
+        """The store's own time, to the second; the host's where it tells none. Raises StoreError."""
+        told = self._dated()
+        try:
+            return int(parsedate_to_datetime(told).timestamp()) * 10**9
+        except ValueError:
+            return time.time_ns()
+
+    def _dated(self) -> str:
+        def ask() -> str:
+            with closing(self._sent("GET", None, {"list-type": "2", "max-keys": "0"}, {})) as response:
+                _store._read(response)
+                return str(response.headers.get("Date", ""))
+
+        return self._again(ask)
+
+    def find(self, key: bytes, version: str | None = None) -> Mapping[str, str] | None:
+        """The headers of an object, names in lower case, with its checksum where the store tells it; None = there is none. Raises StoreError."""
+        try:
+            return self.head(key, {} if version is None else {"versionId": version}, {"x-amz-checksum-mode": "ENABLED"})
+        except StoreError as error:
+            if error.status in ABSENT and error.code != "NoSuchBucket":
+                return None
+            raise
+
+    def versions(self, key: bytes) -> dict[str, bool]:
+        """The ids of the versions of a key, delete markers included, and whether each is the latest. Raises StoreError, PageError."""
+        found: dict[str, bool] = {}
+        for items in self._lister.of_key(key):
+            for version, latest in zip(items.values["VersionId"], items.values["IsLatest"], strict=True):
+                found[(version or b"").decode("utf-8", "surrogateescape")] = latest == b"true"
+        return found
+
+    def below(self, prefix: bytes) -> Iterator[bytes]:
+        """The keys of all objects that begin with a prefix. Raises StoreError, PageError."""
+        for page in Lister(self, versions=False)._pages(prefix, versions=False):
+            for items in page.items:
+                yield from items.keys
+
+    def _written(self, method: str, key: bytes, query: Query, headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, str], bytes]:
+        with closing(self._sent(method, key, query, headers, body)) as response:
+            said = _store._read(response)
+            return {name.lower(): value for name, value in response.headers.items()}, said
+
+
+def checksum(content: bytes) -> str:
+    """SHA-256 as headers have it."""
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def md5(content: bytes) -> str:
+    """MD5 as headers have it: many stores hold what arrives against that, and against nothing newer."""
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,337 @@
+"""Buckets as jobs use them: objects have their names at once, over nothing; they are known by the operation in their metadata, and read back first."""
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from typing import Literal, NoReturn
+
+import scanners
+from catalog import names
+from catalog.config import Config, Volume
+from catalog.errors import LastcopyError, RefusedError
+from catalog.ours import HOME, MARKER, temporary
+from lifecycle.ends import EndError
+from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Source, Stray, _uploads
+from lifecycle.stores._bucket import Bucket
+from lifecycle.stores._home import Marker, parsed
+from lifecycle.stores._object_canaries import Canaries, is_until
+from lifecycle.stores._object_metadata import OP
+from lifecycle.stores._objects import Objects, Reading
+from lifecycle.stores._uploads import Means, Upload
+from scanners._store import StoreError
+
+_MARKER = HOME + b"/" + MARKER
+_NOT_TAKEN = "nothing is taken out of a bucket, or moved in it: this works for file trees only"
+
+
+class Store:
+    """One bucket, or what is below a prefix of it. Its calls may come from several threads."""
+
+    def __init__(self, config: Config, volume: str) -> None:
+        """Asks nobody yet."""
+        self._config, self._volume = config, volume
+        self._declared: Volume = config.volumes[volume]
+        self._capabilities: Capabilities | None = None
+        self._identified = False
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What the canaries found; None = never prepared, or prepared as another volume, or in another bucket."""
+        if not self._identified:
+            self.identify()
+        return self._capabilities
+
+    def identify(self) -> Identity:
+        """Look at the marker. Only reads. Raises UnreachableError."""
+        marker = self._marker()
+        mine = marker is not None and marker.volume == self._volume and marker.fs_id == self._fs_id
+        self._capabilities = marker.capabilities if marker and mine else None
+        self._identified = True
+        return Identity(marker.id if marker and mine else None, self._fs_id, writable=True)
+
+    def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
+        """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError."""
+        self._refuse_twins()
+        was = self._marker()
+        if was is not None and not take_over and (was.volume != self._volume or was.fs_id != self._fs_id or (was.id != marker and was.capabilities)):
+            told = f"has the marker of volume {names.escape(was.volume.encode())!r}, made by another catalog or for another bucket, whose jobs may work on it"
+            raise RefusedError(f"volume {self._volume}: {told}; if that is gone for good, say --take-over")
+        with self._objects.ending("prepare", _MARKER):
+            known = was.capabilities if was and was.id == marker else None
+            self._write_marker(Marker(self._volume, marker, self._fs_id, None, at_us, known))
+            found = Canaries(self._bucket).find_out()
+            self._refuse_unlockable(found)
+            self._write_marker(Marker(self._volume, marker, self._fs_id, None, at_us, found))
+        self._capabilities, self._identified = found, True
+        return found
+
+    def device(self) -> str | None:
+        """Never known: what disks a store is on it does not tell. Declare `device`."""
+        return None
+
+    def look(self, path: bytes) -> Fingerprint | None:
+        """The object at a path now; None = nothing. Only reads. Raises EndError, UnreachableError."""
+        found = self._objects.find(path)
+        return None if found is None else self._objects.fingerprint(path, found)
+
+    def open(self, path: bytes, expected: Fingerprint) -> Reading:
+        """Open an object that is what was expected. Only reads. Raises EndError STALE, UnreachableError."""
+        told = self._objects.find(path)
+        found = None if told is None else self._objects.fingerprint(path, told)
+        wrong = "it is not there any more" if found is None else expected.differs(found)
+        if wrong or found is None or told is None:
+            raise EndError("STALE", f"{self._objects.shown(path)}: is not what was planned ({wrong})")
+        return Reading(self._objects, path, found, told)
+
+    def digest(self, path: bytes, expected: Fingerprint) -> bytes:
+        """SHA-256 of an object that is what was expected before and after. Only reads. Raises EndError, UnreachableError."""
+        source = self.open(path, expected)
+        found, _ = self._objects.sha256(path, source.fingerprint)
+        source.check()
+        return found
+
+    def stage(
+        self,
+        path: bytes,
+        key: str,
+        parents: tuple[Metadata, ...] = (),
+        *,
+        link_target: bytes | None = None,
+        over: Fingerprint | None = None,
+        source: Source | None = None,
+    ) -> Upload:
+        """Begin a copy where nothing is. Nothing is written before there is more than one part of it. Raises EndError CONFLICT, REFUSED, UnreachableError."""
+        means = self._means(path)
+        if over is not None:
+            raise EndError("REFUSED", f"{self._objects.shown(path)}: in a bucket nothing takes the place of what is there")
+        self._refuse_spoilt(path)
+        temporary(key)  # it must be a key
+        if self.look(path) is not None:
+            raise EndError("CONFLICT", f"{self._objects.shown(path)}: something is there already")
+        upload = Upload(means, path, key, None if source is None else source.metadata(), None if source is None else source.fingerprint.size_bytes)
+        if link_target is not None and source is None:
+            upload.write(memoryview(link_target))
+        return upload
+
+    def staged(self, path: bytes, key: str, inode: int | None) -> Upload | None:
+        """The object that an earlier run stored for this operation, whole and perhaps not yet read back. Only reads. Raises EndError, UnreachableError."""
+        found = self._objects.find(path)
+        if found is None or found.get(OP) != key:
+            return None
+        return Upload.of_stored(self._means(path), path, key)
+
+    def publish(
+        self,
+        path: bytes,
+        key: str,
+        inode: int | None,
+        *,
+        over: Fingerprint | None = None,
+        read_back: Fingerprint | None = None,
+    ) -> Fingerprint:
+        """See that the object which was stored has its name, and is what was read back. Only reads. Raises EndError CONFLICT, FAILED, UnreachableError."""
+        found = self._objects.find(path)
+        if found is None:
+            raise EndError("FAILED", f"{self._objects.shown(path)}: the object that was stored is gone", retry=True)
+        if found.get(OP) != key:
+            raise EndError("CONFLICT", f"{self._objects.shown(path)}: something else is there")
+        there = self._objects.fingerprint(path, found)
+        if read_back is not None and (wrong := read_back.differs(there)):
+            raise EndError("CONFLICT", f"{self._objects.shown(path)}: was replaced after it was read back ({wrong})")
+        return there
+
+    def protect(self, path: bytes, key: str, found: Fingerprint) -> None:
+        """Lock an object of ours as the declaration asks, and see that it is; of another's only see. Writes. Raises EndError, UnreachableError."""
+        wanted = self._declared.immutability
+        if wanted not in ("governance", "compliance"):
+            return
+        told = self._objects.find(path)
+        if told is None or found.differs(self._objects.fingerprint(path, told)):
+            raise EndError("CONFLICT", f"{self._objects.shown(path)}: was replaced before it was locked")
+        with self._objects.ending("lock", path):
+            until = self._until()
+            if _is_locked(told, wanted, until):
+                return
+            if told.get(OP, "").rpartition("-")[0] != key.rpartition("-")[0]:
+                raise EndError(
+                    "REFUSED", f"{self._objects.shown(path)}: an equal object of another is there, which is not locked as is declared; it was not touched"
+                )
+            if until is not None:
+                self._bucket.lock(self._objects.key(path), told.get("x-amz-version-id"), wanted.upper(), until)
+                told = self._objects.find(path, told.get("x-amz-version-id"))
+        if told is None or not _is_locked(told, wanted, until):
+            raise EndError(
+                "FAILED", f"{self._objects.shown(path)}: is stored, and does not say that it is locked as is declared; look at the bucket", retry=True
+            )
+
+    def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
+        """Let go of the parts that this operation sent, if no object came of them. An object stays. Writes. Raises EndError, UnreachableError."""
+        with self._objects.ending("discard", path):
+            found = self._bucket.find(self._objects.key(path))
+            if found is None or found.get(OP) != key:
+                _uploads.abort(self._objects, key)
+
+    def give_back(self, path: bytes, key: str, inode: int) -> None:
+        """Nothing: no two objects change places."""
+
+    def settle(self, paths: Iterable[bytes]) -> None:
+        """Nothing: what a store has said yes to is durable."""
+
+    def announce(self, moves: Iterable[Move]) -> None:
+        """Raises EndError REFUSED: nothing is moved here."""
+        self._refuse(*(move.path for move in moves))
+
+    def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: Pointer | None = None) -> Fingerprint:
+        """Raises EndError REFUSED: nothing is taken away here."""
+        self._refuse(path)
+
+    def settle_quarantine(self) -> None:
+        """Nothing: nothing lies there."""
+
+    def quarantined(self, key: str) -> Fingerprint | None:
+        """None: nothing lies there."""
+        return None
+
+    def open_quarantined(self, key: str, expected: Fingerprint) -> Source:
+        """Raises EndError REFUSED: nothing lies there."""
+        self._refuse(key.encode())
+
+    def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
+        """Raises EndError REFUSED: nothing was taken away here."""
+        self._refuse(path)
+
+    def remove(self, key: str, expected: Fingerprint) -> None:
+        """Raises EndError REFUSED: no job destroys an object."""
+        self._refuse(key.encode())
+
+    def share(self, kept: bytes, kept_expected: Fingerprint, other: bytes, other_expected: Fingerprint) -> Literal["shared", "differs", "unsupported"]:
+        """Never: objects share nothing."""
+        return "unsupported"
+
+    def clone(self, path: bytes, key: str, kept: bytes, kept_expected: Fingerprint, how: Literal["reflink", "hard_link"]) -> Upload:
+        """Raises EndError REFUSED: objects share nothing."""
+        self._refuse(path)
+
+    def stand_in(self, path: bytes, key: str, sha256: bytes, read_back: Fingerprint) -> Pointer:
+        """Raises EndError REFUSED: nothing takes the place of an object."""
+        self._refuse(path)
+
+    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint, parents: tuple[Metadata, ...] = ()) -> list[str]:
+        """Raises EndError REFUSED: an object has one name."""
+        self._refuse(path)
+
+    def folder_modified_ns(self, path: bytes) -> int:
+        """Raises EndError REFUSED: there are no folders."""
+        self._refuse(path)
+
+    def give_folder_modified(self, path: bytes, modified_ns: int) -> None:
+        """Raises EndError REFUSED: there are no folders."""
+        self._refuse(path)
+
+    def strays(self) -> Iterator[Stray]:
+        """The uploads that jobs noted and have not let go. Only reads. Raises EndError, UnreachableError."""
+        with self._objects.ending("look for uploads", _MARKER):
+            start = self._bucket.prefix + _uploads.UPLOADS
+            for key in self._bucket.below(start):
+                operation = key[len(start) :].decode("ascii", "replace")
+                yield Stray(operation, "temporary", _uploads.UPLOADS + operation.encode(), Fingerprint("special", 0, 0))
+
+    def free_bytes(self) -> int | None:
+        """None: a store does not tell."""
+        return None
+
+    def clock_ns(self) -> int:
+        """The store's own time. Raises EndError, UnreachableError."""
+        with self._objects.ending("ask for its time", _MARKER):
+            return self._bucket.clock_ns()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "_bucket" in self.__dict__:
+            self._bucket.close()
+
+    @cached_property
+    def _bucket(self) -> Bucket:
+        return Bucket(scanners.settings(self._config, self._volume))
+
+    @cached_property
+    def _objects(self) -> Objects:
+        return Objects(self._volume, self._bucket)
+
+    @property
+    def _fs_id(self) -> str:
+        return self._bucket.naming.fs_id
+
+    def _marker(self) -> Marker | None:
+        """The marker that is there, whoever's. Raises UnreachableError."""
+        try:
+            return parsed(self._bucket.get(self._bucket.prefix + _MARKER, {}))
+        except StoreError as error:
+            if error.status == 404 and error.code != "NoSuchBucket":
+                return None
+            raise self._bucket.unreachable(error) from error
+
+    def _write_marker(self, marker: Marker) -> None:
+        self._bucket.put(self._bucket.prefix + _MARKER, json.dumps(asdict(marker)).encode())
+
+    def _means(self, path: bytes) -> Means:
+        """What the copies share. Raises EndError REFUSED where nobody knows what the bucket can do, or it lacks too much."""
+        able = self.capabilities
+        if able is None:
+            raise EndError("REFUSED", f"{self._objects.shown(path)}: the volume is not prepared; 'lastcopy volume prepare {self._volume}' does it")
+        if able.publish == "none":
+            told = "this store does not keep an object from overwriting another, and the bucket keeps no versions; enable them, and prepare the volume again"
+            raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}")
+        return self._shared
+
+    @cached_property
+    def _shared(self) -> Means:
+        assert self._capabilities is not None  # noqa: S101  # the caller has looked
+        headers = {} if self._declared.storage_class is None else {"x-amz-storage-class": self._declared.storage_class}
+        return Means(self._objects, self._capabilities, headers)
+
+    def _until(self) -> datetime.datetime | None:
+        """When the locks of new copies end, as is declared: by time, by date, the later of both; None = as the bucket has it."""
+        found = []
+        if self._declared.lock_for is not None:
+            found.append(self._bucket.clock_ns() // 10**9 + int(self._declared.lock_for))
+        if (day := self._declared.immutable_until) is not None:
+            found.append(int(datetime.datetime.combine(day, datetime.time.max, datetime.UTC).timestamp()))
+        return datetime.datetime.fromtimestamp(max(found), datetime.UTC) if found else None
+
+    def _refuse_unlockable(self, found: Capabilities) -> None:
+        """Raises EndError REFUSED where locks are declared that the bucket does not keep."""
+        if self._declared.immutability in ("governance", "compliance") and not found.locks:
+            told = f"immutability = {self._declared.immutability!r} is declared, and the bucket keeps no locks of objects; make one with Object Lock"
+            raise EndError("REFUSED", f"volume {self._volume}: {told}")
+
+    def _refuse_twins(self) -> None:
+        """Raises RefusedError where another volume of the configuration is the same place of the same bucket."""
+        for name, declared in self._config.volumes.items():
+            if name == self._volume or declared.kind != "s3":
+                continue
+            try:
+                other = Bucket(scanners.settings(self._config, name))
+            except LastcopyError:
+                continue  # that one is declared wrongly
+            if (other.identity, other.prefix) == (self._bucket.identity, self._bucket.prefix):
+                raise RefusedError(f"volume {self._volume}: is the same storage as volume {name}; declare it once, or two copies would be one")
+
+    def _refuse_spoilt(self, path: bytes) -> None:
+        """Raises EndError REFUSED for a name that the store would not give back."""
+        for odd in (self._capabilities.spoilt or "").split() if self._capabilities else ():
+            if names.unescape(odd) in path:
+                raise EndError("REFUSED", f"{self._objects.shown(path)}: this store does not keep names with {odd} as they are")
+
+    def _refuse(self, *paths: bytes) -> NoReturn:
+        shown = self._objects.shown(paths[0]) if paths else self._volume
+        raise EndError("REFUSED", f"{shown}: {_NOT_TAKEN}")
+
+
+def _is_locked(told: Mapping[str, str], mode: str, until: datetime.datetime | None) -> bool:
+    """Whether an object tells a lock of at least that mode, until that time or longer; where no time is wanted, any that is not over by its own word."""
+    modes = ("COMPLIANCE",) if mode == "compliance" else ("GOVERNANCE", "COMPLIANCE")
+    is_locked = told.get("x-amz-object-lock-mode") in modes
+    return is_locked and is_until(told.get("x-amz-object-lock-retain-until-date", ""), until or datetime.datetime.fromtimestamp(0, datetime.UTC))

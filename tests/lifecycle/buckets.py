@@ -1,0 +1,92 @@
+"""A small estate with a bucket: a file tree, the bucket that it is archived to, and another archive on a disk."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lifecycle import job, plan, stores
+from lifecycle.stores import Capabilities
+from lifecycle.stores.s3 import Store
+from tests.lifecycle.grounds import Grounds
+from tests.scanners.stores import Server
+
+_SAME = 'system = "{n}"\nsite = "{n}"\nadmin = "{n}"\ndevice = "{n}"\naccess = "online"\ndigest = "all"\n'
+
+
+@dataclass
+class Buckets(Grounds):
+    """Volumes data (a tree), vault (the bucket), far (a tree). `lines` are more of the vault; `endpoint` is asked in place of the server's."""
+
+    server: Server = field(default=None)  # type: ignore[assignment]  # always given: fields of the parent have defaults
+    bucket: str = ""
+    lines: str = ""
+    endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("mirror", "vault"):
+            (self.folder / name / "a folder").rmdir()
+
+    def configure(self, more: str = "", **volumes: str) -> None:
+        declared = self.server.declared(self.bucket)
+        vault = f'url = "s3://{self.bucket}/kept"\nendpoint = "{self.endpoint or self.server.endpoint}"\ncredentials_file = "{declared["credentials_file"]}"\n'
+        tables = [
+            f'[volumes.data]\nurl = "data"\nrole = "primary"\n{_SAME.format(n="data")}',
+            f'[volumes.vault]\n{vault}role = "archive"\nof = ["data"]\n{_SAME.format(n="vault")}{self.lines}',
+            f'[volumes.far]\nurl = "far"\nrole = "archive"\nof = ["data"]\n{_SAME.format(n="far")}',
+        ]
+        (self.folder / "lastcopy.toml").write_text("\n".join([*tables, "[lifecycle]\nmin_copies = 1\n", more, *volumes.values()]))
+
+    def prepared(self, *volumes: str) -> "Buckets":
+        super().prepared(*(volumes or ("data", "vault", "far")))
+        return self
+
+    def scanned(self) -> "Buckets":
+        super().scanned()
+        return self
+
+    def run(self, action: str, **policy: Any) -> job.Outcome:  # noqa: ANN401  # keys of a policy
+        """A plan of a policy, approved and run."""
+        made = self.plan(action, **policy)
+        with self.journal() as journal:
+            plan.approve(made, journal, actor="bob", at_us=self.now_us)
+        return job.run(self.root, self.config, made.id, clock=lambda: self.now_us, actor="ada")
+
+    def resume(self, job_id: str) -> job.Outcome:
+        return job.resume(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada")
+
+    def reasons(self, job_id: str) -> str:
+        with self.journal() as journal:
+            return "; ".join(record.reason or "" for record in journal.records(job_id))
+
+    def losses(self, job_id: str) -> list[str]:
+        with self.journal() as journal:
+            return [loss for record in journal.records(job_id) for loss in record.losses]
+
+    def store(self) -> Store:
+        found = stores.connect(self.config, "vault")
+        assert isinstance(found, Store)
+        return found
+
+    @property
+    def found(self) -> Capabilities:
+        able = self.store().capabilities
+        assert able is not None
+        return able
+
+    def keys(self) -> list[bytes]:
+        """The keys of the bucket below the volume, but ours."""
+        listed = self.server.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        paths = [os.fsencode(one["Key"]).removeprefix(b"kept/") for one in listed]
+        return sorted(path for path in paths if not path.startswith(b".lastcopy/"))
+
+    def object(self, path: str) -> dict[str, Any]:
+        """What the store's own client gives of an object."""
+        found: dict[str, Any] = self.server.client.get_object(Bucket=self.bucket, Key=f"kept/{path}")
+        return found | {"Body": found["Body"].read()}
+
+
+def made(folder: Path, server: Server, lines: str = "", *, endpoint: str | None = None, **options: bool) -> Buckets:
+    """The estate with a new bucket, nothing scanned or prepared."""
+    return Buckets(folder, server=server, bucket=server.bucket(**options), lines=lines, endpoint=endpoint)
