@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,8 +17,9 @@ import pyarrow as pa
 from catalog import names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES, TIME_FLAGS
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _ssh
-from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, Reply
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _remote, _ssh
+from scanners._remote import OtherError
+from scanners.reading import Reply
 
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClient
@@ -30,41 +31,17 @@ _TOLD = {
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) & _TOLD, read_through=True, in_any_order=True)
 
 _AT_ONCE = 8  # folders that are listed, or links or files that are read
-_PIECE = 8192  # names of a folder that are kept together
-_LARGE = 4 * _PIECE  # a folder of more is kept piece by piece, and not listed again
-_AGAIN = 3  # times that a folder is listed again which changed meanwhile
-_WAITING = 20_000  # folders kept in memory; the others wait in the journal
+_LARGE = 4 * _remote.PIECE  # a folder of more is kept piece by piece, and not listed again
 _PIECE_BYTES = 8 << 20  # of such names
-_MOST_ENTRIES = 10_000_000  # of a folder: a host can tell names without end
-_LONGEST_NAME, _LONGEST_PATH = 4096, 16 * 1024
 _READ_BYTES = 1 << 20  # of a file at a time
-_SETTLED_S = 3  # times are to the second: what was changed just now may be changed again under the same time
 _OWN_FLAGS = sum(bit for name, bit in TIME_FLAGS.items() if name.startswith(("modified", "accessed")))
 _COARSE = TIME_FLAGS["modified_coarse"]  # version 3 of the protocol has times to the second
-_UNNAMED = "the host tells a name that no file can have: it is left out"
-_UNTOLD = "the host does not tell what it is, or not its size"
-_TWICE = "the host tells this name more than once: the first of them is kept"
-_ENDLESS = f"it has more than {_MOST_ENTRIES} entries: the others are left out"
-_LINKED = "it is no folder any more, or is reached by a link"
-_CHANGED = "it changed each time while it was read"
 
 
 @dataclass
-class _Folder:
-    """What a folder holds, or a piece of a large one."""
-
-    directory: str  # as the system gives names, with a trailing slash; the root is ''
-    found: "list[tuple[bytes, SFTPAttrs]]"
-    links: dict[bytes, bytes] = field(default_factory=dict)
-
-
-@dataclass
-class _Walk:
+class _Walk(_remote.Walk):
     """One shard on its way."""
 
-    sink: Sink
-    batch: _columns.Batch
-    waiting: list[str]
     owned: bool = True  # whether the host told the owners of all that is in the batch
 
 
@@ -87,21 +64,20 @@ class Scanner:
         return Shard(0, ("",))
 
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
-        """Walk from the shard's folders downwards until nothing is left or the sink has had enough. Raises UnreachableError if the connection is lost."""
+        """_Walk from the shard's folders downwards until nothing is left or the sink has had enough. Raises UnreachableError if the connection is lost."""
         walk = _Walk(sink, _columns.Batch(self._settings.started_us), [os.fsdecode(names.unescape(place)) for place in reversed(shard.places)])
         self._host.run(self._walk(walk))
-        sink.leave(names.escape(os.fsencode(directory)) for directory in reversed(walk.waiting))
+        walk.leave()
         return sink.finish()
 
     def digests(self, rows: pa.RecordBatch) -> Reply:
         """Digests of files, each read once from begin to end. Where the connection is lost, none is read any more."""
-        now, count = time.monotonic_ns(), rows.num_rows
         if self._lost is None:
             try:
                 return self._host.run(self._digests(rows))
             except UnreachableError as error:
                 self._lost = str(error)
-        return Reply(now, [now] * count, [None] * count, [None] * count, 0, [(row, "open", self._lost, None) for row in range(count)])
+        return _remote.unread(rows.num_rows, self._lost)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -143,10 +119,7 @@ class Scanner:
             group = [walk.waiting.pop() for _ in range(min(_AT_ONCE, len(walk.waiting)))]
             below = await asyncio.gather(*(self._visit(client, walk, directory, fs_id) for directory in group))
             walk.waiting += [directory for some in reversed(below) for directory in reversed(some)]
-            if len(walk.waiting) > _WAITING:
-                half = len(walk.waiting) // 2
-                walk.sink.leave(names.escape(os.fsencode(directory)) for directory in reversed(walk.waiting[:half]))
-                del walk.waiting[:half]
+            walk.spill()
         self._flush(walk, fs_id)
 
     async def _visit(self, client: "SFTPClient", walk: _Walk, directory: str, fs_id: str) -> list[str]:
@@ -155,43 +128,43 @@ class Scanner:
 
         path, below = self._host.address.path + os.fsencode(directory), list[str]()
         try:
-            for turn in range(_AGAIN + 1):
+            for turn in range(_remote.AGAIN + 1):
                 before = await client.lstat(path)
                 found, size, given, told = list[Any](), 0, _once.Given(), 0
                 async for entry in client.scandir(path):
                     self._host.hear()
                     found.append((entry.filename, entry.attrs))
                     size += len(entry.filename)
-                    if len(found) >= (_PIECE if told else _LARGE) or size > _PIECE_BYTES:
+                    if len(found) >= (_remote.PIECE if told else _LARGE) or size > _PIECE_BYTES:
                         await self._see(client, directory)
                         below += await self._keep(client, walk, directory, found, fs_id, given)
                         told += len(found)
                         found, size = [], 0
-                    if told > _MOST_ENTRIES:
-                        _problem(walk, directory, "list", _ENDLESS, hides_below=True)
+                    if told > _remote.MOST_ENTRIES:
+                        walk.problem(directory, "list", _remote.ENDLESS, hides_below=True)
                         break
                 after = await client.lstat(path)
                 await self._see(client, directory)
                 changed = after.mtime != before.mtime or given.repeated
-                if told or not changed or turn == _AGAIN:
+                if told or not changed or turn == _remote.AGAIN:
                     break
             below += await self._keep(client, walk, directory, found, fs_id, given if told else None)
             if changed or given.repeated:
-                _problem(walk, directory, "changed", _CHANGED, hides_below=False)
-        except _OtherError as error:
-            _problem(walk, directory, "list", str(error), hides_below=True)
+                walk.problem(directory, "changed", _remote.CHANGED, hides_below=False)
+        except OtherError as error:
+            walk.problem(directory, "list", str(error), hides_below=True)
         except asyncssh.SFTPError as error:
             if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
                 raise
             gone = isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath)
-            _problem(walk, directory, "list", _why(error), hides_below=not gone, number=errno.ENOENT if gone else None)
+            walk.problem(directory, "list", _why(error), hides_below=not gone, number=errno.ENOENT if gone else None)
         return below
 
     async def _see(self, client: "SFTPClient", directory: str) -> None:
-        """A folder is where its name says, and no link led to it. Raises _OtherError."""
+        """A folder is where its name says, and no link led to it. Raises OtherError."""
         assert self._root is not None  # noqa: S101  # the identity was asked for
         if (await _real(client, self._root + os.fsencode(directory))).rstrip(b"/") != (self._root + os.fsencode(directory)).rstrip(b"/"):
-            raise _OtherError("list", _LINKED)
+            raise OtherError("list", _remote.LINKED)
 
     async def _keep(
         self, client: "SFTPClient", walk: _Walk, directory: str, told: "Sequence[tuple[bytes, SFTPAttrs]]", fs_id: str, given: _once.Given | None
@@ -208,13 +181,10 @@ class Scanner:
             found = [one for one, left in zip(found, out.tolist(), strict=True) if not left]
         links = await self._links(client, walk, directory, [name for name, attrs in found if stat.S_ISLNK(attrs.permissions or 0)])
         rows = iter(found)
-        while piece := list(islice(rows, _PIECE)):
+        while piece := list(islice(rows, _remote.PIECE)):
             self._fill(walk, directory, piece, links, fs_id)
         below = [f"{directory}{os.fsdecode(name)}/" for name, attrs in found if stat.S_ISDIR(attrs.permissions or 0)]
-        for one in [one for one in below if len(os.fsencode(one)) > _LONGEST_PATH]:
-            _problem(walk, one, "list", os.strerror(errno.ENAMETOOLONG), hides_below=True, number=errno.ENAMETOOLONG)
-            below.remove(one)
-        return below
+        return [one for one in below if walk.has_room(one)]
 
     def _named(self, walk: _Walk, directory: str, given: "Sequence[tuple[bytes, SFTPAttrs]]") -> "list[tuple[bytes, SFTPAttrs]]":
         """The entries that files can be, each name once, sorted; a host may tell anything."""
@@ -222,12 +192,12 @@ class Scanner:
         for name, attrs in given:
             if name in (b".", b".."):
                 continue
-            if not name or b"/" in name or b"\0" in name or len(name) > _LONGEST_NAME:
-                _problem(walk, directory, "name", _UNNAMED, hides_below=False)
+            if not name or b"/" in name or b"\0" in name or len(name) > _remote.LONGEST_NAME:
+                walk.problem(directory, "name", _remote.UNNAMED, hides_below=False)
             elif not attrs.permissions or (attrs.size is None and stat.S_ISREG(attrs.permissions)):
-                _problem(walk, f"{directory}{os.fsdecode(name)}/", "stat", _UNTOLD, hides_below=True)
+                walk.problem(f"{directory}{os.fsdecode(name)}/", "stat", _remote.UNTOLD, hides_below=True)
             elif name in found:
-                _problem(walk, f"{directory}{os.fsdecode(name)}/", "name", _TWICE, hides_below=False)
+                walk.problem(f"{directory}{os.fsdecode(name)}/", "name", _remote.TWICE, hides_below=False)
             else:
                 found[name] = attrs
         return sorted(found.items(), key=lambda one: one[0])
@@ -243,9 +213,9 @@ class Scanner:
                 try:
                     target = await client.readlink(above + name)
                     self._host.hear()
-                    told[name] = (target if isinstance(target, bytes) else os.fsencode(target))[:_LONGEST_PATH]
+                    told[name] = (target if isinstance(target, bytes) else os.fsencode(target))[: _remote.LONGEST_PATH]
                 except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied, asyncssh.SFTPBadMessage) as error:
-                    _problem(walk, f"{directory}{os.fsdecode(name)}/", "stat", _why(error), hides_below=False)
+                    walk.problem(f"{directory}{os.fsdecode(name)}/", "stat", _why(error), hides_below=False)
 
         await asyncio.gather(*(read(found[place::_AT_ONCE]) for place in range(min(_AT_ONCE, len(found)))))
         return told
@@ -288,7 +258,7 @@ class Scanner:
             path = root + names.unescape(dirs[row]) + names.unescape(found[row])
             try:
                 reply.digests[row], reply.samples[row] = await self._content(client, path, sizes[row], modified[row])
-            except _OtherError as error:
+            except OtherError as error:
                 reply.problems.append((row, error.stage, str(error), error.number))
                 return 0
             return int(sizes[row])
@@ -301,42 +271,31 @@ class Scanner:
         return reply._replace(bytes_read=bytes_read)
 
     async def _content(self, client: "SFTPClient", path: bytes, size_bytes: int, modified_us: int | None) -> tuple[bytes, bytes | None]:
-        """The digest of a file, and its sample if it is large; it must be what the scan saw, and no link may lead to it. Raises _OtherError."""
+        """The digest of a file, and its sample if it is large; it must be what the scan saw, and no link may lead to it. Raises OtherError."""
         import asyncssh
 
-        if modified_us is not None and time.time() - modified_us / 1_000_000 < _SETTLED_S:
-            raise _OtherError("changed", "it was changed just now, and may be changed again under the same time: a later scan reads it")
-        whole, head, tail, at, stage = hashlib.sha256(), b"", b"", 0, "open"
+        _remote.settle(modified_us)
+        content, stage = _remote.Content(), "open"
         try:
             async with client.open(path, "rb") as file:
                 stage = "read"
                 # No more is asked for than there is: each read is many requests at once.
-                while at < size_bytes and (piece := cast(bytes, await file.read(min(_READ_BYTES, size_bytes - at), at))):
+                while content.size_bytes < size_bytes and (
+                    piece := cast(bytes, await file.read(min(_READ_BYTES, size_bytes - content.size_bytes), content.size_bytes))
+                ):
                     self._host.hear()
-                    whole.update(piece)
-                    head += piece[: max(0, SAMPLE_BYTES - len(head))]
-                    tail, at = (tail + piece[-SAMPLE_BYTES:])[-SAMPLE_BYTES:], at + len(piece)
+                    content.add(piece)
                 _check(await file.stat(), size_bytes, modified_us)
             if await _real(client, path) != path:
-                raise _OtherError("changed", "it is reached by a link now")
+                raise OtherError("changed", "it is reached by a link now")
             self._host.hear()
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath) as error:
-            raise _OtherError(stage, _why(error), errno.ENOENT) from error
+            raise OtherError(stage, _why(error), errno.ENOENT) from error
         except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
             raise
         except asyncssh.SFTPError as error:
-            raise _OtherError(stage, _why(error), errno.EACCES if isinstance(error, asyncssh.SFTPPermissionDenied) else errno.EIO) from error
-        if at != size_bytes:
-            raise _OtherError("changed", f"it gave {at} bytes, not {size_bytes}")
-        return whole.digest(), hashlib.sha256(head + tail).digest() if at > SMALL_BYTES else None
-
-
-class _OtherError(Exception):
-    """Why a file was not read."""
-
-    def __init__(self, stage: str, text: str, number: int | None = None) -> None:
-        super().__init__(text)
-        self.stage, self.number = stage, number
+            raise OtherError(stage, _why(error), errno.EACCES if isinstance(error, asyncssh.SFTPPermissionDenied) else errno.EIO) from error
+        return content.digests(size_bytes)
 
 
 async def _real(client: "SFTPClient", path: bytes) -> bytes:
@@ -347,13 +306,9 @@ async def _real(client: "SFTPClient", path: bytes) -> bytes:
 
 def _check(found: "SFTPAttrs", size_bytes: int, modified_us: int | None) -> None:
     if not stat.S_ISREG(found.permissions or 0):
-        raise _OtherError("changed", "it is no regular file any more")
+        raise OtherError("changed", _remote.IRREGULAR)
     if found.size != size_bytes or (modified_us is not None and (found.mtime or 0) * 1_000_000 != modified_us):
-        raise _OtherError("changed", "it is not what it was at the scan")
-
-
-def _problem(walk: _Walk, directory: str, stage: str, text: str, *, hides_below: bool, number: int | None = None) -> None:
-    walk.sink.problem(names.escape(os.fsencode(directory)).removesuffix("/"), stage, text, number, hides_below)
+        raise OtherError("changed", _remote.UNLIKE)
 
 
 def _why(error: Exception) -> str:

@@ -61,6 +61,7 @@ _KINDS = {
     ),
     ("listing",): '# columns = {{ path = "Name", size_bytes = "Size", modified_at = "Modified" }}   # of a table: what it calls them\n# times = "iso"\n',
     ("manifest", "listing"): "# read_in_place = true     # where who wrote it read the files on this very volume\n",
+    ("smb",): '# password_file = "/etc/lastcopy/{name}.pw"   # of the user in the url, or password_command\n',
     ("sftp",): '# identity_file = "/etc/lastcopy/{name}"   # else the keys of ~/.ssh and the agent\n# known_hosts = "/etc/lastcopy/known_hosts"\n',
 }
 

@@ -51,7 +51,8 @@ def test_what_the_comments_propose_loads_when_it_is_uncommented() -> None:
 
 
 def test_what_volumes_of_a_kind_need_is_proposed_and_loads(tmp_path: Path) -> None:
-    urls = {"old": "restic:/b/restic", "older": "borg:/b/borg", "tape": "listing:/i/tape.csv", "shelf": "manifest:/m", "away": "sftp://nas-2/srv/mirror"}
+    urls = {"old": "restic:/b/restic", "older": "borg:/b/borg", "tape": "listing:/i/tape.csv", "shelf": "manifest:/m"}
+    urls |= {"away": "sftp://nas-2/srv/mirror", "office": "smb://nas-3/projects"}
     text = init.compose([("primary", "projects", "/srv/projects"), *(("backup", name, url) for name, url in urls.items())])
     kept = ("# password_file", "# path_map", "# hosts", "# key_on", "# columns", "# times", "# read_in_place", "# identity_file", "# known_hosts")
     lines = [line.removeprefix("# ") if line.startswith(kept) else line for line in text.splitlines()]
@@ -62,6 +63,7 @@ def test_what_volumes_of_a_kind_need_is_proposed_and_loads(tmp_path: Path) -> No
     assert (sorted(loaded["tape"].columns), loaded["tape"].read_in_place) == (["modified_at", "path", "size_bytes"], True)
     assert (loaded["shelf"].read_in_place, loaded["shelf"].password_file) == (True, None)
     assert (loaded["away"].identity_file, loaded["away"].known_hosts) == ("/etc/lastcopy/away", "/etc/lastcopy/known_hosts")
+    assert loaded["office"].password_file == "/etc/lastcopy/office.pw"
     assert loaded["projects"].password_file is None
 
 

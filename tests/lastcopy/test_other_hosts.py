@@ -1,13 +1,14 @@
-"""A replica on another host, by SFTP: what it protects, as the commands tell it."""
+"""A replica on another host, by SFTP or SMB: what it protects, as the commands tell it."""
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lastcopy.program import ask, run
-from tests.scanners.sshd import Server
 
 DECLARED = """
 [catalog]
@@ -22,8 +23,7 @@ device = "disk-1"
 
 [volumes.mirror]
 url = "{url}"
-identity_file = "{ssh_server}/user_key"
-known_hosts = "{ssh_server}/known_hosts"
+{keys}
 role = "replica"
 of = ["data"]
 system = "nas-2"
@@ -32,16 +32,20 @@ device = "disk-2"
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path, ssh_server: Server) -> Path:
-    for root in ("data", "mirror"):
-        (tmp_path / root / "d").mkdir(parents=True)
-        for name, content in (("same", b"as it was"), ("rotten", b"good" if root == "data" else b"evil"), ("older", b"new" if root == "data" else b"older")):
-            file = tmp_path / root / "d" / name
+@pytest.fixture(params=["ssh_server", "smb_server"])
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    server = request.getfixturevalue(request.param)
+    mirror = tmp_path / "mirror" if request.param == "ssh_server" else server.share / tmp_path.name
+    for root in (tmp_path / "data", mirror):
+        (root / "d").mkdir(parents=True)
+        for name, content in (("same", b"as it was"), ("rotten", b"evil" if root == mirror else b"good"), ("older", b"older" if root == mirror else b"new")):
+            file = root / "d" / name
             file.write_bytes(content)
             os.utime(file, ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))
     (tmp_path / "data" / "d" / "never").write_bytes(b"never copied")
-    (tmp_path / "lastcopy.toml").write_text(DECLARED.format(url=ssh_server.declared(tmp_path / "mirror")["url"], ssh_server=ssh_server.folder))
+    declared = server.declared(mirror if request.param == "ssh_server" else mirror.name)
+    keys = "\n".join(f"{key} = {json.dumps(value)}" for key, value in declared.items() if key != "url")
+    (tmp_path / "lastcopy.toml").write_text(DECLARED.format(url=declared["url"], keys=keys))
     return tmp_path
 
 
@@ -62,16 +66,16 @@ def test_what_was_read_of_it_is_known_by_content(folder: Path) -> None:
     assert facts(folder, "never")[:2] == ("no", "never_copied")
 
 
-def test_only_listed_its_times_are_compared_to_the_second(folder: Path) -> None:
+def test_only_listed_its_times_are_compared_as_exactly_as_it_tells_them(folder: Path) -> None:
     run("scan", "--digest", "off", folder=folder)
     assert facts(folder, "same")[2:] == ("current", "metadata", 1)
     assert facts(folder, "older")[0] == "no"
 
 
-def test_a_host_that_is_away_leaves_what_was_seen_with_its_age(folder: Path, ssh_server: Server) -> None:
+def test_a_host_that_is_away_leaves_what_was_seen_with_its_age(folder: Path) -> None:
     run("scan", folder=folder)
     declared = (folder / "lastcopy.toml").read_text()
-    (folder / "lastcopy.toml").write_text(declared.replace(f":{ssh_server.port}/", ":1/"))
+    (folder / "lastcopy.toml").write_text(re.sub(r":[0-9]+/", ":1/", declared))
     ended = run("scan", folder=folder, code=8)
     assert "cannot be reached" in ended.err
     assert facts(folder, "same")[3] == "content"

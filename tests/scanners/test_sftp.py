@@ -19,7 +19,7 @@ import scanners
 from catalog import config, snapshot, table
 from catalog.errors import ConfigError, RefusedError, UnreachableError
 from catalog.schema import TIME_FLAGS
-from scanners import crawl, digest, sftp
+from scanners import _remote, crawl, digest, sftp
 from tests.scanners import archives, sshd
 from tests.scanners.contract import Contract, Factory, Item, clock, entries, many, paths, problems, scan, settings_of
 from tests.scanners.sshd import Server, Tree
@@ -234,8 +234,8 @@ def test_a_link_that_takes_a_folders_place_is_not_followed(ssh_server: Server, t
 
 
 def test_names_without_end_and_of_any_length_fill_nothing(ssh_server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
-    for name, bound in (("_MOST_ENTRIES", 200), ("_LARGE", 50), ("_PIECE", 20)):
-        monkeypatch.setattr(sftp, name, bound)
+    for module, name, bound in ((_remote, "MOST_ENTRIES", 200), (sftp, "_LARGE", 50), (_remote, "PIECE", 20)):
+        monkeypatch.setattr(module, name, bound)
     archives.grow(tree, [Item(b"a", b"1")])
 
     def make(real: Told) -> Told:
@@ -256,7 +256,7 @@ def test_names_without_end_and_of_any_length_fill_nothing(ssh_server: Server, tr
 
 def test_a_large_folder_that_is_told_twice_is_entered_once(ssh_server: Server, tree: Path, root: Path, telling: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401 - a fixture
     monkeypatch.setattr(sftp, "_LARGE", 50)
-    monkeypatch.setattr(sftp, "_PIECE", 20)
+    monkeypatch.setattr(_remote, "PIECE", 20)
     archives.grow(tree, [Item(b"%02d" % number, b"x") for number in range(60)])
 
     def make(real: Told) -> Told:
@@ -378,7 +378,7 @@ def test_a_host_of_which_nothing_is_heard_is_given_up(tree: Path, root: Path, tm
 
 def test_a_large_folder_is_read_piece_by_piece(ssh_server: Server, tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sftp, "_LARGE", 50)
-    monkeypatch.setattr(sftp, "_PIECE", 20)
+    monkeypatch.setattr(_remote, "PIECE", 20)
     items = [Item(b"d/%03d" % number, b"x") for number in range(173)] + [Item(b"d/sub/below", b"y")]
     archives.grow(tree, items)
     result = scan(root, ssh_server.declared(tree), workers=1)
