@@ -142,7 +142,7 @@ def _make(run: Run, work: Work) -> None:
     try:
         work.staged = _staged(run, work, metadata)
     except EndError as end:
-        if end.state != "CONFLICT" or work.tries > 1:
+        if end.state != "CONFLICT":
             raise
         if _adopted(run, work):
             return
@@ -221,8 +221,10 @@ def _settle_content(run: Run, works: Sequence[Work]) -> None:
 
 
 def _tainted(work: Work) -> bool:
-    """Whether a copy went bad on the target's side and may be made once more, on a new inode."""
-    return work.end is not None and work.end.retry and work.staged is not None and work.tries < _MOST_TRIES and not work.end.stops_volume
+    """Whether a copy went bad on the target's side and may be made once more, on a new inode. One of which nobody knows whether it is there may not."""
+    if work.end is None or work.staged is None or work.end.state == "UNKNOWN":
+        return False
+    return work.end.retry and work.tries < _MOST_TRIES and not work.end.stops_volume
 
 
 def _once_more(run: Run, works: Sequence[Work]) -> None:

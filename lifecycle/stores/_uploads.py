@@ -298,7 +298,7 @@ def remove_ours(means: Means, path: bytes, key: str, version: str | None = None)
         told = (
             "what the store keeps is not what was sent, and this bucket has no versions, of which ours could be removed and no other; look at it, and delete it"
         )
-        raise EndError("FAILED", f"{objects.shown(path)}: {told}")
+        raise EndError("FAILED", f"{objects.shown(path)}: {told}", retry=True)
     with objects.ending("remove what we stored", path):
         objects.bucket.delete(objects.key(path), version)
 

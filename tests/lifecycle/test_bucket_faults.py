@@ -1,0 +1,202 @@
+"""What a network does to requests of jobs at a bucket: nothing wrong is called done, nothing is lost, and a resume finishes."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle import buckets, proxy
+from tests.lifecycle.buckets import Buckets
+from tests.lifecycle.proxy import Fault, Kind, Proxy
+from tests.scanners import stores
+from tests.scanners.stores import Server
+
+CONTENT = b"content that matters\n" * 500
+LARGE = os.urandom(1 << 20) * 9  # two parts
+STRIDE = 13  # of the points, before and after each request, at which an engine dies; all of them take half an hour
+
+
+@pytest.fixture(params=["weed", "ceph"])
+def server(request: pytest.FixtureRequest) -> Server:
+    return stores.weed() if request.param == "weed" else stores.ceph()
+
+
+@pytest.fixture
+def network(server: Server) -> Iterator[Proxy]:
+    with proxy.running(server.endpoint) as found:
+        yield found
+
+
+@pytest.fixture
+def estate(server: Server, network: Proxy, tmp_path: Path) -> Buckets:
+    """A versioned bucket behind a network, with nothing in the tree yet."""
+    return buckets.made(tmp_path, server, endpoint=network.endpoint, versioned=True).prepared()
+
+
+def versions(estate: Buckets, path: str) -> list[str]:
+    """The versions and delete markers that there are of an object."""
+    found = estate.server.client.list_object_versions(Bucket=estate.bucket, Prefix=f"kept/{path}")
+    return [one["VersionId"] for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]]
+
+
+def uploads(estate: Buckets) -> list[str]:
+    """What is under way in the bucket, or noted to be."""
+    client = estate.server.client
+    noted = client.list_objects_v2(Bucket=estate.bucket, Prefix="kept/.lastcopy/uploads/").get("Contents", [])
+    return [one["Key"] for one in [*noted, *client.list_multipart_uploads(Bucket=estate.bucket).get("Uploads", [])]]
+
+
+def is_kept(estate: Buckets, path: str, content: bytes) -> None:
+    """The object is there once, whole, and nothing is left over."""
+    assert estate.object(path)["Body"] == content
+    assert len(versions(estate, path)) == 1
+    assert uploads(estate) == []
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "cut_request", "cut_answer", "refuse", "flip_up"])
+def test_an_object_is_stored_once_whatever_becomes_of_its_request(estate: Buckets, network: Proxy, kind: Kind) -> None:
+    estate.write("data", "f", CONTENT)
+    estate.scanned()
+    network.faults = [Fault("PUT", "/kept/f", kind)]
+    came = estate.run("archive", to="vault")
+    assert network.faults[0].times == 0
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    is_kept(estate, "f", CONTENT)
+
+
+@pytest.mark.parametrize(("method", "target", "kind"), [
+    ("PUT", "partNumber=2", "lose_answer"),
+    ("PUT", "partNumber=1", "cut_request"),
+    ("POST", "uploads=", "lose_answer"),
+    ("POST", "uploadId=", "lose_answer"),
+    ("POST", "uploadId=", "refuse"),
+])  # fmt: skip
+def test_an_object_of_parts_is_stored_once_whatever_becomes_of_a_request(estate: Buckets, network: Proxy, method: str, target: str, kind: Kind) -> None:
+    estate.write("data", "f", LARGE)
+    estate.scanned()
+    network.faults = [Fault(method, target, kind)]
+    came = estate.run("copy", to="vault")
+    if "DONE" not in came.counts:
+        came = estate.resume(came.job_id)
+    assert network.faults[0].times == 0
+    assert came.counts == {"DONE": 1}, estate.reasons(came.job_id)
+    assert estate.object("f")["Body"] == LARGE
+    assert len(versions(estate, "f")) == 1
+
+
+def test_where_nobody_can_look_the_end_is_unknown_and_a_resume_looks(estate: Buckets, network: Proxy) -> None:
+    estate.write("data", "f", CONTENT)
+    estate.scanned()
+    network.faults = [Fault("PUT", "/kept/f", "lose_answer"), Fault("HEAD", "/kept/f", "refuse", times=5, after=2)]
+    came = estate.run("archive", to="vault")
+    assert came.counts == {"UNKNOWN": 1}, estate.reasons(came.job_id)
+    assert os.path.exists(estate.at("data", "f"))
+    [stored] = versions(estate, "f")
+    network.faults = []
+    assert estate.resume(came.job_id).counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    is_kept(estate, "f", CONTENT)
+    assert versions(estate, "f") == [stored]
+
+
+@pytest.mark.parametrize("kind", ["refuse", "lose_answer"])
+def test_what_somebody_stores_at_that_instant_stays_and_is_what_the_name_shows(estate: Buckets, network: Proxy, kind: Kind) -> None:
+    estate.write("data", "f", CONTENT)
+    estate.scanned()
+    theirs = b"x" * len(CONTENT)
+    network.faults = [Fault("PUT", "/kept/f", kind, first=lambda: estate.server.client.put_object(Bucket=estate.bucket, Key="kept/f", Body=theirs))]
+    came = estate.run("archive", to="vault")
+    assert network.faults[0].times == 0
+    assert came.counts == {"CONFLICT": 1}, estate.reasons(came.job_id)
+    is_kept(estate, "f", theirs)
+    assert os.path.exists(estate.at("data", "f"))
+
+
+def test_a_bit_that_turns_on_its_way_back_is_seen_before_the_source_goes(estate: Buckets, network: Proxy) -> None:
+    estate.write("data", "f", CONTENT)
+    estate.scanned()
+    network.faults = [Fault("GET", "/kept/f", "flip_down")]
+    came = estate.run("archive", to="vault")
+    assert network.faults[0].times == 0
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    is_kept(estate, "f", CONTENT)
+    assert sum(one.startswith("PUT /") and "/kept/f" in one for one in network.seen) == 2
+
+
+def test_a_recall_goes_on_where_a_connection_breaks_off_and_believes_no_turned_bit(estate: Buckets, network: Proxy) -> None:
+    estate.write("data", "f", CONTENT)
+    estate.scanned()
+    assert estate.run("archive", to="vault").counts == {"QUARANTINED": 1}
+    network.faults = [Fault("GET", "/kept/f", "flip_down")]
+    came = estate.run("recall")
+    assert came.counts == {"SOURCE_CHANGED": 1}, estate.reasons(came.job_id)
+    assert not os.path.exists(estate.at("data", "f"))
+    estate.now_us += 1
+    network.faults = [Fault("GET", "/kept/f", "cut_answer", times=2)]
+    came = estate.run("recall")
+    assert came.counts == {"DONE": 1}, estate.reasons(came.job_id)
+    assert Path(os.fsdecode(estate.at("data", "f"))).read_bytes() == CONTENT
+
+
+def test_a_source_that_changes_while_it_is_stored_stays(estate: Buckets, network: Proxy) -> None:
+    where = estate.write("data", "f", CONTENT)
+    estate.scanned()
+
+    def changed() -> None:
+        Path(os.fsdecode(where)).write_bytes(CONTENT + b"more")
+
+    network.faults = [Fault("GET", "/kept/f", "cut_answer", first=changed)]
+    came = estate.run("archive", to="vault")
+    assert network.faults[0].times == 0
+    assert set(came.counts) <= {"SOURCE_CHANGED", "SOURCE_BUSY"}, estate.reasons(came.job_id)
+    assert Path(os.fsdecode(where)).read_bytes() == CONTENT + b"more"
+
+
+def test_an_engine_that_is_killed_at_any_request_loses_nothing_and_the_next_one_finishes(server: Server, network: Proxy, tmp_path: Path) -> None:
+    """A file of one request and one of parts are archived; the engine dies before or after some of its requests."""
+    points, total = 0, None
+    while total is None or points < total:
+        folder = tmp_path / str(points)
+        folder.mkdir()
+        estate = buckets.made(folder, server, endpoint=network.endpoint, versioned=True).prepared()
+        content = {"small": CONTENT, "large": LARGE}
+        for path, body in content.items():
+            estate.write("data", path, body)
+        estate.scanned()
+        job_id, count = _killed(estate, network, points)
+        total = count if total is None and points == 0 else total
+        if total is None or points:
+            came = estate.resume(job_id)
+            assert came.counts == {"QUARANTINED": 2}, (points, estate.reasons(job_id))
+        assert {path: estate.object(path)["Body"] for path in content} == content
+        assert uploads(estate) == [], points
+        points += STRIDE
+
+
+def _killed(estate: Buckets, network: Proxy, at: int) -> tuple[str, int]:
+    """Run an archive in a process that is killed at a point (0 = never); gives the job, and how many points there were."""
+    from lifecycle import job, plan
+
+    made = estate.plan("archive", to="vault")
+    with estate.journal() as journal:
+        plan.approve(made, journal, actor="bob", at_us=estate.now_us)
+    network.seen.clear()
+    child = os.fork()
+    if child == 0:
+        try:
+            job.run(estate.root, estate.config, made.id, clock=lambda: estate.now_us, actor="ada")
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def kill(count: int, half: int) -> None:
+        if at and 2 * count + half == at + 2:
+            os.kill(child, signal.SIGKILL)
+
+    network.heard, network.answered = lambda count: kill(count, 0), lambda count: kill(count, 1)
+    _, status = os.waitpid(child, 0)
+    network.heard = network.answered = lambda _count: None
+    assert os.waitstatus_to_exitcode(status) == (-signal.SIGKILL if at else 0)
+    with estate.journal() as journal:
+        return journal.jobs()[-1].job_id, 2 * len(network.seen)
