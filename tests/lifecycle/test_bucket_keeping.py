@@ -198,9 +198,10 @@ def test_a_copy_in_a_bucket_rests_a_floor_until_it_is_another(tmp_path: Path, se
     assert estate.scanned().run("copy", to="vault").counts == {"DONE": 2}
     estate.scanned()
     estate.server.client.put_object(Bucket=estate.bucket, Key="kept/replaced", Body=b"Content of replaced")
-    made = estate.plan("archive", to="far", min_copies=2)
-    assert (paths(made), refusals(made)) == ([b"kept"], {"replaced": "floor_not_reachable"})
-    assert estate.run("archive", to="far", min_copies=2, where="path = 'kept'").counts == {"QUARANTINED": 1}
+    came = estate.run("archive", to="far", min_copies=2)
+    assert came.counts == {"QUARANTINED": 1, "REFUSED": 1}, estate.reasons(came.job_id)
+    assert "vault:replaced: it changed since it was verified" in estate.reasons(came.job_id)
+    assert os.path.exists(estate.at("data", "replaced"))
 
 
 def test_what_a_key_shows_is_restored_and_no_older_version(tmp_path: Path, server: Server) -> None:
