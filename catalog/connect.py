@@ -15,7 +15,8 @@ from catalog import derive, domains, limiting, omissions, preservation, recovery
 from catalog.derive.expressions import parquet, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import UnderivedError
-from catalog.schema import DERIVED, ENTRIES, INT, SMALL, TABLES, TEXT, TIMESTAMP
+from catalog.columns import INT, SMALL, TEXT, TIMESTAMP
+from catalog.schema import DERIVED, ENTRIES, TABLES
 from catalog.sight import Sight
 from catalog.snapshot import ScanRow, Snapshot
 

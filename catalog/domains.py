@@ -54,6 +54,19 @@ class Pair:
     system_failure_reason: str
     facility_outage: int
     facility_outage_reason: str
+    beside: "Beside"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What of ransomware's condition is judged copy by copy where objects tell of their own locks, by its parts: `ransomware` above is put together of them."""
+
+    offline: int
+    locked: int  # as is declared: an object's own lock goes before it
+    append_only: int  # as is declared: it is no lock of objects, and stands beside them
+    other_admin: int  # may lift neither a governance lock nor a legal hold
+    key: int  # what opens the volume survives
+    binds: int  # as is declared: at this time not even its admin can change what is there
 
 
 def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dict[str, Domain]:
@@ -157,7 +170,8 @@ def retention(data_class: DataClass) -> float:
 def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: str, class_name: str, as_of: datetime.datetime, kept: float | None) -> Pair:
     volume, data_class = config.volumes[protector], config.data_class(class_name)
     user_error, reason = _survives_user_error(volume, data_class, kept)
-    ransomware = _survives_ransomware(volume, data_class, other(domains[asset].admins, domains[protector].admins), as_of)
+    other_admin = other(domains[asset].admins, domains[protector].admins)
+    ransomware = _survives_ransomware(volume, data_class, other_admin, as_of)
     found = {"ransomware": ransomware, **{threat: _elsewhere(domains, asset, protector, axis) for threat, axis in _PLACES.items()}}
     key = {threat: _key_survives(config, domains, asset, protector, threat, data_class, as_of) for threat in found}
     return Pair(
@@ -172,6 +186,14 @@ def _pair(config: Config, domains: Mapping[str, Domain], asset: str, protector: 
         system_failure_reason=_LOST_KEY if key["system_failure"] < found["system_failure"] else "same_system_only",
         facility_outage=min(found["facility_outage"], key["facility_outage"]),
         facility_outage_reason=_LOST_KEY if key["facility_outage"] < found["facility_outage"] else "same_site_only",
+        beside=Beside(
+            offline=_offline(volume),
+            locked=_is_immutable(volume, data_class, other_admin, as_of),
+            append_only=_is_immutable(volume, data_class, other_admin, as_of) if volume.immutability == "append_only" else NO,
+            other_admin=other_admin,
+            key=key["ransomware"],
+            binds=_binds(volume, data_class, as_of),
+        ),
     )
 
 
@@ -219,8 +241,11 @@ def _survives_user_error(volume: Volume, data_class: DataClass, kept: float | No
 
 
 def _survives_ransomware(volume: Volume, data_class: DataClass, other_admin: int, as_of: datetime.datetime) -> int:
-    offline = {"offline": YES, None: UNKNOWN}.get(volume.access, NO)
-    return max(offline, _is_immutable(volume, data_class, other_admin, as_of))
+    return max(_offline(volume), _is_immutable(volume, data_class, other_admin, as_of))
+
+
+def _offline(volume: Volume) -> int:
+    return {"offline": YES, None: UNKNOWN}.get(volume.access, NO)
 
 
 def _is_immutable(volume: Volume, data_class: DataClass, other_admin: int, as_of: datetime.datetime) -> int:
@@ -230,10 +255,25 @@ def _is_immutable(volume: Volume, data_class: DataClass, other_admin: int, as_of
         return other_admin
     if volume.immutability == "append_only":
         return YES if data_class.accept_declared else UNKNOWN
+    return _is_locked(volume, data_class, locked_least(data_class, as_of))
+
+
+def _binds(volume: Volume, data_class: DataClass, as_of: datetime.datetime) -> int:
+    if volume.immutability == "compliance":
+        return _is_locked(volume, data_class, as_of)
+    return UNKNOWN if volume.immutability is None else NO
+
+
+def _is_locked(volume: Volume, data_class: DataClass, least: datetime.datetime) -> int:
     if volume.immutable_until is None or not data_class.accept_declared:
         return UNKNOWN
     until = datetime.datetime.combine(volume.immutable_until, datetime.time())
-    return YES if until >= as_of + datetime.timedelta(seconds=retention(data_class)) else NO
+    return YES if until >= least else NO
+
+
+def locked_least(data_class: DataClass, as_of: datetime.datetime) -> datetime.datetime:
+    """The least end of a lock that keeps ransomware from a copy for as long as the class asks for."""
+    return as_of + datetime.timedelta(seconds=retention(data_class))
 
 
 def may_protect(config: Config, asset: str, protector: str) -> bool:

@@ -17,13 +17,13 @@ from scanners._pages import Items, PageError
 COLUMNS = frozenset(
     {
         "dir", "name", "path_hash", "extension", "type", "size_bytes", "modified_at", "time_flags", "owner", "fs_id", "inode", "version_id", "is_latest",
-        "storage_class", "etag", "retain_until", "legal_hold", "restore_state", "tags", "digest",
+        "storage_class", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "tags", "digest",
     }
 )  # fmt: skip
 _DAY_US = 86_400_000_000
 _TYPES = {"Contents": "object", "Version": "object", "DeleteMarker": "delete_marker"}
 _PLAIN = bytes({*range(0x20, 0x7F)} - {0x5C})
-_WORDS = ("dir", "extension", "type", "owner", "fs_id", "storage_class", "restore_state")
+_WORDS = ("dir", "extension", "type", "owner", "fs_id", "storage_class", "restore_state", "lock_mode")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from catalog.stubs import Stub
 from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _place, _stubs
 from scanners._root import Rooted
 
-_OF_OBJECTS = {"version_id", "is_latest", "etag", "retain_until", "legal_hold", "restore_state", "digest"}
+_OF_OBJECTS = {"version_id", "is_latest", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True)
 

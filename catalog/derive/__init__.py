@@ -27,7 +27,8 @@ STEPS = (
     "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "doubted",
     "unreadable", "shared_file_systems", "own_copies", "dir_targets", "expected", "path_pairs", "path_matches", "chosen_versions", "homes", "assets",
     "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs", "expected_targets", "unseen", "checked", "restored",
-    "evidence", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset", "asset_words", "signatures", "testimonies",
+    "evidence", "copy_locks", "lock_words", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset",
+    "asset_words", "signatures", "signature_locks", "testimonies",
     "threat_values", "threat_results", "threat_reasons", "counts", "control_results", "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
 )  # fmt: skip
 _VIEWS = frozenset({"path_pairs", "expected_targets", "assets", "outcomes"})
@@ -37,7 +38,7 @@ _DROPPED_AFTER = {
     "best_matches": ("own_matches", "path_matches", "chosen_versions"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts", "checked", "restored"),
     "absences": ("unseen", "expected", "left_out"),
-    "asset_words": ("per_asset",),
+    "asset_words": ("per_asset", "lock_words"),
     "asset_outcomes": ("asset_words",),
 }
 # Steps that give no row where the table they begin with has none.
@@ -50,6 +51,7 @@ _EMPTY_WITHOUT = {
     "checks": ("checked",),
     "doubts": ("doubted",),
     "verifications": ("restored",),
+    "lock_files": ("copy_locks", "lock_words", "signature_locks"),
     "mappings": ("dir_targets", "expected", "expected_targets"),
     "problem_paths": ("tried", "blind_dirs", "unseen"),
 }  # fmt: skip
@@ -111,6 +113,7 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
     connection.execute(_PROBLEM_PATHS)
     connection.execute(sql("same_time"))
     _create_file_entries(connection)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE lock_files AS {sql('lock_files')}")
     labels.create_view(connection, inputs.config, imported, inputs.classes, inputs.as_of)
     without_rows = {step for source, steps in _EMPTY_WITHOUT.items() if _is_empty(connection, source) for step in steps}
     for step in STEPS:

@@ -16,3 +16,5 @@ INNER JOIN signatures AS g
         AND w.word_1 = g.word_1
         AND w.word_2 = g.word_2
         AND w.word_3 = g.word_3
+        AND w.may_hold = g.may_hold
+        AND w.may_fail = g.may_fail

@@ -16,6 +16,8 @@ SELECT
     w.word_1,
     w.word_2,
     w.word_3,
+    w.may_hold,
+    w.may_fail,
     w.level,
     w.verified_at,
     w.uncounted_copies,
@@ -53,10 +55,13 @@ FROM (
             WHEN 1 THEN p.verified_1_at
             WHEN 0 THEN p.verified_0_at
         END AS verified_at,
-        coalesce(p.uncounted_copies, 0) AS uncounted_copies
+        coalesce(p.uncounted_copies, 0) AS uncounted_copies,
+        coalesce(k.may_hold, 0) AS may_hold,
+        coalesce(k.may_fail, 0) AS may_fail
     FROM assets AS i
     INNER JOIN volume_facts AS b ON i.a = b.v
     INNER JOIN class_facts AS c ON i.class_no = c.class_no
     LEFT JOIN per_asset AS p ON i.a = p.a AND i.entry_id = p.entry_id
+    LEFT JOIN lock_words AS k ON i.a = k.a AND i.entry_id = k.entry_id
     LEFT JOIN own_duplicates AS o ON i.a = o.v AND i.digest_no = o.digest_no AND coalesce(i.size_bytes, 1) > 0
 ) AS w

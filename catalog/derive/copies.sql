@@ -22,6 +22,15 @@ SELECT
     e.looked_at,
     CASE t.usable WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' ELSE 'no' END AS usable,
     CASE WHEN t.usable < 2 THEN r.reason END AS usable_reason,
+    CASE
+        WHEN k.mode_no = 2 THEN 'compliance'
+        WHEN k.held THEN 'hold'
+        WHEN k.mode_no = 1 THEN 'governance'
+        WHEN k.mode_no = 0 THEN 'none'
+    END AS lock_mode,
+    CASE WHEN k.mode_no = 2 OR NOT k.held THEN k.retain_until END AS locked_until,
+    CASE k.outlasts WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' WHEN 0 THEN 'no' END AS lock_outlasts,
+    CASE k.binds WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' WHEN 0 THEN 'no' END AS lock_binds,
     e.seen_at
 FROM items AS b
 INNER JOIN (
@@ -37,4 +46,5 @@ INNER JOIN dirs AS dv ON b.dir_no = dv.dir_no
 INNER JOIN volume_facts AS fa ON e.a = fa.v
 INNER JOIN volume_facts AS fv ON e.v = fv.v
 INNER JOIN states AS t ON e.state = t.state
+LEFT JOIN copy_locks AS k ON e.a = k.a AND e.entry_id = k.entry_id AND e.v = k.v
 LEFT JOIN reasons AS r ON t.reason_order = r.reason_order

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from catalog import snapshot, table
 from catalog.derive.expressions import parquet
-from catalog.schema import ENTRIES, STORED_FILES
+from catalog.derived import STORED_FILES
+from catalog.schema import ENTRIES
 from catalog.snapshot import ScanRow, Snapshot
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
@@ -155,11 +155,14 @@ def _classes(inputs: Inputs) -> pa.Table:
                 "verified_since": _before(inputs.as_of, data_class.max_verification_age),
                 "verified_until": None if data_class.max_verification_age is None else inputs.as_of + _CLOCKS_DIFFER,
                 "current_since": _before(inputs.as_of, data_class.max_copy_age),
+                "locked_least": domains.locked_least(data_class, inputs.as_of),
+                "locked_now": inputs.as_of,
                 "fresh_since": _before(inputs.as_of, data_class.max_copy_age) or inputs.as_of,
             }
         )
     stamp = pa.timestamp("us")
-    return _rows(rows, {"class_no": pa.int32(), "verified_since": stamp, "verified_until": stamp, "current_since": stamp, "fresh_since": stamp})
+    times = ("verified_since", "verified_until", "current_since", "fresh_since", "locked_least", "locked_now")
+    return _rows(rows, {"class_no": pa.int32()} | dict.fromkeys(times, stamp))
 
 
 def _checks(inputs: Inputs) -> dict[str, pa.Table]:
@@ -227,7 +230,7 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
         known = {**apart, "device": domains.known_devices(effective, certain, near)}
         bits = {axis: _bits(near, known[axis], groups) for axis, groups in grouped.items()}
         for place, name in enumerate(near[1:]):
-            place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD)}
+            place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD), "volume_bit": 2 << place}
             places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans})
         for name in near[1:]:
             texts = recovery.left_out(inputs.config, asset, name, inputs.points.get(name, ()))
@@ -247,14 +250,18 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
                 "facility_outage": pair.facility_outage,
                 "facility_outage_order": _order(pair.facility_outage_reason),
                 "volume_bit": 1 << near.index(pair.protector),
+                **asdict(pair.beside),
+                "not_immutable_order": _order("not_immutable_or_offline"),
+                "key_order": _order("key_lost"),
             }
             for axis in grouped:
                 row[f"{axis}_bit"], row[f"{axis}_possible"] = bits[axis][pair.protector]
             facts.append(row)
-    place_types = {"a": pa.int32(), "v": pa.int32(), "word": pa.int32(), "power": pa.int64(), "mapped": pa.bool_(), "scanned": pa.bool_()}
+    place_types = {"a": pa.int32(), "v": pa.int32(), "word": pa.int32(), "power": pa.int64(), "volume_bit": pa.int64(), "mapped": pa.bool_(), "scanned": pa.bool_()}
     all_places = _rows(places, place_types)
     fact_types = {name: pa.int64() for name in ("volume_bit", *(f"{axis}_{kind}" for axis in grouped for kind in ("bit", "possible")))}
-    numbers = {name: pa.int32() for name in ("a", "v", "class_no", *THREATS, *(f"{threat}_order" for threat in THREATS))}
+    parts = (*(part.name for part in fields(domains.Beside)), "not_immutable_order", "key_order")
+    numbers = {name: pa.int32() for name in ("a", "v", "class_no", *THREATS, *(f"{threat}_order" for threat in THREATS), *parts)}
     return {
         "pair_facts": _rows(facts, numbers | {"is_self": pa.bool_()} | fact_types),
         "pair_places": all_places,

@@ -1,4 +1,7 @@
-/* What each volume says in each signature: usable (0 no, 1 unknown, 2 yes) with the order of its reason, and the conditions of the threats. */
+/*
+What each volume says in each signature: usable (0 no, 1 unknown, 2 yes) with the order of its reason, and the conditions of the threats. Where objects tell of their locks,
+these stand in the place of what is declared of locks.
+*/
 SELECT
     s.signature_no,
     f.v,
@@ -8,8 +11,12 @@ SELECT
     x.scanned_at,
     f.user_error,
     f.user_error_order,
-    f.ransomware,
-    f.ransomware_order,
+    CASE WHEN l.locked IS NULL THEN f.ransomware ELSE least(greatest(f.offline, l.locked), f.key) END AS ransomware,
+    CASE
+        WHEN l.locked IS NULL THEN f.ransomware_order
+        WHEN f.key < greatest(f.offline, l.locked) THEN f.key_order
+        ELSE f.not_immutable_order
+    END AS ransomware_order,
     f.system_failure,
     f.system_failure_order,
     f.facility_outage,
@@ -35,3 +42,4 @@ INNER JOIN states AS t
     ON
         t.state
         = (CASE p.word WHEN 0 THEN s.word_0 WHEN 1 THEN s.word_1 WHEN 2 THEN s.word_2 ELSE s.word_3 END // p.power) % 16
+LEFT JOIN signature_locks AS l ON s.signature_no = l.signature_no AND f.v = l.v

@@ -31,7 +31,8 @@ def disagreeing_copies(estate: Estate, copies: Rows) -> list[str]:
             if match.file is not None:
                 proven = match.kind != "conflict"
                 usable = verdict.usable[other]
-                truth[volume, path, other] = (match.kind, match.file.path, match.level if proven else None, match.verified_at if proven else None, usable)
+                known = (match.level, match.verified_at) if proven else (None, None)
+                truth[volume, path, other] = (match.kind, match.file.path, *known, usable, *verdict.locks.get(other, (None, None)))
     found = {
         (row["volume"], row["dir"] + row["name"], row["copy_volume"]): (
             row["match"],
@@ -39,6 +40,8 @@ def disagreeing_copies(estate: Estate, copies: Rows) -> list[str]:
             row["verification_level"],
             row["verified_at"],
             row["usable"],
+            row["lock_outlasts"],
+            row["lock_binds"],
         )
         for row in copies
     }

@@ -33,6 +33,8 @@ def estate(chance: random.Random) -> Estate:
         name: tuple(_as_backup(chance, scan) for scan in scans[name]) for name in names[1:] if config.volumes[name].role == "backup" and chance.random() < 0.5
     }
     scans |= backups
+    buckets = [name for name in names if name not in backups and chance.random() < 0.5]
+    scans |= {name: tuple(_as_bucket(chance, scan, config.volumes[name].role in ("backup", "replica")) for scan in scans[name]) for name in buckets}
     checks = [check for name in backups for check in _checks(chance, name, scans[name])]
     return Estate(config, AS_OF, scans, tuple(_reads(chance, scans)), tuple(checks))
 
@@ -48,6 +50,17 @@ def _version(chance: random.Random, file: File, place: int) -> File:
     point = AS_OF - chance.choice([70, 30, 5]) * DAY
     version = replace(file, fs=None, inode=None, created=None, changed=None, changed_ns=0, point=point, whole=chance.random() < 0.6)
     return replace(version, fs=chance.choice(["f6", "f7"]), inode=100 + place) if chance.random() < 0.6 else version
+
+
+def _as_bucket(chance: random.Random, scan: Scan, is_copy: bool) -> Scan:
+    """The same as a bucket, whose objects mostly tell whether they are locked, and until when; of one for copies some are versions that it shows no more."""
+    return replace(scan, files=tuple(file if file.stub or file.told else _object(chance, file, is_copy) for file in scan.files))
+
+
+def _object(chance: random.Random, file: File, is_copy: bool) -> File:
+    until = _maybe(chance, 0.9, [AS_OF + days * DAY for days in (-5, 0, 9, 10, 30, 45, 400)])
+    lock = _maybe(chance, OFTEN, ["compliance", "compliance", "governance", "governance", "none"])
+    return replace(file, latest=not is_copy or chance.random() < OFTEN, lock=lock, locked_until=until, held=_maybe(chance, 0.3, [True, False, False]))
 
 
 def _checks(chance: random.Random, volume: str, scans: Sequence[Scan]) -> list[Check]:

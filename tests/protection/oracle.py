@@ -9,6 +9,7 @@ from catalog.config import DataClass, Volume
 from tests.protection import pointers
 from tests.protection.checks import known_of
 from tests.protection.evidence import Evidence, first_names
+from tests.protection.locks import Declared, binds, outlasts, tells
 from tests.protection.places import apart, chained, domains, excluded, known_groups, mapped, may_protect
 from tests.protection.plain import FLAGGED_CHANGED, FLAGGED_MODIFIED, STORED_MODIFIED, Estate, File, Scan
 from tests.protection.requirement import THREATS, Claim, Requirement, class_of, holds, requirement_of, rule_of, three_and, three_or
@@ -53,6 +54,7 @@ class Verdict:
     first_seen_at: datetime.datetime
     matches: dict[str, Match] = field(default_factory=dict, compare=False)
     usable: dict[str, str] = field(default_factory=dict, compare=False)
+    locks: dict[str, tuple[str, str]] = field(default_factory=dict, compare=False)  # of volumes whose objects tell: outlasts, binds
 
 
 def judge(estate: Estate) -> dict[tuple[str, str], Verdict]:
@@ -246,8 +248,8 @@ class _Court:
 
     # What one volume does against one threat
 
-    def conditions(self, threat: str, volume: str, ward: str, rule: DataClass) -> list[tuple[str, str]]:
-        """The conditions on a volume, each with the reason that it gives where it is not met."""
+    def conditions(self, threat: str, volume: str, ward: str, rule: DataClass, lock: str | None = None) -> list[tuple[str, str]]:
+        """The conditions on a volume, each with the reason that it gives where it is not met. `lock` is what its objects tell of theirs."""
         if threat == "user_error":  # it is with what was deleted, and takes no key
             return self._kept(volume, rule)
         mine, theirs = self.domains[volume], self.domains[ward]
@@ -256,7 +258,7 @@ class _Court:
             return [(apart(mine, theirs, "system"), "same_system_only"), key]
         if threat == "facility_outage":
             return [(apart(mine, theirs, "site"), "same_site_only"), key]
-        return [(self.out_of_reach(volume, ward, rule), "not_immutable_or_offline"), key]
+        return [(self.out_of_reach(volume, ward, rule, lock), "not_immutable_or_offline"), key]
 
     def openable(self, threat: str, volume: str, ward: str, rule: DataClass) -> str:
         """Whether a threat to a ward leaves what opens a volume: some place of it that is left, and that can be opened."""
@@ -290,11 +292,42 @@ class _Court:
             return [("no", "mirror_only")]
         return [("yes", "mirror_only"), ("yes" if keeps >= _retention(rule) else "no", "retention_too_short")]
 
-    def out_of_reach(self, volume: str, ward: str, rule: DataClass) -> str:
+    def out_of_reach(self, volume: str, ward: str, rule: DataClass, lock: str | None = None) -> str:
         """Whether what holds `ward` hostage could not change a volume, three-valued."""
         declared = self.config.volumes[volume]
         offline = {"offline": "yes", None: "unknown"}.get(declared.access, "no")
-        return three_or([offline, self.immutable(volume, ward, rule)])
+        return three_or([offline, lock or self.immutable(volume, ward, rule)])
+
+    def own_locks(self, volume: str, ward: str, asset: File, match: Match, rule: DataClass) -> tuple[str, str] | None:
+        """What locks of objects are worth that hold an asset on a volume: until the retention ends, and now. None where no object tells."""
+        if match.file is None or not (self.is_current(match, rule, asset) or match.kind == "path_only"):
+            return None
+        holding = [] if match.kind == "content" and asset.may_hold else [match]
+        if match.kind == "content" and asset.may_hold:
+            mine, scan = self.evidence.digest(ward, asset), self.estate.newest(volume)
+            counted = [file for file in self.estate.files(volume) if not file.aside and (file.identity is None or file.identity not in self.inodes[ward])]
+            holding = [one for file in counted if mine and scan and (one := self._content(volume, ward, asset, None, [file], scan))]
+        if not any(one.file and tells(one.file) for one in holding):
+            return None
+        admin = apart(self.domains[volume], self.domains[ward], "admin")
+        locked = self.immutable(volume, ward, rule)
+        declared = Declared(locked, locked if self.config.volumes[volume].immutability == "append_only" else "no", admin, self.bound(volume, rule))
+        least = self.as_of + datetime.timedelta(seconds=_retention(rule))
+        found = [(self.usable(volume, one, ward, asset, rule)[0], one.file) for one in holding if one.file]
+        found = [("yes", match.file), *found]  # how well the match itself is known is asked elsewhere
+        return (
+            three_or(three_and([known, outlasts(file, declared, least)]) for known, file in found),
+            three_or(three_and([known, binds(file, declared, self.as_of)]) for known, file in found),
+        )
+
+    def bound(self, volume: str, rule: DataClass) -> str:
+        """Whether a volume is declared to be such that not even its admin can change it now, three-valued."""
+        declared = self.config.volumes[volume]
+        if declared.immutability != "compliance":
+            return "unknown" if declared.immutability is None else "no"
+        if not rule.accept_declared or declared.immutable_until is None:
+            return "unknown"
+        return "yes" if datetime.datetime.combine(declared.immutable_until, datetime.time()) >= self.as_of else "no"
 
     def immutable(self, volume: str, ward: str, rule: DataClass) -> str:
         """Whether nobody could change a volume's content before the retention ends, three-valued."""
@@ -326,9 +359,10 @@ class _Court:
         rule = rule_of(self.config, rule_name)
         matches = {name: self.best_known(name, match, rule) for name, match in self.matches(ward, asset).items()}
         usable = {name: self.usable(name, match, ward, asset, rule) for name, match in matches.items()}
-        claims = {name: self._claim(name, ward, rule, usable[name]) for name in matches}
+        locks = {name: lock for name, match in matches.items() if (lock := self.own_locks(name, ward, asset, match, rule))}
+        claims = {name: self._claim(name, ward, rule, usable[name], locks.get(name)) for name in matches}
         gone = self._reason_of_nothing(ward, asset, matches)
-        threats = {threat: self._threat(threat, ward, asset, rule, usable, gone) for threat in THREATS}
+        threats = {threat: self._threat(threat, ward, asset, rule, usable, gone, locks) for threat in THREATS}
         exposure = (self.as_of - self.changed_since(ward, asset)).total_seconds()
         current = {name: match for name, match in matches.items() if self.is_current(match, rule, asset)}
         doubtful = {name: match for name, match in matches.items() if name not in current}
@@ -357,9 +391,10 @@ class _Court:
             first_seen_at=self.first_seen(ward, asset)[0],
             matches=matches,
             usable={name: value for name, (value, _) in usable.items()},
+            locks=locks,
         )
 
-    def _claim(self, volume: str, ward: str, rule: DataClass, usable: tuple[str, str | None]) -> Claim:
+    def _claim(self, volume: str, ward: str, rule: DataClass, usable: tuple[str, str | None], lock: tuple[str, str] | None = None) -> Claim:
         media = self.config.volumes[volume].media
         axes = {"copies": "device", "systems": "system", "sites": "site", "regions": "region", "admins": "admin"}
         user_error = three_and([usable[0], *(value for value, _ in self.conditions("user_error", volume, ward, rule))])
@@ -367,18 +402,25 @@ class _Court:
             usable=usable[0],
             groups={count: chained(self.domains, volume, axis) for count, axis in axes.items()} | {"media": frozenset([media] if media else [])},
             apart=known_groups(self.config, self.domains, volume, ward) | {"media": frozenset([media] if media else [])},
-            out_of_reach=three_and([self.out_of_reach(volume, ward, rule), self.openable("ransomware", volume, ward, rule)]),
+            out_of_reach=three_and([self.out_of_reach(volume, ward, rule, lock and lock[0]), self.openable("ransomware", volume, ward, rule)]),
             user_error=user_error,
         )
 
     def _threat(
-        self, threat: str, ward: str, asset: File, rule: DataClass, usable: dict[str, tuple[str, str | None]], gone: str | None
+        self,
+        threat: str,
+        ward: str,
+        asset: File,
+        rule: DataClass,
+        usable: dict[str, tuple[str, str | None]],
+        gone: str | None,
+        locks: dict[str, tuple[str, str]],
     ) -> tuple[str, tuple[str, ...]]:
         if asset.carried:
             return "unknown", ("scan_incomplete",)
         values, reasons = [], set()
         for volume, (value, why) in usable.items():
-            parts = [(value, why), *self.conditions(threat, volume, ward, rule)]
+            parts = [(value, why), *self.conditions(threat, volume, ward, rule, locks[volume][0] if volume in locks else None)]
             values.append(three_and(part for part, _ in parts))
             decisive = [reason for part, reason in parts if part == values[-1] and part != "yes" and reason]
             reasons.update(sorted(decisive, key=REASONS.index)[:1])

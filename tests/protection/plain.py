@@ -46,6 +46,9 @@ class File:
     point: datetime.datetime | None = None  # of a version in a backup, that nobody has read: when the newest recovery point that holds it was begun
 
     latest: bool | None = None  # of a version in a bucket: whether the path shows it; None = it is none
+    lock: str | None = None  # of an object: compliance | governance | none; None = it does not tell
+    locked_until: datetime.datetime | None = None
+    held: bool | None = None  # by a legal hold
 
     @property
     def may_hold(self) -> bool:

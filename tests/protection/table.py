@@ -17,6 +17,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `older`, `older-listed`, `older-empty`, `older-attested`, `hardlink`, `stub-text` (what the stub is, in a file that is none),
   `none`; with `at=path`, `read=-100d`, `broken=-2d` (a reading failed then, for an earlier scan), `shows=b` (it is the very file that b shows),
   `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
+  `own=compliance:+60d` (its object says that it is locked so, until then; `governance:`, `hold`, `none`, `compliance:?` for no end),
+  `beside=compliance:+60d` (another file there has the same content, and was read, or is `beside-attested`; it says that it is locked so),
   `stored` (its time is that when its storage got it), `deleted` (all these are versions in a bucket, which shows none), `replaced` (which shows another),
   `looked=-2d`, `wholly=-2d` (a program looked at all of the backup, or read it, and found no error), `wrong=-1d` (it found some),
   `thirds=-9d+-5d+-2d` (it read these parts of three), `restored=-2d`, `unrestored=-1d` (it gave the copy back, or failed to), `again=-3d` (we read the
@@ -273,6 +275,12 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         held = [(one.path, one.size, one.modified) for one, _ in found]
     else:
         held = [(one.path, 0, None) for one, _ in found]
+    found = [(_locked(one, words.get("own", "")), reads) for one, reads in found]
+    if "beside" in words.valued:
+        twin = _locked(replace(file, path="docs/b.txt", inode=8), words.valued["beside"])
+        again = replace(twin, attested=same) if "beside-attested" in words else twin
+        found.append((again, [] if again.attested else [Read(name, again, words.time("beside-read", "-6d"), same)]))
+        held = [*held, (twin.path, 0, None)]
     by_version = {("", 0, None): other} | dict(zip(reversed(held), (one for one, _ in reversed(found)), strict=True))
     files = tuple(sorted(by_version.values(), key=lambda entry: entry.place))
     if "never" in words:
@@ -281,6 +289,14 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         return (Scan(moment("-12h"), "failed"),), []
     earlier = [Scan(moment("-40d"), files=tuple(replace(one, carried=False) for one in files))] if "carried" in words else []
     return (*earlier, _scan(words, files, "-12h")), [read for _, reads in found for read in reads]
+
+
+def _locked(file: File, said: str) -> File:
+    """A file whose object says something of a lock: its mode, or `hold`, and when it ends."""
+    mode, _, until = said.partition(":")
+    if mode == "hold":
+        return replace(file, held=True)
+    return replace(file, lock=mode or None, locked_until=moment(until) if until.strip("?") else None)
 
 
 def _scan(words: _Words, files: tuple[File, ...], default: str) -> Scan:

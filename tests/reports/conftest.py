@@ -8,13 +8,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from catalog import connect, omissions, schema
+from catalog import columns, derived, connect, omissions, schema
 from catalog.words import THREATS
 
 Rows = Sequence[Mapping[str, Any]]
 Estate = Callable[..., duckdb.DuckDBPyConnection]
 AS_OF = datetime.datetime(2026, 11, 20, 12)
-TEXT, WHOLE, FLAG, TIME = pa.string(), pa.int64(), pa.bool_(), schema.TIMESTAMP
+TEXT, WHOLE, FLAG, TIME = pa.string(), pa.int64(), pa.bool_(), columns.TIMESTAMP
 
 WORDS, RATIO, SMALL = pa.list_(TEXT), pa.float64(), pa.int32()
 CLASSES = pa.schema(
@@ -72,17 +72,17 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     """Make every view of a reader's connection out of rows."""
     volumes = views.get("volumes", [{"volume": "projects"}])
     _table(connection, "volumes", connect.VOLUMES, [VOLUME | {"position": n, "url": f"/srv/{v['volume']}"} | dict(v) for n, v in enumerate(volumes)])
-    _table(connection, "files", _with_path(schema.FILES), [_file(row) for row in views.get("files", [])])
-    _table(connection, "files_before", _with_path(schema.FILES), [_file(row) for row in before])
+    _table(connection, "files", _with_path(derived.FILES), [_file(row) for row in views.get("files", [])])
+    _table(connection, "files_before", _with_path(derived.FILES), [_file(row) for row in before])
     connection.execute("CREATE VIEW assets AS SELECT * FROM files WHERE is_asset")
-    _table(connection, "copies", _with_path(schema.COPIES), [_copy(row) for row in views.get("copies", [])])
-    _table(connection, "duplicate_groups", _with_path(schema.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
+    _table(connection, "copies", _with_path(derived.COPIES), [_copy(row) for row in views.get("copies", [])])
+    _table(connection, "duplicate_groups", _with_path(derived.DUPLICATE_GROUPS), [_split(row) for row in views.get("duplicate_groups", [])])
     connection.execute(f"CREATE VIEW duplicates_by_scope AS {connect.DUPLICATES_BY_SCOPE}")
-    _table(connection, "orphans", _with_path(schema.ORPHANS), [_orphan(row) for row in views.get("orphans", [])])
-    _table(connection, "rollup", schema.ROLLUP, views.get("rollup", []))
+    _table(connection, "orphans", _with_path(derived.ORPHANS), [_orphan(row) for row in views.get("orphans", [])])
+    _table(connection, "rollup", derived.ROLLUP, views.get("rollup", []))
     _table(connection, "entries", _with_path(schema.ENTRIES).append(pa.field("volume", TEXT)).append(pa.field("scan_id", TEXT)), _entries(views))
     _table(connection, "digests", _with_path(schema.DIGESTS), [_split(row) for row in views.get("digests", [])])
-    _table(connection, "history", schema.HISTORY.append(pa.field("snapshot_id", TEXT)), views.get("history", []))
+    _table(connection, "history", derived.HISTORY.append(pa.field("snapshot_id", TEXT)), views.get("history", []))
     _table(connection, "problems", schema.PROBLEMS.append(pa.field("scan_id", TEXT)).append(pa.field("volume", TEXT)), views.get("problems", []))
     _table(
         connection,
