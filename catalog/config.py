@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from catalog.errors import ConfigError
-from catalog.fields import TABLE, Address, Bytes, Folder, Name, Pattern, Seconds
+from catalog.fields import TABLE, Address, Bytes, Folder, Name, Pattern, Seconds, Share
 from catalog.services import Api, Dashboard, Grant, Notify, Task
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Volume(_Table):
     credentials_command: str | None = None
     metadata_server: bool = False
     versions: bool = False
-    heads: bool = False
+    heads: bool | Share = False
     storage_class: str | None = Field(default=None, pattern=r"^[A-Z0-9_]{1,40}$")
     lock_for: Seconds | None = None
     read_in_place: bool = False

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from catalog import derive, domains, limiting, omissions, preservation, recovery, requirement, snapshot, table
+from catalog.columns import INT, SMALL, TEXT, TIMESTAMP
 from catalog.derive.expressions import parquet, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import UnderivedError
-from catalog.columns import INT, SMALL, TEXT, TIMESTAMP
 from catalog.schema import DERIVED, ENTRIES, TABLES
 from catalog.sight import Sight
 from catalog.snapshot import ScanRow, Snapshot

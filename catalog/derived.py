@@ -29,7 +29,10 @@ COPIES = pa.schema(
         ("looked_at", TIMESTAMP),  # level 1: it looked at all of it
         ("usable", TEXT),  # yes | no | unknown
         ("usable_reason", TEXT),
-        ("lock_mode", TEXT),  # governance | compliance | hold | none: what its object says, or that of the same content which is locked best; null = no object tells
+        (
+            "lock_mode",
+            TEXT,
+        ),  # governance | compliance | hold | none: what its object says, or that of the same content which is locked best; null = no object tells
         ("locked_until", TIMESTAMP),
         ("lock_outlasts", TEXT),  # yes | no | unknown: who changes what he can reach is kept from it for the class's retention; null = no object tells
         ("lock_binds", TEXT),  # yes | no | unknown: at the time of the snapshot nobody can change it, not even its admin

@@ -69,6 +69,7 @@ def _folder(path: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
 Address = Annotated[str, AfterValidator(address)]
 Name = Annotated[str, AfterValidator(name)]

@@ -1,7 +1,7 @@
 """Assets of one volume that every loss treats alike: of one class, owner and verdict, with matches of one kind on the same volumes.
 
 There are some thousand such sets where there are millions of assets: a loss is worked out for the sets, which are found once a snapshot.
-What the volumes that may hold copies say of an asset is put into words of six bits a volume, as many words as the estate needs.
+What the volumes that may hold copies say of an asset is put into words of ten bits a volume, as many words as the estate needs.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("volume", "entry_id", "dir", "name", "size_bytes", "counted_bytes", "data_class", "label_owner", "file_owner", "signature_no", "carried")
 COLUMNS = ", ".join(f"f.{name}" for name in _COLUMNS)  # what is asked of a file
-_BITS = 6  # of what one volume says
-_PER_WORD = 10  # volumes in a signed 64-bit word
-_MATCHED, _USABLE, _PERHAPS_USABLE, _CURRENT, _OLDER, _CONFLICT = (1 << bit for bit in range(_BITS))
+_BITS = 10  # of what one volume says
+_PER_WORD = 6  # volumes in a signed 64-bit word
+_MATCHED, _USABLE, _PERHAPS_USABLE, _CURRENT, _OLDER, _CONFLICT, _LOCK = (1 << bit for bit in range(7))  # the last four bits are the number of a lock
+_THREE = "WHEN 'yes' THEN 2 WHEN 'unknown' THEN 1 ELSE 0"
 _CODE = f"""CAST({_MATCHED}
     + CASE c.usable WHEN 'yes' THEN {_USABLE} WHEN 'unknown' THEN {_PERHAPS_USABLE} ELSE 0 END
     + CASE WHEN c.is_current AND c.match <> 'older' THEN {_CURRENT} ELSE 0 END
-    + CASE c.match WHEN 'older' THEN {_OLDER} WHEN 'conflict' THEN {_CONFLICT} ELSE 0 END AS BIGINT)"""
+    + CASE c.match WHEN 'older' THEN {_OLDER} WHEN 'conflict' THEN {_CONFLICT} ELSE 0 END
+    + CASE WHEN c.lock_outlasts IS NULL THEN 0 ELSE {_LOCK} * (1 + 3 * CASE c.lock_outlasts {_THREE} END + CASE c.lock_binds {_THREE} END) END AS BIGINT)"""
 _PLACES = pa.schema([("volume", pa.string()), ("position", pa.int32()), ("copy_volume", pa.string()), ("word", pa.int32()), ("shift", pa.int32())])
 
 
@@ -62,7 +64,7 @@ class Alike:
 
     @property
     def testimonies(self) -> str:
-        """A query for what each volume says of each set, if it says something: `usable` is 0 = no, 1 = unknown, 2 = yes."""
+        """A query for what each volume says of each set, if it says something: `usable` is 0 = no, 1 = unknown, 2 = yes, `lock` as of `reach.number`."""
         word = f"CASE p.word {' '.join(f'WHEN {number} THEN a.word_{number}' for number in range(self.words))} END"
         return f"""
         SELECT
@@ -73,7 +75,8 @@ class Alike:
             CASE WHEN code & {_USABLE} > 0 THEN 2 WHEN code & {_PERHAPS_USABLE} > 0 THEN 1 ELSE 0 END AS usable,
             code & {_CURRENT} > 0 AS is_current,
             code & {_OLDER} > 0 AS is_older,
-            code & {_CONFLICT} > 0 AS is_conflict
+            code & {_CONFLICT} > 0 AS is_conflict,
+            CAST(code // {_LOCK} AS INTEGER) AS lock
         FROM (
             SELECT a.volume, a.alike_no, a.data_class, p.copy_volume, ({word} >> p.shift) & {2**_BITS - 1} AS code
             FROM loss_alike AS a INNER JOIN loss_places AS p ON a.volume = p.volume

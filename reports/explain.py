@@ -12,7 +12,7 @@ from catalog import names
 from catalog.config import path_of
 from catalog.errors import NotFoundError
 from catalog.words import THREATS
-from reports import cells, mending, terminal
+from reports import cells, locks, mending, terminal
 from reports.state import age, counted, day
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Copy:
     systems: tuple[str, ...]
     sites: tuple[str, ...]
     unread: str | None = None  # why its content could not be read by the scan that holds
+    lock: str | None = None  # what objects there tell of a lock, in words; None = nothing
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def _explained(
 ) -> Explanation:
     volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
-    copies = _copies(connection, row, volumes)
+    copies = _copies(connection, row, volumes, as_of, classes[0]["retention_days"] if classes else None)
     restored_from, restore = _restore(row, copies, volumes)
     controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
     keys = ("volume", "path", "role", "size_bytes", "modified_at", "is_asset", "carried", "status", "data_class", "owner", "freshness", "other_copies")
@@ -241,9 +242,16 @@ def _explained(
     )
 
 
-def _copies(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]) -> tuple[Copy, ...]:
+def _copies(
+    connection: "duckdb.DuckDBPyConnection",
+    row: Mapping[str, Any],
+    volumes: Mapping[str, Mapping[str, Any]],
+    as_of: datetime.datetime,
+    retention_days: float | None,
+) -> tuple[Copy, ...]:
     query = """
-        SELECT copy_volume, copy_dir, copy_name, match, is_current, usable, usable_reason, verification_level, verified_at, seen_at, files
+        SELECT copy_volume, copy_dir, copy_name, match, is_current, usable, usable_reason, verification_level, verified_at, seen_at, files,
+            lock_mode, locked_until, lock_outlasts
         FROM copies WHERE volume = $volume AND entry_id = $entry_id
         """
     found = _rows(connection, query, {"volume": row["volume"], "entry_id": row["entry_id"]})
@@ -256,6 +264,7 @@ def _copies(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], vol
             systems=tuple(volumes[c["copy_volume"]]["systems"]),
             sites=tuple(volumes[c["copy_volume"]]["sites"]),
             unread=_unread(connection, c["copy_volume"], c["copy_dir"] + c["copy_name"]),
+            lock=locks.told(c, as_of, retention_days),
             **{key: c[key] for key in ("match", "is_current", "usable", "verification_level", "verified_at", "seen_at", "files")},
         )
         for c in found
@@ -356,6 +365,7 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
         *([f"  it could not be read: {copy.unread}"] if copy.unread else []),
         f"  {match}; {counts}" if copy.match == "conflict" else f"  {match}; {known}; {counts}",
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
+        *([f"  {copy.lock}"] if copy.lock else []),
     ]
 
 

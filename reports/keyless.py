@@ -36,7 +36,7 @@ def found(connection: "duckdb.DuckDBPyConnection", alike: Alike) -> Keyless:
             SELECT o.alike_no, o.assets, o.bytes, list_sort(list_distinct(flatten(list(r.keyless)))) AS places
             FROM loss_outcomes AS o
             INNER JOIN ({alike.testimonies}) AS t ON o.alike_no = t.alike_no
-            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class
+            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class AND t.lock = r.lock
             WHERE o.original < 2 AND o.copies = 2 AND least(t.usable, 2 - r.removed) = 2
             GROUP BY o.alike_no, o.assets, o.bytes
             HAVING bool_and(len(r.keyless) > 0)

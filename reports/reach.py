@@ -4,7 +4,7 @@ Three-valued numbers are 0 = no, 1 = unknown, 2 = yes, so that AND is the least 
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from catalog import domains
 from catalog.config import Config
 from reports import cells
 
+Lock = tuple[int, int]  # of a copy by what objects tell: whether it outlasts ransomware for the retention of its class, and whether it binds its admin now
 AXES = {"site": "sites", "region": "regions", "system": "systems", "device": "devices", "admin": "admins"}
 
 KEY = "key"  # of an encrypted volume, wherever it is kept: what is lost with it is that volume, for nobody can read it
@@ -38,16 +39,25 @@ class Loss:
 
 
 def reach(
-    volumes: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]], config: Config, loss: Loss, as_of: datetime.datetime
+    volumes: Sequence[Mapping[str, Any]],
+    classes: Sequence[Mapping[str, Any]],
+    config: Config,
+    loss: Loss,
+    as_of: datetime.datetime,
+    locks: Collection[tuple[str, Lock]] = (),
 ) -> list[dict[str, Any]]:
-    """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there."""
+    """For each volume that may hold assets, class, and volume that may hold their copies (or is the same): whether the loss removes it there.
+
+    `locks` are those that objects of volumes tell of: there is a row for each of these, too, with its number.
+    """
     known = {row["volume"]: {**_in_use(row), "lost_with": domains.lost_with(config, row["volume"]), "perhaps": _perhaps(row, volumes)} for row in volumes}
     return [
         {
             "volume": name,
             "data_class": data_class["data_class"],
             "copy_volume": other,
-            "removed": _shut(case, other),
+            "lock": number(lock),
+            "removed": _shut(case.locked(other, lock), other),
             "keyless": sorted(_keyless(case, other)),
         }
         for name in known
@@ -55,7 +65,13 @@ def reach(
         for data_class in classes
         for case in [_Case(known[name], data_class, known, config, loss, as_of)]
         for other in [name, *domains.protectors(config, name)]
+        for lock in [None, *(told for volume, told in locks if volume == other != name)]
     ]
+
+
+def number(lock: Lock | None) -> int:
+    """The number of a lock, as `alike` gives it to a copy; 0 where no object tells."""
+    return 0 if lock is None else 1 + 3 * lock[0] + lock[1]
 
 
 def _perhaps(volume: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
@@ -85,6 +101,10 @@ class _Case:
     def of_keys(self) -> "_Case":
         """What it does to places of keys: a user's error takes none."""
         return replace(self, loss=replace(self.loss, threat=None)) if self.loss.threat == "user_error" else self
+
+    def locked(self, name: str, lock: Lock | None) -> "_Case":
+        """What it does to copies on a volume whose objects tell of a lock."""
+        return replace(self, known={**self.known, name: {**self.known[name], "lock": lock}}) if lock else self
 
 
 def _shut(case: _Case, name: str) -> int:
@@ -125,7 +145,12 @@ def _lost_with(kind: str, value: str, volume: Mapping[str, Any], data_class: Map
     if kind != "admin" or _apart(volume, loss):
         return reached if kind != "admin" else domains.NO
     # What an admin himself may unlock, his loss unlocks: only compliance holds against him.
-    locked = _until(volume, data_class, as_of) if volume["immutability"] == "compliance" else domains.UNKNOWN if volume["immutability"] is None else domains.NO
+    if lock := volume.get("lock"):
+        locked = int(lock[1])
+    elif volume["immutability"] == "compliance":
+        locked = _until(volume, data_class, as_of)
+    else:
+        locked = domains.UNKNOWN if volume["immutability"] is None else domains.NO
     return min(reached, domains.YES - locked, domains.UNKNOWN if volume["access"] is None else domains.YES)
 
 
@@ -159,6 +184,8 @@ def _apart(volume: Mapping[str, Any], loss: Loss) -> bool:
 
 
 def _locked(asset: Mapping[str, Any], volume: Mapping[str, Any], data_class: Mapping[str, Any], needed: datetime.datetime) -> int:
+    if lock := volume.get("lock"):
+        return int(lock[0])
     kind = volume["immutability"]
     if kind in (None, "none"):
         return domains.UNKNOWN if kind is None else domains.NO

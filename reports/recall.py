@@ -61,7 +61,7 @@ def sources(connection: "duckdb.DuckDBPyConnection", alike: Alike, config: Confi
                 ) AS place
             FROM loss_outcomes AS o
             INNER JOIN ({alike.testimonies}) AS t ON o.alike_no = t.alike_no
-            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class
+            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class AND t.lock = r.lock
             INNER JOIN volumes AS v ON t.copy_volume = v.volume
             WHERE o.original < 2 AND o.copies = 2 AND least(t.usable, 2 - r.removed) = 2
         )

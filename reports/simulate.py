@@ -17,7 +17,7 @@ from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.words import THREATS
 from reports import cells, keyless, recall, remedy, terminal
 from reports.alike import COLUMNS, Alike, prepared
-from reports.reach import AXES, KEY, Loss, reach
+from reports.reach import AXES, KEY, Lock, Loss, reach
 from reports.state import counted, day
 
 if TYPE_CHECKING:
@@ -185,8 +185,9 @@ def worked_out(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Lo
     """A loss for the length of a block: the tables `loss_reach` and `loss_outcomes`, and the sets of alike assets that these are about."""
     volumes, classes = _rows(connection, "volumes"), _rows(connection, "classes")
     _refuse_unknown_names(volumes, loss)
-    pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1])
-    types = pa.schema([("volume", pa.string()), ("data_class", pa.string()), ("copy_volume", pa.string()), ("removed", pa.int32())])
+    pairs = reach(volumes, classes, config, loss, _snapshot(connection)[1], _locks(connection))
+    texts = [(name, pa.string()) for name in ("volume", "data_class", "copy_volume")]
+    types = pa.schema([*texts, ("lock", pa.int32()), ("removed", pa.int32())])
     types = types.append(pa.field("keyless", pa.list_(pa.string())))
     with prepared(connection, config) as alike:
         connection.register("loss_pairs", pa.Table.from_pylist(pairs, types))
@@ -197,6 +198,12 @@ def worked_out(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Lo
         finally:
             connection.unregister("loss_pairs")
             connection.execute("DROP TABLE IF EXISTS loss_outcomes; DROP TABLE IF EXISTS loss_reach")
+
+
+def _locks(connection: "duckdb.DuckDBPyConnection") -> list[tuple[str, Lock]]:
+    """The locks that objects tell of, by the volume that they are on."""
+    found = connection.execute("SELECT DISTINCT copy_volume, lock_outlasts, lock_binds FROM copies WHERE lock_outlasts IS NOT NULL ORDER BY ALL").fetchall()
+    return [(volume, (_WORDS.index(outlasts), _WORDS.index(binds))) for volume, outlasts, binds in found]
 
 
 def _rows(connection: "duckdb.DuckDBPyConnection", view: str) -> list[dict[str, Any]]:
@@ -244,7 +251,7 @@ matched AS (
         bool_or(t.is_older AND r.removed = 0) AS older,
         bool_or(t.is_conflict AND r.removed = 0) AS conflict
     FROM ({alike.testimonies}) AS t
-    INNER JOIN loss_reach AS r ON t.volume = r.volume AND t.copy_volume = r.copy_volume AND t.data_class = r.data_class
+    INNER JOIN loss_reach AS r ON t.volume = r.volume AND t.copy_volume = r.copy_volume AND t.data_class = r.data_class AND t.lock = r.lock
     GROUP BY t.alike_no
 ),
 
@@ -260,7 +267,7 @@ perhaps AS (
         WHERE unseen IS NOT NULL
     ) AS u
     INNER JOIN loss_reach AS r ON u.volume = r.volume AND u.copy_volume = r.copy_volume AND u.data_class = r.data_class
-    WHERE r.removed < 2
+    WHERE r.removed < 2 AND r.lock = 0
 ),
 
 valued AS (
@@ -305,7 +312,7 @@ def _survivors(connection: "duckdb.DuckDBPyConnection", alike: Alike) -> tuple[S
             SELECT t.copy_volume AS place, least(t.usable, 2 - r.removed, o.copies) AS value, o.assets, o.bytes
             FROM loss_outcomes AS o
             INNER JOIN ({alike.testimonies}) AS t ON o.alike_no = t.alike_no
-            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class
+            INNER JOIN loss_reach AS r ON o.volume = r.volume AND t.copy_volume = r.copy_volume AND o.data_class = r.data_class AND t.lock = r.lock
         )
         SELECT place, {_word("value", _OUTCOMES)} AS outcome, sum(assets), sum(bytes)
         FROM places WHERE value > 0 GROUP BY 1, 2 ORDER BY 1, 2

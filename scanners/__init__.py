@@ -60,7 +60,7 @@ class Settings:
     credentials_file: str | None = None
     credentials_command: str | None = None
     metadata_server: bool = False  # whether credentials may be asked of the cloud's services for its machines
-    heads: bool = False  # whether each object is asked for what no list tells
+    heads: float = 0.0  # the share of objects that are asked for what no list tells
     versions: bool = False  # whether every version is listed, and every delete marker
 
 
@@ -227,7 +227,7 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         credentials_file=str(config.folder.absolute() / declared.credentials_file) if declared.credentials_file else None,
         credentials_command=declared.credentials_command,
         metadata_server=declared.metadata_server,
-        heads=declared.heads,
+        heads=float(declared.heads),
         versions=declared.versions,
     )
 

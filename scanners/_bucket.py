@@ -35,6 +35,11 @@ def protections(store: Store) -> list[Protection]:
     return [_asked(store, question) for question in _QUESTIONS]
 
 
+def locks_objects(store: Store) -> Value:
+    """Whether the bucket can lock objects."""
+    return next(_asked(store, question).value for question in _QUESTIONS if question.resource == "object-lock")
+
+
 def _asked(store: Store, question: _Question) -> Protection:
     try:
         body = store.get(None, {question.resource: ""}, tries=1)

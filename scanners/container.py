@@ -24,7 +24,18 @@ from scanners._unpacking import told
 from scanners.reading import Problem, Reply
 
 _NONE = {"accessed_at", "changed_at", "changed_ns", "created_at", "allocated_bytes", "media_type", "tags", "storage_class", "digest"}
-_OF_OTHERS = {"version_id", "is_latest", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "first_recovery_point", "last_recovery_point"}
+_OF_OTHERS = {
+    "version_id",
+    "is_latest",
+    "etag",
+    "lock_mode",
+    "retain_until",
+    "legal_hold",
+    "lock_seen_at",
+    "restore_state",
+    "first_recovery_point",
+    "last_recovery_point",
+}
 CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _NONE - _OF_OTHERS, read_through=True)
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from catalog import glob, names, ours
 from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
-from scanners._heads import Heads
+from scanners._heads import Asked, Heads
 from scanners._lister import Lister, Problem, Take
 from scanners._objects import Naming
 from scanners._pages import Items, PageError
@@ -47,7 +47,8 @@ class Scanner:
 
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """List places; of the root, if it is large, only what is above many prefixes, which become other shards. Raises UnreachableError."""
-        rows = _Rows(sink, self._naming, self._settings.exclude, self._store if self._settings.heads else None)
+        heads = Heads(self._store, self._naming, sink, Asked(self._settings.heads, self._settings.started_us)) if self._settings.heads else None
+        rows = _Rows(sink, self._naming, self._settings.exclude, heads)
         try:
             for number, place in enumerate(shard.places):
                 if number and sink.spent(rows.waiting):
@@ -107,10 +108,9 @@ class Scanner:
 class _Rows:
     """Puts what is listed into a sink, in sorted batches; what is left out is counted. Every key that was listed is accounted for."""
 
-    def __init__(self, sink: Sink, naming: Naming, exclude: str | None, asked: Store | None) -> None:
-        """`asked`: where each object is asked for what no list tells; None = nowhere."""
-        self._sink, self._naming, self._exclude = sink, naming, exclude
-        self._heads = Heads(asked, naming, self.unasked) if asked else None
+    def __init__(self, sink: Sink, naming: Naming, exclude: str | None, heads: Heads | None) -> None:
+        """`heads` asks objects for what no list tells; None = nobody does."""
+        self._sink, self._naming, self._exclude, self._heads = sink, naming, exclude, heads
         self._tables: list[pa.Table] = []
         self.waiting = self.listed = self.accounted = 0
 
@@ -132,10 +132,6 @@ class _Rows:
     def problem(self, key: bytes, error: str) -> None:
         """Take what cannot be known of a key."""
         self._sink.problem(self._naming.path(key), "name", error, None, hides_below=False)
-
-    def unasked(self, key: bytes, error: str) -> None:
-        """Take an object that does not tell of itself."""
-        self._sink.problem(self._naming.path(key), "stat", error, None, hides_below=False)
 
     def hide(self, prefix: bytes, error: str) -> None:
         """Take a prefix that cannot be listed."""

@@ -115,7 +115,9 @@ best AS (
             max(least(usable, binds)) OVER (PARTITION BY a, v, class_no, digest_no, asset_read, asset_id) AS binds,
             row_number() OVER (
                 PARTITION BY a, v, class_no, digest_no, asset_read, asset_id
-                ORDER BY least(usable, outlasts) DESC, least(usable, binds) DESC, held DESC NULLS LAST, mode_no DESC NULLS LAST, retain_until DESC NULLS LAST, entry_id ASC
+                ORDER BY
+                    least(usable, outlasts) DESC, least(usable, binds) DESC, held DESC NULLS LAST, mode_no DESC NULLS LAST, retain_until DESC NULLS LAST,
+                    entry_id ASC
             ) AS place
         FROM judged
     ) AS ranked

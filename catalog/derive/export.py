@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from catalog import table
 from catalog.derive.expressions import parquet, quoted, sql_type
-from catalog.fields import size
 from catalog.derived import STORED_FILES
+from catalog.fields import size
 from catalog.schema import TABLES
 
 if TYPE_CHECKING:

@@ -257,7 +257,15 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
             for axis in grouped:
                 row[f"{axis}_bit"], row[f"{axis}_possible"] = bits[axis][pair.protector]
             facts.append(row)
-    place_types = {"a": pa.int32(), "v": pa.int32(), "word": pa.int32(), "power": pa.int64(), "volume_bit": pa.int64(), "mapped": pa.bool_(), "scanned": pa.bool_()}
+    place_types = {
+        "a": pa.int32(),
+        "v": pa.int32(),
+        "word": pa.int32(),
+        "power": pa.int64(),
+        "volume_bit": pa.int64(),
+        "mapped": pa.bool_(),
+        "scanned": pa.bool_(),
+    }
     all_places = _rows(places, place_types)
     fact_types = {name: pa.int64() for name in ("volume_bit", *(f"{axis}_{kind}" for axis in grouped for kind in ("bit", "possible")))}
     parts = (*(part.name for part in fields(domains.Beside)), "not_immutable_order", "key_order")

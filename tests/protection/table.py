@@ -277,10 +277,10 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
         held = [(one.path, 0, None) for one, _ in found]
     found = [(_locked(one, words.get("own", "")), reads) for one, reads in found]
     if "beside" in words.valued:
-        twin = _locked(replace(file, path="docs/b.txt", inode=8), words.valued["beside"])
-        again = replace(twin, attested=same) if "beside-attested" in words else twin
-        found.append((again, [] if again.attested else [Read(name, again, words.time("beside-read", "-6d"), same)]))
-        held = [*held, (twin.path, 0, None)]
+        other_file = _locked(replace(file, path="docs/b.txt", inode=8), words.valued["beside"])
+        read = Read(name, other_file, words.time("beside-read", "-6d"), same)
+        found.append((replace(other_file, attested=same), []) if "beside-attested" in words else (other_file, [read]))
+        held = [*held, (other_file.path, 0, None)]
     by_version = {("", 0, None): other} | dict(zip(reversed(held), (one for one, _ in reversed(found)), strict=True))
     files = tuple(sorted(by_version.values(), key=lambda entry: entry.place))
     if "never" in words:

@@ -90,7 +90,8 @@ def _gone(estate: Estate, places: dict[str, Domains], loss: Loss, volume: str, w
         return _held(places, volume, kind, name)
     taken = _by_admin(estate, places, name, volume, ward, verdict)
     declared = config.volumes[volume]
-    if declared.role == "replica" and volume != ward and declared.access != "offline" and _mirror_is_locked(estate, places, volume, ward, verdict) != "yes":
+    own = verdict.locks[volume][0] if volume in verdict.locks else None
+    if declared.role == "replica" and volume != ward and declared.access != "offline" and (own or _mirror_is_locked(estate, volume, ward, verdict)) != "yes":
         taken = three_or([taken, _by_admin(estate, places, name, ward, ward, verdict)])
     return taken
 
@@ -112,7 +113,9 @@ def _by_admin(estate: Estate, places: dict[str, Domains], name: str, volume: str
     if access == "offline":
         return "no"
     reached = "yes" if name in places[volume].admin else "no" if places[volume].admin else "unknown"
-    if immutability is None:
+    if volume != ward and volume in verdict.locks:
+        held_back = verdict.locks[volume][1]
+    elif immutability is None:
         held_back = "unknown"
     elif immutability != "compliance" or not estate.config.data_class(verdict.data_class).accept_declared:
         held_back = "unknown" if immutability == "compliance" else "no"
@@ -123,7 +126,7 @@ def _by_admin(estate: Estate, places: dict[str, Domains], name: str, volume: str
     return three_and([reached, _NOT[held_back], "unknown" if access is None else "yes"])
 
 
-def _mirror_is_locked(estate: Estate, places: dict[str, Domains], volume: str, ward: str, verdict: Verdict) -> str:
+def _mirror_is_locked(estate: Estate, volume: str, ward: str, verdict: Verdict) -> str:
     return _Court(estate, ()).immutable(volume, ward, estate.config.data_class(verdict.data_class))
 
 

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from catalog import columns, derived, connect, omissions, schema
+from catalog import columns, connect, derived, omissions, schema
 from catalog.words import THREATS
 
 Rows = Sequence[Mapping[str, Any]]

@@ -1,7 +1,5 @@
 """Buckets of real object stores."""
 
-import base64
-import datetime
 import hashlib
 import http.server
 import json
@@ -309,22 +307,6 @@ def test_an_attested_sha256_of_a_whole_object_is_a_digest_and_one_of_its_parts_i
     found = {row["name"]: row["digest"] for row in entries(root, scan(root, server.declared(bucket, heads=True)))}
     assert found == {"whole": hashlib.sha256(b"content").digest(), "without": None, "parts": None}
     assert {row["digest"] for row in entries(root, scan(root, server.declared(bucket)))} == {None}
-
-
-def test_a_lock_is_of_the_version_that_has_it(root: Path, server: Server) -> None:
-    bucket, client = server.bucket(locked=True), server.client
-    until = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=30)
-    client.put_object(Bucket=bucket, Key="a", Body=b"locked", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until, ContentMD5=_md5(b"locked"))
-    client.put_object(Bucket=bucket, Key="a", Body=b"open", ContentMD5=_md5(b"open"))
-    client.put_object(Bucket=bucket, Key="b", Body=b"held", ContentMD5=_md5(b"held"), ObjectLockLegalHoldStatus="ON")
-    rows = entries(root, scan(root, server.declared(bucket, heads=True, versions=True)))
-    found = {row["size_bytes"]: (row["retain_until"], bool(row["legal_hold"])) for row in rows if row["name"] == "a"}
-    assert found == {6: (until.replace(tzinfo=None), False), 4: (None, False)}
-    assert [row["legal_hold"] for row in rows if row["name"] == "b"] == [True]
-
-
-def _md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content).digest()).decode()
 
 
 def test_of_a_store_that_loses_versions_between_pages_every_folder_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
