@@ -136,44 +136,6 @@ versions AS (
     INNER JOIN ending_points ON entries.volume = ending_points.volume AND entries.last_recovery_point = ending_points.recovery_point
 ),
 
-locks AS (
-    SELECT
-        volume,
-        immutable_until,
-        days_left
-    FROM (
-        SELECT
-            volumes.volume,
-            volumes.immutable_until,
-            date_diff('day', snapshot.as_of, volumes.immutable_until)
-            - CASE
-                WHEN
-                    volumes.immutable_until - date_trunc('day', volumes.immutable_until)
-                    < snapshot.as_of - date_trunc('day', snapshot.as_of)
-                    THEN 1
-                ELSE 0
-            END AS days_left
-        FROM volumes
-        CROSS JOIN snapshot
-        WHERE volumes.immutability IN ('governance', 'compliance') AND coalesce(volumes.access, '') <> 'offline'
-    ) AS timed_locks
-    WHERE days_left <= $days
-),
-
--- Where a copy is out of reach beyond that time, as far as is declared.
-lasting AS (
-    SELECT volumes.volume
-    FROM volumes
-    LEFT JOIN locks ON volumes.volume = locks.volume
-    WHERE
-        locks.volume IS NULL
-        AND (
-            volumes.access = 'offline'
-            OR volumes.immutability = 'append_only'
-            OR (volumes.immutability IN ('governance', 'compliance') AND volumes.immutable_until IS NOT NULL)
-        )
-),
-
 held AS (
     SELECT
         copies.volume,
@@ -181,9 +143,86 @@ held AS (
         copies.copy_volume,
         copies.copy_entry_id,
         concat(copies.copy_dir, copies.copy_name) AS copy_path,
-        copies.files
+        copies.files,
+        copies.lock_mode,
+        copies.locked_until
     FROM copies
     WHERE copies.is_current AND copies.usable <> 'no'
+),
+
+-- Of each copy, and each orphan, the lock that its object tells of, else that which is declared.
+lockable AS (
+    SELECT
+        'asset' AS what,
+        volume,
+        entry_id,
+        copy_volume,
+        lock_mode,
+        locked_until
+    FROM held
+    UNION ALL
+    SELECT
+        'orphan' AS what,
+        orphans.volume,
+        orphans.entry_id,
+        orphans.volume AS copy_volume,
+        CASE WHEN entries.legal_hold THEN 'hold' ELSE entries.lock_mode END AS lock_mode,
+        entries.retain_until AS locked_until
+    FROM orphans
+    INNER JOIN entries ON orphans.volume = entries.volume AND orphans.entry_id = entries.entry_id
+),
+
+timed_locks AS (
+    SELECT
+        told.what,
+        told.volume,
+        told.entry_id,
+        told.copy_volume,
+        told.lasts,
+        told.locked_until_at,
+        date_diff('day', snapshot.as_of, told.locked_until_at)
+        - CASE
+            WHEN told.locked_until_at - date_trunc('day', told.locked_until_at) < snapshot.as_of - date_trunc('day', snapshot.as_of) THEN 1
+            ELSE 0
+        END AS days_left
+    FROM (
+        SELECT
+            lockable.what,
+            lockable.volume,
+            lockable.entry_id,
+            lockable.copy_volume,
+            coalesce(volumes.access = 'offline', FALSE)
+            OR coalesce(volumes.immutability = 'append_only', FALSE)
+            OR coalesce(lockable.lock_mode = 'hold', FALSE) AS lasts,
+            CASE
+                WHEN lockable.lock_mode IN ('governance', 'compliance') THEN lockable.locked_until
+                WHEN lockable.lock_mode IS NULL AND volumes.immutability IN ('governance', 'compliance') THEN volumes.immutable_until
+            END AS locked_until_at
+        FROM lockable
+        INNER JOIN volumes ON lockable.copy_volume = volumes.volume
+    ) AS told
+    CROSS JOIN snapshot
+),
+
+locks AS (
+    SELECT
+        what,
+        volume,
+        entry_id,
+        copy_volume,
+        locked_until_at,
+        days_left
+    FROM timed_locks
+    WHERE days_left <= $days AND NOT lasts
+),
+
+-- Where a copy is out of reach beyond that time, as far as is known or declared.
+lasting AS (
+    SELECT DISTINCT
+        volume,
+        entry_id
+    FROM timed_locks
+    WHERE what = 'asset' AND (lasts OR days_left > $days)
 ),
 
 ending AS (
@@ -216,9 +255,9 @@ ending AS (
         locks.days_left,
         CAST(NULL AS TIMESTAMP) AS held_at,
         CAST(NULL AS DOUBLE) AS kept_days,
-        locks.immutable_until AS locked_until_at
+        locks.locked_until_at
     FROM held
-    INNER JOIN locks ON held.copy_volume = locks.volume
+    INNER JOIN locks ON held.volume = locks.volume AND held.entry_id = locks.entry_id AND held.copy_volume = locks.copy_volume AND locks.what = 'asset'
 ),
 
 -- Copies of the same assets that do not end: then theirs are not all.
@@ -236,7 +275,7 @@ kept AS (
             AND held.copy_volume = versioned.copy_volume
             AND held.copy_entry_id = versioned.copy_entry_id
             AND versioned.why <> 'lock_ends'
-    LEFT JOIN lasting ON held.copy_volume = lasting.volume
+    LEFT JOIN lasting ON held.volume = lasting.volume AND held.entry_id = lasting.entry_id
     WHERE CASE WHEN ending.why = 'lock_ends' THEN lasting.volume IS NOT NULL ELSE versioned.volume IS NULL END
 ),
 
@@ -287,9 +326,9 @@ found AS (
         locks.days_left,
         CAST(NULL AS TIMESTAMP) AS held_at,
         CAST(NULL AS DOUBLE) AS kept_days,
-        locks.immutable_until AS locked_until_at
+        locks.locked_until_at
     FROM orphans
-    INNER JOIN locks ON orphans.volume = locks.volume
+    INNER JOIN locks ON orphans.volume = locks.volume AND orphans.entry_id = locks.entry_id AND locks.what = 'orphan'
 )
 
 SELECT
