@@ -1,17 +1,20 @@
-"""The cases that a report of what is protected must not get wrong: each on real repositories of restic and borg, through the command.
+"""The cases that a report of what is protected must not get wrong: each on real repositories of restic and borg, or real stores, through the command.
 
 | case | where it is shown |
 |---|---|
 | T1 a byte flipped in a data pack, of restic | `test_fixity_reads_all_of_a_repository_and_a_flipped_byte_…` (tests/lastcopy/test_repository_contents.py) |
 | T1 likewise, of borg | `test_a_flipped_byte_takes_its_level_…` (tests/lastcopy/test_borg_contents.py) |
-| T2 to T13, T17 to T19, T21, T22, T24 | here |
+| T2 to T13, T16 to T19, T21, T22, T24 | here |
 | T14 snapshots of hard links | here, by rsnapshot |
-| T15 a delete marker of S3, T16 governance against compliance | on no real store: no scanner reads one yet; what a lock means is in tests/protection/table.py |
+| T15 a delete marker of S3 | `test_a_version_below_a_delete_marker_…` (tests/lastcopy/test_buckets.py) |
 | T20 excluded by the backup, of restic | `test_what_recovery_points_hold_and_leave_out_…` (tests/lastcopy/test_backups.py) |
 | T20 excluded by the backup, of borg | `test_what_archives_hold_and_leave_out_…` (tests/lastcopy/test_borg_backups.py) |
 | T23 a tape on its shelf, listed long ago | `test_a_tape_on_the_shelf_counts_by_its_index_of_long_ago_…` (tests/lastcopy/test_told.py) |
 """
 
+import base64
+import datetime
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +27,7 @@ import pytest
 
 from tests.lastcopy.program import ask
 from tests.protection.products import BORG, DATA, LONG_AGO, RESTIC, UNPRIVILEGED, Estate, Product, estate
+from tests.scanners import stores
 from tests.scanners.borgs import borg
 
 COVERED = ("protected", "")
@@ -38,6 +42,24 @@ admin = "it"
 device = "disk-2"
 access = "online"
 immutability = "none"
+"""
+
+
+LOCKED = """
+[volumes.vault]
+url = "s3://{bucket}"
+endpoint = "{endpoint}"
+credentials_file = "{credentials_file}"
+versions = true
+heads = true
+role = "backup"
+of = ["data"]
+system = "store"
+site = "lyon"
+admin = "{admin}"
+device = "store"
+access = "online"
+keeps_versions = "1y"
 """
 
 
@@ -342,3 +364,33 @@ def test_snapshots_that_share_files_by_hard_links_are_one_copy_of_several_versio
     )
     found = {row["name"]: (row["names"], row["versions"], row["bytes"]) for row in ask("sql", query, "--format", "json", folder=tmp_path).data}
     assert found == {"kept": (3, 1, 15), "changed": (3, 3, 24), "gone": (1, 1, 17)}
+
+
+@pytest.mark.parametrize("store", ["weed", "ceph"])
+def test_governance_holds_back_everybody_but_the_admin_and_compliance_him_too(tmp_path: Path, store: str) -> None:
+    """T16: governance against compliance, of versions that an enemy with the key of the bucket tries to delete."""
+    server = stores.weed() if store == "weed" else stores.ceph()
+    made, bucket, client = Estate(tmp_path, RESTIC), server.bucket(locked=True), server.client
+    until = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=60)
+    versions = {}
+    for mode in ("GOVERNANCE", "COMPLIANCE"):
+        content = f"the report, {mode}".encode()
+        made.write(mode, content)
+        lock = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until, "ContentMD5": base64.b64encode(hashlib.md5(content).digest()).decode()}
+        versions[mode] = {"Bucket": bucket, "Key": mode, "VersionId": client.put_object(Bucket=bucket, Key=mode, Body=content, **lock)["VersionId"]}
+    declared = {"bucket": bucket, "endpoint": server.endpoint, "credentials_file": server.declared(bucket)["credentials_file"]}
+
+    def out_of_reach(admin: str) -> dict[str, str]:
+        (tmp_path / "lastcopy.toml").write_text(DATA + LOCKED.format(admin=admin, **declared))
+        made.scan()
+        return {path: row["ransomware"] for path, row in made.assets().items()}
+
+    assert out_of_reach("records") == {"GOVERNANCE": "yes", "COMPLIANCE": "yes"}
+    assert out_of_reach("it") == {"GOVERNANCE": "no", "COMPLIANCE": "yes"}
+    for version in versions.values():
+        with pytest.raises(client.exceptions.ClientError):
+            client.delete_object(**version)
+    with pytest.raises(client.exceptions.ClientError):
+        client.delete_object(**versions["COMPLIANCE"], BypassGovernanceRetention=True)
+    client.delete_object(**versions["GOVERNANCE"], BypassGovernanceRetention=True)
+    assert out_of_reach("records") == {"GOVERNANCE": "no", "COMPLIANCE": "yes"}

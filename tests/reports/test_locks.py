@@ -8,7 +8,9 @@ import pytest
 
 from reports import explain, locks
 from tests.protection.plain import Estate, File, Scan
-from tests.reports.test_orphans import AS_OF, DAY, HOUR, OLD, of, opened, told
+from tests.protection.table import AS_OF
+from tests.reports.estates import opened
+from tests.reports.test_orphans import DAY, HOUR, OLD, of, told
 
 
 def estate(as_of: datetime.datetime = AS_OF) -> Estate:
@@ -51,7 +53,7 @@ def test_a_file_is_explained_by_what_its_object_tells_and_what_is_missing(tmp_pa
             "held": "under a legal hold, which whoever may set it may lift: ransomware is kept from it",
             "silent": None,
         }
-        assert said["soon"] in explain.explain(connection, "home", "soon")[0].text()
+        assert str(said["soon"]) in explain.explain(connection, "home", "soon")[0].text()
 
 
 @pytest.mark.parametrize(("later", "ransomware"), [(datetime.timedelta(), "yes"), (70 * DAY, "yes"), (70 * DAY + HOUR, "no"), (101 * DAY, "no")])
