@@ -182,6 +182,8 @@ def test_what_is_locked_in_a_bucket_outlasts_ransomware_and_who_overwrites_and_d
     assert after == made.truth() == before
     shown = ask("sql", "SELECT count(*) AS n FROM entries WHERE volume = 'vault' AND is_latest AND type = 'object'", "--format", "json", folder=tmp_path).data
     assert shown == [{"n": 2 * len(LOCKS)}]
+    ask("audit", "pack", "--output", "pack", folder=tmp_path)
+    ask("audit", "verify", "pack", folder=tmp_path)
     made.declare("it")
     same_admin = made.covered()
     assert same_admin == made.truth("it")

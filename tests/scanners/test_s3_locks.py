@@ -101,7 +101,14 @@ def test_a_store_that_does_not_answer_the_question_leaves_it_open(root: Path, mo
 
 @pytest.mark.parametrize(
     ("mode", "until"),
-    [("compliance", UNTIL.isoformat()), ("FOREVER", UNTIL.isoformat()), ("COMPLIANCE", "soon"), ("COMPLIANCE", ""), ("COMPLIANCE", "2031-01-01"), ("", "")],
+    [
+        ("compliance", "2099-01-01T00:00:00+00:00"),
+        ("FOREVER", "2099-01-01T00:00:00+00:00"),
+        ("COMPLIANCE", "soon"),
+        ("COMPLIANCE", ""),
+        ("COMPLIANCE", "2031-01-01"),
+        ("", ""),
+    ],
 )
 def test_odd_words_of_a_lock_tell_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, mode: str, until: str) -> None:
     server = stores.weed()
