@@ -268,7 +268,7 @@ def _unfit(draft: Draft, place: Place, row: Mapping[str, Any]) -> Refusal | None
     if _is_ours(names.unescape(row["path"])):
         return _OURS
     if place.refusal is None and draft.action.TOUCHES and place.capabilities is not None and not place.capabilities.quarantine:
-        return ("not_supported", f"volume {row['volume']} is an object store: jobs copy objects, and take none away and change none")
+        return ("not_supported", f"jobs copy from volume {row['volume']}, and take nothing away there and change nothing")
     return place.refusal
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from catalog import names
+from catalog import names, ours
 from scanners import Sink, _columns
 from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, Reply
 
@@ -88,6 +88,11 @@ class Content:
         if self.size_bytes != size_bytes:
             raise OtherError("changed", f"it gave {self.size_bytes} bytes, not {size_bytes}")
         return self._whole.digest(), hashlib.sha256(self._head + self._tail).digest() if size_bytes > SMALL_BYTES else None
+
+
+def is_ours(directory: str, name: bytes) -> bool:
+    """Whether jobs put a file or a link of that name there: a temporary one anywhere, and what they know the volume by. `directory` is as in `Walk`."""
+    return ours.is_temporary(name) or (name in ours.FILES_AT_HOME and os.fsencode(directory) == ours.HOME + b"/")
 
 
 def settle(modified_us: int | None) -> None:

@@ -1,6 +1,7 @@
 """A connection by SSH to the host of a volume: its key is known, or nothing is said to it."""
 
 import asyncio
+import hashlib
 import importlib.util
 import re
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from catalog import printable
+from catalog import names, printable
 from catalog.errors import MissingExtraError, UnreachableError
 from scanners import Settings, _secret
 
@@ -139,16 +140,26 @@ class Host:
         return _secret.read(settings, settings.password_command).decode(errors="surrogateescape").rstrip("\r\n")
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection, and of what ran on it."""
         if self._runner is not None:
-            if self._connection is not None:
-                self._connection.abort()
+            self.drop()
             self._runner.close()
-        self._runner = self._connection = self._client = None
+        self._runner = None
+
+    def drop(self) -> None:
+        """Let go of the connection. Where it was made in another loop, that is the loop to call this in."""
+        if self._connection is not None:
+            self._connection.abort()
+        self._connection = self._client = None
 
     def unreachable(self, why: str) -> UnreachableError:
         """The error of this volume."""
         return UnreachableError(f"volume {self._settings.volume}: {why}")
+
+
+def identity(key: str, root: bytes) -> str:
+    """Who a volume is: the key of its host, and where on it the root is, however either is called. `root`: links resolved, with a trailing slash."""
+    return f"sftp-{hashlib.sha256(key.encode()).hexdigest()[:32]}:{names.escape(root)}"
 
 
 def need() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -107,11 +106,11 @@ class Scanner:
         return Facts(fs_id=await self._identity(), device=None, clock="modified", capacity_bytes=capacity, free_bytes=free, empty=empty)
 
     async def _identity(self) -> str:
-        """Who it is: the key of the host, and where on it the root is, however either is called."""
+        """Who it is: see `_ssh.identity`."""
         client = await self._host.client()
         if self._root is None:
             self._root = (await _real(client, self._host.address.path)).rstrip(b"/") + b"/"
-        return f"sftp-{hashlib.sha256(self._host.key.encode()).hexdigest()[:32]}:{names.escape(self._root)}"
+        return _ssh.identity(self._host.key, self._root)
 
     async def _walk(self, walk: _Walk) -> None:
         client, fs_id = await self._host.client(), await self._identity()
@@ -196,6 +195,8 @@ class Scanner:
                 walk.problem(directory, "name", _remote.UNNAMED, hides_below=False)
             elif not attrs.permissions or (attrs.size is None and stat.S_ISREG(attrs.permissions)):
                 walk.problem(f"{directory}{os.fsdecode(name)}/", "stat", _remote.UNTOLD, hides_below=True)
+            elif not stat.S_ISDIR(attrs.permissions) and _remote.is_ours(directory, name):
+                continue
             elif name in found:
                 walk.problem(f"{directory}{os.fsdecode(name)}/", "name", _remote.TWICE, hides_below=False)
             else:

@@ -308,6 +308,8 @@ def _named(walk: Walk, directory: str, given: Sequence[Entry]) -> dict[bytes, En
         name = one.name.encode("utf-8", "surrogatepass")
         if not name or any(letter in one.name for letter in "/\\\0") or len(name) > _remote.LONGEST_NAME:
             walk.problem(directory, "name", _remote.UNNAMED, hides_below=False)
+        elif not _is_folder(one) and _remote.is_ours(directory, name):
+            continue
         elif name in found:
             walk.problem(f"{directory}{os.fsdecode(name)}/", "name", _remote.TWICE, hides_below=False)
         else:

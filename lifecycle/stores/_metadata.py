@@ -41,14 +41,14 @@ def give(descriptor: int, wanted: Metadata) -> list[str]:
     lost = _give_attributes(descriptor, wanted)
     _tried(lambda: os.utime(descriptor, ns=(wanted.accessed_ns, wanted.modified_ns)))
     found = os.fstat(descriptor)
-    return [*_lost_rights(wanted, found), *lost, *_lost_times(wanted, found)]
+    return [*lost_rights(wanted, found), *lost, *lost_times(wanted, found)]
 
 
 def give_directory(descriptor: int, wanted: Metadata) -> list[str]:
     """As `give`, for a directory that is yet to be filled: without its times, and its owner may always enter and write."""
     _own(descriptor, wanted)
     _tried(lambda: os.fchmod(descriptor, wanted.mode & ~_SPECIAL_BITS | (0 if os.geteuid() == 0 else stat.S_IRWXU)))
-    return [*_give_attributes(descriptor, wanted), *_lost_rights(wanted, os.fstat(descriptor))]
+    return [*_give_attributes(descriptor, wanted), *lost_rights(wanted, os.fstat(descriptor))]
 
 
 def give_link(directory: int, name: bytes, wanted: Metadata) -> list[str]:
@@ -56,14 +56,14 @@ def give_link(directory: int, name: bytes, wanted: Metadata) -> list[str]:
     _tried(lambda: os.chown(name, wanted.uid, wanted.gid, dir_fd=directory, follow_symlinks=False))
     _tried(lambda: os.utime(name, ns=(wanted.accessed_ns, wanted.modified_ns), dir_fd=directory, follow_symlinks=False))
     found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    return [*_lost_owner(wanted, found), *_lost_times(wanted, found)]
+    return [*lost_owner(wanted, found), *lost_times(wanted, found)]
 
 
 def lost_by_another_name(descriptor: int, wanted: Metadata) -> list[str]:
     """What one more name of an inode does not keep of what was wanted: the inode's own metadata stays. Only reads."""
     found, (kept, _) = os.fstat(descriptor), _attributes(descriptor)
-    lost = [_told(name) for name in sorted(wanted.xattrs.keys() | kept.keys()) if wanted.xattrs.get(name) != kept.get(name)]
-    return [*_lost_rights(wanted, found), *lost, *wanted.dropped, *_lost_times(wanted, found)]
+    lost = [told(name) for name in sorted(wanted.xattrs.keys() | kept.keys()) if wanted.xattrs.get(name) != kept.get(name)]
+    return [*lost_rights(wanted, found), *lost, *wanted.dropped, *lost_times(wanted, found)]
 
 
 def _own(descriptor: int, wanted: Metadata) -> None:
@@ -95,7 +95,7 @@ def _attributes(descriptor: int) -> tuple[dict[str, bytes], tuple[str, ...]]:
             with suppress(FileNotFoundError):
                 kept[name] = _value(descriptor, name)
         else:
-            dropped.append(f"{_told(name)} is never given to a copy")
+            dropped.append(f"{told(name)} is never given to a copy")
     return kept, tuple(dropped)
 
 
@@ -126,18 +126,18 @@ def _give_attributes(descriptor: int, wanted: Metadata) -> list[str]:
             _tried(lambda name=name: os.removexattr(descriptor, name))  # type: ignore[misc]  # the loop's name is bound as a default
     for name, value in wanted.xattrs.items():
         if not _tried(lambda name=name, value=value: os.setxattr(descriptor, name, value)):  # type: ignore[misc]  # as above
-            lost.append(_told(name))
+            lost.append(told(name))
     return lost
 
 
-def _told(name: str) -> str:
+def told(name: str) -> str:
     return {"system.posix_acl_access": "access control list", "system.posix_acl_default": "default access control list"}.get(
         name, f"extended attribute {names.escape(os.fsencode(name))}"
     )
 
 
-def _lost_rights(wanted: Metadata, found: os.stat_result) -> list[str]:
-    lost = _lost_owner(wanted, found)
+def lost_rights(wanted: Metadata, found: os.stat_result) -> list[str]:
+    lost = lost_owner(wanted, found)
     if wanted.mode & _SPECIAL_BITS:
         lost.append(f"mode {wanted.mode:04o}: set-user-ID, set-group-ID and sticky bits are never given to a copy")
     if stat.S_IMODE(found.st_mode) != wanted.mode & ~_SPECIAL_BITS:
@@ -145,13 +145,13 @@ def _lost_rights(wanted: Metadata, found: os.stat_result) -> list[str]:
     return lost
 
 
-def _lost_owner(wanted: Metadata, found: os.stat_result) -> list[str]:
+def lost_owner(wanted: Metadata, found: os.stat_result) -> list[str]:
     if (found.st_uid, found.st_gid) == (wanted.uid, wanted.gid):
         return []
     return [f"owner {wanted.uid}:{wanted.gid} (is {found.st_uid}:{found.st_gid})"]
 
 
-def _lost_times(wanted: Metadata, found: os.stat_result) -> list[str]:
+def lost_times(wanted: Metadata, found: os.stat_result) -> list[str]:
     pairs = (("modified", wanted.modified_ns, found.st_mtime_ns), ("accessed", wanted.accessed_ns, found.st_atime_ns))
     return [f"{name} time {_seconds(time)} (is {_seconds(kept)})" for name, time, kept in pairs if time != kept]
 

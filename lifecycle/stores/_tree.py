@@ -72,7 +72,7 @@ class Tree:
 
     def split(self, path: bytes) -> tuple[bytes, bytes]:
         """Directory and name of a path. Raises EndError REFUSED for one that is none, that leaves the volume, or that is ours."""
-        found = _split(path)
+        found = parted(path)
         if isinstance(found, str):
             raise EndError("REFUSED", f"{self.shown(path)}: {found}")
         return found
@@ -195,7 +195,7 @@ def _pair(descriptor: int) -> tuple[int, int]:
 
 
 @functools.lru_cache(_REMEMBERED)
-def _split(path: bytes) -> tuple[bytes, bytes] | str:
+def parted(path: bytes) -> tuple[bytes, bytes] | str:
     """Directory and name of a path; what is wrong with it where it is none."""
     parts = path.split(b"/")
     if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:

@@ -1,0 +1,284 @@
+"""Files go to another host by SFTP and come back, on a real server: contents, metadata and names, over nothing that was there."""
+
+import itertools
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncssh import SFTPConnectionLost, sftp
+
+from catalog.errors import UnreachableError
+from catalog.ours import TEMPORARY
+from lifecycle import job, plan, stores
+from lifecycle.ends import EndError
+from lifecycle.plan import Plan
+from tests.lifecycle.grounds import Grounds, paths, refusals
+from tests.scanners.sshd import Server
+
+MODIFIED_NS, ACCESSED_NS = 1_577_836_800_000_000_000, 1_577_836_801_000_000_000
+_SAME = 'system = "{n}"\nsite = "{n}"\nadmin = "{n}"\ndevice = "{n}"\naccess = "online"\ndigest = "all"\n'
+
+
+@dataclass
+class Hosts(Grounds):
+    """Volumes data and far (trees), and vault: a folder of the host."""
+
+    server: Server = field(default=None)  # type: ignore[assignment]  # always given: fields of the parent have defaults
+
+    def configure(self, more: str = "", **volumes: str) -> None:
+        declared = self.server.declared(self.folder / "vault")
+        vault = "".join(f"{key} = '{value}'\n" for key, value in declared.items())
+        tables = [
+            f'[volumes.data]\nurl = "data"\nrole = "primary"\n{_SAME.format(n="data")}',
+            f'[volumes.vault]\n{vault}role = "archive"\nof = ["data"]\n{_SAME.format(n="vault")}',
+            f'[volumes.far]\nurl = "far"\nrole = "archive"\nof = ["data"]\n{_SAME.format(n="far")}',
+        ]
+        (self.folder / "lastcopy.toml").write_text("\n".join([*tables, "[lifecycle]\nmin_copies = 1\n", more, *volumes.values()]))
+
+    def ready(self) -> "Hosts":
+        self.prepared("data", "vault", "far").scanned()
+        return self
+
+    def approved(self, action: str, **policy: Any) -> Plan:  # noqa: ANN401  # keys of a policy
+        made = self.plan(action, **policy)
+        with self.journal() as journal:
+            plan.approve(made, journal, actor="bob", at_us=self.now_us)
+        return made
+
+    def carried_out(self, made: Plan) -> job.Outcome:
+        return job.run(self.root, self.config, made.id, clock=lambda: self.now_us, actor="ada")
+
+    def run(self, action: str, **policy: Any) -> job.Outcome:  # noqa: ANN401  # keys of a policy
+        """A plan of a policy, approved and run."""
+        return self.carried_out(self.approved(action, **policy))
+
+    def reasons(self, job_id: str) -> str:
+        with self.journal() as journal:
+            return "; ".join(record.reason or "" for record in journal.records(job_id))
+
+    def losses(self, job_id: str) -> list[str]:
+        with self.journal() as journal:
+            return [loss for record in journal.records(job_id) for loss in record.losses]
+
+    def kept(self) -> dict[bytes, bytes]:
+        """What lies on the host, but for what is ours."""
+        root = os.fsencode(self.folder / "vault")
+        found = {}
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = os.path.relpath(os.path.join(folder, name), root)
+                if not path.startswith(b".lastcopy/"):
+                    found[path] = (
+                        os.readlink(os.path.join(folder, name))
+                        if os.path.islink(os.path.join(folder, name))
+                        else Path(os.fsdecode(os.path.join(folder, name))).read_bytes()
+                    )
+        return found
+
+
+@pytest.fixture
+def estate(tmp_path: Path, ssh_server: Server) -> Hosts:
+    return Hosts(tmp_path, server=ssh_server)
+
+
+def test_files_are_archived_and_recalled_to_the_bit(estate: Hosts) -> None:
+    content = {b"a/small": b"small", b"a/hole": b"x" + bytes(3 << 20) + b"y", b"b\n/=cmd()\xff": os.urandom(5 << 20)}
+    for path, body in content.items():
+        where = estate.write("data", path, body)
+        os.chown(where, 1234, 2345)
+        os.chmod(where, 0o640)
+        os.utime(where, ns=(ACCESSED_NS, MODIFIED_NS))
+    os.chmod(estate.at("data", "a"), 0o710)
+    before = {path: os.stat(estate.at("data", path)) for path in content}
+    estate.ready()
+    came = estate.run("archive", to="vault")
+    assert came.counts == {"QUARANTINED": len(content)}, estate.reasons(came.job_id)
+    assert estate.losses(came.job_id) == []
+    assert {path: body for path, body in estate.kept().items() if path in content} == content
+    assert stat.S_IMODE(os.stat(estate.at("vault", "a")).st_mode) == 0o710
+    assert not any(os.path.exists(estate.at("data", path)) for path in content)
+    back = estate.run("recall")
+    assert back.counts == {"DONE": len(content)}, estate.reasons(back.job_id)
+    for path, body in content.items():
+        found = os.stat(estate.at("data", path))
+        assert Path(os.fsdecode(estate.at("data", path))).read_bytes() == body
+        assert (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns) == (
+            before[path].st_mode,
+            before[path].st_uid,
+            before[path].st_gid,
+            before[path].st_mtime_ns,
+        )
+
+
+def test_what_was_copied_is_found_by_the_next_scan(estate: Hosts) -> None:
+    where = estate.write("data", "f", b"content of it")
+    os.utime(where, ns=(ACCESSED_NS, MODIFIED_NS + 123_456_789))
+    os.setxattr(where, "user.note", b"lost")
+    estate.ready()
+    came = estate.run("copy", to="vault")
+    assert came.counts == {"DONE": 1}, estate.reasons(came.job_id)
+    assert estate.losses(came.job_id) == ["extended attribute user.note", "modified time 1577836800.123456789 s (is 1577836800.000000000 s)"]
+    estate.scanned()
+    [row] = estate.ask("sql", "SELECT copy_volume, match, verification_level FROM copies WHERE volume = 'data' AND path = 'f'", "--format", "json").data
+    assert (row["copy_volume"], row["match"], row["verification_level"]) == ("vault", "content", 3)
+
+
+def test_what_is_there_is_never_overwritten_and_what_is_equal_is_taken_for_the_copy(estate: Hosts) -> None:
+    for name in ("planned", "late", "equal"):
+        estate.write("data", name, b"ours")
+    estate.ready()
+    estate.write("vault", "planned", b"someone else's")
+    made = estate.plan("archive", to="vault")
+    assert (paths(made), refusals(made)) == ([b"equal", b"late"], {"planned": "target_exists_differs"})
+    estate.write("vault", "late", b"else")
+    estate.write("vault", "equal", b"ours")
+    with estate.journal() as journal:
+        plan.approve(made, journal, actor="bob", at_us=estate.now_us)
+    came = estate.carried_out(made)
+    assert came.counts == {"CONFLICT": 1, "QUARANTINED": 1}, estate.reasons(came.job_id)
+    assert estate.kept() == {b"planned": b"someone else's", b"late": b"else", b"equal": b"ours"}
+    assert Path(os.fsdecode(estate.at("data", "late"))).read_bytes() == b"ours"
+    assert job.undo(estate.root, estate.config, came.job_id, clock=lambda: estate.now_us, actor="ada").complete
+    assert Path(os.fsdecode(estate.at("data", "equal"))).read_bytes() == b"ours"
+
+
+def test_a_link_in_the_place_of_a_folder_leads_nothing_outside(estate: Hosts, tmp_path: Path) -> None:
+    estate.write("data", "d/f", b"ours")
+    estate.ready()
+    made = estate.approved("archive", to="vault")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "vault" / "d").symlink_to(tmp_path / "outside")
+    came = estate.carried_out(made)
+    assert came.counts == {"REFUSED": 1}, estate.reasons(came.job_id)
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert os.path.exists(estate.at("data", "d/f"))
+
+
+def test_nothing_is_taken_out_of_a_host(estate: Hosts) -> None:
+    estate.write("vault", "f", b"content")
+    estate.write("data", "f", b"content")
+    estate.ready()
+    made = estate.plan("archive", to="far", where="volume = 'vault'")
+    assert paths(made) == []
+    assert set(refusals(made).values()) <= {"not_supported", "replica"}
+    store = stores.connect(estate.config, "vault")
+    found = store.look(b"f")
+    assert found is not None
+    with pytest.raises(EndError, match="take nothing out"):
+        store.quarantine(b"f", "k-0-1", found)
+    store.close()
+
+
+def test_a_folder_without_a_preparation_is_not_written_to(estate: Hosts) -> None:
+    estate.write("data", "f", b"content")
+    estate.prepared("data", "far").scanned()
+    made = estate.plan("archive", to="vault")
+    assert set(refusals(made)) == {"f"}
+    assert estate.kept() == {}
+
+
+def test_a_folder_that_is_declared_twice_is_refused(estate: Hosts) -> None:
+    vault = (estate.folder / "lastcopy.toml").read_text().partition("[volumes.vault]")[2].partition("[volumes.far]")[0]
+    estate.configure(again=f"[volumes.again]{vault}")
+    assert "same storage" in estate.ask("volume", "prepare", "vault", code=5).err
+
+
+Request = Callable[..., Any]
+
+
+@contextmanager
+def wire(make: Callable[[int, Request], Request]) -> Iterator[None]:
+    """Has something happen to the requests of the client, by their number; each is the handler's own until then."""
+    really, numbers = sftp.SFTPClientHandler._make_request, itertools.count()
+
+    async def request(*given: Any) -> Any:  # noqa: ANN401  # as asyncssh gives it
+        return await make(next(numbers), really)(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sftp.SFTPClientHandler, "_make_request", request)
+        yield
+
+
+def _cut(at: int, *, before: bool) -> Callable[[int, Request], Request]:
+    """The connection is lost at a request and from then on: before the host has it, or after the host has done it."""
+
+    def make(number: int, really: Request) -> Request:
+        async def lost(*request: Any) -> Any:  # noqa: ANN401  # as above
+            if number == at and not before:
+                await really(*request)
+            raise SFTPConnectionLost("cut by the test")
+
+        return lost if number >= at else really
+
+    return make
+
+
+@pytest.mark.parametrize("points", [pytest.param(slice(0, None, 6), id="some"), pytest.param(slice(0, None), id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
+def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finishes(estate: Hosts, points: slice, before: bool) -> None:
+    body = os.urandom(3 << 20)
+    everyone = [f"d{number:03d}/f" for number in range(90)]
+    for path in everyone:
+        estate.write("data", path, body)
+    estate.ready()
+    total, names = _requests(estate, everyone.pop()), iter(everyone)
+    assert total < len(everyone)
+    for at in range(total)[points]:
+        path = next(names)
+        made = estate.approved("archive", to="vault", where=f"path = '{path}'")
+        with wire(_cut(at, before=before)), suppress(UnreachableError):
+            came = estate.carried_out(made)
+            assert came.counts != {"QUARANTINED": 1}, f"at {at}: {came}"
+        assert Path(os.fsdecode(estate.at("data", path))).read_bytes() == body
+        with estate.journal() as journal:
+            begun = [row.job_id for row in journal.jobs() if row.plan_id == made.id]
+        came = job.resume(estate.root, estate.config, begun[0], clock=lambda: estate.now_us, actor="ada") if begun else estate.carried_out(made)
+        assert came.counts == {"QUARANTINED": 1}, f"at {at}: {estate.reasons(came.job_id)}"
+        assert estate.kept()[path.encode()] == body
+    assert not [path for path in estate.kept() if TEMPORARY in path]
+    assert estate.ask("audit", "verify").code == 0
+
+
+def _requests(estate: Hosts, path: str) -> int:
+    """How many requests an archive of one file takes."""
+    last = 0
+
+    def make(number: int, really: Request) -> Request:
+        nonlocal last
+        last = number
+        return really
+
+    made = estate.approved("archive", to="vault", where=f"path = '{path}'")
+    with wire(make):
+        assert estate.carried_out(made).counts == {"QUARANTINED": 1}
+    return last + 1
+
+
+@pytest.mark.parametrize("kind", [sftp.FXP_WRITE, sftp.FXP_READ], ids=["up", "down"])
+def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: Hosts, kind: int) -> None:
+    estate.write("data", "f", b"content of the file")
+    estate.ready()
+
+    def make(_: int, really: Request) -> Request:
+        async def flipped(handler: Any, asked: Any, *arguments: Any) -> Any:  # noqa: ANN401  # as above
+            if asked != kind:
+                return await really(handler, asked, *arguments)
+            if kind == sftp.FXP_WRITE:
+                return await really(handler, asked, *arguments[:-1], arguments[-1].replace(b"content of", b"content oF"))
+            data, *rest = await really(handler, asked, *arguments)
+            return (data.replace(b"content of", b"content oF"), *rest)
+
+        return flipped
+
+    made = estate.approved("archive", to="vault")
+    with wire(make):
+        came = estate.carried_out(made)
+    assert came.counts == {"FAILED": 1}, estate.reasons(came.job_id)
+    assert "gave back other content" in estate.reasons(came.job_id)
+    assert Path(os.fsdecode(estate.at("data", "f"))).read_bytes() == b"content of the file"
+    assert b"f" not in estate.kept()
