@@ -20,6 +20,7 @@ from lifecycle.plan import Plan
 from tests.lifecycle.grounds import Grounds, paths, refusals
 from tests.scanners.sshd import Server
 
+_READ, _WRITE = 5, 6  # SSH_FXP_READ, SSH_FXP_WRITE
 MODIFIED_NS, ACCESSED_NS = 1_577_836_800_000_000_000, 1_577_836_801_000_000_000
 _SAME = 'system = "{n}"\nsite = "{n}"\nadmin = "{n}"\ndevice = "{n}"\naccess = "online"\ndigest = "all"\n'
 
@@ -259,7 +260,7 @@ def _requests(estate: Hosts, path: str) -> int:
     return last + 1
 
 
-@pytest.mark.parametrize("kind", [sftp.FXP_WRITE, sftp.FXP_READ], ids=["up", "down"])
+@pytest.mark.parametrize("kind", [_WRITE, _READ], ids=["up", "down"])
 def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: Hosts, kind: int) -> None:
     estate.write("data", "f", b"content of the file")
     estate.ready()
@@ -268,7 +269,7 @@ def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: 
         async def flipped(handler: Any, asked: Any, *arguments: Any) -> Any:  # noqa: ANN401  # as above
             if asked != kind:
                 return await really(handler, asked, *arguments)
-            if kind == sftp.FXP_WRITE:
+            if kind == _WRITE:
                 return await really(handler, asked, *arguments[:-1], arguments[-1].replace(b"content of", b"content oF"))
             data, *rest = await really(handler, asked, *arguments)
             return (data.replace(b"content of", b"content oF"), *rest)
