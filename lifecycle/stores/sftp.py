@@ -113,10 +113,12 @@ class Store(Additive):
         """Create the temporary name beside a target that is not there, with its folders. Writes. Raises EndError CONFLICT, REFUSED, UnreachableError."""
         import asyncssh
 
-        self._able(path)
+        able = self._able(path)
         if over is not None:
             raise EndError("REFUSED", f"{self.shown(path)}: on this storage nothing takes the place of what is there")
         inner, name = self._files.split(path)
+        if (longest := max(map(len, path.split(b"/")))) > able.name_bytes:
+            raise EndError("REFUSED", f"{self.shown(path)}: a name of {longest} bytes; the host takes {able.name_bytes}")
         with self._files.ending("stage", path):
             losses = [] if self._files.is_here(inner) else _host_files.make_folders(self._files, path, key, parents)
             self._files.need_folder(path)

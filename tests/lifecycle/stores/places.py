@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from lifecycle import stores
 from lifecycle.stores import Store, posix
 
 
-class PosixPlace:
+class TreePlace:
     """A prepared file tree, and hands that reach past its store."""
 
     def __init__(self, folder: Path) -> None:
@@ -23,14 +24,18 @@ class PosixPlace:
         for name in ("v", "bare"):
             (folder / name).mkdir()
         self.root = os.fsencode(folder / "v")
-        self.config: Config = config.parse({"volumes": {"v": {"url": str(folder / "v")}, "bare": {"url": str(folder / "bare")}}})
+        self.config: Config = config.parse({"volumes": {name: self.declared(folder / name) for name in ("v", "bare")}})
         self._opened: list[Store] = []
         self.connect().prepare("marker-1", at_us=1)
 
-    def connect(self) -> posix.Store:
+    def declared(self, folder: Path) -> dict[str, Any]:
+        """The table of a volume."""
+        return {"url": str(folder)}
+
+    def connect(self) -> Store:
         return self._connected("v")
 
-    def unprepared(self) -> posix.Store:
+    def unprepared(self) -> Store:
         return self._connected("bare")
 
     def at(self, path: bytes) -> bytes:
@@ -67,10 +72,18 @@ class PosixPlace:
         for store in self._opened:
             store.close()
 
-    def _connected(self, volume: str) -> posix.Store:
+    def _connected(self, volume: str) -> Store:
         store = stores.connect(self.config, volume)
-        assert isinstance(store, posix.Store)
         self._opened.append(store)
+        return store
+
+
+class PosixPlace(TreePlace):
+    """One of this host."""
+
+    def connect(self) -> posix.Store:
+        store = super().connect()
+        assert isinstance(store, posix.Store)
         return store
 
 

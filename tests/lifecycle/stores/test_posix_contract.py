@@ -7,13 +7,14 @@ import pytest
 
 from tests.lifecycle.stores.contract import Contract
 from tests.lifecycle.stores.places import PosixPlace, tmpfs
+from tests.lifecycle.stores.taking import Taking
 
 
-class TestHere(Contract):
+class TestHere(Contract, Taking):
     """On the file system of the tests."""
 
 
-class TestTmpfs(Contract):
+class TestTmpfs(Contract, Taking):
     """In memory."""
 
     @pytest.fixture
@@ -24,7 +25,7 @@ class TestTmpfs(Contract):
             place.close()
 
 
-class TestXfs(Contract):
+class TestXfs(Contract, Taking):
     """Where blocks can be shared."""
 
     @pytest.fixture
