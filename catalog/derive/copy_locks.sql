@@ -8,33 +8,41 @@ WITH told AS (
     FROM lock_files
 ),
 
--- Files that hold a content, each as well as it is known.
+-- Contents that assets are matched by, with all that it depends on how well a file is known to hold them.
+wanted AS (
+    SELECT DISTINCT
+        e.a,
+        e.v,
+        i.digest_no,
+        i.class_no,
+        i.digest_read AS asset_read
+    FROM evidence AS e
+    INNER JOIN told AS t ON e.v = t.v
+    INNER JOIN assets AS i ON e.a = i.a AND e.entry_id = i.entry_id
+    WHERE e.found = 5
+),
+
+-- Files that hold such a content, each as well as it is known.
 holding AS (
     SELECT
-        p.a,
-        b.v,
-        b.digest_no,
-        c.class_no,
-        r.asset_read,
+        w.a,
+        w.v,
+        w.digest_no,
+        w.class_no,
+        w.asset_read,
         b.entry_id,
         CASE
             WHEN b.carried OR u.v IS NOT NULL THEN 1
-            WHEN CASE WHEN b.digest_read AND r.asset_read THEN 3 ELSE greatest(b.told_level, 1) END < c.min_level THEN 1
+            WHEN CASE WHEN b.digest_read AND w.asset_read THEN 3 ELSE greatest(b.told_level, 1) END < c.min_level THEN 1
             WHEN b.digested_at < c.verified_since OR b.digested_at > c.verified_until THEN 1
             ELSE 2
         END AS usable
     FROM items AS b
-    INNER JOIN told AS t ON b.v = t.v
-    INNER JOIN pair_list AS p ON b.v = p.v
-    CROSS JOIN class_facts AS c
-    CROSS JOIN (
-        SELECT TRUE AS asset_read
-        UNION ALL
-        SELECT FALSE AS asset_read
-    ) AS r
-    LEFT JOIN own_copies AS o ON p.a = o.a AND b.v = o.v AND b.entry_id = o.entry_id
+    INNER JOIN wanted AS w ON b.v = w.v AND b.digest_no = w.digest_no
+    INNER JOIN class_facts AS c ON w.class_no = c.class_no
+    LEFT JOIN own_copies AS o ON w.a = o.a AND b.v = o.v AND b.entry_id = o.entry_id
     LEFT JOIN unreadable AS u ON b.v = u.v AND b.entry_id = u.entry_id
-    WHERE b.digest_no IS NOT NULL AND coalesce(b.size_bytes, 1) > 0 AND o.a IS NULL
+    WHERE coalesce(b.size_bytes, 1) > 0 AND o.a IS NULL
 ),
 
 -- The one file that is matched otherwise, where it is current or only at the path.
