@@ -72,7 +72,8 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     """Give the copies their final names, over nothing, durably; the further names of an inode are linked to the first one."""
     followers = [work for work in works if work.live and leader(run, work) is not None]
     first = [work for work in works if work.live and work not in followers]
-    run.each(first, lambda work: _name(run, work), "target")
+    able = run.store(first[0].volume("target")).capabilities if first else None
+    (run.together if able is not None and able.waits else run.each)(first, lambda work: _name(run, work), "target")
     run.each(followers, lambda work: _link(run, work), "target")
     gone: set[bytes] = set()
     run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
@@ -214,8 +215,15 @@ def _conflict(work: Work) -> EndError:
 
 def _settle_content(run: Run, works: Sequence[Work]) -> None:
     def act(work: Work) -> None:
-        if work.staged is not None:
+        if work.staged is None:
+            return
+        try:
             work.staged.sync()
+        except EndError as end:
+            if end.state != "CONFLICT" or not _adopted(run, work):
+                raise
+            work.staged.close()
+            work.staged = None
 
     run.together(works, act, "target")
 

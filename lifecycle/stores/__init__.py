@@ -90,6 +90,11 @@ class Capabilities:
     locks: bool | None = None  # a lock of an object is kept, told and heeded
     spoilt: str | None = None  # what names may not hold, since they would not come back as they are: escaped, joined by ' '
 
+    @property
+    def waits(self) -> bool:
+        """Whether every call waits for a network, so that they are worth overlapping."""
+        return self.publish in ("create", "versions")
+
 
 @dataclass(frozen=True)
 class Identity:

@@ -42,8 +42,12 @@ def headers(key: str, wanted: Metadata | None) -> tuple[dict[str, str], list[str
     if kept:
         told[_OURS + "xattrs"] = kept
     above = ",".join(f"{one.mode & 0o7777:o}:{one.uid}:{one.gid}" for one in wanted.parents)
-    if above and _size(told) + len(_OURS + "folders") + len(above) <= _MOST_BYTES:
+    if above and _size(told) + len(_OURS + "folders") + len(above) > _MOST_BYTES:
+        lost.append("modes and owners of its folders: they do not fit into the metadata of an object")
+    elif above:
         told[_OURS + "folders"] = above
+    if any(one.xattrs or one.dropped for one in wanted.parents):
+        lost.append("extended attributes and access control lists of its folders: an object has none of these")
     return told, lost
 
 

@@ -75,6 +75,7 @@ class Upload:
         self._sent = False
         self._size_bytes = 0
         self._version: str | None = None
+        self._told: Mapping[str, str] | None = None  # of the object, once it is there
         self._upload: str | None = None
         self._parts: list[Future[tuple[str, bytes]]] = []
         self._threads: ThreadPoolExecutor | None = None
@@ -121,10 +122,10 @@ class Upload:
 
     def digest(self) -> tuple[bytes, int]:
         """SHA-256 and length of what the store gives back. Raises EndError, UnreachableError."""
-        found = self._objects.find(self._path, self._version)
+        found = self._told or self._objects.find(self._path, self._version)
         if found is None or found.get(OP) != self._key:
             raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: is not the object that was just stored; it was not touched")
-        self.read_back = self._objects.fingerprint(self._path, found)
+        self.read_back = self._objects.fingerprint(self._path, found)  # each request of the reading is held against that
         return self._objects.sha256(self._path, self.read_back, self._version)
 
     def close(self) -> None:
@@ -279,7 +280,7 @@ class Upload:
         told = found.get("x-amz-checksum-sha256", wanted)
         if found.get("content-length") != str(size_bytes) or told != wanted:
             raise EndError("FAILED", f"{self._objects.shown(self._path)}: the store tells other content than was sent to it", retry=True)
-        self._version = found.get("x-amz-version-id", self._version)
+        self._version, self._told = found.get("x-amz-version-id", self._version), found
 
 
 def note(objects: Objects, key: str) -> bytes:

@@ -102,15 +102,20 @@ class Store:
         over: Fingerprint | None = None,
         source: Source | None = None,
     ) -> Upload:
-        """Begin a copy where nothing is. Nothing is written before there is more than one part of it. Raises EndError CONFLICT, REFUSED, UnreachableError."""
+        """Begin a copy. Nothing is written before there is more than one part of it. Raises EndError CONFLICT, REFUSED, UnreachableError.
+
+        Where the store itself refuses a name that is taken, a small object is not looked for: `Staged.sync` raises the conflict.
+        """
         means = self._means(path)
         if over is not None:
             raise EndError("REFUSED", f"{self._objects.shown(path)}: in a bucket nothing takes the place of what is there")
         self._refuse_spoilt(path)
         temporary(key)  # it must be a key
-        if self.look(path) is not None:
+        size_bytes = None if source is None else source.fingerprint.size_bytes
+        asked_anyway = means.able.publish == "create" and size_bytes is not None and size_bytes <= _uploads.PART_BYTES
+        if not asked_anyway and self.look(path) is not None:
             raise EndError("CONFLICT", f"{self._objects.shown(path)}: something is there already")
-        upload = Upload(means, path, key, None if source is None else source.metadata(), None if source is None else source.fingerprint.size_bytes)
+        upload = Upload(means, path, key, None if source is None else source.metadata(), size_bytes)
         if link_target is not None and source is None:
             upload.write(memoryview(link_target))
         return upload

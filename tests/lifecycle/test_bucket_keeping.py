@@ -148,6 +148,38 @@ def test_attributes_that_do_not_fit_are_losses_and_the_others_come_back(tmp_path
     assert "user.large" not in os.listxattr(where)
 
 
+def test_folders_that_are_gone_come_back_as_they_were_and_what_they_lose_is_told(tmp_path: Path, server: Server) -> None:
+    estate = prepared(tmp_path, server)
+    estate.write("data", "one/two/f", b"content")
+    os.chmod(estate.at("data", "one"), 0o751)
+    os.chmod(estate.at("data", "one/two"), 0o700)
+    os.setxattr(estate.at("data", "one"), "user.note", b"of the folder")
+    came = estate.scanned().run("archive", to="vault")
+    assert estate.losses(came.job_id) == ["extended attributes and access control lists of its folders: an object has none of these"]
+    os.rmdir(estate.at("data", "one/two"))
+    os.rmdir(estate.at("data", "one"))
+    assert estate.run("recall").counts == {"DONE": 1}
+    assert [os.stat(estate.at("data", path)).st_mode & 0o777 for path in ("one", "one/two")] == [0o751, 0o700]
+
+
+def test_a_rebuild_tells_of_an_upload_that_was_never_finished_and_leaves_it(tmp_path: Path, server: Server) -> None:
+    from lifecycle import rebuilding
+
+    estate = prepared(tmp_path, server, "", versioned=True)
+    store = estate.store()
+    staged = store.stage(b"f", "jgone-1-1")
+    for _ in range(20):
+        staged.write(memoryview(bytes(1 << 20)))
+    staged.close()
+    (estate.root / "journal.json").unlink()
+    told = rebuilding.rebuild(estate.root, estate.config, at_us=estate.now_us, actor="ada", take_over=True)
+    assert [(one.volume, one.path, one.came) for one in told] == [("vault", ".lastcopy/uploads/jgone-1-1", "unfinished")]
+    [upload] = estate.server.client.list_multipart_uploads(Bucket=estate.bucket)["Uploads"]
+    assert upload["Key"] == "kept/f"
+    store.discard(b"f", "jgone-1-1")
+    assert "Uploads" not in estate.server.client.list_multipart_uploads(Bucket=estate.bucket)
+
+
 def test_a_symbolic_link_is_copied_as_its_text_and_restored_as_a_link(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server)
     os.symlink(b"else\xffwhere", estate.at("data", "link"))
