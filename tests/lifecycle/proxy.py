@@ -14,13 +14,12 @@ Kind = Literal["lose_answer", "cut_request", "cut_answer", "flip_up", "flip_down
 
 @dataclass
 class Fault:
-    """What is done to requests of a method whose target holds some text: to so many of them, after so many others."""
+    """What is done to requests of a method whose target holds some text, to so many of them."""
 
     method: str
     target: str
     kind: Kind
     times: int = 1
-    after: int = 0
     first: Callable[[], object] = lambda: None  # done before anything else
 
 
@@ -45,9 +44,6 @@ class Proxy:
         with self.lock:
             for one in self.faults:
                 if one.method == method and one.target in target and one.times:
-                    if one.after:
-                        one.after -= 1
-                        continue
                     one.times -= 1
                     return one
         return None

@@ -89,7 +89,8 @@ def test_an_object_of_parts_is_stored_once_whatever_becomes_of_a_request(estate:
 def test_where_nobody_can_look_the_end_is_unknown_and_a_resume_looks(estate: Buckets, network: Proxy) -> None:
     estate.write("data", "f", CONTENT)
     estate.scanned()
-    network.faults = [Fault("PUT", "/kept/f", "lose_answer"), Fault("HEAD", "/kept/f", "refuse", times=5, after=2)]
+    away = Fault("HEAD", "/kept/f", "refuse", times=5)
+    network.faults = [Fault("PUT", "/kept/f", "lose_answer", first=lambda: network.faults.append(away))]
     came = estate.run("archive", to="vault")
     assert came.counts == {"UNKNOWN": 1}, estate.reasons(came.job_id)
     assert os.path.exists(estate.at("data", "f"))
@@ -111,6 +112,17 @@ def test_what_somebody_stores_at_that_instant_stays_and_is_what_the_name_shows(e
     assert came.counts == {"CONFLICT": 1}, estate.reasons(came.job_id)
     is_kept(estate, "f", theirs)
     assert os.path.exists(estate.at("data", "f"))
+
+
+def test_an_equal_object_that_somebody_stores_at_that_instant_is_the_copy(estate: Buckets, network: Proxy) -> None:
+    estate.write("data", "f", CONTENT)
+    estate.scanned()
+    network.faults = [Fault("PUT", "/kept/f", "lose_answer", first=lambda: estate.server.client.put_object(Bucket=estate.bucket, Key="kept/f", Body=CONTENT))]
+    came = estate.run("archive", to="vault")
+    assert network.faults[0].times == 0
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    is_kept(estate, "f", CONTENT)
+    assert "lastcopy-op" not in estate.object("f")["Metadata"]
 
 
 def test_a_bit_that_turns_on_its_way_back_is_seen_before_the_source_goes(estate: Buckets, network: Proxy) -> None:
