@@ -99,6 +99,7 @@ def _weed(program: str) -> Server:
     master, filer, volume, admin, port = _ports(5, 10_000)
     words = [f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={folder / 's3.json'}", "-admin.ui=false", "-webdav=false"]
     words += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.port={master}", f"-filer.port={filer}", f"-volume.port={volume}", f"-admin.port={admin}"]
+    words += ["-volume.max=100000"]  # a bucket takes several; else there are as many as the free disk has times 128 MB
     _start(folder, program, "mini", *words, f"-s3.port={port}")
     server = Server("weed", f"http://127.0.0.1:{port}", folder)
     _await(server)
