@@ -23,7 +23,7 @@ CHANGED = "it changed each time while it was read"
 UNLIKE = "it is not what it was at the scan"
 IRREGULAR = "it is no regular file any more"
 _SETTLED_S = 3  # times may be to the second, or told late: what was changed just now may be changed again under the same time
-_WAITING = 20_000  # folders kept in memory; the others wait in the journal
+_WAITING, _WAITING_LETTERS = 20_000, 16 << 20  # folders kept in memory, and of their paths; the others wait in the journal
 
 
 class OtherError(Exception):
@@ -42,6 +42,7 @@ class Walk:
     sink: Sink
     batch: _columns.Batch
     waiting: list[str]
+    _letters: int = 0  # of those that were added
 
     def problem(self, directory: str, stage: str, text: str, *, hides_below: bool, number: int | None = None) -> None:
         """Take a problem of a folder, or of what would be one."""
@@ -54,11 +55,20 @@ class Walk:
         self.problem(directory, "list", os.strerror(errno.ENAMETOOLONG), hides_below=True, number=errno.ENAMETOOLONG)
         return False
 
-    def spill(self) -> None:
-        """Where very many folders wait, leave the first to be visited by others."""
-        if len(self.waiting) > _WAITING:
-            half = len(self.waiting) // 2
+    def take(self, count: int) -> list[str]:
+        """The next folders to be visited, at most so many."""
+        found = [self.waiting.pop() for _ in range(min(count, len(self.waiting)))]
+        self._letters -= sum(map(len, found))
+        return found
+
+    def add(self, directories: list[str]) -> None:
+        """Have folders visited, the first of them first. Where very many wait, or long ones, those that would come last are left to others."""
+        self.waiting += reversed(directories)
+        self._letters += sum(map(len, directories))
+        while len(self.waiting) > _WAITING or (self._letters > _WAITING_LETTERS and self.waiting):
+            half = (len(self.waiting) + 1) // 2
             self._leave(self.waiting[:half])
+            self._letters -= sum(map(len, self.waiting[:half]))
             del self.waiting[:half]
 
     def leave(self) -> None:

@@ -1,5 +1,6 @@
 """A connection by SMB 2 or 3 (MS-SMB2) to a share: what is heard is encrypted, or signed where the server cannot do that, or nothing is said to it."""
 
+import functools
 import importlib.util
 import logging
 import re
@@ -33,17 +34,21 @@ READ_BYTES = 256 << 10
 _CREDITS = 128  # asked for with each request, for those to come
 _TOLD_LETTERS = 300
 _FIRST_YEARS_100NS = 116_444_736_000_000_000  # from 1601 to 1970
-_LISTED = struct.Struct("<II6QIII4xQ")  # FileIdFullDirectoryInformation, up to the name
-_BASIC = struct.Struct("<4QI")  # FileBasicInformation
-_CREATED = struct.Struct("<8x4QQQI4x16s")  # bodies of answers, MS-SMB2 2.2.14, 2.2.20, 2.2.34 and 2.2.38
+_LISTED = struct.Struct("<II4q2QIII4xQ")  # FileIdFullDirectoryInformation, up to the name
+_BASIC = struct.Struct("<4qI")  # FileBasicInformation
+_CREATED = struct.Struct("<8x4qQQI4x16s")  # bodies of answers, MS-SMB2 2.2.14, 2.2.20, 2.2.34 and 2.2.38
 _PIECE = struct.Struct("<2xBxI8x")
 _GIVEN = struct.Struct("<2xHI")
 _HEADER_BYTES = 64  # that offsets in an answer count, too
-_LISTING, _BASIC_CLASS, _STANDARD_CLASS, _NUMBER_CLASS, _SPACE_CLASS = 38, 4, 5, 6, 7  # MS-FSCC 2.4 and 2.5
+_LISTING, _BASIC_CLASS, _STANDARD_CLASS, _NUMBER_CLASS, _SPACE_CLASS, _TAG_CLASS = 38, 4, 5, 6, 7, 35  # MS-FSCC 2.4 and 2.5
 _OF_FILE, _OF_FILE_SYSTEM = 1, 2
 _LIST, _READ, _ATTRIBUTES = 0x1, 0x1, 0x80
 _FOLDER, _FILE, _NO_LINK, _NO_RECALL = 0x1, 0x40, 0x200000, 0x400000  # create options
 _EVERY_SHARE = 0x7  # others may read, write and remove it meanwhile
+_NO_WRITERS = 0x5
+_HIDING = 0x800  # of a share: SHI1005_FLAGS_ACCESS_BASED_DIRECTORY_ENUM
+_SESSION_SETUP, _TREE_CONNECT, _SIGNED, _PENDING = 1, 3, 0x8, 0x103
+_LONGEST_NAME_BYTES = 2 * 4096
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,7 @@ class Host:
 
     def connect(self) -> None:
         """Sign in, and connect to the share. Raises UnreachableError."""
-        from smbprotocol.connection import Connection
-        from smbprotocol.exceptions import AccessDenied, BadNetworkName, LogonFailure, SMBAuthenticationError, SMBException
+        from smbprotocol.exceptions import AccessDenied, BadNetworkName, LogonFailure, SMBAuthenticationError
         from smbprotocol.session import Session
         from smbprotocol.tree import TreeConnect
 
@@ -129,7 +133,7 @@ class Host:
         logging.getLogger("smbprotocol").setLevel(logging.CRITICAL)  # what goes wrong is raised
         place, password = self.address, self._password()
         try:
-            self._connection = Connection(uuid.uuid4(), place.host, place.port, require_signing=True)
+            self._connection = _strict()(uuid.uuid4(), place.host, place.port, require_signing=True)
             self._connection.connect(timeout=_LOGIN_SECONDS)
             session = Session(self._connection, place.user, password, require_encryption=bool(self._connection.supports_encryption))
             session.connect()
@@ -143,7 +147,7 @@ class Host:
             raise self.unreachable(f"{place.host} has no share {printable.clean(place.share)}") from error
         except AccessDenied as error:
             raise self.unreachable(f"{place.host} lets {place.user or 'whoever runs this'} not into {printable.clean(place.share)}") from error
-        except (SMBException, OSError, ValueError, struct.error) as error:
+        except Exception as error:
             raise self.unreachable(f"{place.host} cannot be reached: {told(error) or 'nothing was heard of it'}") from error
 
     @property
@@ -152,6 +156,11 @@ class Host:
         assert self._connection is not None  # noqa: S101  # by contract
         return str(self._connection.server_guid)
 
+    @property
+    def hides(self) -> bool:
+        """Whether the share says that it does not list what the user may not open, once there is a connection."""
+        return bool(getattr(self._connection, "share_flags", 0) & _HIDING)
+
     @contextmanager
     def folder(self, path: str) -> Iterator[Opened]:
         """Open a folder, relative to the root, no link followed. Raises SMBResponseException, UnreachableError."""
@@ -159,17 +168,38 @@ class Host:
             yield opened
 
     @contextmanager
-    def file(self, path: str, *, content: bool) -> Iterator[Opened]:
-        """Open a file, no link followed, for its content or for what is known of it. Raises SMBResponseException, UnreachableError."""
-        with self._open(path, (_READ if content else 0) | _ATTRIBUTES, _FILE | _NO_LINK | _NO_RECALL) as opened:
+    def file(self, path: str, *, content: bool, through: bool = False) -> Iterator[Opened]:
+        """Open a file, for its content or for what is known of it. No link is followed, unless the content is wanted `through` a reparse point.
+
+        Raises SMBResponseException, UnreachableError.
+        """
+        options = _FILE | _NO_RECALL | (0 if through else _NO_LINK)
+        with self._open(path, (_READ if content else 0) | _ATTRIBUTES, options) as opened:
             yield opened
 
+    def is_at_rest(self, path: str) -> bool:
+        """Whether nobody has a file open for writing: it is opened for an instant so that nobody could. Raises SMBResponseException, UnreachableError."""
+        from smbprotocol.exceptions import SharingViolation
+
+        try:
+            with self._open(path, _READ | _ATTRIBUTES, _FILE | _NO_LINK | _NO_RECALL, _NO_WRITERS):
+                return True
+        except SharingViolation:
+            return False
+
+    def reparse_tag(self, opened: Opened) -> int:
+        """The tag of an open file that is a reparse point. Raises SMBResponseException, UnreachableError, ValueError."""
+        found = self._told(opened, _OF_FILE, _TAG_CLASS)
+        if len(found) < 8:
+            raise ValueError("the server tells too little")
+        return int(struct.unpack_from("<4xI", found)[0])
+
     @contextmanager
-    def _open(self, path: str, access: int, options: int) -> Iterator[Opened]:
+    def _open(self, path: str, access: int, options: int, share: int = _EVERY_SHARE) -> Iterator[Opened]:
         from smbprotocol.open import SMB2CloseRequest, SMB2CreateRequest
 
         message = SMB2CreateRequest()
-        message["impersonation_level"], message["desired_access"], message["share_access"] = 2, access, _EVERY_SHARE
+        message["impersonation_level"], message["desired_access"], message["share_access"] = 2, access, share
         message["create_disposition"], message["create_options"] = 1, options  # it must be there
         whole = "\\".join(part for part in (self.address.path, path) if part)
         message["buffer_path"] = whole.encode("utf-16-le", "surrogatepass") or b"\0\0"
@@ -241,7 +271,7 @@ class Host:
 
     def _ask(self, message: Any, least_bytes: int) -> bytes:  # noqa: ANN401  a structure of the protocol
         """Send a request and give the body of the answer. Raises SMBResponseException for what is refused, UnreachableError where nothing is heard."""
-        from smbprotocol.exceptions import SMBException, SMBResponseException
+        from smbprotocol.exceptions import SMBResponseException
 
         assert self._connection is not None  # noqa: S101  # by contract
         try:
@@ -251,7 +281,7 @@ class Host:
             if error.status in _LOST:
                 raise self._lost(error) from error
             raise
-        except (SMBException, OSError, ValueError) as error:
+        except Exception as error:  # whatever the library makes of a hostile answer
             raise self._lost(error) from error
         if len(found) < least_bytes:
             raise self.unreachable(f"{self.address.host} gives answers that are cut off")
@@ -285,6 +315,34 @@ class Host:
 _LOST = {0xC0000203, 0xC00000C9, 0xC000020C, 0xC000035C, 0xC00000C0}  # the session, the share or the connection is there no more
 
 
+@functools.cache
+def _strict() -> Any:  # noqa: ANN401  a class of a library that is loaded only here
+    """The library's connection, which takes no answer of a session that is neither encrypted nor signed: by itself it lets such pass."""
+    from smbprotocol.connection import Connection
+    from smbprotocol.exceptions import SMBException
+
+    class Strict(Connection):  # type: ignore[misc]  # it ships no types
+        share_flags = 0
+
+        def verify_signature(self, header: Any, session_id: int, force: bool = False) -> None:  # noqa: ANN401  as the library calls it
+            """Called for each answer that was not encrypted. Raises SMBException, which ends the connection."""
+            session, command = self.session_table.get(session_id), header["command"].get_value()
+            if session is not None and not force and command != _SESSION_SETUP:
+                is_pending = header["status"].get_value() == _PENDING
+                if session.encrypt_data or not (is_pending or header["flags"].get_value() & _SIGNED):
+                    raise SMBException("an answer came that is neither encrypted nor signed: somebody is in between")
+            super().verify_signature(header, session_id, force)
+
+        def receive(self, *given: Any, **more: Any) -> Any:  # noqa: ANN401  as above
+            """Keeps what a share tells of itself when it is connected to, which the library lets go."""
+            answer = super().receive(*given, **more)
+            if answer["command"].get_value() == _TREE_CONNECT:
+                self.share_flags = struct.unpack_from("<4xI", answer["data"].get_value())[0]
+            return answer
+
+    return Strict
+
+
 def need() -> None:
     """Raises MissingExtraError where what speaks SMB is not installed."""
     if importlib.util.find_spec("smbprotocol") is None:
@@ -303,24 +361,26 @@ def told(error: BaseException) -> str:
 
 def _entries(buffer: bytes) -> Iterator[Entry]:
     """The entries of a piece of a listing. Raises ValueError where they lie outside of it."""
+    if len(buffer) > _LIST_BYTES:
+        raise ValueError("the server tells more than was asked for")
     at = 0
     while len(buffer) - at >= _LISTED.size:
         after, _, created, accessed, modified, changed, size, allocated, attributes, length, reparse, number = _LISTED.unpack_from(buffer, at)
         begin = at + _LISTED.size
-        if length > len(buffer) - begin:
-            raise ValueError("the server tells a name that is cut off")
+        if length > min(len(buffer) - begin, _LONGEST_NAME_BYTES):
+            raise ValueError("the server tells a name that is cut off, or longer than any")
         name = buffer[begin : begin + length].decode("utf-16-le", "surrogatepass")
         is_reparse = attributes & REPARSE
         yield Entry(name, _times(created, accessed, modified, changed), size, allocated, attributes, reparse if is_reparse else 0, _number(number))
         if not after:
             return
-        if after < _LISTED.size:
+        if after < _LISTED.size + length:
             raise ValueError("the server tells a list that leads nowhere")
         at += after
 
 
 def _times(*values: int) -> Times:
-    return Times(*(value - _FIRST_YEARS_100NS for value in values))
+    return Times(*(max(value, 0) - _FIRST_YEARS_100NS for value in values))
 
 
 def _buffer(found: bytes) -> bytes:

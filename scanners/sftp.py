@@ -115,10 +115,8 @@ class Scanner:
     async def _walk(self, walk: _Walk) -> None:
         client, fs_id = await self._host.client(), await self._identity()
         while walk.waiting and not walk.sink.spent(walk.batch.used):
-            group = [walk.waiting.pop() for _ in range(min(_AT_ONCE, len(walk.waiting)))]
-            below = await asyncio.gather(*(self._visit(client, walk, directory, fs_id) for directory in group))
-            walk.waiting += [directory for some in reversed(below) for directory in reversed(some)]
-            walk.spill()
+            below = await asyncio.gather(*(self._visit(client, walk, directory, fs_id) for directory in walk.take(_AT_ONCE)))
+            walk.add([directory for some in below for directory in some])
         self._flush(walk, fs_id)
 
     async def _visit(self, client: "SFTPClient", walk: _Walk, directory: str, fs_id: str) -> list[str]:
@@ -136,7 +134,7 @@ class Scanner:
                     size += len(entry.filename)
                     if len(found) >= (_remote.PIECE if told else _LARGE) or size > _PIECE_BYTES:
                         await self._see(client, directory)
-                        below += await self._keep(client, walk, directory, found, fs_id, given)
+                        walk.add(await self._keep(client, walk, directory, found, fs_id, given))
                         told += len(found)
                         found, size = [], 0
                     if told > _remote.MOST_ENTRIES:

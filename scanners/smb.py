@@ -3,13 +3,15 @@
 import errno
 import os
 import stat
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +41,10 @@ _NUMBERS = {  # of the kernel, for what a server may answer
     0xC0000034: errno.ENOENT, 0xC000003A: errno.ENOENT, 0xC000000F: errno.ENOENT, 0xC0000056: errno.ENOENT, 0xC0000022: errno.EACCES, 0xC0000043: errno.EBUSY,
     0xC0000103: errno.ENOTDIR, 0xC00000BA: errno.EISDIR, 0xC0000054: errno.EBUSY,
 }  # fmt: skip
+_HIDDEN = (
+    "the share hides what this user may not open (access-based enumeration), so nobody can tell what is not listed: scan it as a user who may read all of it"
+)
+_IN_USE = "somebody has it open for writing: a later scan reads it"
 _RECALLED = "its content lies on a slower storage behind the server: reading would bring all of it back"
 
 
@@ -55,6 +61,7 @@ class _Folder:
     given: _once.Given | None = None  # of one that is kept piece by piece
     told: int = 0  # names so far
     number: int | None = None
+    inside: set[int | None] = field(default_factory=set)  # numbers of the folders in it
 
 
 class Scanner:
@@ -63,8 +70,9 @@ class Scanner:
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing yet. Raises MissingExtraError, UnreachableError."""
         _smb.need()
-        self._settings, self._host = settings, _smb.Host(settings)
+        self._settings, self._host, self._lock = settings, _smb.Host(settings), threading.Lock()
         self._lost: str | None = None  # why contents cannot be read any more
+        self._numbers: OrderedDict[str, int | None] = OrderedDict()  # of folders that were listed
 
     def probe(self) -> Facts:
         """Look at the root. Raises UnreachableError."""
@@ -92,9 +100,10 @@ class Scanner:
         """Walk from the shard's folders downwards until nothing is left or the sink has had enough. Raises UnreachableError if the connection is lost."""
         self._host.connect()
         walk = Walk(sink, _columns.Batch(self._settings.started_us), [os.fsdecode(names.unescape(place)) for place in reversed(shard.places)])
+        if "" in walk.waiting and self._host.hides:
+            walk.problem("", "list", _HIDDEN, hides_below=True)
         while walk.waiting and not sink.spent(walk.batch.used):
-            self._visit(walk, [walk.waiting.pop() for _ in range(min(_AT_ONCE, len(walk.waiting)))])
-            walk.spill()
+            self._visit(walk, walk.take(_AT_ONCE))
         self._flush(walk)
         walk.leave()
         return sink.finish()
@@ -118,21 +127,28 @@ class Scanner:
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_AT_ONCE)
 
-    @cached_property
-    def _number(self) -> Any:  # noqa: ANN401  a function with a memory
-        """The number of a folder, by its path in the volume; None where it has none, or is not there."""
+    def _number(self, directory: str) -> int | None:
+        """The number that a folder had when it was listed, or has now where every folder above it is where its name says; None = the server tells none.
 
-        @lru_cache(_KEPT_NUMBERS)
-        def number(directory: str) -> int | None:
-            from smbprotocol.exceptions import SMBResponseException
+        Raises OtherError where a link leads to it, SMBResponseException, UnreachableError, ValueError.
+        """
+        if directory in self._numbers:
+            self._numbers.move_to_end(directory)
+            return self._numbers[directory]
+        ends = [at + 1 for at, letter in enumerate(directory) if letter == "/"]
+        for end in [0, *ends]:
+            above = directory[:end]
+            if above not in self._numbers:
+                with self._host.folder(_path(above)) as opened:
+                    folder = _Folder(above, self._numbers.get(_above(above)) if above else None)
+                    self._see(folder, self._host.listed(opened))
+                self._know(folder)
+        return self._numbers[directory]
 
-            try:
-                with self._host.folder(_path(directory)) as opened:
-                    return self._host.number(opened)
-            except (SMBResponseException, ValueError):
-                return None
-
-        return number
+    def _know(self, folder: _Folder) -> None:
+        self._numbers[folder.directory] = folder.number
+        while len(self._numbers) > _KEPT_NUMBERS:
+            self._numbers.popitem(last=False)
 
     @property
     def _server(self) -> str:
@@ -147,7 +163,7 @@ class Scanner:
         with ExitStack() as opened:
             under_way: dict[Future[list[Entry]], _Folder] = {}
             for directory in directories:
-                folder = _Folder(directory, self._number(_above(directory)) if directory else None)
+                folder = _Folder(directory, None)
                 opened.enter_context(folder.handle)
                 under_way[self._threads.submit(self._begin, folder)] = folder
             while under_way:
@@ -163,9 +179,12 @@ class Scanner:
                 except SMBResponseException as error:
                     is_gone = _number_of(error) == errno.ENOENT
                     walk.problem(folder.directory, "list", _smb.told(error), hides_below=not is_gone, number=_number_of(error))
-        walk.waiting += [directory for some in reversed(below.values()) for directory in reversed(some)]
+        walk.add([directory for some in below.values() for directory in some])
 
     def _begin(self, folder: _Folder) -> list[Entry]:
+        if folder.directory:
+            with self._lock:
+                folder.above = self._number(_above(folder.directory))
         folder.opened = folder.handle.enter_context(self._host.folder(_path(folder.directory)))
         return self._host.listed(folder.opened)
 
@@ -180,9 +199,11 @@ class Scanner:
         """Keep a piece of a folder; gives whether there is more of it to come. Raises OtherError, SMBResponseException."""
         if found:
             self._see(folder, found)
+            with self._lock:
+                self._know(folder)
             if folder.held:
                 folder.given = folder.given or _once.Given()
-                below += self._keep(walk, folder, folder.held)
+                walk.add(self._keep(walk, folder, folder.held))
             folder.held = found
             if folder.told > _remote.MOST_ENTRIES:
                 walk.problem(folder.directory, "list", _remote.ENDLESS, hides_below=True)
@@ -222,8 +243,17 @@ class Scanner:
         rows = list(found.items())
         for first in range(0, len(rows), _remote.PIECE):
             self._fill(walk, directory, rows[first : first + _remote.PIECE])
-        below = [f"{directory}{os.fsdecode(name)}/" for name, one in rows if _is_folder(one)]
-        return [one for one in below if walk.has_room(one)]
+        below = []
+        for name, one in rows:
+            inner = f"{directory}{os.fsdecode(name)}/"
+            if not _is_folder(one) or not walk.has_room(inner):
+                continue
+            if one.number is not None and one.number in folder.inside:  # a link to its neighbour: both have what is above them in common
+                walk.problem(inner, "list", _remote.LINKED, hides_below=True)
+                continue
+            folder.inside.add(one.number)
+            below.append(inner)
+        return below
 
     def _fill(self, walk: Walk, directory: str, found: Sequence[tuple[bytes, Entry]]) -> None:
         if not walk.batch.fits(len(found)):
@@ -284,7 +314,11 @@ class Scanner:
             with self._host.file(path, content=False) as known:
                 if known.attributes & _smb.RECALLED:
                     raise OtherError("open", _RECALLED)
-            with self._host.file(path, content=True) as file:
+                is_reparse = bool(known.attributes & _smb.REPARSE)  # deduplicated, say: read as it is, it is not its content
+                if is_reparse and (number is None or self._host.reparse_tag(known) & _smb.LINKING):
+                    raise OtherError("changed", _remote.IRREGULAR)
+            self._need_rest(path)
+            with self._host.file(path, content=True, through=is_reparse) as file:
                 stage = "read"
                 if number is not None and self._host.number(file) != number:
                     raise OtherError("changed", _remote.UNLIKE)
@@ -292,11 +326,17 @@ class Scanner:
                 while content.size_bytes < size_bytes and (piece := self._host.read(file, content.size_bytes, size_bytes - content.size_bytes)):
                     content.add(piece)
                 _check(self._host.now(file), size_bytes, modified_us)
+            self._need_rest(path)
         except SMBResponseException as error:
             raise OtherError(stage, _smb.told(error), _number_of(error)) from error
         except ValueError as error:
             raise OtherError(stage, str(error)) from error
         return content.digests(size_bytes)
+
+    def _need_rest(self, path: str) -> None:
+        """Raises OtherError where somebody has it open for writing: until it is closed a server may tell the time that it had before."""
+        if not self._host.is_at_rest(path):
+            raise OtherError("changed", _IN_USE, errno.EBUSY)
 
 
 def _named(walk: Walk, directory: str, given: Sequence[Entry]) -> dict[bytes, Entry]:

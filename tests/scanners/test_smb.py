@@ -230,9 +230,9 @@ def test_a_folder_that_changes_while_it_is_read_is_read_again(smb_server: Server
 @pytest.mark.parametrize(
     "buffer",
     [
-        pytest.param(struct.pack("<II6QIII4xQ", 0, 0, *[0] * 6, 0, 100, 0, 0), id="a name that is cut off"),
-        pytest.param(struct.pack("<II6QIII4xQ", 8, 0, *[0] * 6, 0, 0, 0, 0) * 2, id="a list that leads to itself"),
-        pytest.param(struct.pack("<II6QIII4xQ", 0, 0, *[0] * 6, 0, 1, 0, 0) + b"x", id="half a letter"),
+        pytest.param(struct.pack("<II4q2QIII4xQ", 0, 0, *[0] * 6, 0, 100, 0, 0), id="a name that is cut off"),
+        pytest.param(struct.pack("<II4q2QIII4xQ", 8, 0, *[0] * 6, 0, 0, 0, 0) * 2, id="a list that leads to itself"),
+        pytest.param(struct.pack("<II4q2QIII4xQ", 0, 0, *[0] * 6, 0, 1, 0, 0) + b"x", id="half a letter"),
     ],
 )
 def test_a_list_that_is_none_is_refused(buffer: bytes) -> None:
