@@ -102,7 +102,7 @@ class Work:
         """Close what is open: the lease is given back."""
         for opened in (self.source, self.staged):
             if opened is not None:
-                with suppress(OSError, EndError):
+                with suppress(OSError, EndError, UnreachableError):
                     opened.close()
         self.source = self.staged = None
 

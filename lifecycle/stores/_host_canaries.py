@@ -1,6 +1,7 @@
 """What a host is able to do, found by doing it under `.lastcopy/canaries/`: servers of SFTP differ in what renaming does to what is there."""
 
 import os
+import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
@@ -12,7 +13,7 @@ from lifecycle.stores._line import SYNC_SECONDS, Files
 if TYPE_CHECKING:
     from asyncssh import SFTPClient, SFTPClientFile
 
-_FOLDER = b"canaries"
+FOLDER = b"canaries-"
 _RAW = [bytes(range(1, 47)), bytes(range(48, 160)), bytes(range(160, 256)), b" lead", b"trail ", b"dot.", b"CON", b"a:b", b"back\\slash"]
 _LONGEST = 255
 FRESH = 0x02 | 0x08 | 0x20  # SSH_FXF_WRITE, SSH_FXF_CREAT and SSH_FXF_EXCL
@@ -20,15 +21,13 @@ FRESH = 0x02 | 0x08 | 0x20  # SSH_FXF_WRITE, SSH_FXF_CREAT and SSH_FXF_EXCL
 
 def find_out(files: Files) -> Capabilities:
     """What the host can do, tried in a folder of ours that goes again. Writes. Raises SFTPError where not even files can be made, UnreachableError."""
-    at = files.home(_FOLDER)
-    if files.status(at) is None:
-        files.line.ask(lambda client: client.mkdir(at))
-    _clear(files, at)
+    import asyncssh
+
+    at = files.home(FOLDER + secrets.token_hex(8).encode())  # a new one: nothing of somebody else is in it
+    files.line.ask(lambda client: client.mkdir(at, asyncssh.SFTPAttrs(permissions=0o700)))
 
     def does(canary: Callable[[], bool]) -> bool:
         """Whether a canary lives. A refusal is an answer: the host cannot do it."""
-        import asyncssh
-
         try:
             return canary()
         except asyncssh.SFTPError:
@@ -119,8 +118,10 @@ def _syncs(files: Files, at: bytes) -> bool:
 
 
 def _links(files: Files, at: bytes) -> bool:
-    files.line.ask(lambda client: client.symlink(b"else\xffwhere", at + b"/link"))
-    return read_link(files, at + b"/link") == b"else\xffwhere"
+    """Whether a link has the text that it is given. Servers that take the two the other way round make one of that name: it must lie here, too."""
+    text = at + b"/else\xffwhere"
+    files.line.ask(lambda client: client.symlink(text, at + b"/link"))
+    return read_link(files, at + b"/link") == text
 
 
 def _folds(files: Files, at: bytes, one: bytes, two: bytes) -> bool:

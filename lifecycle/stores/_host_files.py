@@ -93,10 +93,10 @@ class StagedFile:
         with self._files.ending("give the metadata", self._path):
             self._files.line.ask(lambda _: file.truncate(self._at))
             found = self._files.line.ask(lambda _: file.stat())
-            if (found.uid, found.gid) != (metadata.uid, metadata.gid):
+            if (found.uid, found.gid) != (metadata.uid, metadata.gid) and _are_numbers(metadata):
                 self._try(asyncssh.SFTPAttrs(uid=metadata.uid, gid=metadata.gid))
             self._try(asyncssh.SFTPAttrs(permissions=metadata.mode & _RIGHTS))
-            self._try(asyncssh.SFTPAttrs(atime=metadata.accessed_ns // 10**9, mtime=metadata.modified_ns // 10**9))
+            self._try(asyncssh.SFTPAttrs(atime=_told_second(metadata.accessed_ns), mtime=_told_second(metadata.modified_ns)))
             return [*self._losses, *lost(metadata, self._files.line.ask(lambda _: file.stat()))]
 
     def _try(self, attrs: "SFTPAttrs") -> None:
@@ -196,6 +196,8 @@ def blocks(files: Files, place: bytes, size_bytes: int) -> Iterator[bytes]:
                 raise EndError("FAILED", f"{files.volume}: the host gave {size_bytes - at} bytes less than the size of a file", retry=True)
             at += len(block)
             yield cast(bytes, block)
+        if files.line.ask(lambda _: file.read(1, at)):
+            raise EndError("SOURCE_CHANGED", f"{files.volume}: a file has grown while it was read", retry=True)
     finally:
         files.line.ask(lambda _: file.close())
 
@@ -257,7 +259,8 @@ def make_folders(files: Files, path: bytes, key: str, models: tuple[Metadata, ..
 def _dress(files: Files, place: bytes, wanted: Metadata, shown: str) -> list[str]:
     import asyncssh
 
-    for attrs in (asyncssh.SFTPAttrs(uid=wanted.uid, gid=wanted.gid), asyncssh.SFTPAttrs(permissions=wanted.mode & _RIGHTS | stat.S_IRWXU)):
+    owner = [asyncssh.SFTPAttrs(uid=wanted.uid, gid=wanted.gid)] if _are_numbers(wanted) else []
+    for attrs in (*owner, asyncssh.SFTPAttrs(permissions=wanted.mode & _RIGHTS | stat.S_IRWXU)):
         try:
             files.line.ask(lambda client, attrs=attrs: client.setstat(place, attrs, follow_symlinks=False))  # type: ignore[misc]  # bound as a default
         except (asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure, asyncssh.SFTPOpUnsupported):
@@ -266,6 +269,16 @@ def _dress(files: Files, place: bytes, wanted: Metadata, shown: str) -> list[str
     if found is None:
         return []
     return [f"{shown}: {loss}" for loss in [*_metadata.lost_rights(wanted, _as_status(found)), *map(_metadata.told, sorted(wanted.xattrs))]]
+
+
+def _told_second(time_ns: int) -> int:
+    """A time as the protocol can tell it: in 32 bits of seconds since 1970. One that it cannot is lost, and listed."""
+    return min(max(time_ns // 10**9, 0), 2**32 - 1)
+
+
+def _are_numbers(wanted: Metadata) -> bool:
+    """Whether the protocol can tell these owners."""
+    return all(0 <= one < 2**32 for one in (wanted.uid, wanted.gid))
 
 
 def _as_status(found: "SFTPAttrs") -> os.stat_result:

@@ -116,6 +116,8 @@ class Store(Additive):
         able = self._able(path)
         if over is not None:
             raise EndError("REFUSED", f"{self.shown(path)}: on this storage nothing takes the place of what is there")
+        if link_target is not None and not able.symlinks:
+            raise EndError("REFUSED", f"{self.shown(path)}: the host does not make symbolic links as they are")
         inner, name = self._files.split(path)
         if (longest := max(map(len, path.split(b"/")))) > able.name_bytes:
             raise EndError("REFUSED", f"{self.shown(path)}: a name of {longest} bytes; the host takes {able.name_bytes}")
@@ -290,7 +292,11 @@ class Store(Additive):
         if not stat.S_ISDIR(there.permissions or 0):
             raise EndError("REFUSED", f"{self.shown(HOME)}: is not a folder of ours; somebody put it there: remove it, then prepare the volume")
         if not known:
-            odd = [name for one in self._listed(place) if (name := os.fsencode(one.filename)) not in (MARKER, _NEW_MARKER, _CLOCK, b"canaries")]
+            odd = [
+                name
+                for one in self._listed(place)
+                if (name := os.fsencode(one.filename)) not in (MARKER, _NEW_MARKER, _CLOCK) and not name.startswith(_host_canaries.FOLDER)
+            ]
             if odd:
                 told = "is nothing that Lastcopy put there, and its folder has no marker; move it elsewhere, the name is Lastcopy's"
                 raise EndError("REFUSED", f"{self.shown(HOME + b'/' + odd[0])}: {told}")

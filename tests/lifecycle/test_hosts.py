@@ -4,7 +4,7 @@ import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,10 @@ class Hosts(Grounds):
     def run(self, action: str, **policy: Any) -> job.Outcome:  # noqa: ANN401  # keys of a policy
         """A plan of a policy, approved and run."""
         return self.carried_out(self.approved(action, **policy))
+
+    def jobs(self) -> list[str]:
+        with self.journal() as journal:
+            return [row.job_id for row in journal.jobs()]
 
     def reasons(self, job_id: str) -> str:
         with self.journal() as journal:
@@ -232,9 +236,14 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
     for at in range(total)[points]:
         path = next(names)
         made = estate.approved("archive", to="vault", where=f"path = '{path}'")
-        with wire(_cut(at, before=before)), suppress(UnreachableError):
-            came = estate.carried_out(made)
-            assert came.counts != {"QUARANTINED": 1}, f"at {at}: {came}"
+        began = estate.jobs()
+        with wire(_cut(at, before=before)):
+            try:
+                came = estate.carried_out(made)
+            except UnreachableError:
+                assert estate.jobs() == began, f"at {at}: a job that was begun rests"
+            else:
+                assert came.counts != {"QUARANTINED": 1}, f"at {at}: {came}"
         assert Path(os.fsdecode(estate.at("data", path))).read_bytes() == body
         with estate.journal() as journal:
             begun = [row.job_id for row in journal.jobs() if row.plan_id == made.id]
@@ -283,3 +292,41 @@ def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: 
     assert "gave back other content" in estate.reasons(came.job_id)
     assert Path(os.fsdecode(estate.at("data", "f"))).read_bytes() == b"content of the file"
     assert b"f" not in estate.kept()
+
+
+@pytest.mark.parametrize("modified_ns", [-(10**9), (2**32 + 5) * 10**9], ids=["before 1970", "after 2106"])
+def test_a_time_that_the_protocol_cannot_tell_is_a_loss_of_its_file_alone(estate: Hosts, modified_ns: int) -> None:
+    os.utime(estate.write("data", "odd", b"1"), ns=(modified_ns, modified_ns))
+    estate.write("data", "plain", b"2")
+    estate.ready()
+    came = estate.run("copy", to="vault")
+    assert came.counts == {"DONE": 2}, estate.reasons(came.job_id)
+    assert [loss for loss in estate.losses(came.job_id) if loss.startswith("modified time")]
+
+
+def test_what_lies_in_the_place_of_the_canaries_stays(estate: Hosts, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_bytes(b"1")
+    (tmp_path / "vault" / ".lastcopy").mkdir(mode=0o700)
+    (tmp_path / "vault" / ".lastcopy" / "canaries-").symlink_to(tmp_path / "precious")
+    estate.prepared("vault")
+    assert (tmp_path / "precious" / "file").read_bytes() == b"1"
+    assert sorted(path.name for path in (tmp_path / "vault" / ".lastcopy").iterdir()) == ["canaries-", "volume.json"]
+
+
+def test_a_host_that_takes_names_and_texts_of_links_the_other_way_round_makes_none(estate: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.symlink(b"somewhere", estate.at("data", "link"))
+    estate.write("data", "f", b"1")
+    really = sftp.SFTPClient.symlink
+
+    async def turned(client: sftp.SFTPClient, text: bytes, name: bytes) -> None:
+        await really(client, name, text)
+
+    monkeypatch.setattr(sftp.SFTPClient, "symlink", turned)
+    estate.prepared("data", "vault", "far").scanned()
+    able = stores.connect(estate.config, "vault").capabilities
+    assert able is not None
+    assert not able.symlinks
+    with pytest.raises(EndError, match="does not make symbolic links"):
+        stores.connect(estate.config, "vault").stage(b"link", "k-0-1", link_target=b"somewhere")
+    assert not os.path.lexists(os.path.expanduser("~/somewhere"))
