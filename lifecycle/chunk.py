@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from catalog import names, snapshot
+from catalog import names, printable, snapshot
 from catalog.config import Config, Policy, path_of
 from catalog.domains import Domain, cautious, effective
 from catalog.errors import ConfigError, UnreachableError
@@ -265,6 +265,8 @@ class Run:
             self._rests(work)
         except OSError as error:
             work.end = failed(error, work.shown)
+        except (ValueError, OverflowError) as error:  # what a storage told, or is to be told, is out of all bounds: that is of one step
+            work.end = EndError("FAILED", f"{work.shown}: {printable.clean(str(error))}")
 
     def _rests(self, work: Work) -> bool:
         if not self.blocked:
