@@ -339,7 +339,7 @@ def test_what_is_out_of_all_bounds_ends_its_own_step_alone(estate: Hosts, monkey
     really = StagedFile.write
 
     def write(staged: StagedFile, block: memoryview | int) -> None:
-        if block == b"odd":
+        if not isinstance(block, int) and bytes(block) == b"odd":
             raise OverflowError("no number holds it")
         really(staged, block)
 
