@@ -130,6 +130,8 @@ class Places:
             refusal = ("not_prepared", f"volume {volume} was never prepared: 'lastcopy volume prepare {volume}'")
         elif written and prepared is not None and (identity.marker, identity.fs_id) != (prepared.marker, prepared.fs_id):
             refusal = ("not_prepared", f"volume {volume}: what is there is not what was prepared; is another medium mounted?")
+        elif written and store.capabilities is None:
+            refusal = ("not_prepared", f"volume {volume}: is not any more as it was when it was prepared: 'lastcopy volume prepare {volume}'")
         elif written and not identity.writable:
             refusal = ("not_supported", f"volume {volume} is mounted read-only")
         elif prepared is not None and (lack := draft.action.lacks(prepared.capabilities, draft.policy)):

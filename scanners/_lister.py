@@ -35,12 +35,14 @@ class Lister:
         """Take all that begins with a prefix. Raises StoreError, PageError."""
         self._settle(prefix, take, problem, flat=True)
 
-    def of_key(self, key: bytes) -> Iterator[Items]:
-        """The versions and delete markers of one key. Raises StoreError, PageError."""
+    def of_key(self, key: bytes, *, sorted_keys: bool = False) -> Iterator[Items]:
+        """The versions and delete markers of one key; `sorted_keys`: none comes after a greater key, as the API has it. Raises StoreError, PageError."""
         for page in self._pages(key, versions=True):
             for items in page.items:
                 if kept := _only(items, lambda one: one == key):
                     yield kept
+            if sorted_keys and any(one > key for items in page.items for one in items.keys):
+                return
 
     def _settle(self, prefix: bytes, take: Take, problem: Problem, *, flat: bool) -> list[bytes]:
         prefixes: list[bytes] = []

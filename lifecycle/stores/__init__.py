@@ -87,6 +87,7 @@ class Capabilities:
     checksums: Literal["sha256", "md5", "none"] | None = None  # the checksum that content is held against before it is stored
     versions: bool | None = None  # what is overwritten or deleted stays below
     removes_versions: bool | None = None  # one version can be removed, and no other
+    versioning: str | None = None  # what the bucket said of its versions then: enabled, suspended, none, unknown
     locks: bool | None = None  # a lock of an object is kept, told and heeded
     spoilt: str | None = None  # what names may not hold, since they would not come back as they are: escaped, joined by ' '
 

@@ -7,7 +7,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Literal
 from xml.sax.saxutils import escape
 
 from scanners import Settings, _store
@@ -16,8 +18,18 @@ from scanners._objects import Naming
 from scanners._store import Query, StoreError
 
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
+_STATUS = re.compile(rb"<Status>\s*(Enabled|Suspended)\s*</Status>")
 _DONE = b"<CompleteMultipartUploadResult"
 ABSENT = (404, 405)  # 405: the version that was asked for is a delete marker
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a listing tells of one version of an object, or of a delete marker."""
+
+    is_latest: bool
+    is_marker: bool
+    stored_at: bytes  # as the store writes it: of one form, so that they can be compared
 
 
 class Bucket(_store.Store):
@@ -104,12 +116,28 @@ class Bucket(_store.Store):
                 return None
             raise
 
-    def versions(self, key: bytes) -> dict[str, bool]:
-        """The ids of the versions of a key, delete markers included, and whether each is the latest. Raises StoreError, PageError."""
-        found: dict[str, bool] = {}
-        for items in self._lister.of_key(key):
-            for version, latest in zip(items.values["VersionId"], items.values["IsLatest"], strict=True):
-                found[(version or b"").decode("utf-8", "surrogateescape")] = latest == b"true"
+    def versioning(self) -> Literal["enabled", "suspended", "none", "unknown"]:
+        """Whether the bucket keeps versions, by its own word; unknown where it has none, or may not be asked. Raises StoreError where nothing answers."""
+        try:
+            told = self.get(None, {"versioning": ""})
+        except StoreError as error:
+            if error.code == "NoSuchBucket" or (error.passing and error.status != 501):
+                raise
+            return "unknown"
+        if b"<VersioningConfiguration" not in told:
+            return "unknown"
+        if found := _STATUS.search(told):
+            return "enabled" if found[1] == b"Enabled" else "suspended"
+        return "unknown" if b"<Status>" in told else "none"
+
+    def versions(self, key: bytes) -> dict[str, Version]:
+        """The versions of a key by their ids, delete markers included. Raises StoreError, PageError."""
+        found: dict[str, Version] = {}
+        for items in self._lister.of_key(key, sorted_keys=True):
+            columns = (items.values[name] for name in ("VersionId", "IsLatest", "LastModified"))
+            for version, latest, stored_at in zip(*columns, strict=True):
+                told = Version(latest == b"true", items.kind == "DeleteMarker", stored_at or b"")
+                found[(version or b"").decode("utf-8", "surrogateescape")] = told
         return found
 
     def below(self, prefix: bytes) -> Iterator[bytes]:

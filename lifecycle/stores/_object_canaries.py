@@ -41,23 +41,33 @@ class Canaries:
             return self._found()
         finally:
             for key, version in self._stored:
-                with suppress(StoreError):  # what is locked stays
-                    self._bucket.delete(key, version)
+                self._remove(key, version)
+
+    def _remove(self, key: bytes, version: str | None) -> None:
+        """Remove a canary; one that is locked stays, and does not show any more."""
+        try:
+            self._bucket.delete(key, version)
+        except StoreError:
+            with suppress(StoreError):
+                self._bucket.delete(key)
 
     def _found(self) -> Capabilities:
         self._refuse_forgetful()
-        says = {one.name: one.value for one in _bucket.protections(self._bucket) if one.name in ("versioning", "object lock")}
-        versions = says["versioning"] == "yes" and self._keeps_versions()
+        versioning = self._bucket.versioning()
+        versions = self._keeps_versions()
+        removes = versions and self._removes_versions()
+        apart = versioning == "enabled" and removes  # what was put over another's can be taken away again, and nothing else
         creates, completes = self._creates_only(b"create"), self._completes_only()
         spoilt = self._spoilt()
         longest = self._longest()
         return Capabilities(
-            publish="create" if creates else "versions" if versions else "none",
-            parts=None if completes is None else "create" if completes else "versions" if versions else "none",
+            publish="create" if creates else "versions" if apart else "none",
+            parts=None if completes is None else "create" if completes else "versions" if apart else "none",
             checksums=self._checksum(),
             versions=versions,
-            removes_versions=versions and self._removes_versions(),
-            locks=versions and says["object lock"] == "yes" and self._locks(),
+            removes_versions=removes,
+            versioning=versioning,
+            locks=versions and _bucket.locks_objects(self._bucket) == "yes" and self._locks(),
             spoilt=" ".join(names.escape(one) for one in spoilt),
             exchange=False,
             leases=False,
@@ -103,7 +113,7 @@ class Canaries:
         if one is None or two is None or one == two:
             return False
         kept = self._bucket.versions(self._folder + b"versions")
-        return set(kept) == {one, two} and kept[two] and self._get(b"versions", one) == b"one" and self._get(b"versions", two) == b"two"
+        return set(kept) == {one, two} and kept[two].is_latest and self._get(b"versions", one) == b"one" and self._get(b"versions", two) == b"two"
 
     def _creates_only(self, name: bytes) -> bool:
         """Whether a second object of a name is refused, and the first stays."""

@@ -3,8 +3,7 @@
 import base64
 import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, _object_metadata
 from lifecycle.stores._bucket import checksum, md5
 from lifecycle.stores._object_metadata import OP
+from lifecycle.stores._object_names import Name
 from lifecycle.stores._objects import Objects
 from scanners._store import StoreError
 
@@ -23,8 +23,7 @@ _MOST_PARTS = 10_000
 _LARGEST_PART_BYTES = 64 << 20
 _IN_FLIGHT_BYTES = 64 << 20  # of the parts of one object
 _WAITING_BYTES = 64 << 20  # of small objects that wait to be sent together
-_TRIES = 4
-_WAIT_SECONDS = 0.2
+_CREATE = {"If-None-Match": "*"}  # also where versions are looked at: some stores heed it once no more are kept
 UPLOADS = HOME + b"/uploads/"
 _ZEROS = bytes(1 << 20)
 
@@ -74,9 +73,11 @@ class Upload:
         self._waits = 0  # bytes that `means` knows to be kept
         self._sent = False
         self._size_bytes = 0
-        self._version: str | None = None
+        self._name = Name(self._objects, means.able, path, key)
+        self._digest = hashlib.sha256() if means.able.parts == "versions" else None  # of the parts that were sent
         self._told: Mapping[str, str] | None = None  # of the object, once it is there
         self._upload: str | None = None
+        self._noted: str | None = None  # the version of its note
         self._parts: list[Future[tuple[str, bytes]]] = []
         self._threads: ThreadPoolExecutor | None = None
 
@@ -117,16 +118,16 @@ class Upload:
         self._send()
 
     def taint(self) -> None:
-        """Take our object away, which has not the content that was sent: that version, and only if it is ours. Writes. Raises EndError."""
-        remove_ours(self._means, self._path, self._key)
+        """Take our object away, which has not the content that was sent: the version that the answer named. Writes. Raises EndError CONFLICT, FAILED."""
+        self._name.take_away()
 
     def digest(self) -> tuple[bytes, int]:
         """SHA-256 and length of what the store gives back. Raises EndError, UnreachableError."""
-        found = self._told or self._objects.find(self._path, self._version)
+        found = self._told or self._objects.find(self._path, self._name.version)
         if found is None or found.get(OP) != self._key:
             raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: is not the object that was just stored; it was not touched")
         self.read_back = self._objects.fingerprint(self._path, found)  # each request of the reading is held against that
-        return self._objects.sha256(self._path, self.read_back, self._version)
+        return self._objects.sha256(self._path, self.read_back, self._name.version)
 
     def close(self) -> None:
         """Let go of what was not sent. Parts that were stay until `discard`."""
@@ -149,10 +150,11 @@ class Upload:
 
     def _put_whole(self) -> None:
         key, body = self._objects.key(self._path), bytes(self._buffer)
-        headers = {**self._headers(), **self._means.checked(body)}
+        headers = {**self._headers(), **self._means.checked(body), **_CREATE}
         create = self._means.able.publish == "create"
-        self._take_name(lambda: self._objects.bucket.put(key, body, headers | ({"If-None-Match": "*"} if create else {})), create=create)
-        self._look(len(body), base64.b64encode(hashlib.sha256(body).digest()).decode())
+        digest = hashlib.sha256(body).digest()
+        self._name.take(lambda: self._objects.bucket.put(key, body, headers), create=create, sent=lambda: digest)
+        self._look(len(body), base64.b64encode(digest).decode())
 
     def _send_part(self) -> None:
         """Send the buffer as a part, while the next one is read."""
@@ -162,6 +164,8 @@ class Upload:
         assert self._upload is not None  # noqa: S101  # begun
         assert self._threads is not None  # noqa: S101  # likewise
         upload, number, checked = self._upload, len(self._parts) + 1, self._means.checked
+        if self._digest is not None:
+            self._digest.update(body)
 
         def send() -> tuple[str, bytes]:
             etag = bucket.put_part(key, upload, number, body, checked(body))
@@ -185,7 +189,8 @@ class Upload:
         algorithm = {"x-amz-checksum-algorithm": "SHA256"} if self._means.able.checksums == "sha256" else {}
         with self._objects.ending("begin to store", self._path):
             self._upload = bucket.begin_upload(key, {**self._headers(), **algorithm})
-            bucket.put(note(self._objects, self._key), json.dumps({"key": base64.b64encode(key).decode(), "upload": self._upload}).encode())
+            noted = json.dumps({"key": base64.b64encode(key).decode(), "upload": self._upload}).encode()
+            self._noted = bucket.put(note(self._objects, self._key), noted).get("x-amz-version-id")
         self._threads = ThreadPoolExecutor(max(1, _IN_FLIGHT_BYTES // self._part_bytes), thread_name_prefix="lastcopy-part")
 
     def _complete(self) -> None:
@@ -196,13 +201,13 @@ class Upload:
         with self._objects.ending("send a part", self._path):
             sent = [part.result() for part in self._parts]
         create = self._means.able.parts == "create"
-        headers = {"If-None-Match": "*"} if create else {}
         listed = [(etag, base64.b64encode(digest).decode() if digest else None) for etag, digest in sent]
-        self._take_name(lambda: bucket.complete_upload(key, upload, listed, headers), create=create)
+        digest = self._digest
+        self._name.take(lambda: bucket.complete_upload(key, upload, listed, _CREATE), create=create, sent=lambda: digest.digest() if digest else b"")
         of_parts = base64.b64encode(hashlib.sha256(b"".join(digest for _, digest in sent)).digest()).decode()
         self._look(self._size_bytes, f"{of_parts}-{len(sent)}")
         with suppress(StoreError):
-            bucket.delete(note(self._objects, self._key))
+            _forget(self._objects, self._key, self._noted)
 
     def _refuse_too_large(self, size_bytes: int) -> None:
         """Raises EndError REFUSED for a file that would need more than can be sent."""
@@ -219,68 +224,16 @@ class Upload:
     def _headers(self) -> dict[str, str]:
         return {**self._means.headers, **_object_metadata.headers(self._key, self._metadata)[0], "Content-Type": "application/octet-stream"}
 
-    def _take_name(self, send: Callable[[], Mapping[str, str]], *, create: bool) -> None:
-        """Send what gives the object its name. Where no answer says yes, look: ours is good, another's is a conflict, nothing is sent again. Writes.
-
-        Raises EndError CONFLICT, UNKNOWN where nobody can look, FAILED.
-        """
-        before = {} if create else self._versions()
-        wait = _WAIT_SECONDS
-        for left in range(_TRIES - 1, -1, -1):
-            try:
-                self._version = send().get("x-amz-version-id")
-            except StoreError as error:
-                if not (error.passing or error.status in (404, 409, 412)):
-                    with self._objects.ending("store", self._path):
-                        raise
-                if not self._is_ours():
-                    if not left or error.code == "NoSuchUpload":
-                        with self._objects.ending("store", self._path):
-                            raise
-                    time.sleep(wait)
-                    wait *= 2
-                    continue
-            if not create:
-                self._refuse_others(before)
-            return
-
-    def _is_ours(self) -> bool:
-        """Whether our object is at its name; False = nothing is. Raises EndError CONFLICT, UNKNOWN."""
-        try:
-            found = self._objects.bucket.find(self._objects.key(self._path))
-        except StoreError as error:
-            told = f"whether it was stored is not known, for no answer came ({error}); resume the job, which looks"
-            raise EndError("UNKNOWN", f"{self._objects.shown(self._path)}: {told}", retry=True) from error
-        if found is None:
-            return False
-        if found.get(OP) != self._key:
-            raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: something else took this name just now")
-        self._version = found.get("x-amz-version-id")
-        return True
-
-    def _versions(self) -> dict[str, bool]:
-        with self._objects.ending("look at its versions", self._path):
-            return self._objects.bucket.versions(self._objects.key(self._path))
-
-    def _refuse_others(self, before: Mapping[str, bool]) -> None:
-        """Where a bucket keeps versions, and lets one be put over another: none came meanwhile, else ours goes. Writes. Raises EndError CONFLICT."""
-        others = [version for version in self._versions() if version not in before and version != self._version]
-        for version in others:
-            found = self._objects.find(self._path, version)
-            if found is not None and found.get(OP) == self._key:
-                continue  # ours was sent twice
-            remove_ours(self._means, self._path, self._key, self._version)
-            raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: something else took this name just now, and has it")
-
     def _look(self, size_bytes: int, wanted: str) -> None:
-        """The object tells that it is ours, of that length and, where it tells one, of that checksum. Raises EndError CONFLICT, FAILED."""
-        found = self._objects.find(self._path, self._version)
+        """The object tells that it is ours, of that length and, where it tells one, of that checksum; else it goes. Raises EndError CONFLICT, FAILED."""
+        found = self._objects.find(self._path, self._name.version)
         if found is None or found.get(OP) != self._key:
             raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: was replaced by somebody as soon as it was stored")
         told = found.get("x-amz-checksum-sha256", wanted)
         if found.get("content-length") != str(size_bytes) or told != wanted:
+            self._name.take_away()
             raise EndError("FAILED", f"{self._objects.shown(self._path)}: the store tells other content than was sent to it", retry=True)
-        self._version, self._told = found.get("x-amz-version-id", self._version), found
+        self._name.version, self._told = found.get("x-amz-version-id", self._name.version), found
 
 
 def note(objects: Objects, key: str) -> bytes:
@@ -288,33 +241,28 @@ def note(objects: Objects, key: str) -> bytes:
     return objects.bucket.prefix + UPLOADS + key.encode()
 
 
-def remove_ours(means: Means, path: bytes, key: str, version: str | None = None) -> None:
-    """Remove the object that an operation stored, and no other: by its version, or where no other can have its place. Writes. Raises EndError FAILED."""
-    objects = means.objects
-    found = objects.find(path, version)
-    if found is None or found.get(OP) != key:
-        return
-    version = found.get("x-amz-version-id", version)
-    if not means.able.removes_versions or version in (None, "null"):
-        told = (
-            "what the store keeps is not what was sent, and this bucket has no versions, of which ours could be removed and no other; look at it, and delete it"
-        )
-        raise EndError("FAILED", f"{objects.shown(path)}: {told}", retry=True)
-    with objects.ending("remove what we stored", path):
-        objects.bucket.delete(objects.key(path), version)
-
-
-def abort(objects: Objects, key: str) -> None:
-    """Let an upload go that an operation noted, and its note. Writes. Raises StoreError."""
+def abort(objects: Objects, path: bytes, key: str) -> None:
+    """Let an upload go that an operation noted for that path, and its note. Writes. Raises StoreError."""
     bucket, noted = objects.bucket, note(objects, key)
-    if bucket.find(noted) is None:
+    found = bucket.find(noted)
+    if found is None:
         return
     try:
         told = json.loads(bucket.get(noted, {}))
-        bucket.abort_upload(base64.b64decode(told["key"]), told["upload"])
+        if base64.b64decode(told["key"]) != objects.key(path):
+            return  # somebody else wrote that
+        bucket.abort_upload(objects.key(path), told["upload"])
     except (ValueError, KeyError, TypeError):
         return  # nothing that we wrote
-    bucket.delete(noted)
+    _forget(objects, key, found.get("x-amz-version-id"))
+
+
+def _forget(objects: Objects, key: str, version: str | None) -> None:
+    """Remove a note: its version, so that nothing of it stays, and where that is refused what shows. Writes. Raises StoreError."""
+    try:
+        objects.bucket.delete(note(objects, key), version)
+    except StoreError:
+        objects.bucket.delete(note(objects, key))
 
 
 def _part_bytes(size_bytes: int) -> int:

@@ -3,9 +3,9 @@
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
-from typing import Literal, NoReturn
 
 import scanners
 from catalog import names
@@ -13,7 +13,8 @@ from catalog.config import Config, Volume
 from catalog.errors import LastcopyError, RefusedError
 from catalog.ours import HOME, MARKER, temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Move, Pointer, Source, Stray, _uploads
+from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Source, Stray, _object_names, _uploads
+from lifecycle.stores._additive import Additive
 from lifecycle.stores._bucket import Bucket
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._object_canaries import Canaries, is_until
@@ -23,10 +24,9 @@ from lifecycle.stores._uploads import Means, Upload
 from scanners._store import StoreError
 
 _MARKER = HOME + b"/" + MARKER
-_NOT_TAKEN = "nothing is taken out of a bucket, or moved in it: this works for file trees only"
 
 
-class Store:
+class Store(Additive):
     """One bucket, or what is below a prefix of it. Its calls may come from several threads."""
 
     def __init__(self, config: Config, volume: str) -> None:
@@ -35,10 +35,15 @@ class Store:
         self._declared: Volume = config.volumes[volume]
         self._capabilities: Capabilities | None = None
         self._identified = False
+        self._is_changed = False
+
+    def shown(self, path: bytes) -> str:
+        """The volume and the path, escaped."""
+        return self._objects.shown(path)
 
     @property
     def capabilities(self) -> Capabilities | None:
-        """What the canaries found; None = never prepared, or prepared as another volume, or in another bucket."""
+        """What the canaries found; None = never prepared, or prepared as another volume, in another bucket, or with other versioning than it has now."""
         if not self._identified:
             self.identify()
         return self._capabilities
@@ -47,7 +52,12 @@ class Store:
         """Look at the marker. Only reads. Raises UnreachableError."""
         marker = self._marker()
         mine = marker is not None and marker.volume == self._volume and marker.fs_id == self._fs_id
-        self._capabilities = marker.capabilities if marker and mine else None
+        self._capabilities, self._is_changed = marker.capabilities if marker and mine else None, False
+        if self._capabilities is not None:
+            with self._reaching():
+                self._is_changed = self._bucket.versioning() != self._capabilities.versioning
+            if self._is_changed:  # whether a name that is taken stays another's may be otherwise, too
+                self._capabilities = None
         self._identified = True
         return Identity(marker.id if marker and mine else None, self._fs_id, writable=True)
 
@@ -64,7 +74,7 @@ class Store:
             found = Canaries(self._bucket).find_out()
             self._refuse_unlockable(found)
             self._write_marker(Marker(self._volume, marker, self._fs_id, None, at_us, found))
-        self._capabilities, self._identified = found, True
+        self._capabilities, self._identified, self._is_changed = found, True, False
         return found
 
     def device(self) -> str | None:
@@ -104,17 +114,18 @@ class Store:
     ) -> Upload:
         """Begin a copy. Nothing is written before there is more than one part of it. Raises EndError CONFLICT, REFUSED, UnreachableError.
 
-        Where the store itself refuses a name that is taken, a small object is not looked for: `Staged.sync` raises the conflict.
+        What an earlier try of the step stored is a CONFLICT, too: whoever asks reads it. Where that hides another's object it goes.
         """
         means = self._means(path)
         if over is not None:
             raise EndError("REFUSED", f"{self._objects.shown(path)}: in a bucket nothing takes the place of what is there")
         self._refuse_spoilt(path)
         temporary(key)  # it must be a key
-        size_bytes = None if source is None else source.fingerprint.size_bytes
-        asked_anyway = means.able.publish == "create" and size_bytes is not None and size_bytes <= _uploads.PART_BYTES
-        if not asked_anyway and self.look(path) is not None:
+        if (found := self._objects.find(path)) is not None:
+            if "versions" in (means.able.publish, means.able.parts) and _is_of_step(found, key):
+                _object_names.refuse_hiding(self._objects, means.able, path, found, source)
             raise EndError("CONFLICT", f"{self._objects.shown(path)}: something is there already")
+        size_bytes = None if source is None else source.fingerprint.size_bytes
         upload = Upload(means, path, key, None if source is None else source.metadata(), size_bytes)
         if link_target is not None and source is None:
             upload.write(memoryview(link_target))
@@ -157,16 +168,17 @@ class Store:
             raise EndError("CONFLICT", f"{self._objects.shown(path)}: was replaced before it was locked")
         with self._objects.ending("lock", path):
             until = self._until()
-            if _is_locked(told, wanted, until):
+            least = until or datetime.datetime.fromtimestamp(self._bucket.clock_ns() // 10**9 + 1, datetime.UTC)  # without a time one that is not over
+            if _is_locked(told, wanted, least):
                 return
-            if told.get(OP, "").rpartition("-")[0] != key.rpartition("-")[0]:
+            if not _is_of_step(told, key):
                 raise EndError(
                     "REFUSED", f"{self._objects.shown(path)}: an equal object of another is there, which is not locked as is declared; it was not touched"
                 )
             if until is not None:
                 self._bucket.lock(self._objects.key(path), told.get("x-amz-version-id"), wanted.upper(), until)
                 told = self._objects.find(path, told.get("x-amz-version-id"))
-        if told is None or not _is_locked(told, wanted, until):
+        if told is None or not _is_locked(told, wanted, least):
             raise EndError(
                 "FAILED", f"{self._objects.shown(path)}: is stored, and does not say that it is locked as is declared; look at the bucket", retry=True
             )
@@ -175,64 +187,10 @@ class Store:
         """Let go of the parts that this operation sent, and of their note. An object stays. Writes. Raises EndError, UnreachableError."""
         with self._objects.ending("discard", path):
             self._bucket.find(self._objects.key(path))  # where nobody can look, nothing is let go
-            _uploads.abort(self._objects, key)
-
-    def give_back(self, path: bytes, key: str, inode: int) -> None:
-        """Nothing: no two objects change places."""
+            _uploads.abort(self._objects, path, key)
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Nothing: what a store has said yes to is durable."""
-
-    def announce(self, moves: Iterable[Move]) -> None:
-        """Raises EndError REFUSED: nothing is moved here."""
-        self._refuse(*(move.path for move in moves))
-
-    def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: Pointer | None = None) -> Fingerprint:
-        """Raises EndError REFUSED: nothing is taken away here."""
-        self._refuse(path)
-
-    def settle_quarantine(self) -> None:
-        """Nothing: nothing lies there."""
-
-    def quarantined(self, key: str) -> Fingerprint | None:
-        """None: nothing lies there."""
-        return None
-
-    def open_quarantined(self, key: str, expected: Fingerprint) -> Source:
-        """Raises EndError REFUSED: nothing lies there."""
-        self._refuse(key.encode())
-
-    def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
-        """Raises EndError REFUSED: nothing was taken away here."""
-        self._refuse(path)
-
-    def remove(self, key: str, expected: Fingerprint) -> None:
-        """Raises EndError REFUSED: no job destroys an object."""
-        self._refuse(key.encode())
-
-    def share(self, kept: bytes, kept_expected: Fingerprint, other: bytes, other_expected: Fingerprint) -> Literal["shared", "differs", "unsupported"]:
-        """Never: objects share nothing."""
-        return "unsupported"
-
-    def clone(self, path: bytes, key: str, kept: bytes, kept_expected: Fingerprint, how: Literal["reflink", "hard_link"]) -> Upload:
-        """Raises EndError REFUSED: objects share nothing."""
-        self._refuse(path)
-
-    def stand_in(self, path: bytes, key: str, sha256: bytes, read_back: Fingerprint) -> Pointer:
-        """Raises EndError REFUSED: nothing takes the place of an object."""
-        self._refuse(path)
-
-    def link(self, path: bytes, key: str, first: bytes, first_expected: Fingerprint, parents: tuple[Metadata, ...] = ()) -> list[str]:
-        """Raises EndError REFUSED: an object has one name."""
-        self._refuse(path)
-
-    def folder_modified_ns(self, path: bytes) -> int:
-        """Raises EndError REFUSED: there are no folders."""
-        self._refuse(path)
-
-    def give_folder_modified(self, path: bytes, modified_ns: int) -> None:
-        """Raises EndError REFUSED: there are no folders."""
-        self._refuse(path)
 
     def strays(self) -> Iterator[Stray]:
         """The uploads that jobs noted and have not let go. Only reads. Raises EndError, UnreachableError."""
@@ -270,11 +228,20 @@ class Store:
 
     def _marker(self) -> Marker | None:
         """The marker that is there, whoever's. Raises UnreachableError."""
+        with self._reaching():
+            try:
+                return parsed(self._bucket.get(self._bucket.prefix + _MARKER, {}))
+            except StoreError as error:
+                if error.status == 404 and error.code != "NoSuchBucket":
+                    return None
+                raise
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Raises UnreachableError for what a store refuses."""
         try:
-            return parsed(self._bucket.get(self._bucket.prefix + _MARKER, {}))
+            yield
         except StoreError as error:
-            if error.status == 404 and error.code != "NoSuchBucket":
-                return None
             raise self._bucket.unreachable(error) from error
 
     def _write_marker(self, marker: Marker) -> None:
@@ -283,10 +250,14 @@ class Store:
     def _means(self, path: bytes) -> Means:
         """What the copies share. Raises EndError REFUSED where nobody knows what the bucket can do, or it lacks too much."""
         able = self.capabilities
+        if self._is_changed:
+            told = f"{_object_names.CHANGED}; 'lastcopy volume prepare {self._volume}' finds out what that means"
+            raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}", retry=True, stops_volume=True)
         if able is None:
             raise EndError("REFUSED", f"{self._objects.shown(path)}: the volume is not prepared; 'lastcopy volume prepare {self._volume}' does it")
         if able.publish == "none":
-            told = "this store does not keep an object from overwriting another, and the bucket keeps no versions; enable them, and prepare the volume again"
+            told = "this store does not keep an object from overwriting another, and the bucket keeps no versions of which one can be removed alone"
+            told += " (a default retention keeps all); mend that, and prepare the volume again"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}")
         return self._shared
 
@@ -329,13 +300,13 @@ class Store:
             if names.unescape(odd) in path:
                 raise EndError("REFUSED", f"{self._objects.shown(path)}: this store does not keep names with {odd} as they are")
 
-    def _refuse(self, *paths: bytes) -> NoReturn:
-        shown = self._objects.shown(paths[0]) if paths else self._volume
-        raise EndError("REFUSED", f"{shown}: {_NOT_TAKEN}")
+
+def _is_of_step(told: Mapping[str, str], key: str) -> bool:
+    """Whether an object tells that a step stored it, in whatever try."""
+    return told.get(OP, "").rpartition("-")[0] == key.rpartition("-")[0]
 
 
-def _is_locked(told: Mapping[str, str], mode: str, until: datetime.datetime | None) -> bool:
-    """Whether an object tells a lock of at least that mode, until that time or longer; where no time is wanted, any that is not over by its own word."""
+def _is_locked(told: Mapping[str, str], mode: str, until: datetime.datetime) -> bool:
+    """Whether an object tells a lock of at least that mode, until that time or longer."""
     modes = ("COMPLIANCE",) if mode == "compliance" else ("GOVERNANCE", "COMPLIANCE")
-    is_locked = told.get("x-amz-object-lock-mode") in modes
-    return is_locked and is_until(told.get("x-amz-object-lock-retain-until-date", ""), until or datetime.datetime.fromtimestamp(0, datetime.UTC))
+    return told.get("x-amz-object-lock-mode") in modes and is_until(told.get("x-amz-object-lock-retain-until-date", ""), until)
