@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,8 +42,8 @@ def rebuild(root: Path, config: Config, *, at_us: int, actor: str, take_over: bo
     with _journal(root, config, at_us, actor, take_over=take_over) as journal:
         for volume in config.volumes:
             try:
-                store = stores.connect(config, volume)
-                found += _volume(journal, store, volume, at_us, actor)
+                with closing(stores.connect(config, volume)) as store:
+                    found += _volume(journal, store, volume, at_us, actor)
             except ConfigError:
                 continue  # no job can have worked on that kind
             except (UnreachableError, EndError, OSError) as error:

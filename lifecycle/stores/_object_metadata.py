@@ -16,6 +16,7 @@ from lifecycle.stores import Metadata
 
 OP = "x-amz-meta-lastcopy-op"
 _OURS = "x-amz-meta-lastcopy-"
+_OWN = "user.lastcopy."  # what only a job gives to a file, which then knows it by that
 _MTIME = "x-amz-meta-mtime"
 _MOST_BYTES = 2000  # of 2,048, names and values
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
@@ -100,7 +101,7 @@ def _unpacked(text: str) -> dict[str, bytes]:
         found = {os.fsdecode(base64.b64decode(name, validate=True)): base64.b64decode(value, validate=True) for name, value in json.loads(text or "{}").items()}
     except (ValueError, AttributeError, TypeError, binascii.Error, RecursionError):
         return {}
-    return {name: value for name, value in found.items() if name.startswith(("user.", "system.posix_acl_")) and "\0" not in name}
+    return {name: value for name, value in found.items() if name.startswith(("user.", "system.posix_acl_")) and "\0" not in name and not name.startswith(_OWN)}
 
 
 def _numbers(text: str, within: range) -> tuple[int, int] | None:

@@ -16,6 +16,8 @@ from scanners._pages import PageError
 from scanners._store import Query, StoreError
 
 _MOST_KEY_BYTES = 1024
+_MOST_LINK_BYTES = 4095  # symlink(2): PATH_MAX with its NUL
+_FULL = ("InsufficientStorage", "XMinioStorageFull", "QuotaExceeded")
 _ARCHIVED = "is in an archive of the store: request a restore of it there, then resume the job"
 
 
@@ -48,6 +50,9 @@ class Objects:
         except StoreError as error:
             if error.code == "InvalidObjectState":
                 raise EndError("FAILED", f"{self.shown(path)}: {_ARCHIVED}", retry=True) from error
+            if error.status == 507 or error.code in _FULL:
+                told = "the store is full, or what may be kept there is; mend that, then resume the job"
+                raise EndError("FAILED", f"{self.shown(path)}: {what}: {told} ({error})", retry=True, stops_volume=True) from error
             if error.passing or error.code == "NoSuchBucket":
                 raise UnreachableError(f"{self.shown(path)}: {what}: {error}") from error
             raise EndError("FAILED", f"{self.shown(path)}: {what}: {error}", retry=True) from error
@@ -96,8 +101,14 @@ class Reading:
 
     def metadata(self) -> Metadata:
         """What the object tells of the file that it is a copy of. Raises EndError, UnreachableError."""
-        link = b"".join(bytes(block) for block in self.blocks()) if _object_metadata.is_link(self._told) else None
-        return _object_metadata.read(self._told, self.fingerprint.modified_ns, link)
+        return _object_metadata.read(self._told, self.fingerprint.modified_ns, self._link() if _object_metadata.is_link(self._told) else None)
+
+    def _link(self) -> bytes:
+        """The text of a symbolic link. Raises EndError FAILED for what can be none: whoever writes to the bucket writes that."""
+        text = b"".join(bytes(block) for block in self.blocks()) if 0 < self.fingerprint.size_bytes <= _MOST_LINK_BYTES else b""
+        if not text or b"\0" in text:
+            raise EndError("FAILED", f"{self._objects.shown(self._path)}: says that it is a symbolic link, and its content can be none")
+        return text
 
     def blocks(self) -> Iterator[memoryview | int]:
         """The content in order. Raises EndError, UnreachableError."""
