@@ -290,7 +290,7 @@ def _name(run: Run, work: Work) -> None:
 
 def _protect(run: Run, work: Work) -> None:
     assert work.target is not None  # noqa: S101  # published by the caller
-    run.store(work.volume("target")).protect(work.target_path, work.key, work.target)
+    work.target = run.store(work.volume("target")).protect(work.target_path, work.key, work.target) or work.target
 
 
 def _link(run: Run, work: Work) -> None:

@@ -218,9 +218,10 @@ class Store(Protocol):
         `read_back` is what the temporary copy must still be: that of `Staged`.
         """
 
-    def protect(self, path: bytes, key: str, found: Fingerprint) -> None:
+    def protect(self, path: bytes, key: str, found: Fingerprint) -> Fingerprint | None:
         """Lock a published copy as the volume's declaration asks, and see that it is. Of another's file, which was equal, only see. Writes.
 
+        Gives what the copy is since then; None = what it was.
         EndError REFUSED where another's is not locked so, FAILED where ours does not come to be.
         """
 

@@ -24,6 +24,7 @@ from lifecycle.stores._uploads import Means, Upload
 from scanners._store import StoreError
 
 _MARKER = HOME + b"/" + MARKER
+_LASTING = ("x-amz-version-id", "etag", "content-length")  # what a lock leaves as it was
 
 
 class Store(Additive):
@@ -158,11 +159,14 @@ class Store(Additive):
             raise EndError("CONFLICT", f"{self._objects.shown(path)}: was replaced after it was read back ({wrong})")
         return there
 
-    def protect(self, path: bytes, key: str, found: Fingerprint) -> None:
-        """Lock an object of ours as the declaration asks, and see that it is; of another's only see. Writes. Raises EndError, UnreachableError."""
+    def protect(self, path: bytes, key: str, found: Fingerprint) -> Fingerprint | None:
+        """Lock an object of ours as the declaration asks, and see that it is; of another's only see. Writes. Raises EndError, UnreachableError.
+
+        Some stores say that it was modified then: what it is now is given.
+        """
         wanted = self._declared.immutability
         if wanted not in ("governance", "compliance"):
-            return
+            return None
         told = self._objects.find(path)
         if told is None or found.differs(self._objects.fingerprint(path, told)):
             raise EndError("CONFLICT", f"{self._objects.shown(path)}: was replaced before it was locked")
@@ -170,18 +174,21 @@ class Store(Additive):
             until = self._until()
             least = until or datetime.datetime.fromtimestamp(self._bucket.clock_ns() // 10**9 + 1, datetime.UTC)  # without a time one that is not over
             if _is_locked(told, wanted, least):
-                return
+                return None
             if not _is_of_step(told, key):
                 raise EndError(
                     "REFUSED", f"{self._objects.shown(path)}: an equal object of another is there, which is not locked as is declared; it was not touched"
                 )
             if until is not None:
                 self._bucket.lock(self._objects.key(path), told.get("x-amz-version-id"), wanted.upper(), until)
-                told = self._objects.find(path, told.get("x-amz-version-id"))
-        if told is None or not _is_locked(told, wanted, least):
+                before, told = told, self._objects.find(path)
+                if told is None or any(told.get(name) != before.get(name) for name in _LASTING):
+                    raise EndError("CONFLICT", f"{self._objects.shown(path)}: was replaced as it was locked")
+        if not _is_locked(told, wanted, least):
             raise EndError(
                 "FAILED", f"{self._objects.shown(path)}: is stored, and does not say that it is locked as is declared; look at the bucket", retry=True
             )
+        return self._objects.fingerprint(path, told)
 
     def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
         """Let go of the parts that this operation sent, and of their note. An object stays. Writes. Raises EndError, UnreachableError."""

@@ -2,31 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lifecycle import buckets, proxy
+from tests.lifecycle import buckets
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.proxy import Fault, Kind, Proxy
-from tests.scanners import stores
 from tests.scanners.stores import Server
 
 CONTENT = b"content that matters\n" * 500
 LARGE = os.urandom(1 << 20) * 9  # two parts
 STRIDE = 13  # of the points, before and after each request, at which an engine dies; all of them take half an hour
-
-
-@pytest.fixture(params=["weed", "ceph"])
-def server(request: pytest.FixtureRequest) -> Server:
-    return stores.weed() if request.param == "weed" else stores.ceph()
-
-
-@pytest.fixture
-def network(server: Server) -> Iterator[Proxy]:
-    with proxy.running(server.endpoint) as found:
-        yield found
 
 
 @pytest.fixture

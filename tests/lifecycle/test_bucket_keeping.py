@@ -21,11 +21,6 @@ from tests.scanners.stores import SECRET, Server
 LOCKED = 'immutability = "governance"\nlock_for = "2d"\n'
 
 
-@pytest.fixture(params=["weed", "ceph"])
-def server(request: pytest.FixtureRequest) -> Server:
-    return stores.weed() if request.param == "weed" else stores.ceph()
-
-
 def prepared(folder: Path, server: Server, lines: str = "", **options: bool) -> Buckets:
     return buckets.made(folder, server, lines, **options).prepared()  # type: ignore[arg-type]  # none of them is an endpoint
 

@@ -23,17 +23,6 @@ THEIRS = b"x" * len(CONTENT)
 LARGE = os.urandom(1 << 20) * 9  # two parts
 
 
-@pytest.fixture(params=["weed", "ceph"])
-def server(request: pytest.FixtureRequest) -> Server:
-    return stores.weed() if request.param == "weed" else stores.ceph()
-
-
-@pytest.fixture
-def network(server: Server) -> Iterator[Proxy]:
-    with proxy.running(server.endpoint) as found:
-        yield found
-
-
 @pytest.fixture
 def overwriting() -> Iterator[Proxy]:
     """A network before the store that lets an object be put over another, in buckets with versions."""

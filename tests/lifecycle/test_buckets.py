@@ -10,16 +10,10 @@ import pytest
 from tests.lifecycle import buckets
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.grounds import paths, refusals
-from tests.scanners import stores
 from tests.scanners.stores import Server
 
 LARGE = os.urandom(1 << 20) * 20  # of several parts
 MODIFIED_NS, ACCESSED_NS = 1_577_836_800_123_456_789, 1_577_836_801_987_654_321
-
-
-@pytest.fixture(params=["weed", "ceph"])
-def server(request: pytest.FixtureRequest) -> Server:
-    return stores.weed() if request.param == "weed" else stores.ceph()
 
 
 @pytest.fixture(params=["versioned", "plain"])
