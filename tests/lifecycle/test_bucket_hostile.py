@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from catalog import stubs
 from lifecycle import job, plan, rebuilding
 from lifecycle.ends import EndError
+from lifecycle.stores._bucket import Bucket
 from lifecycle.stores.s3 import Store
+from scanners._store import StoreError
 from tests.lifecycle import buckets, proxy
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.proxy import Fault
@@ -120,9 +123,6 @@ def test_the_versions_of_a_name_are_found_without_those_of_all_that_begin_with_i
 
 
 def test_a_store_that_is_full_rests_its_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lifecycle.stores._bucket import Bucket
-    from scanners._store import StoreError
-
     estate = prepared(tmp_path)
     for name in ("one", "two"):
         estate.write("data", name, b"content of " + name.encode())
@@ -154,8 +154,6 @@ def test_a_rebuild_closes_every_store(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_locked_copy_is_the_one_that_was_read_back_though_its_time_is_another(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores say that an object was modified when it was locked."""
-    from lifecycle.stores._bucket import Bucket
-
     estate = buckets.made(tmp_path, server, 'immutability = "governance"\nlock_for = "2d"\n', locked=True).prepared()
     estate.write("data", "f", b"content")
     really = Bucket.lock
@@ -167,3 +165,24 @@ def test_a_locked_copy_is_the_one_that_was_read_back_though_its_time_is_another(
     monkeypatch.setattr(Bucket, "lock", late)
     came = estate.scanned().run("archive", to="vault")
     assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+
+
+def test_an_object_of_which_the_store_tells_other_content_goes_and_is_sent_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate = prepared(tmp_path, versioned=True)
+    estate.write("data", "f", b"content")
+    estate.scanned()
+    really, told = Bucket.find, list[str]()
+
+    def find(bucket: Bucket, key: bytes, version: str | None = None) -> Mapping[str, str] | None:
+        found = really(bucket, key, version)
+        if version is None or key != b"kept/f" or told:
+            return found
+        told.append(version)
+        return {**(found or {}), "content-length": "6"}
+
+    monkeypatch.setattr(Bucket, "find", find)
+    came = estate.run("archive", to="vault")
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    listed = estate.server.client.list_object_versions(Bucket=estate.bucket, Prefix="kept/f")["Versions"]
+    assert len(listed) == 1
+    assert listed[0]["VersionId"] not in told
