@@ -9,6 +9,7 @@ from lifecycle.records import Record
 from lifecycle.stores import Fingerprint
 
 STEP = "step, action, volume, path, fingerprint, sha256, target_volume, target_path, link_group, kept_path, of_job, of_step, reason, evidence"
+_NONE = "[]"
 VALUES = ("attempt", "key", "temp_inode", "sha256", "target_fingerprint", "quarantine_fingerprint", "losses", "undone_by", "retry")
 RECORD = f"""
     SELECT {", ".join(f"steps.{name}" for name in STEP.split(", "))}, progress.chunk, progress.state, progress.reason, progress.retry, progress.attempt,
@@ -23,7 +24,7 @@ def of_step(step: Step) -> tuple[object, ...]:
     return (
         step.step, step.action, step.volume, step.path, json.dumps(step.fingerprint), step.sha256, step.target_volume, step.target_path,
         step.link_group, step.kept_path, step.of_job, step.of_step, step.reason,
-        json.dumps([[copy.volume, copy.path.hex(), copy.verified_us, copy.fingerprint] for copy in step.evidence]) if step.evidence else "[]",
+        json.dumps([[copy.volume, copy.path.hex(), copy.verified_us, copy.fingerprint] for copy in step.evidence]) if step.evidence else _NONE,
     )  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def record(row: tuple[Any, ...]) -> Record:
     """The record of a row of RECORD."""
     step = Step(
         row[0], row[14], row[1], row[2], row[3], _read(row[4]), row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12],
-        tuple(Copy(volume, bytes.fromhex(path), Fingerprint(*fields), verified_us) for volume, path, verified_us, fields in json.loads(row[13])),
+        () if row[13] == _NONE else _evidence(row[13]),
     )  # fmt: skip
     return Record(
         step=step,
@@ -81,6 +82,10 @@ def ranges(steps: list[int]) -> str:
         else:
             found.append([step, step])
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found)
+
+
+def _evidence(text: str) -> tuple[Copy, ...]:
+    return tuple(Copy(volume, bytes.fromhex(path), Fingerprint(*fields), verified_us) for volume, path, verified_us, fields in json.loads(text))
 
 
 def _read(text: str) -> Fingerprint:

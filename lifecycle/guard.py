@@ -176,8 +176,8 @@ def _fading(copy: Counted, gone: Gone, lasting: frozenset[str]) -> str | None:
 
 def _largest(left: tuple[Counted, ...]) -> tuple[Counted, ...]:
     """The largest set without a clash: one that clashes with at most one other is always in some largest set; else it is tried with and without."""
-    if not left:
-        return ()
+    if len(left) < 2:
+        return left
     clashes = {at: [two for two, other in enumerate(left) if two != at and _clash(left[at], other)] for at in range(len(left))}
     least = min(clashes, key=lambda at: len(clashes[at]))
     if len(clashes[least]) <= 1:

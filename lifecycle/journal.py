@@ -251,11 +251,9 @@ class Journal:
             return
         number = self._number(job_id)
         with self._database.writing() as connection:
-            before = moving.states_of(connection, number, [move.step for move in moves])
-            for move in moves:
-                moving.check(job_id, move, before.get(move.step))
-            moving.write(connection, number, moves, at_us)
-            moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
+            before = moving.before(connection, number, moves)
+            moving.check(connection, number, job_id, moves, before)
+            moving.write(connection, number, moves, at_us, before)
             moving.carry_over(connection, number, job_id, moves, at_us)
             self._append(connection, at_us, actor, "steps_moved", job_id, moving.told(moves))
             if folders:
@@ -268,11 +266,10 @@ class Journal:
         """
         number = self._number(job_id)
         with self._database.writing() as connection:
-            before = moving.states_of(connection, number, [request.step for request in requests])
-            answers = ledger.retire(connection, self._config, number, {step: was.state for step, was in before.items()}, requests, at_us)
-            moves = [Move(step, "RETIRING") for step, answer in answers.items() if answer.end is None and before[step].state not in TAKEN]
-            moving.write(connection, number, moves, at_us)
-            moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
+            states = moving.states_of(connection, number, [request.step for request in requests])
+            answers = ledger.retire(connection, self._config, number, states, requests, at_us)
+            moves = [Move(step, "RETIRING") for step, answer in answers.items() if answer.end is None and states[step] not in TAKEN]
+            moving.write(connection, number, moves, at_us, moving.before(connection, number, moves))
             self._append(connection, at_us, actor, "guard_asked", job_id, moving.told_answers(answers))
         return {step: answer.end for step, answer in answers.items()}
 
@@ -283,14 +280,13 @@ class Journal:
         """
         number = self._number(job_id)
         with self._database.writing() as connection:
-            before = moving.states_of(connection, number, steps)
-            taken = [step for step in steps if step not in before or before[step].state in TAKEN | {"DONE"}]
+            states = moving.states_of(connection, number, steps)
+            taken = [step for step in steps if step not in states or states[step] in TAKEN | {"DONE"}]
             if taken:
-                raise RefusedError(f"job {job_id}: step {taken[0]} is {before[taken[0]].state if taken[0] in before else 'not there'}: its source may be gone")
+                raise RefusedError(f"job {job_id}: step {taken[0]} is {states.get(taken[0], 'not there')}: its source may be gone")
             ledger.release(connection, [(number, step) for step in steps])
-            moves = [Move(step, moving.before_guard(connection, number, step)) for step in steps if before[step].state in GUARDING]
-            moving.write(connection, number, moves, at_us)
-            moving.recount(connection, number, [(before[move.step], move.state) for move in moves])
+            moves = [Move(step, moving.before_guard(connection, number, step)) for step in steps if states[step] in GUARDING]
+            moving.write(connection, number, moves, at_us, moving.before(connection, number, moves))
             self._append(connection, at_us, actor, "steps_unretired", job_id, {"steps": _rows.ranges(list(steps)), "reason": reason})
 
     # Holds and the audit trail

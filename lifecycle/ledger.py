@@ -5,7 +5,7 @@ What is marked counts for nobody, until it is released: because the source staye
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from catalog.config import Config
@@ -53,9 +53,12 @@ class _Asked:
     mirrors: Mapping[str, frozenset[str]]
     entries: dict[bytes, list[_Entry]]  # by content; what is allowed is added
     at_us: int
+    followers: dict[frozenset[str], frozenset[str]] = field(default_factory=dict)  # by the volumes that they follow, as they were found
 
 
-def retire(connection: sqlite3.Connection, config: Config, job: int, states: dict[int, State], requests: Sequence[Retirement], at_us: int) -> dict[int, Answer]:
+def retire(
+    connection: sqlite3.Connection, config: Config, job: int, states: Mapping[int, State], requests: Sequence[Retirement], at_us: int
+) -> dict[int, Answer]:
     """Ask for each wish in order, and enter what is allowed into the ledger, within the caller's transaction. Writes."""
     wrong = [request.step for request in requests if states.get(request.step) not in _MAY_RETIRE]
     if wrong:
@@ -195,8 +198,10 @@ def _held(asked: _Asked, request: Retirement, others: list[_Entry]) -> str | Non
 def _gone(asked: _Asked, request: Retirement, others: list[_Entry]) -> guard.Gone:
     ledger = frozenset((entry.volume, entry.path) for entry in others)
     ledger |= _by_other_names(asked.roots, request, ledger)
-    lost_with = guard.followers(asked.config, {request.volume, *(volume for volume, _ in ledger)})
-    return guard.Gone(request.volume, request.path, request.systems, request.devices, lost_with, ledger, asked.mirrors)
+    taken_from = frozenset((request.volume, *(volume for volume, _ in ledger)))
+    if taken_from not in asked.followers:
+        asked.followers[taken_from] = guard.followers(asked.config, taken_from)
+    return guard.Gone(request.volume, request.path, request.systems, request.devices, asked.followers[taken_from], ledger, asked.mirrors)
 
 
 def _by_other_names(roots: Mapping[str, bytes | None], request: Retirement, ledger: frozenset[guard.Place]) -> frozenset[guard.Place]:

@@ -1,7 +1,7 @@
 """Moves of steps within the journal's transactions: what may move, the rows, the counts, and what it means for other steps."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from catalog import names
@@ -15,36 +15,65 @@ _VALUES = frozenset(_rows.VALUES)
 _LEFT_THERE: frozenset[State] = frozenset({"REFUSED", "SOURCE_BUSY", "SOURCE_CHANGED", "STALE"})  # ends of a purge that has removed nothing
 
 
-class Before(NamedTuple):
-    """What a step was before a move."""
+class Alike(NamedTuple):
+    """Steps of a chunk that are in one state, by their count and the sum of their sizes: the steps of a chunk mostly move together."""
 
     state: State
     retry: bool
-    size_bytes: int
     chunk: int
+    steps: int
+    size_bytes: int
 
 
-def states_of(connection: sqlite3.Connection, number: int, steps: Sequence[int]) -> dict[int, Before]:
-    """What steps are; those that are not there are left out."""
-    found: dict[int, Before] = {}
-    for at in range(0, len(steps), _AT_ONCE):
-        part = steps[at : at + _AT_ONCE]
-        marks = ", ".join("?" * len(part))
-        rows = connection.execute(f"SELECT step, state, retry, size_bytes, chunk FROM progress WHERE job = ? AND step IN ({marks})", (number, *part))
-        found.update({step: Before(state, bool(retry), size, chunk) for step, state, retry, size, chunk in rows})
+def states_of(connection: sqlite3.Connection, number: int, steps: Sequence[int]) -> dict[int, State]:
+    """The states of steps; those that are not there are left out."""
+    found: dict[int, State] = {}
+    for part in _parts(steps):
+        found.update(connection.execute(f"SELECT step, state FROM progress WHERE {_among(part)}", (number, *part)))
     return found
 
 
-def check(job_id: str, move: Move, before: Before | None) -> None:
-    """Raises RefusedError for a move that is not drawn in docs/lifecycle.md."""
-    if before is None:
-        raise RefusedError(f"job {job_id} has no step {move.step}")
-    if not may_follow(before.state, move.state, retry=before.retry):
-        raise RefusedError(f"job {job_id}: step {move.step} is {before.state} and cannot become {move.state}")
+def before(connection: sqlite3.Connection, number: int, moves: Sequence[Move]) -> list[tuple[Alike, State]]:
+    """What the steps of moves are, and what they come to."""
+    going: dict[State, list[int]] = {}
+    for move in moves:
+        going.setdefault(move.state, []).append(move.step)
+    found: list[tuple[Alike, State]] = []
+    for then, steps in going.items():
+        for part in _parts(steps):
+            rows = connection.execute(
+                f"SELECT state, retry, chunk, count(*), sum(size_bytes) FROM progress WHERE {_among(part)} GROUP BY state, retry, chunk", (number, *part)
+            )
+            found += [(Alike(state, bool(retry), chunk, count, size), then) for state, retry, chunk, count, size in rows]
+    return found
 
 
-def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at_us: int) -> None:
-    """Write the rows of moves, as they are: they were checked. Writes."""
+def check(connection: sqlite3.Connection, number: int, job_id: str, moves: Sequence[Move], was: Sequence[tuple[Alike, State]]) -> None:
+    """Raises RefusedError for a move of a step that is not there, and for one that is not drawn in docs/lifecycle.md."""
+    wrong = {(alike.state, then) for alike, then in was if not may_follow(alike.state, then, retry=alike.retry)}
+    if not wrong and sum(alike.steps for alike, _ in was) == len(moves):
+        return
+    states = states_of(connection, number, [move.step for move in moves])
+    for move in moves:
+        if move.step not in states:
+            raise RefusedError(f"job {job_id} has no step {move.step}")
+        if (states[move.step], move.state) in wrong:
+            raise RefusedError(f"job {job_id}: step {move.step} is {states[move.step]} and cannot become {move.state}")
+    raise RefusedError(f"job {job_id}: a step cannot be moved twice at once")
+
+
+def _parts(steps: Sequence[int]) -> Iterator[Sequence[int]]:
+    for at in range(0, len(steps), _AT_ONCE):
+        yield steps[at : at + _AT_ONCE]
+
+
+def _among(part: Sequence[int]) -> str:
+    """The condition of a statement about some steps of a job."""
+    return f"job = ? AND step IN ({', '.join('?' * len(part))})"
+
+
+def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at_us: int, was: Sequence[tuple[Alike, State]]) -> None:
+    """Write the rows of moves, as they are, and bring the counts up to them; `was` is what the steps were. Writes."""
     alike: dict[tuple[State, str | None], list[int]] = {}
     single: dict[tuple[State, tuple[str, ...]], list[tuple[object, ...]]] = {}
     for move in moves:
@@ -56,29 +85,29 @@ def write(connection: sqlite3.Connection, number: int, moves: Sequence[Move], at
         else:
             alike.setdefault((move.state, move.reason), []).append(move.step)
     for (state, reason), steps in alike.items():
-        for at in range(0, len(steps), _AT_ONCE):
-            part = steps[at : at + _AT_ONCE]  # one statement for all of them takes a third of the time
-            connection.execute(f"{_update(state)} IN ({', '.join('?' * len(part))})", (state, at_us, reason, number, *part))
+        for part in _parts(steps):  # one statement for all of them takes a third of the time
+            connection.execute(f"{_update(state)} WHERE {_among(part)}", (state, at_us, reason, number, *part))
     for (state, columns), rows in single.items():
-        connection.executemany(f"{_update(state, columns)} = ?", rows)
+        connection.executemany(f"{_update(state, columns)} WHERE job = ? AND step = ?", rows)
+    _recount(connection, number, was)
 
 
 def _update(state: State, columns: tuple[str, ...] = ()) -> str:
     """The beginning of a statement that writes moves: a step that goes on is not to be tried again."""
     sets = "".join(f", {name} = ?" for name in columns) + (", retry = 0" if state not in BAD_ENDS and "retry" not in columns else "")
-    return f"UPDATE progress SET state = ?, since_us = ?, reason = ?{sets} WHERE job = ? AND step"
+    return f"UPDATE progress SET state = ?, since_us = ?, reason = ?{sets}"
 
 
-def recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[Before, State]]) -> None:
+def _recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[Alike, State]]) -> None:
     """Bring the counts, and what is left of each chunk, up to what was moved. Writes."""
     change: dict[State, list[int]] = {}
     left: dict[int, int] = {}
     for before, then in moved:
         for name, sign in ((before.state, -1), (then, 1)):
             total = change.setdefault(name, [0, 0])
-            total[0] += sign
+            total[0] += sign * before.steps
             total[1] += sign * before.size_bytes
-        left[before.chunk] = left.get(before.chunk, 0) + (then in LIVE) - (before.state in LIVE)
+        left[before.chunk] = left.get(before.chunk, 0) + ((then in LIVE) - (before.state in LIVE)) * before.steps
     connection.executemany(
         "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT (job, state) DO UPDATE SET steps = steps + excluded.steps, bytes = bytes + excluded.bytes",
         [(number, state, steps, size) for state, (steps, size) in change.items() if steps or size],
@@ -89,11 +118,9 @@ def recount(connection: sqlite3.Connection, number: int, moved: Iterable[tuple[B
 
 def _move_origin(connection: sqlite3.Connection, at: tuple[int, int], move: Move, at_us: int) -> None:
     number, step = at
-    before = states_of(connection, number, [step])
     if move.state in TAKEN:  # its grace time is counted from when it came into quarantine, whatever a purge came to
         (at_us,) = connection.execute("SELECT since_us FROM progress WHERE job = ? AND step = ?", (number, step)).fetchone()
-    write(connection, number, [move], at_us)
-    recount(connection, number, [(before[step], move.state)])
+    write(connection, number, [move], at_us, before(connection, number, [move]))
 
 
 def before_guard(connection: sqlite3.Connection, number: int, step: int) -> State:
@@ -141,7 +168,7 @@ def carry_over(connection: sqlite3.Connection, number: int, job_id: str, moves: 
             if kind == "undo" and (other := ledger.rival(connection, number, at)):
                 raise RefusedError(f"job {other} is at work on the file of step {move.step}; resume that first")
         elif move.state in _LEFT_THERE:
-            if kind == "purge" and states_of(connection, at[0], [at[1]])[at[1]].state == "PURGING":
+            if kind == "purge" and states_of(connection, at[0], [at[1]])[at[1]] == "PURGING":
                 _move_origin(connection, at, Move(at[1], "QUARANTINED"), at_us)
         elif kind == "undo":
             ledger.release(connection, [at])

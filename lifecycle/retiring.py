@@ -1,10 +1,8 @@
 """The stages that take a source away, and the one that brings it back: the guard, the last look, the move into quarantine, the move back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from catalog import names
-from catalog.domains import Domain
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import folder_times, owners, pointers
 from lifecycle import guard as floor
@@ -108,6 +106,7 @@ def weighed(run: Run, work: Work, sha256: bytes, judge: Judge, *, purging: bool 
     """Every copy that may count for a step, as the floor sees it now."""
     found = []
     source = work.step.fingerprint
+    limit_us = int(floor.evidence_age(run.config, run.policy) * 1_000_000)
     copies = work.copies(run.clock())
     run.see([work.step.volume, *(copy.volume for copy in copies)])
     for copy in copies:
@@ -115,19 +114,19 @@ def weighed(run: Run, work: Work, sha256: bytes, judge: Judge, *, purging: bool 
             continue  # one file that was seen twice
         look, read = judge(run, copy)
         offline = copy.volume in run.config.volumes and run.config.volumes[copy.volume].access == "offline"
-        limit_us = int(floor.evidence_age(run.config, run.policy) * 1_000_000)
-        domain = _with_itself(run.domain(copy.volume), copy)
+        domain = run.domain(copy.volume)
         known = sha256 if read is None else read
-        found.append(floor.weigh(sha256, copy, look, domain, sha256=known, offline=offline, now_us=run.clock(), max_age_us=limit_us, purging=purging))
+        counted = floor.weigh(sha256, copy, look, domain, sha256=known, offline=offline, now_us=run.clock(), max_age_us=limit_us, purging=purging)
+        found.append(_with_itself(counted, copy))
     return tuple(found)
 
 
-def _with_itself(domain: Domain, copy: Copy) -> Domain:
-    """The domain of a copy with the very file as one more device: a file that two volumes show is one copy, whatever is declared of them."""
+def _with_itself(counted: Counted, copy: Copy) -> Counted:
+    """A copy with the very file as one more device of its domain: a file that two volumes show is one copy, whatever is declared of them."""
     found = copy.fingerprint
-    if not domain.devices or found.fs_id is None or found.inode is None:
-        return domain
-    return replace(domain, devices=domain.devices | {f"{found.fs_id} inode {found.inode}"})
+    if not counted.devices or found.fs_id is None or found.inode is None:
+        return counted
+    return counted._replace(devices=counted.devices | {f"{found.fs_id} inode {found.inode}"})
 
 
 def _informed(run: Run, works: Sequence[Work]) -> Judge:

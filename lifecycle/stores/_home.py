@@ -155,7 +155,6 @@ class Home:
 
     def _checked(self, parent: int, name: bytes, *, only_reading: bool = False) -> int:
         """The descriptor of one of our directories, after a look at what has its name now. Where owners may not be kept that writes, unless `only_reading`."""
-        shown = self._tree.shown(HOME if name == HOME else HOME + b"/" + name)
         with self._lock:
             known = self._open.get((name, only_reading))
             try:
@@ -163,14 +162,14 @@ class Home:
                 if known and known[1] == (found.st_dev, found.st_ino):
                     return known[0]
                 if not stat.S_ISDIR(found.st_mode):
-                    raise EndError("REFUSED", f"{shown}: is not a directory of ours; somebody put it there: remove it, then prepare the volume")
+                    raise EndError("REFUSED", f"{self._shown(name)}: is not a directory of ours; somebody put it there: remove it, then prepare the volume")
                 descriptor = self._tree.open_in(parent, name, DIRECTORY)
             except OSError as error:
                 if error.errno in GONE:
-                    raise EndError("REFUSED", f"{shown}: is not there; 'lastcopy volume prepare {self._tree.volume}' makes it") from error
-                raise EndError("REFUSED", f"{shown}: cannot be opened ({error.strerror})") from error
+                    raise EndError("REFUSED", f"{self._shown(name)}: is not there; 'lastcopy volume prepare {self._tree.volume}' makes it") from error
+                raise EndError("REFUSED", f"{self._shown(name)}: cannot be opened ({error.strerror})") from error
             try:
-                _refuse_a_stranger(descriptor, shown, only_reading)
+                _refuse_a_stranger(descriptor, self._shown(name), only_reading)
                 status = os.fstat(descriptor)
             except BaseException:
                 os.close(descriptor)
@@ -179,6 +178,9 @@ class Home:
                 os.close(known[0])
             self._open[name, only_reading] = descriptor, (status.st_dev, status.st_ino)
             return descriptor
+
+    def _shown(self, name: bytes) -> str:
+        return self._tree.shown(HOME if name == HOME else HOME + b"/" + name)
 
 
 def _refuse_a_stranger(descriptor: int, shown: str, only_reading: bool) -> None:

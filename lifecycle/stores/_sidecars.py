@@ -62,9 +62,7 @@ def read(directory: int, key: str) -> dict[str, Any] | None:
 
 def _stands(directory: int, key: str, line: bytes) -> bool:
     """Whether a sidecar says that already. One that does not, of another attempt or not whole, goes. Writes. Raises OSError."""
-    try:
-        os.stat(name(key), dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
+    if _calls.find(directory, name(key)) is None:
         return False
     if read(directory, key) == json.loads(line):
         return True

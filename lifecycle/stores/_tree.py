@@ -114,9 +114,8 @@ class Tree:
 
     def fingerprint_in(self, directory: int, name: bytes, path: bytes) -> Fingerprint | None:
         """The fingerprint of a name in an open directory; None = nothing is there. Raises OSError."""
-        try:
-            found = _calls.status(directory, name)
-        except FileNotFoundError:
+        found = _calls.find(directory, name)
+        if found is None:
             return None
         if not self.cross_mounts:
             _refuse_a_mount(directory, name, found)
