@@ -31,6 +31,7 @@ from lifecycle.stores import Fingerprint, Source, Staged, Store
 Side = Literal["source", "target"]
 Clock = Callable[[], int]  # microseconds since 1970 UTC
 _AT_ONCE = 8
+_TOLD_EVERY_BYTES = 32 << 20
 _UNKNOWN = Domain(frozenset(), frozenset(), frozenset(), frozenset(), {})
 
 
@@ -96,6 +97,8 @@ class Work:
 
     def untold(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Those values that the journal does not have from this run already."""
+        if not values:
+            return values
         return {name: value for name, value in values.items() if name not in self.told or self.told[name] != value}
 
     def let_go(self) -> None:
@@ -134,6 +137,7 @@ class Run:
     expires_us: int | None = None  # when steps may not be begun any more
     heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
     digests_version: int = -1  # of the catalog's table, as the plan knew it
+    _unheard_bytes: int = 0
     _stores: dict[str, Store] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
@@ -196,6 +200,13 @@ class Run:
         """The root of a volume that is a file tree, as an absolute path."""
         return os.path.abspath(os.fsencode(self.config.folder / path_of(self.config.volumes[volume].url)))
 
+    def tell(self, steps: int, size_bytes: int) -> None:
+        """Tell how far the job is: of bytes alone only when they are many, for a word to another process costs as much as the reading of a small file."""
+        self._unheard_bytes += size_bytes
+        if steps or self._unheard_bytes >= _TOLD_EVERY_BYTES:
+            self.heard(steps, self._unheard_bytes)
+            self._unheard_bytes = 0
+
     def close(self) -> None:
         """Let go of stores and threads."""
         if "threads" in self.__dict__:
@@ -206,7 +217,7 @@ class Run:
     def each(self, works: Iterable[Work], act: Callable[[Work], None], side: Side = "source") -> None:
         """Do something for each live step; what goes wrong ends that step, or rests all steps on its volume."""
         for work in works:
-            if work.live and not self._rests(work):
+            if work.live and not (self.blocked and self._rests(work)):
                 self._tried(work, act, side)
 
     def together(self, works: Sequence[Work], act: Callable[[Work], None], side: Side = "source") -> None:
@@ -240,7 +251,7 @@ class Run:
     def settle(store: Store, paths: Iterable[bytes]) -> set[bytes]:
         """Make names durable; gives the directories that somebody took away meanwhile: what became of their names must be looked at."""
         gone = set()
-        for directory, path in {os.path.dirname(path): path for path in paths}.items():
+        for directory, path in {path.rpartition(b"/")[0]: path for path in paths}.items():
             try:
                 store.settle([path])
             except EndError as end:

@@ -77,7 +77,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     run.each(followers, lambda work: _link(run, work), "target")
     gone: set[bytes] = set()
     run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
-    run.each([work for work in works if work.group or os.path.dirname(work.target_path) in gone], lambda work: _stands(run, work), "target")
+    run.each([work for work in works if work.group or (gone and os.path.dirname(work.target_path) in gone)], lambda work: _stands(run, work), "target")
     run.together(works, lambda work: _protect(run, work), "target")
     run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": tuple(work.losses)})
 
@@ -102,9 +102,10 @@ def content(run: Run, work: Work, source: Source, size_bytes: int | None) -> byt
     digest, done, checked = hashlib.sha256(), 0, 0
     for block in source.blocks():
         beside = None
+        size = block if isinstance(block, int) else len(block)
         if isinstance(block, int):
             _zeros(digest, block)
-        elif len(block) >= _HASHED_BESIDE_BYTES:
+        elif size >= _HASHED_BESIDE_BYTES:
             beside = run.threads.submit(digest.update, block)
         else:
             digest.update(block)
@@ -112,15 +113,15 @@ def content(run: Run, work: Work, source: Source, size_bytes: int | None) -> byt
             work.staged.write(block)
         if beside is not None:
             beside.result()
-        done += block if isinstance(block, int) else len(block)
+        done += size
         if done - checked >= _CHECK_EVERY_BYTES:
             source.check()
             run.pace.check()
-            run.heard(0, done - checked)
+            run.tell(0, done - checked)
             checked = done
     if size_bytes is not None and done != size_bytes:
         raise EndError("SOURCE_CHANGED", f"{work.shown}: {done} bytes were read where {size_bytes} were planned", retry=True)
-    run.heard(0, done - checked)
+    run.tell(0, done - checked)
     return digest.digest()
 
 

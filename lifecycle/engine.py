@@ -162,5 +162,5 @@ def _count(run: Run, works: Sequence[Work]) -> None:
     good = [work for work in works if not work.rests and work.end is None and work.state in ENDS | RESTING]
     run.tally.ended += len(good)
     steps = sum(not work.rests and work.paused is None for work in works)
-    run.heard(steps, 0)
+    run.tell(steps, 0)
     run.pace.spent(steps, sum(work.step.fingerprint.size_bytes for work in good))

@@ -59,8 +59,7 @@ class JobRow(Job):
     bytes: Mapping[State, int]
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A step, and how far it came."""
 
     step: Step

@@ -6,8 +6,9 @@ Every method raises `lifecycle.ends.EndError` for what ends a step, never a bare
 """
 
 import functools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from catalog import stubs
@@ -46,8 +47,7 @@ class Fingerprint(NamedTuple):
 _LASTING = tuple(name for name in Fingerprint._fields if name not in {"changed_ns", "link_count"})  # what a rename or a link leaves as it was
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(NamedTuple):
     """What is kept of a file beside its content."""
 
     mode: int  # permission bits; setuid, setgid and sticky are never given to a copy
@@ -55,7 +55,7 @@ class Metadata:
     gid: int
     modified_ns: int
     accessed_ns: int
-    xattrs: dict[str, bytes] = field(default_factory=dict)  # user.*, and the POSIX ACLs as system.posix_acl_*
+    xattrs: Mapping[str, bytes] = MappingProxyType({})  # user.*, and the POSIX ACLs as system.posix_acl_*
     link_target: bytes | None = None  # of a symbolic link
     dropped: tuple[str, ...] = ()  # what it has that is never given to a copy: extended attributes of other name spaces
     parents: tuple["Metadata", ...] = ()  # of the directories above it, outermost first, for those that must be made

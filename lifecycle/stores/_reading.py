@@ -41,9 +41,18 @@ class Reading:
         with self._tree.ending("read", self._path):
             if self.fingerprint.type == "symlink":
                 yield memoryview(_target(self.descriptor))
+                left = 0
             else:
-                yield from self._content()
+                left = self.fingerprint.size_bytes
+                for block in blocks(self.descriptor, left):
+                    left -= block if isinstance(block, int) else len(block)
+                    if left < 0 or (left and self.is_wanted()):  # after the last one it is looked at below
+                        self.check()
+                        raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: grew while it was read", retry=True)
+                    yield block
         self.check()
+        if left:
+            raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage gave {left} bytes less than its size", retry=True)
 
     def is_wanted(self) -> bool:
         """Whether somebody waits to write to it, as far as a lease tells."""
@@ -85,18 +94,6 @@ class Reading:
     def _still_leased(self) -> None:
         if self.is_wanted():
             self.check()
-
-    def _content(self) -> Iterator[memoryview | int]:
-        left = self.fingerprint.size_bytes
-        for block in blocks(self.descriptor, left):
-            left -= block if isinstance(block, int) else len(block)
-            if left < 0 or (left and self.is_wanted()):  # after the last one `blocks` looks
-                self.check()
-                raise EndError("SOURCE_CHANGED", f"{self._tree.shown(self._path)}: grew while it was read", retry=True)
-            yield block
-        if left:
-            self.check()
-            raise EndError("FAILED", f"{self._tree.shown(self._path)}: the storage gave {left} bytes less than its size", retry=True)
 
 
 def open_expected(tree: Tree, at: tuple[int, bytes], path: bytes, expected: Fingerprint, *, lease: bool, moved: bool = False) -> Reading:
