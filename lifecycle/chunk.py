@@ -105,8 +105,10 @@ class Work:
         """Close what is open: the lease is given back."""
         for opened in (self.source, self.staged):
             if opened is not None:
-                with suppress(OSError, EndError, UnreachableError):
+                try:
                     opened.close()
+                except (OSError, EndError, UnreachableError):
+                    pass  # nothing hangs on it: what was written is durable by now, or no copy yet
         self.source = self.staged = None
 
 
@@ -295,8 +297,8 @@ class Run:
         works = list(works)
         ended = [work for work in works if work.end is not None and work.state != work.end.state]
         self.tidy(ended)
-        live = [work for work in works if state is not None and work.live and work.state != state]
-        moves = [Move(work.step.step, state, None, work.untold(values(work))) for work in live] if state is not None else []
+        live = [] if state is None else [work for work in works if work.state != state and work.live]
+        moves = [] if state is None else [Move(work.step.step, state, None, work.untold(values(work))) for work in live]
         moves += [Move(work.step.step, work.end.state, work.end.reason, {"retry": work.end.retry}) for work in ended if work.end]
         if moves:
             self.journal.advance(moves, self.job_id, self.clock(), self.actor, folders)

@@ -44,6 +44,8 @@ def _refuse_young(work: Work, youngest_ns: int) -> None:
 
 def expected(work: Work) -> Fingerprint:
     """What a source must be. The changed time of a name whose hard link we have already moved is not what was planned: it is let go."""
+    if not work.group:
+        return work.step.fingerprint
     touched = any(other.state in {"GUARDED", "QUARANTINED", "PURGING", "DONE"} for other in work.group if other is not work)
     return work.step.fingerprint._replace(changed_ns=None) if touched else work.step.fingerprint
 

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 BLOCK_BYTES = 1 << 20
 _ALIGNED = 4096  # what a read past memory begins and ends at
@@ -55,8 +54,10 @@ def blocks(descriptor: int) -> Iterator[memoryview]:
 
 def drop_cache(descriptor: int) -> None:
     """Have the kernel forget the durable content of a file that it keeps in memory, so that it is read from the storage."""
-    with suppress(OSError, AttributeError):  # a file system, or a kernel, without such a cache
+    try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    except (OSError, AttributeError):
+        return  # a file system, or a kernel, without such a cache
 
 
 def past_memory(descriptor: int, *, wanted: bool) -> bool:

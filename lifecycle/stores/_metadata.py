@@ -37,9 +37,9 @@ def read(descriptor: int, link_target: bytes | None = None, parents: tuple[Metad
 def give(descriptor: int, wanted: Metadata) -> list[str]:
     """Give an open file its metadata, times last; what could not be kept is read back and told, a phrase each. Writes. Raises OSError."""
     _own(descriptor, wanted)
-    _tried(lambda: os.fchmod(descriptor, wanted.mode & ~_SPECIAL_BITS))
+    _tried(os.fchmod, descriptor, wanted.mode & ~_SPECIAL_BITS)
     lost = _give_attributes(descriptor, wanted)
-    _tried(lambda: os.utime(descriptor, ns=(wanted.accessed_ns, wanted.modified_ns)))
+    _tried(os.utime, descriptor, ns=(wanted.accessed_ns, wanted.modified_ns))
     found = os.fstat(descriptor)
     return [*lost_rights(wanted, found), *lost, *lost_times(wanted, found)]
 
@@ -47,14 +47,14 @@ def give(descriptor: int, wanted: Metadata) -> list[str]:
 def give_directory(descriptor: int, wanted: Metadata) -> list[str]:
     """As `give`, for a directory that is yet to be filled: without its times, and its owner may always enter and write."""
     _own(descriptor, wanted)
-    _tried(lambda: os.fchmod(descriptor, wanted.mode & ~_SPECIAL_BITS | (0 if os.geteuid() == 0 else stat.S_IRWXU)))
+    _tried(os.fchmod, descriptor, wanted.mode & ~_SPECIAL_BITS | (0 if os.geteuid() == 0 else stat.S_IRWXU))
     return [*_give_attributes(descriptor, wanted), *lost_rights(wanted, os.fstat(descriptor))]
 
 
 def give_link(directory: int, name: bytes, wanted: Metadata) -> list[str]:
     """As `give`, for a symbolic link in an open directory: it has an owner and times."""
-    _tried(lambda: os.chown(name, wanted.uid, wanted.gid, dir_fd=directory, follow_symlinks=False))
-    _tried(lambda: os.utime(name, ns=(wanted.accessed_ns, wanted.modified_ns), dir_fd=directory, follow_symlinks=False))
+    _tried(os.chown, name, wanted.uid, wanted.gid, dir_fd=directory, follow_symlinks=False)
+    _tried(os.utime, name, ns=(wanted.accessed_ns, wanted.modified_ns), dir_fd=directory, follow_symlinks=False)
     found = os.stat(name, dir_fd=directory, follow_symlinks=False)
     return [*lost_owner(wanted, found), *lost_times(wanted, found)]
 
@@ -70,14 +70,14 @@ def _own(descriptor: int, wanted: Metadata) -> None:
     found = os.fstat(descriptor)
     if (found.st_uid, found.st_gid) == (wanted.uid, wanted.gid):
         return
-    if not _tried(lambda: os.fchown(descriptor, wanted.uid, wanted.gid)):
-        _tried(lambda: os.fchown(descriptor, -1, wanted.gid))
+    if not _tried(os.fchown, descriptor, wanted.uid, wanted.gid):
+        _tried(os.fchown, descriptor, -1, wanted.gid)
 
 
-def _tried(act: Callable[[], None]) -> bool:
+def _tried(act: Callable[..., None], *given: object, **options: object) -> bool:
     """Whether a storage took something; raises what does not mean that it cannot."""
     try:
-        act()
+        act(*given, **options)
     except OSError as error:
         if error.errno not in _LOSSES:
             raise
@@ -123,9 +123,9 @@ def _give_attributes(descriptor: int, wanted: Metadata) -> list[str]:
     lost = list(wanted.dropped)
     for name in _listed(descriptor):
         if name in _ACLS and name not in wanted.xattrs:
-            _tried(lambda name=name: os.removexattr(descriptor, name))  # type: ignore[misc]  # the loop's name is bound as a default
+            _tried(os.removexattr, descriptor, name)
     for name, value in wanted.xattrs.items():
-        if not _tried(lambda name=name, value=value: os.setxattr(descriptor, name, value)):  # type: ignore[misc]  # as above
+        if not _tried(os.setxattr, descriptor, name, value):
             lost.append(told(name))
     return lost
 
@@ -152,6 +152,8 @@ def lost_owner(wanted: Metadata, found: os.stat_result) -> list[str]:
 
 
 def lost_times(wanted: Metadata, found: os.stat_result) -> list[str]:
+    if (wanted.modified_ns, wanted.accessed_ns) == (found.st_mtime_ns, found.st_atime_ns):
+        return []
     pairs = (("modified", wanted.modified_ns, found.st_mtime_ns), ("accessed", wanted.accessed_ns, found.st_atime_ns))
     return [f"{name} time {_seconds(time)} (is {_seconds(kept)})" for name, time, kept in pairs if time != kept]
 

@@ -22,6 +22,7 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_
 NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOST = (errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOTCONN, errno.ESHUTDOWN)
 _TYPES: dict[int, Literal["file", "symlink", "dir"]] = {stat.S_IFREG: "file", stat.S_IFLNK: "symlink", stat.S_IFDIR: "dir"}
+_TYPE_BITS = stat.S_IFMT(-1)
 _REMEMBERED = 1024  # names that a chunk of steps asks about again and again
 
 
@@ -104,7 +105,7 @@ class Tree:
                     return None
                 raise
             try:
-                return self.fingerprint(descriptor, path)
+                return self.fingerprint_of(_calls.status(descriptor), path)
             finally:
                 os.close(descriptor)
 
@@ -131,14 +132,14 @@ class Tree:
 
     def fingerprint_of(self, found: Status, path: bytes) -> Fingerprint:
         """The fingerprint that a status means."""
-        _, _, links, mode, inode, size_bytes, _, created_s, created_ns, changed_s, changed_ns, modified_s, modified_ns, _, _ = found
+        mask, _, links, mode, inode, size_bytes, _, created_s, created_ns, changed_s, changed_ns, modified_s, modified_ns, device, subvolume = found
         return Fingerprint(
-            _TYPES.get(stat.S_IFMT(mode), "special"),
+            _TYPES.get(mode & _TYPE_BITS, "special"),
             size_bytes,
             modified_s * 1_000_000_000 + modified_ns,
-            self._fs_id(found, path),
+            self._fs_ids.get((device, subvolume)) or self._fs_id(found, path),
             inode - (1 << 64) if inode >> 63 else inode,  # as the catalog's signed column has it
-            created_s * 1_000_000_000 + created_ns // 1000 * 1000 if found.mask & _kernel.BTIME else None,
+            created_s * 1_000_000_000 + created_ns // 1000 * 1000 if mask & _kernel.BTIME else None,
             changed_s * 1_000_000_000 + changed_ns,
             links if links < 2**31 else 2**31 - 1,
         )
