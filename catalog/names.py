@@ -19,6 +19,8 @@ def escape(raw: bytes) -> str:
 
 def unescape(text: str) -> bytes:
     """The raw bytes that `escape` was given. An escape that `escape` cannot have made stands for itself."""
+    if "\\" not in text:
+        return text.encode()
     return _SEQUENCE.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else b"\\", text.encode())
 
 

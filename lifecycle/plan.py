@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog import snapshot
@@ -80,15 +81,14 @@ class Plan:
 
     def steps(self, first: int = 1, rows: int = 1024) -> Iterator[list[Step]]:
         """Its steps from a number on, some at a time."""
-        for batch in self.rows(numbering.STEPS_FILE, rows):
-            if batch[-1]["step"] >= first:
-                yield [manifest.step(row) for row in batch if row["step"] >= first]
+        for batch in self._batches(numbering.STEPS_FILE, rows):
+            if batch["step"][-1].as_py() >= first:
+                yield [step for step in manifest.steps(batch) if step.step >= first]
 
     def rows(self, file: str, rows: int = 1024) -> Iterator[list[dict[str, Any]]]:
         """The rows of one of its files, some at a time."""
-        for batch in pq.ParquetFile(self.folder / file, pre_buffer=False).iter_batches(rows, use_threads=False):  # a thread keeps engines from being forked
-            if batch.num_rows:
-                yield batch.to_pylist()
+        for batch in self._batches(file, rows):
+            yield batch.to_pylist()
 
     def approved(self, journal: "Journal | None") -> Ranges:
         """The steps that may be carried out: all where the policy needs no approval, else those that somebody approved under this hash."""
@@ -125,6 +125,11 @@ class Plan:
 
     def _may_approve(self, actor: str) -> bool:
         return not self.header.policy.two_persons or actor != self.header.actor
+
+    def _batches(self, file: str, rows: int) -> Iterator[pa.RecordBatch]:
+        for batch in pq.ParquetFile(self.folder / file, pre_buffer=False).iter_batches(rows, use_threads=False):  # a thread keeps engines from being forked
+            if batch.num_rows:
+                yield batch
 
 
 def create(

@@ -113,8 +113,11 @@ def open_expected(tree: Tree, at: tuple[int, bytes], path: bytes, expected: Fing
 
 
 def blocks(descriptor: int, size_bytes: int) -> Iterator[memoryview | int]:
-    """The content of an open file of about that size by plain reads, never by its map of holes: runs of zeros of 64 KiB at least become their length."""
-    buffer = bytearray(min(BLOCK_BYTES, size_bytes) or 1)
+    """The content of an open file of about that size by plain reads, never by its map of holes: runs of zeros of 64 KiB at least become their length.
+
+    Of a small file a byte more than its size is asked for: where it does not come, that was the end.
+    """
+    buffer = bytearray(min(BLOCK_BYTES, size_bytes + 1))
     view, at = memoryview(buffer), 0
     while count := os.preadv(descriptor, [view], at):
         at += count
@@ -133,6 +136,8 @@ def blocks(descriptor: int, size_bytes: int) -> Iterator[memoryview | int]:
             yield zeros
         if first < count:
             yield view[first:count]
+        if at == size_bytes and count < len(buffer):
+            return
 
 
 def sha256(content: Iterable[memoryview | int]) -> tuple[bytes, int]:
