@@ -8,11 +8,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 Body = Callable[[], int | None]  # gives an exit code; None is 0
 _HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own, which knows of forks
+_PATIENCE_SECONDS = 5.0
 
 _PATIENCE_SECONDS = 180.0
 
@@ -140,8 +142,20 @@ def learning(body: Body, listed: Path) -> Body:
 def learn(listed: Path) -> None:
     """Load here what a learning body has loaded, so that no later child must. Must not start threads: a fork would leave them behind."""
     load(json.loads(listed.read_text()))
-    threads = {Path(f"/proc/self/task/{thread}/comm").read_text().strip() for thread in os.listdir("/proc/self/task") if int(thread) != os.getpid()}
-    assert threads <= _HARMLESS, f"{threads} run here: children forked from here may hang"
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not (threads := _threads()) <= _HARMLESS:  # one that ends is there for an instant
+        assert time.monotonic() < until, f"{threads} run here: children forked from here may hang"
+        time.sleep(0.01)
+
+
+def _threads() -> set[str]:
+    """The names of the other threads of this process."""
+    found = set()
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int(thread) != os.getpid():
+                found.add(Path(f"/proc/self/task/{thread}/comm").read_text().strip())
+    return found
 
 
 def _settle(place: Place) -> None:
