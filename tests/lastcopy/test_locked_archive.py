@@ -171,6 +171,7 @@ def attacked(made: Estate) -> None:
             made.server.client.delete_object(Bucket=made.bucket, Key=f"copies/{path}")
 
 
+@pytest.mark.slow
 def test_what_is_locked_in_a_bucket_outlasts_ransomware_and_who_overwrites_and_deletes_there(tmp_path: Path, server: Server, ssh: sshd.Server) -> None:
     made = estate(tmp_path, server, ssh, locked=True)
     expected = {path: "yes" if path.split("/")[0] in COUNTING else "no" for path in made.files}

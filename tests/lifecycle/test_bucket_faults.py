@@ -138,6 +138,7 @@ def test_a_recall_goes_on_where_a_connection_breaks_off_and_believes_no_turned_b
     assert Path(os.fsdecode(estate.at("data", "f"))).read_bytes() == CONTENT
 
 
+@pytest.mark.slow  # who writes waits for the lease, and the engine for the proxy, in which he writes: the kernel ends that
 def test_a_source_that_changes_while_it_is_stored_stays(estate: Buckets, network: Proxy) -> None:
     where = estate.write("data", "f", CONTENT)
     estate.scanned()
@@ -152,6 +153,7 @@ def test_a_source_that_changes_while_it_is_stored_stays(estate: Buckets, network
     assert Path(os.fsdecode(where)).read_bytes() == CONTENT + b"more"
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_killed_at_any_request_loses_nothing_and_the_next_one_finishes(server: Server, network: Proxy, tmp_path: Path) -> None:
     """A file of one request and one of parts are archived; the engine dies before or after some of its requests."""
     points, total = 0, None
