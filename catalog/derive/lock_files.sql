@@ -5,8 +5,19 @@ tells nothing.
 SELECT
     v,
     entry_id,
-    CASE lock_mode WHEN 'compliance' THEN 2 WHEN 'governance' THEN 1 WHEN 'none' THEN 0 END AS mode_no,
-    CASE WHEN lock_mode <> 'none' THEN retain_until END AS retain_until,
-    coalesce(legal_hold, FALSE) AS held
-FROM file_entries
-WHERE lock_mode = 'none' OR (lock_mode IN ('compliance', 'governance') AND retain_until IS NOT NULL) OR legal_hold
+    mode_no,
+    CASE WHEN mode_no > 0 THEN retain_until END AS retain_until,
+    held
+FROM (
+    SELECT
+        v,
+        entry_id,
+        CASE
+            WHEN lock_mode = 'none' THEN 0
+            WHEN retain_until IS NOT NULL THEN CASE lock_mode WHEN 'compliance' THEN 2 WHEN 'governance' THEN 1 END
+        END AS mode_no,
+        retain_until,
+        coalesce(legal_hold, FALSE) AS held
+    FROM file_entries
+) AS told
+WHERE mode_no IS NOT NULL OR held

@@ -459,7 +459,13 @@ MUTANTS = [
         "x.restored_at",
         "what a program gave back of a copy that nobody compared",
     ),
-    Mutant("a lock of an object needs no end", "lock_files", "AND retain_until IS NOT NULL", "", "a lock of an object without an end tells nothing"),
+    Mutant(
+        "a lock of an object needs no end",
+        "lock_files",
+        "WHEN retain_until IS NOT NULL THEN CASE",
+        "WHEN TRUE THEN CASE",
+        "a lock of an object without an end tells nothing",
+    ),
     Mutant(
         "what an object tells adds to what is declared",
         "testimonies",
