@@ -5,14 +5,11 @@ from typing import Any, Literal, NoReturn
 
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Metadata, Move, Pointer
+from lifecycle.stores._marked import Marked
 
 
-class Additive:
+class Additive(Marked):
     """What `stores.Store` says of quarantines, shared blocks and folders' times, for a storage that has none of it: what would do something raises EndError."""
-
-    def shown(self, path: bytes) -> str:
-        """The volume and the path, escaped."""
-        raise NotImplementedError
 
     def refuse(self, path: bytes) -> NoReturn:
         """Raises EndError REFUSED."""

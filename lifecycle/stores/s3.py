@@ -3,17 +3,16 @@
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import cached_property
 
 import scanners
 from catalog import names
 from catalog.config import Config, Volume
-from catalog.errors import LastcopyError, RefusedError
 from catalog.ours import HOME, MARKER, temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Source, Stray, _object_names, _uploads
+from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, Stray, _object_names, _uploads
 from lifecycle.stores._additive import Additive
 from lifecycle.stores._bucket import Bucket
 from lifecycle.stores._home import Marker, parsed
@@ -32,55 +31,13 @@ class Store(Additive):
 
     def __init__(self, config: Config, volume: str) -> None:
         """Asks nobody yet."""
-        self._config, self._volume = config, volume
+        super().__init__(config, volume)
         self._declared: Volume = config.volumes[volume]
-        self._capabilities: Capabilities | None = None
-        self._identified = False
         self._is_changed = False
 
     def shown(self, path: bytes) -> str:
         """The volume and the path, escaped."""
         return self._objects.shown(path)
-
-    @property
-    def capabilities(self) -> Capabilities | None:
-        """What the canaries found; None = never prepared, or prepared as another volume, in another bucket, or with other versioning than it has now."""
-        if not self._identified:
-            self.identify()
-        return self._capabilities
-
-    def identify(self) -> Identity:
-        """Look at the marker. Only reads. Raises UnreachableError."""
-        marker = self._marker()
-        mine = marker is not None and marker.volume == self._volume and marker.fs_id == self._fs_id
-        self._capabilities, self._is_changed = marker.capabilities if marker and mine else None, False
-        if self._capabilities is not None:
-            with self._reaching():
-                self._is_changed = self._bucket.versioning() != self._capabilities.versioning
-            if self._is_changed:  # whether a name that is taken stays another's may be otherwise, too
-                self._capabilities = None
-        self._identified = True
-        return Identity(marker.id if marker and mine else None, self._fs_id, writable=True)
-
-    def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
-        """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError."""
-        self._refuse_twins()
-        was = self._marker()
-        if was is not None and not take_over and (was.volume != self._volume or was.fs_id != self._fs_id or (was.id != marker and was.capabilities)):
-            told = f"has the marker of volume {names.escape(was.volume.encode())!r}, made by another catalog or for another bucket, whose jobs may work on it"
-            raise RefusedError(f"volume {self._volume}: {told}; if that is gone for good, say --take-over")
-        with self._objects.ending("prepare", _MARKER):
-            known = was.capabilities if was and was.id == marker else None
-            self._write_marker(Marker(self._volume, marker, self._fs_id, None, at_us, known))
-            found = Canaries(self._bucket).find_out()
-            self._refuse_unlockable(found)
-            self._write_marker(Marker(self._volume, marker, self._fs_id, None, at_us, found))
-        self._capabilities, self._identified, self._is_changed = found, True, False
-        return found
-
-    def device(self) -> str | None:
-        """Never known: what disks a store is on it does not tell. Declare `device`."""
-        return None
 
     def look(self, path: bytes) -> Fingerprint | None:
         """The object at a path now; None = nothing. Only reads. Raises EndError, UnreachableError."""
@@ -254,15 +211,32 @@ class Store(Additive):
     def _write_marker(self, marker: Marker) -> None:
         self._bucket.put(self._bucket.prefix + _MARKER, json.dumps(asdict(marker)).encode())
 
+    def _preparing(self) -> AbstractContextManager[None]:
+        return self._objects.ending("prepare", _MARKER)
+
+    def _make_home(self, *, known: bool) -> None:
+        """Nothing: a key needs no folder."""
+
+    def _find_out(self) -> Capabilities:
+        found = Canaries(self._bucket).find_out()
+        self._refuse_unlockable(found)
+        return found
+
+    def _place_of(self, volume: str) -> object:
+        bucket = Bucket(scanners.settings(self._config, volume))
+        return bucket.identity, bucket.prefix
+
+    def _standing(self, able: Capabilities) -> Capabilities | None:
+        with self._reaching():
+            self._is_changed = self._bucket.versioning() != able.versioning
+        return None if self._is_changed else able  # whether a name that is taken stays another's may be otherwise, too
+
     def _means(self, path: bytes) -> Means:
         """What the copies share. Raises EndError REFUSED where nobody knows what the bucket can do, or it lacks too much."""
-        able = self.capabilities
-        if self._is_changed:
+        if self.capabilities is None and self._is_changed:
             told = f"{_object_names.CHANGED}; 'lastcopy volume prepare {self._volume}' finds out what that means"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}", retry=True, stops_volume=True)
-        if able is None:
-            raise EndError("REFUSED", f"{self._objects.shown(path)}: the volume is not prepared; 'lastcopy volume prepare {self._volume}' does it")
-        if able.publish == "none":
+        if self._able(path).publish == "none":
             told = "this store does not keep an object from overwriting another, and the bucket keeps no versions of which one can be removed alone"
             told += " (a default retention keeps all); mend that, and prepare the volume again"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}")
@@ -288,18 +262,6 @@ class Store(Additive):
         if self._declared.immutability in ("governance", "compliance") and not found.locks:
             told = f"immutability = {self._declared.immutability!r} is declared, and the bucket keeps no locks of objects; make one with Object Lock"
             raise EndError("REFUSED", f"volume {self._volume}: {told}")
-
-    def _refuse_twins(self) -> None:
-        """Raises RefusedError where another volume of the configuration is the same place of the same bucket."""
-        for name, declared in self._config.volumes.items():
-            if name == self._volume or declared.kind != "s3":
-                continue
-            try:
-                other = Bucket(scanners.settings(self._config, name))
-            except LastcopyError:
-                continue  # that one is declared wrongly
-            if (other.identity, other.prefix) == (self._bucket.identity, self._bucket.prefix):
-                raise RefusedError(f"volume {self._volume}: is the same storage as volume {name}; declare it once, or two copies would be one")
 
     def _refuse_spoilt(self, path: bytes) -> None:
         """Raises EndError REFUSED for a name that the store would not give back."""

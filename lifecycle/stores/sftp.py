@@ -5,17 +5,15 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import scanners
-from catalog import names
 from catalog.config import Config
-from catalog.errors import LastcopyError, RefusedError
 from catalog.ours import HOME, MARKER, is_temporary, key_of, temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Identity, Metadata, Source, Stray, _host_canaries, _host_files
+from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, Stray, _host_canaries, _host_files
 from lifecycle.stores._additive import Additive
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._host_files import Reading, StagedFile, StagedLink
@@ -35,49 +33,13 @@ class Store(Additive):
 
     def __init__(self, config: Config, volume: str) -> None:
         """Connects to nothing yet. Raises MissingExtraError, UnreachableError for a URL that is none."""
-        self._config, self._volume = config, volume
+        super().__init__(config, volume)
         self._line = Line(scanners.settings(config, volume))
         self._files = Files(volume, self._line)
-        self._capabilities: Capabilities | None = None
-        self._identified = False
 
     def shown(self, path: bytes) -> str:
         """The volume and the path, escaped."""
         return self._files.shown(path)
-
-    @property
-    def capabilities(self) -> Capabilities | None:
-        """What the canaries found; None = never prepared, or prepared as another volume, or elsewhere. Raises UnreachableError."""
-        if not self._identified:
-            self.identify()
-        return self._capabilities
-
-    def identify(self) -> Identity:
-        """Look at the marker. Only reads. Raises UnreachableError."""
-        marker, fs_id = self._marker(), self._line.fs_id
-        mine = marker is not None and marker.volume == self._volume and marker.fs_id == fs_id
-        self._capabilities = marker.capabilities if marker and mine else None
-        self._identified = True
-        return Identity(marker.id if marker and mine else None, fs_id, writable=True)
-
-    def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
-        """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError."""
-        self._refuse_twins()
-        was, fs_id = self._marker(), self._line.fs_id
-        if was is not None and not take_over and (was.volume != self._volume or was.fs_id != fs_id or (was.id != marker and was.capabilities)):
-            told = f"has the marker of volume {names.escape(was.volume.encode())!r}, made by another catalog or for another folder, whose jobs may work on it"
-            raise RefusedError(f"volume {self._volume}: {told}; if that is gone for good, say --take-over")
-        with self._files.ending("prepare", HOME):
-            self._make_home(known=was is not None)
-            self._write_marker(Marker(self._volume, marker, fs_id, None, at_us, was.capabilities if was and was.id == marker else None))
-            found = _host_canaries.find_out(self._files)
-            self._write_marker(Marker(self._volume, marker, fs_id, None, at_us, found))
-        self._capabilities, self._identified = found, True
-        return found
-
-    def device(self) -> str | None:
-        """Never known: what disks a host has it does not tell. Declare `device`."""
-        return None
 
     def look(self, path: bytes) -> Fingerprint | None:
         """What is at a path now; None = nothing. Only reads. Raises EndError, UnreachableError."""
@@ -249,13 +211,25 @@ class Store(Additive):
 
     def _able(self, path: bytes) -> Capabilities:
         """What the host can do, for a step that writes. Raises EndError REFUSED where nobody knows, or it lacks too much; UnreachableError."""
-        able = self.capabilities
-        if able is None:
-            raise EndError("REFUSED", f"{self.shown(path)}: the volume is not prepared; 'lastcopy volume prepare {self._volume}' does it")
+        able = super()._able(path)
         if able.publish == "none":
             told = "this host lets a file overwrite another, or does not make files durable when it is asked to (fsync@openssh.com): nothing is copied to it"
             raise EndError("REFUSED", f"{self.shown(path)}: {told}")
         return able
+
+    @property
+    def _fs_id(self) -> str:
+        return self._line.fs_id
+
+    def _preparing(self) -> AbstractContextManager[None]:
+        return self._files.ending("prepare", HOME)
+
+    def _find_out(self) -> Capabilities:
+        return _host_canaries.find_out(self._files)
+
+    def _place_of(self, volume: str) -> object:
+        with closing(Store(self._config, volume)) as store:
+            return store._fs_id
 
     def _seen(self, place: bytes, path: bytes) -> Fingerprint | None:
         found = self._files.status(place)
@@ -327,14 +301,3 @@ class Store(Additive):
 
         with suppress(asyncssh.SFTPNoSuchFile):
             self._line.ask(lambda client: client.remove(place))
-
-    def _refuse_twins(self) -> None:
-        """Raises RefusedError where another volume of the configuration is the same folder of the same host."""
-        for name, declared in self._config.volumes.items():
-            if name == self._volume or declared.kind != "sftp":
-                continue
-            found = None
-            with suppress(LastcopyError), closing(Store(self._config, name)) as other:  # one that is away, or declared wrongly, is none
-                found = other._line.fs_id
-            if found == self._line.fs_id:
-                raise RefusedError(f"volume {self._volume}: is the same storage as volume {name}; declare it once, or two copies would be one")
