@@ -180,13 +180,13 @@ def _missing(name: str, volume: Volume) -> list[Remark]:
     }
     if volume.role != "primary":
         needs["access"] = (volume.access, "whether ransomware reaches it", 'access = "online"')
-        if volume.access != "offline":
+        if volume.access != "offline" and volume.heads is not True:  # else its objects tell
             needs["immutability"] = (volume.immutability, "whether its content can be changed or deleted", 'immutability = "none"')
     if volume.needs_key:
         needs["key_on"] = (volume.key_on or None, "whether what opens it is lost with what it protects", 'key_on = ["VOLUME"], where its password is kept,')
     if volume.role in ("backup", "archive"):
         needs["keeps_versions"] = (volume.keeps_versions is not None or None, "whether a deleted file can be had back", 'keeps_versions = "30d"')
-    if volume.immutability not in (None, "none", "append_only"):
+    if volume.immutability not in (None, "none", "append_only") and volume.heads is not True:
         needs["immutable_until"] = (volume.immutable_until, "how long it stays immutable", "immutable_until = 2027-12-31")
     missing = [(key, text, example) for key, (value, text, example) in needs.items() if value is None]
     return [Remark(name, key, "unknown", f"{key} is not declared: {text} is unknown", f"add {example} to [volumes.{name}]") for key, text, example in missing]
@@ -195,7 +195,8 @@ def _missing(name: str, volume: Volume) -> list[Remark]:
 def _not_accepted(config: Config) -> list[Remark]:
     """A remark for each volume whose declared immutability counts for no file of some class, since the class accepts no declarations."""
     strict = [name for name in dict.fromkeys((*config.classes, "default")) if not config.data_class(name).accept_declared]
-    declared = [name for name, volume in config.volumes.items() if volume.immutability not in (None, "none") and volume.access != "offline"]
+    told = {name for name, volume in config.volumes.items() if volume.access == "offline" or volume.heads is True}
+    declared = [name for name, volume in config.volumes.items() if volume.immutability not in (None, "none") and name not in told]
     text = f"is declared, and that does not count for files of {', '.join(strict)}: whether ransomware reaches their copies here is unknown"
     mend = f"if you believe what is declared: accept_declared = true in {', '.join(f'[classes.{name}]' for name in strict)}"
     return [Remark(name, "immutability", "unknown", text, mend) for name in declared if strict]

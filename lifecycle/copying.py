@@ -80,7 +80,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     gone: set[bytes] = set()
     run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
     run.each([work for work in works if work.group or (gone and os.path.dirname(work.target_path) in gone)], lambda work: _stands(run, work), "target")
-    run.together(works, lambda work: _protect(run, work), "target")
+    run.together([work for work in works if work.live and _locks(run, work)], lambda work: _protect(run, work), "target")
     run.advance(works, "PUBLISHED", lambda work: {"target_fingerprint": work.target, "sha256": work.sha256, "losses": tuple(work.losses)})
 
 
@@ -289,6 +289,12 @@ def _name(run: Run, work: Work) -> None:
         ours = work.temp_inode
         _adopt(run, work, found)
         store.discard(work.target_path, work.key, ours)
+
+
+def _locks(run: Run, work: Work) -> bool:
+    """Whether the target keeps locks: on all others there is nothing to lock, or to see."""
+    able = run.store(work.volume("target")).capabilities
+    return able is not None and bool(able.locks)
 
 
 def _protect(run: Run, work: Work) -> None:

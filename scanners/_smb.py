@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 from catalog import printable
 from catalog.errors import MissingExtraError, UnreachableError
-from scanners import Settings, _secret
+from scanners import Settings
+from scanners._hosts import OtherHost
 
 if TYPE_CHECKING:
     from smbprotocol.connection import Connection
@@ -109,16 +110,12 @@ def address(location: str) -> Address:
     return Address(found["host"].strip("[]"), int(found["port"] or _PORT), who or None, share, "\\".join(part for part in parts if part not in ("", ".")))
 
 
-class Host:
+class Host(OtherHost[Address]):
     """One connection to a share, made when it is first asked for. Several threads may use it once it is made."""
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing yet. Raises UnreachableError for a URL that is none."""
-        self._settings = settings
-        try:
-            self.address = address(settings.location)
-        except ValueError as error:
-            raise self.unreachable(f"its url: {error}") from error
+        super().__init__(settings, address)
         self._connection: Connection | None = None
         self._tree: TreeConnect | None = None
 
@@ -147,7 +144,7 @@ class Host:
             raise self.unreachable(f"{place.host} has no share {printable.clean(place.share)}") from error
         except AccessDenied as error:
             raise self.unreachable(f"{place.host} lets {place.user or 'whoever runs this'} not into {printable.clean(place.share)}") from error
-        except Exception as error:
+        except Exception as error:  # whatever the library makes of a hostile answer
             raise self.unreachable(f"{place.host} cannot be reached: {told(error) or 'nothing was heard of it'}") from error
 
     @property
@@ -294,22 +291,12 @@ class Host:
     def _lost(self, error: Exception) -> UnreachableError:
         return self.unreachable(f"the connection to {self.address.host} was lost: {told(error)}")
 
-    def _password(self) -> str | None:
-        settings = self._settings
-        if not settings.password_file and not settings.password_command:
-            return None
-        return _secret.read(settings, settings.password_command).decode(errors="surrogateescape").rstrip("\r\n")
-
     def close(self) -> None:
         """Let go of the connection."""
         if self._connection is not None:
-            with suppress(Exception):
+            with suppress(Exception):  # it is let go of, whatever has become of it
                 self._connection.disconnect(close=False)
         self._connection = self._tree = None
-
-    def unreachable(self, why: str) -> UnreachableError:
-        """The error of this volume."""
-        return UnreachableError(f"volume {self._settings.volume}: {why}")
 
 
 _LOST = {0xC0000203, 0xC00000C9, 0xC000020C, 0xC000035C, 0xC00000C0}  # the session, the share or the connection is there no more

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from catalog import names, printable
-from catalog.errors import MissingExtraError, UnreachableError
-from scanners import Settings, _secret
+from catalog.errors import MissingExtraError
+from scanners import Settings
+from scanners._hosts import OtherHost
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClient, SSHClientConnection
@@ -46,16 +47,12 @@ def address(location: str) -> Address:
     return Address(found["host"].strip("[]"), int(found["port"]) if found["port"] else None, found["user"], path.rstrip(b"/") + b"/")
 
 
-class Host:
+class Host(OtherHost[Address]):
     """One connection, made when it is first asked for. Not for several threads."""
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing yet. Raises UnreachableError for a URL that is none."""
-        self._settings = settings
-        try:
-            self.address = address(settings.location)
-        except ValueError as error:
-            raise self.unreachable(f"its url: {error}") from error
+        super().__init__(settings, address)
         self._runner: asyncio.Runner | None = None
         self._heard = 0.0
         self._connection: SSHClientConnection | None = None
@@ -133,12 +130,6 @@ class Host:
         except (asyncssh.Error, OSError, TimeoutError, ValueError) as error:
             raise self.unreachable(f"{place.host} cannot be reached: {told(error) or 'nothing was heard of it'}") from error
 
-    def _password(self) -> str | None:
-        settings = self._settings
-        if not settings.password_file and not settings.password_command:
-            return None
-        return _secret.read(settings, settings.password_command).decode(errors="surrogateescape").rstrip("\r\n")
-
     def close(self) -> None:
         """Let go of the connection, and of what ran on it."""
         if self._runner is not None:
@@ -151,10 +142,6 @@ class Host:
         if self._connection is not None:
             self._connection.abort()
         self._connection = self._client = None
-
-    def unreachable(self, why: str) -> UnreachableError:
-        """The error of this volume."""
-        return UnreachableError(f"volume {self._settings.volume}: {why}")
 
 
 def identity(key: str, root: bytes) -> str:

@@ -20,6 +20,7 @@ _COPIES = asking.columns(
     sites=("where it is", "list"),
     access="whether it is connected",
 )
+_LOCK = asking.columns(lock="what its object tells of a lock")
 _CONTROLS = asking.columns(control="one line of the requirement", result="met, not met, unknown or waived", asked="what is asked", reasons=("why not", "list"))
 
 
@@ -57,14 +58,15 @@ def _file(one: Explanation) -> None:
     st.subheader("Copies", anchor=False)
     rows = [
         {
-            **{name: getattr(copy, name) for name in ("volume", "path", "match", "usable", "reason", "verified_at", "seen_at", "access")},
+            **{name: getattr(copy, name) for name in ("volume", "path", "match", "usable", "reason", "verified_at", "seen_at", "access", "lock")},
             "known": "not verified" if copy.verification_level is None else f"{copy.verification_level}: {LEVELS[copy.verification_level]}",
             "systems": ",".join(copy.systems),
             "sites": ",".join(copy.sites),
         }
         for copy in one.copies
     ]
-    tables.draw(asking.answer("copies", _COPIES, rows), f"copies-{one.volume}")
+    columns_of = (*_COPIES, *_LOCK) if any(copy.lock for copy in one.copies) else _COPIES
+    tables.draw(asking.answer("copies", columns_of, rows), f"copies-{one.volume}")
     if one.elsewhere:
         st.caption(f"Elsewhere: {counted(one.elsewhere, 'volume')} with a copy, not yours to see.")
     if one.same_volume:

@@ -12,7 +12,7 @@ from catalog.errors import UnreachableError
 from catalog.ours import HOME
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint
-from lifecycle.stores._tree import parted
+from lifecycle.stores._tree import split
 from scanners import Settings, _ssh
 
 if TYPE_CHECKING:
@@ -126,10 +126,7 @@ class Files:
 
     def split(self, path: bytes) -> tuple[bytes, bytes]:
         """Directory and name of a path. Raises EndError REFUSED for one that is none, that leaves the volume, or that is ours."""
-        found = parted(path)
-        if isinstance(found, str):
-            raise EndError("REFUSED", f"{self.shown(path)}: {found}")
-        return found
+        return split(path, self.shown)
 
     def at(self, *parts: bytes) -> bytes:
         """The place on the host. Raises UnreachableError."""

@@ -4,7 +4,7 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from types import TracebackType
@@ -73,10 +73,7 @@ class Tree:
 
     def split(self, path: bytes) -> tuple[bytes, bytes]:
         """Directory and name of a path. Raises EndError REFUSED for one that is none, that leaves the volume, or that is ours."""
-        found = parted(path)
-        if isinstance(found, str):
-            raise EndError("REFUSED", f"{self.shown(path)}: {found}")
-        return found
+        return split(path, self.shown)
 
     def open(self, path: bytes, flags: int) -> int:
         """Open a path below the root; no link is followed, and no mount is crossed unless the volume says so. Raises OSError."""
@@ -194,8 +191,16 @@ def _pair(descriptor: int) -> tuple[int, int]:
     return found.device, found.subvolume
 
 
+def split(path: bytes, shown: Callable[[bytes], str]) -> tuple[bytes, bytes]:
+    """Directory and name of a path. Raises EndError REFUSED, which names it as it is `shown`, for one that is none, that leaves the volume, or that is ours."""
+    found = _split(path)
+    if isinstance(found, str):
+        raise EndError("REFUSED", f"{shown(path)}: {found}")
+    return found
+
+
 @functools.lru_cache(_REMEMBERED)
-def parted(path: bytes) -> tuple[bytes, bytes] | str:
+def _split(path: bytes) -> tuple[bytes, bytes] | str:
     """Directory and name of a path; what is wrong with it where it is none."""
     parts = path.split(b"/")
     if not all(parts) or b"." in parts or b".." in parts or b"\0" in path:

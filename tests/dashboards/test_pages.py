@@ -1,6 +1,7 @@
 """What the pages say and where they lead, by Streamlit's own test client: no browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import streamlit as st
@@ -9,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from catalog import config
 from dashboards import asking, options, seam
 from lifecycle import plan
+from reports.explain import Explanation
 from reports.terminal import human
 from tests.dashboards.conftest import Shown
 from tests.lastcopy.program import ask
@@ -116,6 +118,19 @@ def test_a_file_shows_every_copy_and_what_would_mend_it(served: Shown) -> None:
     [copies] = [frame.value for frame in page.dataframe if "match" in frame.value.columns]
     assert sorted(copies["volume"]) == ["archive", "lyon", "mirror"]
     assert metrics(page)["Status"] == "? unknown"
+
+
+def test_a_file_shows_what_objects_tell_of_locks_where_any_do(served: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = asking.explained
+    for lock in (None, "locked (governance) until <tomorrow>"):
+
+        def told(volume: str, path: str, *, lock: str | None = lock) -> list[Explanation]:
+            return [replace(one, copies=tuple(replace(copy, lock=lock) for copy in one.copies)) for one in known(volume, path)]
+
+        monkeypatch.setattr(asking, "explained", told)
+        page = opened("file", volume="projects", path="contracts/2019-merger.pdf")
+        [copies] = [frame.value for frame in page.dataframe if "match" in frame.value.columns]
+        assert list(copies.get("lock", [])) == ([lock] * len(copies) if lock else [])
 
 
 def test_a_file_that_is_not_there_is_no_error(served: Shown) -> None:

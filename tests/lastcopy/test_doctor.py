@@ -102,6 +102,14 @@ def test_a_declared_immutability_that_classes_do_not_accept_is_told(tmp_path: Pa
     assert "[classes.core]" in told(core={"select": "path LIKE 'a%'"}, default={"accept_declared": True})[0]
 
 
+@pytest.mark.parametrize("heads", [True, 0.1])
+def test_of_a_bucket_whose_every_object_is_asked_for_its_lock_none_need_be_declared(tmp_path: Path, heads: bool | float) -> None:
+    bucket = {"url": "s3://b", "role": "backup", **DECLARED, "heads": heads}
+    given = configured(tmp_path, bare={**bucket, "immutability": None}, locked={**bucket, "immutability": "governance"})
+    told = {(r.subject, r.check) for r in diagnosis.declarations(given) if r.check.startswith("immutab")}
+    assert told == (set() if heads is True else {("bare", "immutability"), ("locked", "immutability"), ("locked", "immutable_until")})
+
+
 def test_two_systems_on_one_file_system_are_a_contradiction(tmp_path: Path) -> None:
     grow(tmp_path, "one", "two", "three")
     settings = configured(

@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lifecycle import job, plan, stores
+from lifecycle import stores
 from lifecycle.stores import Capabilities
 from lifecycle.stores.s3 import Store
 from tests.lifecycle.grounds import Grounds
 from tests.scanners.stores import Server
-
-_SAME = 'system = "{n}"\nsite = "{n}"\nadmin = "{n}"\ndevice = "{n}"\naccess = "online"\ndigest = "all"\n'
 
 
 @dataclass
@@ -31,12 +29,7 @@ class Buckets(Grounds):
     def configure(self, more: str = "", **volumes: str) -> None:
         declared = self.server.declared(self.bucket)
         vault = f'url = "s3://{self.bucket}/kept"\nendpoint = "{self.endpoint or self.server.endpoint}"\ncredentials_file = "{declared["credentials_file"]}"\n'
-        tables = [
-            f'[volumes.data]\nurl = "data"\nrole = "primary"\n{_SAME.format(n="data")}',
-            f'[volumes.vault]\n{vault}role = "archive"\nof = ["data"]\n{_SAME.format(n="vault")}{self.lines}',
-            f'[volumes.far]\nurl = "far"\nrole = "archive"\nof = ["data"]\n{_SAME.format(n="far")}',
-        ]
-        (self.folder / "lastcopy.toml").write_text("\n".join([*tables, "[lifecycle]\nmin_copies = 1\n", more, *volumes.values()]))
+        self.configure_around(vault + self.lines, more, *volumes.values())
 
     def prepared(self, *volumes: str) -> "Buckets":
         super().prepared(*(volumes or ("data", "vault", "far")))
@@ -45,24 +38,6 @@ class Buckets(Grounds):
     def scanned(self) -> "Buckets":
         super().scanned()
         return self
-
-    def run(self, action: str, **policy: Any) -> job.Outcome:  # noqa: ANN401  # keys of a policy
-        """A plan of a policy, approved and run."""
-        made = self.plan(action, **policy)
-        with self.journal() as journal:
-            plan.approve(made, journal, actor="bob", at_us=self.now_us)
-        return job.run(self.root, self.config, made.id, clock=lambda: self.now_us, actor="ada")
-
-    def resume(self, job_id: str) -> job.Outcome:
-        return job.resume(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada")
-
-    def reasons(self, job_id: str) -> str:
-        with self.journal() as journal:
-            return "; ".join(record.reason or "" for record in journal.records(job_id))
-
-    def losses(self, job_id: str) -> list[str]:
-        with self.journal() as journal:
-            return [loss for record in journal.records(job_id) for loss in record.losses]
 
     def store(self) -> Store:
         found = stores.connect(self.config, "vault")

@@ -10,7 +10,7 @@ from typing import Any
 
 from catalog import config
 from catalog.config import Config, Policy
-from lifecycle import plan
+from lifecycle import job, plan
 from lifecycle.journal import Journal
 from lifecycle.manifest import Step
 from lifecycle.plan import Plan
@@ -45,6 +45,16 @@ class Grounds:
         lifecycle = "" if "[lifecycle]" in more else "[lifecycle]\nmin_copies = 1\n"
         (self.folder / "lastcopy.toml").write_text("\n".join([*declared, lifecycle, more]))
 
+    def configure_around(self, vault: str, more: str, *tables: str) -> None:
+        """As `configure`, with the trees data and far, and whatever is declared of the vault between them."""
+        same = 'system = "{0}"\nsite = "{0}"\nadmin = "{0}"\ndevice = "{0}"\naccess = "online"\ndigest = "all"\n'.format
+        declared = [
+            f'[volumes.data]\nurl = "data"\nrole = "primary"\n{same("data")}',
+            f'[volumes.vault]\nrole = "archive"\nof = ["data"]\n{same("vault")}{vault}',
+            f'[volumes.far]\nurl = "far"\nrole = "archive"\nof = ["data"]\n{same("far")}',
+        ]
+        (self.folder / "lastcopy.toml").write_text("\n".join([*declared, "[lifecycle]\nmin_copies = 1\n", more, *tables]))
+
     @property
     def config(self) -> Config:
         return config.load(self.folder / "lastcopy.toml")
@@ -76,6 +86,31 @@ class Grounds:
 
     def ask(self, *arguments: str, code: int | None = 0) -> Ended:
         return ask(*arguments, folder=self.folder, code=code)
+
+    def approved(self, action: str, **policy: Any) -> Plan:  # noqa: ANN401  # keys of a policy
+        """A plan of a policy, approved."""
+        made = self.plan(action, **policy)
+        with self.journal() as journal:
+            plan.approve(made, journal, actor="bob", at_us=self.now_us)
+        return made
+
+    def carried_out(self, made: Plan) -> job.Outcome:
+        return job.run(self.root, self.config, made.id, clock=lambda: self.now_us, actor="ada")
+
+    def run(self, action: str, **policy: Any) -> job.Outcome:  # noqa: ANN401  # keys of a policy
+        """A plan of a policy, approved and carried out."""
+        return self.carried_out(self.approved(action, **policy))
+
+    def resume(self, job_id: str) -> job.Outcome:
+        return job.resume(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada")
+
+    def reasons(self, job_id: str) -> str:
+        with self.journal() as journal:
+            return "; ".join(record.reason or "" for record in journal.records(job_id))
+
+    def losses(self, job_id: str) -> list[str]:
+        with self.journal() as journal:
+            return [loss for record in journal.records(job_id) for loss in record.losses]
 
     def journal(self) -> Journal:
         return Journal.open(self.config, self.root, create=True)

@@ -16,14 +16,12 @@ from catalog.errors import UnreachableError
 from catalog.ours import TEMPORARY
 from lifecycle import job, plan, stores
 from lifecycle.ends import EndError
-from lifecycle.plan import Plan
 from lifecycle.stores._host_files import StagedFile
 from tests.lifecycle.grounds import Grounds, paths, refusals
 from tests.scanners.sshd import Server
 
 _READ, _WRITE = 5, 6  # SSH_FXP_READ, SSH_FXP_WRITE
 MODIFIED_NS, ACCESSED_NS = 1_577_836_800_000_000_000, 1_577_836_801_000_000_000
-_SAME = 'system = "{n}"\nsite = "{n}"\nadmin = "{n}"\ndevice = "{n}"\naccess = "online"\ndigest = "all"\n'
 
 
 @dataclass
@@ -34,42 +32,15 @@ class Hosts(Grounds):
 
     def configure(self, more: str = "", **volumes: str) -> None:
         declared = self.server.declared(self.folder / "vault")
-        vault = "".join(f"{key} = '{value}'\n" for key, value in declared.items())
-        tables = [
-            f'[volumes.data]\nurl = "data"\nrole = "primary"\n{_SAME.format(n="data")}',
-            f'[volumes.vault]\n{vault}role = "archive"\nof = ["data"]\n{_SAME.format(n="vault")}',
-            f'[volumes.far]\nurl = "far"\nrole = "archive"\nof = ["data"]\n{_SAME.format(n="far")}',
-        ]
-        (self.folder / "lastcopy.toml").write_text("\n".join([*tables, "[lifecycle]\nmin_copies = 1\n", more, *volumes.values()]))
+        self.configure_around("".join(f"{key} = '{value}'\n" for key, value in declared.items()), more, *volumes.values())
 
     def ready(self) -> "Hosts":
         self.prepared("data", "vault", "far").scanned()
         return self
 
-    def approved(self, action: str, **policy: Any) -> Plan:  # noqa: ANN401  # keys of a policy
-        made = self.plan(action, **policy)
-        with self.journal() as journal:
-            plan.approve(made, journal, actor="bob", at_us=self.now_us)
-        return made
-
-    def carried_out(self, made: Plan) -> job.Outcome:
-        return job.run(self.root, self.config, made.id, clock=lambda: self.now_us, actor="ada")
-
-    def run(self, action: str, **policy: Any) -> job.Outcome:  # noqa: ANN401  # keys of a policy
-        """A plan of a policy, approved and run."""
-        return self.carried_out(self.approved(action, **policy))
-
     def jobs(self) -> list[str]:
         with self.journal() as journal:
             return [row.job_id for row in journal.jobs()]
-
-    def reasons(self, job_id: str) -> str:
-        with self.journal() as journal:
-            return "; ".join(record.reason or "" for record in journal.records(job_id))
-
-    def losses(self, job_id: str) -> list[str]:
-        with self.journal() as journal:
-            return [loss for record in journal.records(job_id) for loss in record.losses]
 
     def kept(self) -> dict[bytes, bytes]:
         """What lies on the host, but for what is ours."""
