@@ -5,7 +5,7 @@ table = ["volume", "method", "started_at", "ok", "level", "read_pct", "part", "p
 
 [columns]
 volume = "the backup"
-method = "restic-check or borg-check: a check of the repository by its program; restore: a file that it gave back; restic-backup or borg-create: a run of the backup, or a file that it could not read"
+method = "restic-check or borg-check: a check of the repository by its program, or a file that its errors hit; restore: a file that it gave back; restic-backup or borg-create: a run of the backup, or a file that it could not read"
 recovery_point = "what a run made, perhaps the begin of its id, or a file was restored from"
 started_at = { meaning = "when that began: it says nothing of what was stored later", unit = "UTC" }
 ended_at = { meaning = "when it ended; null = nobody tells", unit = "UTC" }
@@ -17,7 +17,7 @@ part = "which part was read, of `parts`; null = all, or a part by chance"
 parts = "in how many parts all content is read"
 errors = { meaning = "errors found", unit = "errors" }
 told = "what was said of them, its begin, escaped"
-path = "of a file that was restored, or could not be read"
+path = "of a file that was restored, could not be read, or has a part where a check found errors"
 size_bytes = { meaning = "its size", unit = "bytes" }
 seed = "what the sample that it is of was drawn with"
 tool_version = "the version of the program, as it was told"

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -81,12 +81,15 @@ class Borg:
             yield found
 
     @contextmanager
-    def inside(self, wanted: Sequence[str]) -> Iterator[tuple[Iterator[bytes], Callable[[], Any]]]:
+    def inside(self, wanted: Sequence[str], suspects: Iterable[str] = ()) -> Iterator[tuple[Iterator[bytes], Callable[[], Any]]]:
         """What `_borg_inside` says of archives, and what gives, after its end, the groups of each. Raises UnknownError where borg has no Python to run it."""
         python = _python(Path(self._program()))
         if python is None:
             raise UnknownError("borg is not run by a Python of its own")
-        with self._running("borg's code", [*python, _borg_inside.__file__], {}, {"wanted": "\n".join(wanted)}) as (found, folder):
+        with self._running("borg's code", [*python, _borg_inside.__file__], {}, {"wanted": "\n".join(wanted), "suspects": "\n".join(suspects)}) as (
+            found,
+            folder,
+        ):
             yield found, lambda: _held(folder / "held")
 
     @contextmanager

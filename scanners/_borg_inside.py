@@ -1,8 +1,8 @@
 """Run as a file by borg's own interpreter: reads archives by borg's own code, each piece of their lists of items once, and which segments are there and whole.
 
-In the current folder lies `repository`, and `wanted` with a line for the id of each archive. Items go to the standard output, each as the fields of `FIELDS`,
-ended by NUL; `held` gets a JSON object: archive id -> numbers of the groups of items that it has. Ends with `NOT_KNOWN` where borg's code is not as it is known
-here. Nothing of ours is imported: this is another Python, perhaps of another version.
+In the current folder lies `repository`, `wanted` with a line for the id of each archive, and perhaps `suspects` (see `_suspects`). Items go to the standard
+output, each as the fields of `FIELDS`, ended by NUL; `held` gets a JSON object: archive id -> numbers of the groups of items that it has. Ends with `NOT_KNOWN`
+where borg's code is not as it is known here. Nothing of ours is imported: this is another Python, perhaps of another version.
 """
 # ruff: noqa: ANN401 - borg has no types
 
@@ -14,7 +14,7 @@ import stat
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 FIELDS = ("group", "state", "kind", "mode", "uid", "gid", "size", "mtime", "content", "path")
@@ -55,6 +55,7 @@ class Reader:
             repository.index = repository.open_index(repository.get_transaction_id())
         self._index = repository.index
         self._states = _segment_states(repository)
+        self._suspects = _suspects(self._index)
         self._groups: dict[tuple[bytes, bytes], _Group] = {}
         self._msgpack = importlib.import_module("borg.helpers.msgpack")
         self._count = 0
@@ -131,9 +132,14 @@ class Reader:
                 told.update(states[index[chunk[0]][0]])
             except KeyError:
                 state = state if state == BROKEN else LACKING
+            else:
+                state = LACKING if state == WHOLE and self._is_suspect(chunk[0]) else state
         known = item.get(b"size")
         state = LACKING if state == WHOLE and known is not None and known != size else state
         return Content(size, state, tuple(pieces), told.digest())
+
+    def _is_suspect(self, piece: bytes) -> bool:
+        return bool(self._suspects) and (piece in self._suspects or self._index[piece][0] in self._suspects)
 
     def _tell(self, number: int, item: dict[bytes, Any], content: Content) -> None:
         """Take what is known of an item of a group."""
@@ -179,6 +185,26 @@ def _segment_states(repository: Any) -> dict[int, bytes]:
             last[segment] = offset, bytes(key)
     found = ((segment, _reaches(repository.io.segment_filename(segment), offset, key)) for segment, (offset, key) in last.items())
     return {segment: state for segment, state in found if state is not None}
+
+
+def _suspects(index: Any) -> "set[bytes | int]":
+    """The pieces, and the segments all pieces of which, are to be told as lost: lines of the file `suspects`, if there is one.
+
+    A line is a segment, or a piece, perhaps with its segment and its offset there. Raises ValueError where a piece is not, or is elsewhere.
+    """
+    found: set[bytes | int] = set()
+    with suppress(FileNotFoundError), open("suspects", encoding="ascii") as lines:
+        for line in lines:
+            mark, *place = line.split()
+            if len(mark) < 64:
+                found.add(int(mark))
+                continue
+            piece = bytes.fromhex(mark)
+            there = index.get(piece)
+            if there is None or (place and tuple(there[:2]) != tuple(map(int, place))):
+                raise ValueError(f"piece {mark[:8]} does not lie where it did")
+            found.add(piece)
+    return found
 
 
 def _reaches(file: str, offset: int, key: bytes) -> "bytes | None":

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from scanners import _stored
+from scanners._program import RunError
 from scanners._sealed import NAME, OVERHEAD_BYTES, DamagedError, UnknownError, Vault, content, found_in, unpacked
 
 _MOST_OBJECTS = 4_000_000  # of a tree: each takes some hundred bytes of memory
@@ -71,6 +72,7 @@ class _Index:
     sizes: list["Array"] = field(default_factory=list)  # -1 = it cannot be had
     states: list["Array"] = field(default_factory=list)  # of its pack
     packs: list[str] = field(default_factory=list)
+    suspects: list["Array"] = field(default_factory=list)  # whether its pack is one of those that are
     places: list["Array"] = field(default_factory=list)  # if wanted: rows of the number of its pack, its offset, length and unpacked length there
 
 
@@ -83,6 +85,8 @@ class Blobs:
         self._ids, self._sizes, self._packs = found[order], known[order], index.packs
         self._states = np.concatenate([np.empty(0, np.int64), *index.states])[order]
         self._places = np.concatenate(index.places)[order] if index.places else np.empty((0, 4), np.int64)
+        suspect = np.concatenate([np.empty(0, bool), *index.suspects])[order]
+        self._suspects = np.isin(self._ids, self._ids[suspect]) if suspect.any() else suspect  # a piece in several packs with all of its rows
 
     def place(self, wanted: bytes) -> "Place | None":
         """Where a piece lies, if its pack is there with its exact size. Only where places are kept."""
@@ -104,6 +108,10 @@ class Blobs:
         """The size of each piece by its number; -1 where it cannot be had."""
         return _of(self._sizes, found)
 
+    def suspects(self, found: "Array") -> "Array":
+        """Whether each piece, by its number, lies in a pack that is suspect."""
+        return np.where(found >= 0, self._suspects[found], False) if len(self._suspects) else np.zeros(len(found), bool)
+
     def states(self, found: "Array") -> "Array":
         """A number for the pack of each piece, by its number, as that is here: another where it was written anew."""
         return _of(self._states, found)
@@ -112,9 +120,9 @@ class Blobs:
 class Repository:
     """The index, the trees, and if wanted the pieces of files of a repository."""
 
-    def __init__(self, vault: Vault, *, pieces: bool = False) -> None:
-        """Reads the index. `pieces`: files are read too. Raises RunError."""
-        self._vault, self._reads_pieces = vault, pieces
+    def __init__(self, vault: Vault, *, pieces: bool = False, suspects: frozenset[str] = frozenset()) -> None:
+        """Reads the index. `pieces`: files are read too; `suspects`: packs, what lies in which is told apart. Raises RunError."""
+        self._vault, self._reads_pieces, self._suspects = vault, pieces, suspects
         self._trees: dict[str, Place] = {}
         self._opened = ""  # the pack that was read last
         self.blobs = self._index()
@@ -167,6 +175,8 @@ class Repository:
         found = _Index()
         for name in self._vault.names("index"):
             self._learn(self._vault.text("index", name), found)
+        if unknown := self._suspects.difference(found.packs):
+            raise RunError(f"its index does not know pack {min(unknown)[:8]}, or no longer")
         return Blobs(found)
 
     def _learn(self, text: bytes, index: "_Index") -> None:
@@ -191,6 +201,7 @@ class Repository:
             numbers = np.repeat(np.arange(len(packs)) + len(index.packs), counts)
             index.places.append(np.stack([numbers, offsets, lengths, unpacked], axis=1)[~is_tree])
         index.packs.extend(packs)
+        index.suspects.append(np.repeat(np.array([pack in self._suspects for pack in packs], bool), counts)[~is_tree])
 
 
 def unhexed(ids: pa.Array) -> bytes:

@@ -228,7 +228,7 @@ def _contents(blobs: Blobs, versions: Versions, given: Mapping[str, pa.Array], s
     found, counts = blobs.find(versions.pieces), versions.counts
     have = blobs.sizes(found)
     had = np.concatenate([[0], np.cumsum(np.where(have < 0, 0, have))])
-    lacking = np.concatenate([[0], np.cumsum(have < 0)])
+    lacking = np.concatenate([[0], np.cumsum((have < 0) | blobs.suspects(found))])
     ends = np.cumsum(counts)
     starts = ends - counts
     is_file = _flags(pc.equal(given["type"], "file"))

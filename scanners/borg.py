@@ -40,6 +40,7 @@ class Scanner:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._contents: Contents | None = None
+        self._suspects: frozenset[str] = frozenset()
         self._names: dict[str, str] | None = None  # of archives, by id
 
     def probe(self) -> Facts:
@@ -58,6 +59,10 @@ class Scanner:
         """The repository."""
         return Shard(0, ("",))
 
+    def suspect(self, marks: frozenset[str]) -> None:
+        """Take segments and pieces for lost (see `suspects`): files with one are listed as not whole. What cannot be looked into is unreachable then."""
+        self._suspects = marks
+
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """List every archive that is there from the beginning to the end, then write what they hold. Raises UnreachableError if any listing fails."""
         del shard  # there is one
@@ -66,6 +71,8 @@ class Scanner:
         with Listings(sink.room() / "listings") as listings:
             numbers = self._inside(borg, points, listings, findings)
             looks_inside = numbers is not None
+            if numbers is None and self._suspects:
+                raise self._unreachable("it can only be listed from here, which does not tell what lies where")
             if numbers is None:
                 numbers = [(1 << place, place) for place, point in enumerate(points) if self._list(borg, point, place, listings, findings)]
             after = self._ids(borg)
@@ -126,7 +133,7 @@ class Scanner:
         wanted, first = set(places), listings.count
         while True:
             try:
-                with borg.inside([point.id for point in points if point.id in wanted]) as (blocks, groups):
+                with borg.inside([point.id for point in points if point.id in wanted], self._suspects) as (blocks, groups):
                     listings.take(_groups.read(blocks, self._settings.started_us, findings))
                     held_by: dict[int, int] = {}
                     for one, numbers in groups().items():

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,30 @@ import pyarrow as pa
 import scanners
 from catalog import snapshot, table
 from catalog.config import Config
-from catalog.errors import NotFoundError, RefusedError
-from catalog.schema import VERIFICATIONS
+from catalog.errors import NotFoundError, RefusedError, UnreachableError
+from catalog.schema import DIGESTS, VERIFICATIONS
 from catalog.snapshot import ScanRow
-from scanners import Capabilities
+from scanners import Capabilities, hits
+from scanners._program import RunError
 from scanners.ran import Ran
 from scanners.said import Said
 
 _SKEW = datetime.timedelta(hours=1)  # between the machine that checked and this one
 
 
-def record(root: Path, config: Config, volume: str, method: str, said: Said, *, version: str | None, now: datetime.datetime, by: str) -> dict[str, Any]:
-    """Append the row; gives it. `now` is aware; the row is the same however often it is recorded. Changes only the catalog.
+@dataclass(frozen=True)
+class Recorded:
+    """What is kept of a check: its row, and of one that found errors how many versions of files they hit, or why nobody can tell (all are in doubt then)."""
 
+    row: dict[str, Any]
+    hit: int | None = None
+    untold: str | None = None
+
+
+def record(root: Path, config: Config, volume: str, method: str, said: Said, *, version: str | None, now: datetime.datetime, by: str) -> Recorded:
+    """Append a row for a check, and one for each version that its errors hit: what was read of these before proves nothing any more.
+
+    `now` is aware; rows are the same however often they are recorded. Reads the repository where errors are to be placed; changes only the catalog.
     Raises NotFoundError where the volume was never scanned, RefusedError where it is no backup, or the check of the future.
     """
     scan, at = holding(root, config, volume), scanners.utc(now)
@@ -47,10 +59,43 @@ def record(root: Path, config: Config, volume: str, method: str, said: Said, *, 
         "errors": said.errors,
         "told": said.told,
     }
+    known, untold = _hits(config, scan, said, now)
+    if known is not None:
+        row["level"] = 0  # it proves nothing by itself, and puts nothing else in doubt
     app_id = "evidence-" + hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()
     row |= {"recorded_at": at, "recorded_by": by}
-    table.append(root, "verifications", pa.Table.from_pylist([row], VERIFICATIONS), app_id)
-    return row
+    files = [] if known is None else known.to_pylist()
+    if known is not None:
+        table.append(root, "digests", _unread(scan, known, said.started_at, at), app_id)  # first: a hit file without its row is no harm
+    rows = [row, *(row | _file(one) for one in files)]
+    table.append(root, "verifications", pa.Table.from_pylist(rows, VERIFICATIONS), app_id)
+    return Recorded(row, None if known is None else len(files), untold)
+
+
+def _hits(config: Config, scan: ScanRow, said: Said, now: datetime.datetime) -> tuple[pa.Table | None, str | None]:
+    """The versions that the errors of a check hit, or why that is not known; neither where it found none."""
+    if said.ok:
+        return None, None
+    if said.suspects is None:
+        return None, "its output does not tell of all errors where they are"
+    try:
+        return hits.find(config, scan.volume, said.suspects, scan.root_fs_id, now), None
+    except (UnreachableError, RunError) as error:
+        return None, str(error)
+
+
+def _unread(scan: ScanRow, found: pa.Table, started_at: datetime.datetime, at: datetime.datetime) -> pa.Table:
+    """Rows of `schema.DIGESTS` for readings that failed: whatever was read before the check is known to have ended is void."""
+    count = len(found)
+    same = {"volume": scan.volume, "scan_id": scan.scan_id, "read_started_at": started_at, "digested_at": at, "bytes_read": 0}
+    columns = [found[field.name] if field.name in hits.KEYS else pa.array([same.get(field.name)] * count, field.type) for field in DIGESTS]
+    return pa.table(columns, DIGESTS)
+
+
+def _file(hit: dict[str, Any]) -> dict[str, Any]:
+    told = "a part of it lies where errors were found"
+    kept = {name: hit[name] for name in ("dir", "name", "fs_id", "inode", "size_bytes", "modified_at")}
+    return {**kept, "recovery_point": hit["last_recovery_point"], "part": None, "parts": None, "share_ppm": 0, "errors": 1, "told": told}
 
 
 def record_run(root: Path, config: Config, volume: str, method: str, ran: Ran, *, started_at: datetime.datetime | None, now: datetime.datetime, by: str) -> int:

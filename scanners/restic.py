@@ -47,6 +47,7 @@ class Scanner:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._restic = settings, Restic(settings)
         self._contents: Contents | None = None
+        self._suspects: frozenset[str] = frozenset()
 
     def probe(self) -> Facts:
         """Ask the repository who it is. Raises UnreachableError."""
@@ -64,6 +65,10 @@ class Scanner:
         """The repository."""
         return Shard(0, ("",))
 
+    def suspect(self, packs: frozenset[str]) -> None:
+        """Take packs for lost: files with a piece in one are listed as not whole. What cannot be looked into, or has none of these, is unreachable then."""
+        self._suspects = packs
+
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """List every recovery point that is there from the beginning to the end, then write what they hold. Raises UnreachableError if any listing fails."""
         del shard  # there is one
@@ -75,6 +80,8 @@ class Scanner:
             roots[point.content] = roots.get(point.content, 0) | 1 << place
         with Listings(sink.room() / "listings") as listings:
             looks_inside = self._vault is not None and self._read(self._vault, roots, holders, listings, findings)
+            if self._suspects and not looks_inside:
+                raise self._unreachable("it can only be listed from here, which does not tell what lies in which pack")
             for tree, held_by in () if looks_inside else roots.items():
                 self._list([point for point in points if point.content == tree], holders.of(held_by), listings, findings)
             after = self._ids()
@@ -136,7 +143,7 @@ class Scanner:
     def _read(self, vault: Vault, roots: Mapping[str, int], holders: Holders, listings: Listings, findings: Findings) -> bool:
         """Keep what trees hold; whether they are of a form that is known here."""
         try:
-            listings.take(_trees.read(Repository(vault), roots, holders, self._settings.started_us, findings))
+            listings.take(_trees.read(Repository(vault, suspects=self._suspects), roots, holders, self._settings.started_us, findings))
         except UnknownError:
             return False
         except RunError as error:

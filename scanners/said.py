@@ -12,7 +12,8 @@ from typing import Any
 
 from catalog import names, printable
 from catalog.errors import RefusedError
-from scanners import _messages
+from scanners import _messages, suspects
+from scanners.suspects import Suspects
 
 MOST_BYTES = 64 << 20  # of an output
 _MOST_PARTS = 1_000_000
@@ -22,6 +23,7 @@ _SUBSET = re.compile(r"([0-9]{1,7})/([0-9]{1,7})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%"
 _GROUP = re.compile(r"^read group #([0-9]{1,7}) of [0-9]+ data packs \(out of total [0-9]+ packs in ([0-9]{1,7}) groups\)$", re.MULTILINE)
 _PERCENT = re.compile(r"^read ([0-9]{1,3}(?:\.[0-9]{1,6})?)% of data packs$", re.MULTILINE)
 _VERIFIED = re.compile(r"^Finished cryptographic data integrity verification, verified [0-9]+ chunks with 0 integrity errors\.$", re.MULTILINE)
+_BORG_BEGIN = "Starting repository check"
 _NOT_DONE = re.compile(
     r"unable to create lock|already locked|wrong password|no key found|Is there a repository|unable to open|unable to load config|no space", re.I
 )
@@ -39,6 +41,7 @@ class Said:
     errors: int = 0
     told: str | None = None  # of errors, escaped
     started_at: datetime | None = None  # naive UTC
+    suspects: Suspects | None = None  # where errors were found, if that is told of all of them
 
 
 def subset(text: str) -> tuple[int | None, int | None, int]:
@@ -66,7 +69,8 @@ def restic_check(output: str, code: int, read: str | None) -> Said:
         errors, done = len(complaints), ("no errors were found" if code == 0 else "repository contains errors") in output
     if _NOT_DONE.search("\n".join(complaints)) or not done or (code == 0) != (errors == 0):
         raise RefusedError(_undone("restic check", code))
-    said = Said(code == 0, 1, errors=max(errors, 0 if code == 0 else 1), told=_told(complaints))
+    named = None if code == 0 else suspects.of_restic(output, None if summary is None else errors)
+    said = Said(code == 0, 1, errors=max(errors, 0 if code == 0 else 1), told=_told(complaints), suspects=named)
     return _read(said, _restic_read(output, "all" if summary is not None else None), read)
 
 
@@ -74,16 +78,19 @@ def borg_check(output: str, code: int, read: str | None) -> Said:
     """What `borg check --info` said, with or without `--log-json`. `read` as for restic, only 'all'. Raises RefusedError, ValueError."""
     if read not in (None, "all"):
         raise ValueError("borg reads no part of its content: --verify-data reads all")
-    messages = [one for one in _messages.read(output) if one.get("type") == "log_message"]
+    is_text = _BORG_BEGIN in output.split("\n")  # then whatever looks as a message is of somebody's names
+    messages = [] if is_text else [one for one in _messages.read(output) if one.get("type") == "log_message"]
     text = "\n".join(str(one.get("message", "")) for one in messages) if messages else output
     wrong = [str(one.get("message", "")) for one in messages if one.get("levelname") in ("ERROR", "CRITICAL", "WARNING")]
     wrong = wrong if messages else [line for line in output.splitlines() if "rror" in line and "no problems" not in line and " 0 integrity errors" not in line]
-    whole = "Finished full repository check, no problems found." in text and "Archive consistency check complete, no problems found." in text
+    of_segments, _, of_archives = text.partition("Starting archive consistency check...\n")  # names of archives and files come after it
+    whole = "Finished full repository check, no problems found." in of_segments and "Archive consistency check complete, no problems found." in of_archives
+    verified = of_archives.startswith("Starting cryptographic data integrity verification...\n") and _VERIFIED.search(of_archives)
     started = _first_time(messages)
     if code == 0 and whole and not wrong:
-        return replace(_read(Said(True, 1), "all" if _VERIFIED.search(text) else None, read), started_at=started)
-    if code in (1, 2) and ("errors found" in text or "ntegrity" in " ".join(wrong)):
-        return Said(False, 2, errors=max(1, len(wrong)), told=_told(wrong), started_at=started)
+        return replace(_read(Said(True, 1), "all" if verified else None, read), started_at=started)
+    if code in (1, 2) and ("errors found" in output or "complete, problems found." in output or "ntegrity" in " ".join(wrong)):
+        return Said(False, 2, errors=max(1, len(wrong)), told=_told(wrong), started_at=started, suspects=suspects.of_borg(output))
     raise RefusedError(_undone("borg check", code) + "; give it --info, so that it tells what it looked at, and no --max-duration, --archives-only or the like")
 
 
@@ -119,9 +126,10 @@ def _read(said: Said, told: str | None, given: str | None) -> Said:
 
 def _is_complaint(line: str) -> bool:
     """Whether a line of restic's text tells of an error; not what it only repeats."""
-    if line.startswith(("{", "Load(<", "[", "using ", "create ", "load ", "check ", "read ", "no errors", "repository ")) or not line.strip():
+    if not line.strip() or suspects.is_harmless(line.strip()):
         return False
-    return not line.startswith("Fatal: repository contains errors")
+    begins = ("{", "Load(<", "[", "using ", "create ", "load ", "check ", "read ", "no errors", "repository ")
+    return not line.startswith(begins) or line.startswith("check successful on second attempt")
 
 
 def _first_time(messages: list[dict[str, Any]]) -> datetime | None:

@@ -3,11 +3,15 @@
 import datetime
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lastcopy import output, settings, talk
+
+if TYPE_CHECKING:
+    from scanners.recording import Recorded
+    from scanners.said import Said
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="What other programs found out about backups.")
 
@@ -33,7 +37,9 @@ def record(
     """Record what a check of a backup's repository found. Writes to the catalog only; what is recorded counts from the next 'lastcopy scan' on.
 
     A check without an error vouches for what the repository held when it began: at level 1, and at level 2 where it read all content, at once or in parts
-    n/t that are complete. One with errors puts all of the repository in doubt, until it is read ('lastcopy fixity') or a later check finds none.
+    n/t that are complete. Of one with errors the repository, where it can be looked into, tells which versions of files these hit: they protect nothing until
+    they are read, which the next scan tries. Where that cannot be told of every error, all of the repository is in doubt, until it is read ('lastcopy fixity')
+    or a later check finds none.
     'lastcopy report evidence' lists what is recorded.
     """
     from dataclasses import replace
@@ -59,11 +65,11 @@ def record(
     except RefusedError as error:
         raise RefusedError(f"volume {volume}: {file}: {error}") from error
     told = talk.printable(version[:100]) if version else None
-    row = recording.record(settings.root_of(config), config, volume, tool, found, version=told, now=scanning.now(), by=people.actor())
+    kept = recording.record(settings.root_of(config), config, volume, tool, found, version=told, now=scanning.now(), by=people.actor())
     if not chosen.quiet:
-        talk.say(f"{volume}: {_words(found.ok, found.level, found.share_ppm, found.errors)}; recorded, and judged by the next 'lastcopy scan'")
-    data = {key: value.isoformat() + "Z" if isinstance(value, datetime.datetime) else value for key, value in row.items()}
-    output.made(chosen, "evidence", {"id": volume, "state": "recorded", **data}, complete=True)
+        talk.say(f"{volume}: {_words(found, kept)}; recorded, and judged by the next 'lastcopy scan'")
+    data = {key: value.isoformat() + "Z" if isinstance(value, datetime.datetime) else value for key, value in kept.row.items()}
+    output.made(chosen, "evidence", {"id": volume, "state": "recorded", **data, "hit_versions": kept.hit}, complete=True)
 
 
 @app.command("run", cls=settings.Command)
@@ -110,11 +116,13 @@ def run(
     output.made(chosen, "evidence", {"id": volume, "state": state, "recovery_point": found.point, "unread_files": files}, complete=True)
 
 
-def _words(ok: bool, level: int, share_ppm: int, errors: int) -> str:
-    read = f", {share_ppm / 10_000:g} % of the content read" if share_ppm else ""
-    if not ok:
-        return f"{errors} errors{read}: all that is not read by us later is in doubt"
-    return f"no error found, level {level}{read}"
+def _words(found: "Said", kept: "Recorded") -> str:
+    read = f", {found.share_ppm / 10_000:g} % of the content read" if found.share_ppm else ""
+    if found.ok:
+        return f"no error found, level {found.level}{read}"
+    if kept.hit is None:
+        return f"{found.errors:,} errors{read}: all that is not read by us later is in doubt ({talk.printable(kept.untold or '')})"
+    return f"{found.errors:,} errors{read}: they lie where {kept.hit:,} versions of files have a part, which the next scan reads; all others stay as they are"
 
 
 def _text(file: Path, most_bytes: int) -> str:
