@@ -13,7 +13,6 @@
 """
 
 import base64
-import contextlib
 import datetime
 import hashlib
 import json
@@ -206,13 +205,14 @@ def test_what_an_interrupted_backup_left_counts_for_nothing(tmp_path: Path) -> N
     made.back_up("first")
     made.write("new", b"in the checkpoint")
     os.mkfifo(made.data / "slow")
-    words = [*BORG.words, "--read-special", "::second", str(made.data / "new"), str(made.data / "slow")]
+    words = [*BORG.words, "--checkpoint-interval", "1", "--read-special", "::second", str(made.data / "new"), str(made.data / "slow")]
     with made.running(*words) as backup:
         with open(made.data / "slow", "wb", buffering=0) as feed:  # waits until borg has come to it
-            feed.write(os.urandom(9 << 20))  # more than one piece
+            before = set(made.repository.glob("index.*[0-9]"))
+            while set(made.repository.glob("index.*[0-9]")) == before:  # until a checkpoint is stored: where the signal interrupts its reading, borg makes none
+                feed.write(os.urandom(1 << 20))
+                time.sleep(0.02)
             backup.send_signal(signal.SIGINT)
-            with contextlib.suppress(BrokenPipeError):  # borg may have ended by then
-                feed.write(os.urandom(9 << 20))
         backup.wait(60)
     (made.data / "slow").unlink()
     held = json.loads(borg(made.repository, "list", "--consider-checkpoints", "--json"))["archives"]
