@@ -16,7 +16,7 @@ from catalog.schema import DIGESTS, VERIFICATIONS
 from catalog.snapshot import ScanRow
 from scanners import Capabilities, hits
 from scanners._program import RunError
-from scanners.ran import Ran
+from scanners.ran import MOST_FILES, Ran
 from scanners.said import Said
 
 _SKEW = datetime.timedelta(hours=1)  # between the machine that checked and this one
@@ -32,7 +32,7 @@ class Recorded:
 
 
 def record(root: Path, config: Config, volume: str, method: str, said: Said, *, version: str | None, now: datetime.datetime, by: str) -> Recorded:
-    """Append a row for a check, and one for each version that its errors hit: what was read of these before proves nothing any more.
+    """Append a row for a check, and one for each version that its errors hit, of very many the first: what was read of these before proves nothing any more.
 
     `now` is aware; rows are the same however often they are recorded. Reads the repository where errors are to be placed; changes only the catalog.
     Raises NotFoundError where the volume was never scanned, RefusedError where it is no backup, or the check of the future.
@@ -64,12 +64,12 @@ def record(root: Path, config: Config, volume: str, method: str, said: Said, *, 
         row["level"] = 0  # it proves nothing by itself, and puts nothing else in doubt
     app_id = "evidence-" + hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()
     row |= {"recorded_at": at, "recorded_by": by}
-    files = [] if known is None else known.to_pylist()
+    files = [] if known is None else known.slice(0, MOST_FILES).to_pylist()
     if known is not None:
         table.append(root, "digests", _unread(scan, known, said.started_at, at), app_id)  # first: a hit file without its row is no harm
     rows = [row, *(row | _file(one) for one in files)]
     table.append(root, "verifications", pa.Table.from_pylist(rows, VERIFICATIONS), app_id)
-    return Recorded(row, None if known is None else len(files), untold)
+    return Recorded(row, None if known is None else len(known), untold)
 
 
 def _hits(config: Config, scan: ScanRow, said: Said, now: datetime.datetime) -> tuple[pa.Table | None, str | None]:
@@ -80,7 +80,7 @@ def _hits(config: Config, scan: ScanRow, said: Said, now: datetime.datetime) -> 
         return None, "its output does not tell of all errors where they are"
     try:
         return hits.find(config, scan.volume, said.suspects, scan.root_fs_id, now), None
-    except (UnreachableError, RunError) as error:
+    except (UnreachableError, RunError, OSError) as error:
         return None, str(error)
 
 
