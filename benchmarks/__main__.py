@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import duplicates, lifecycle, memory, pages, reading, scanning, serving
+from benchmarks import buckets, duplicates, lifecycle, memory, pages, reading, scanning, serving
 from benchmarks.built import MissingToolError
 from benchmarks.estate import VoidError
 from benchmarks.measure import CommandError, say
@@ -23,6 +23,7 @@ _CASES: dict[str, Callable[[Asked], list[Row]]] = {
     "memory": memory.measure,
     "reports": reading.measure,
     "lifecycle": lifecycle.measure,
+    "buckets": buckets.measure,
     "pages": pages.measure,
     "api": serving.measure,
 }

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,12 +46,14 @@ class Usage:
 def run(*commands: Command, sample_memory: bool = False) -> Usage:
     """Run commands one after the other as one timed interval. Raises CommandError.
 
-    CPU time is that of wait4(2) over every process of the run, orphans included. Sampling costs CPU time: not with timings.
+    CPU time is that of wait4(2) over every process of the run, orphans included; servers that run already are not of it. Sampling costs CPU time: not with
+    timings.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    sampler = _Sampler() if sample_memory else None
+    servers = frozenset(_children(os.getpid()))
+    sampler = _Sampler(servers) if sample_memory else None
     try:
-        usages = [_run_one(command) for command in commands]
+        usages = [_run_one(command, servers) for command in commands]
     finally:
         peak = sampler.stop() if sampler else 0
     return Usage(sum(u.wall_seconds for u in usages), sum(u.cpu_seconds for u in usages), peak)
@@ -88,14 +90,14 @@ def _median(usages: Sequence[Usage]) -> Usage:
     return Usage(middle(u.wall_seconds for u in usages), middle(u.cpu_seconds for u in usages), max(u.peak_bytes for u in usages))
 
 
-def _run_one(command: Command) -> Usage:
+def _run_one(command: Command, servers: Set[int]) -> Usage:
     with open(command.output or os.devnull, "wb") as output, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
         process = subprocess.Popen(command.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env={**os.environ, **_COMPILED, **command.env})
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        cpu = used.ru_utime + used.ru_stime + _reap_orphans()
+        cpu = used.ru_utime + used.ru_stime + _reap_orphans(servers)
         if process.returncode not in command.accepted:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()[-2000:]
@@ -103,11 +105,11 @@ def _run_one(command: Command) -> Usage:
     return Usage(wall, cpu)
 
 
-def _reap_orphans() -> float:
+def _reap_orphans(servers: Set[int]) -> float:
     """CPU seconds of processes that outlived the command which started them."""
     seconds, until = 0.0, time.monotonic() + _ORPHAN_SECONDS
     with suppress(ChildProcessError):
-        while True:
+        while not servers >= set(_children(os.getpid())):
             pid, _, used = os.wait4(-1, os.WNOHANG)
             if pid:
                 seconds += used.ru_utime + used.ru_stime
@@ -121,8 +123,8 @@ def _reap_orphans() -> float:
 class _Sampler:
     """Watches the memory of all processes below this one, in a thread, until it is stopped."""
 
-    def __init__(self) -> None:
-        self._peak_bytes = 0
+    def __init__(self, servers: Set[int]) -> None:
+        self._servers, self._peak_bytes = servers, 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -135,17 +137,22 @@ class _Sampler:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_SAMPLE_SECONDS):
-            self._peak_bytes = max(self._peak_bytes, sum(_pss_bytes(pid) for pid in _below(os.getpid())))
+            self._peak_bytes = max(self._peak_bytes, sum(_pss_bytes(pid) for pid in _below(os.getpid(), self._servers)))
 
 
-def _below(pid: int) -> Iterator[int]:
-    """The ids of all processes below one."""
+def _below(pid: int, but: Set[int] = frozenset()) -> Iterator[int]:
+    """The ids of all processes below one, but for some and what is below these."""
+    for child in _children(pid):
+        if child not in but:
+            yield child
+            yield from _below(child)
+
+
+def _children(pid: int) -> Iterator[int]:
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb") as listed:
-                for child in map(int, listed.read().split()):
-                    yield child
-                    yield from _below(child)
+                yield from map(int, listed.read().split())
 
 
 def _ticks() -> int:

@@ -42,11 +42,23 @@ def python_program(name: str) -> str:
     """The path of a peer from PyPI, in an environment of its own. Raises MissingToolError."""
     made = _VENV / "bin" / name
     if not made.exists():
-        say(f"  installing {name} from PyPI")
-        if not (_VENV / "bin" / "python").exists():
-            _install([_base_python(), "-m", "venv", str(_VENV)])
-        _install([str(_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", name])
+        _from_pypi(name)
     return str(made)
+
+
+def python_with(*packages: str) -> str:
+    """An interpreter that imports packages of PyPI, which are called there as they are in Python. Raises MissingToolError."""
+    python = _VENV / "bin" / "python"
+    if not python.exists() or subprocess.run([python, "-c", f"import {', '.join(packages)}"], capture_output=True, check=False).returncode:
+        _from_pypi(*packages)
+    return str(python)
+
+
+def _from_pypi(*packages: str) -> None:
+    say(f"  installing {' '.join(packages)} from PyPI")
+    if not (_VENV / "bin" / "python").exists():
+        _install([_base_python(), "-m", "venv", str(_VENV)])
+    _install([str(_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
 
 
 def with_fd() -> dict[str, str]:

@@ -75,8 +75,8 @@ def effective(config: Config, detected_devices: Mapping[str, str | None]) -> dic
     sources = {name: {axis: _source(config, axis, name, sets[axis]) for axis in AXES} for name in config.volumes}
     for axis in AXES:
         sets[axis] = {name: frozenset().union(*(sets[axis][link] for link in _chain(config, name))) for name in config.volumes}
-    _one_device_is_in_one_place(sets)
-    _one_site_is_in_one_region(sets)
+    _share(sets, "devices", ("systems", "sites", "regions", "devices"))  # a device is in one place
+    _share(sets, "sites", ("regions",))  # and a site in one region
     perhaps = _perhaps_one_device(config, detected_devices, sets)
     return {name: Domain(**{axis: sets[axis][name] for axis in AXES}, sources=sources[name], perhaps=perhaps[name]) for name in config.volumes}
 
@@ -278,10 +278,9 @@ def locked_least(data_class: DataClass, as_of: datetime.datetime) -> datetime.da
 
 def may_protect(config: Config, asset: str, protector: str) -> bool:
     """Whether copies on one volume may count for the assets of another."""
-    if asset == protector or holds(config, asset, protector) or holds(config, protector, asset):
-        return False
     volume = config.volumes[protector]
-    return asset in volume.of if volume.of is not None else volume.role != "primary"
+    meant = asset in volume.of if volume.of is not None else volume.role != "primary"
+    return meant and asset != protector and not holds(config, asset, protector) and not holds(config, protector, asset)
 
 
 def holds(config: Config, outer: str, inner: str) -> bool:
@@ -320,21 +319,15 @@ def _chain(config: Config, name: str) -> list[str]:
     return links
 
 
-def _one_device_is_in_one_place(sets: dict[str, dict[str, frozenset[str]]]) -> None:
-    for _ in sets["devices"]:  # each round joins at least one more volume, or nothing is left to join
-        for axis in ("systems", "sites", "regions", "devices"):
-            before = sets[axis]
-            sets[axis] = {
-                name: before[name].union(*(before[near] for near, devices in sets["devices"].items() if devices & sets["devices"][name])) for name in before
-            }
-
-
-def _one_site_is_in_one_region(sets: dict[str, dict[str, frozenset[str]]]) -> None:
-    for _ in sets["sites"]:
-        before = sets["regions"]
-        sets["regions"] = {
-            name: before[name].union(*(before[near] for near, sites in sets["sites"].items() if sites & held)) for name, held in sets["sites"].items()
-        }
+def _share(sets: dict[str, dict[str, frozenset[str]]], by: str, axes: Sequence[str]) -> None:
+    """Give volumes that overlap on one axis, also through third ones, all that any of them has on others."""
+    members: dict[int, list[str]] = {}
+    for name, number in groups(sets[by]).items():
+        if number is not None:
+            members.setdefault(number, []).append(name)
+    for axis in axes:
+        for names in members.values():
+            sets[axis] |= dict.fromkeys(names, frozenset().union(*(sets[axis][name] for name in names)))
 
 
 def _perhaps_one_device(config: Config, detected: Mapping[str, str | None], sets: Mapping[str, Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:

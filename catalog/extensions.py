@@ -1,9 +1,10 @@
 """Extensions: a file is an extension and its stem is its name, in every package that an entry-point group names."""
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -39,7 +40,8 @@ def _one(group: str, name: str, suffix: str, defines: str | None) -> tuple[str, 
     return found[name]
 
 
-def _found(group: str, suffix: str, defines: str | None) -> dict[str, tuple[str, Path]]:
+@functools.cache  # what is installed stays for as long as a program runs
+def _found(group: str, suffix: str, defines: str | None) -> Mapping[str, tuple[str, Path]]:
     found: dict[str, tuple[str, Path]] = {}
     for package in _packages(group):
         for file in _files(package, suffix):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import time
 import uuid
@@ -32,6 +33,7 @@ _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these sma
 _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
 _GROUP_BYTES = 256 << 20
 GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
+_KEPT_FILES, _SMALL_BYTES = 4096, 32 << 10  # of tables that have a small file a scan or snapshot
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -157,12 +159,28 @@ def exists(root: Path, table: str) -> bool:
 
 def read(root: Path, table: str, columns: Sequence[str] | None = None, version: int | None = None, **partition: Iterable[str]) -> pa.Table:
     """A small table, or some of its partitions, in memory, without its partition columns. Starts no thread: who has none can still be forked."""
-    import pyarrow.parquet as pq
-
     wanted = pa.schema([TABLES[table].field(c) for c in columns]) if columns else TABLES[table]
     found = files(root, table, version, **partition)
-    parts = [_as(wanted, pq.ParquetFile(path, pre_buffer=False).read(columns=wanted.names, use_threads=False).select(wanted.names)) for path in found]
+    parts = [_as(wanted, _rows(path, tuple(wanted.names))) for path in found]
     return pa.concat_tables([wanted.empty_table(), *parts]).unify_dictionaries()
+
+
+def _rows(path: str, columns: tuple[str, ...]) -> pa.Table:
+    """Columns of one file. Small ones are read once: a file of a table never changes, and one command asks for the scans again and again."""
+    found = os.stat(path)
+    identity = (found.st_ino, found.st_mtime_ns, found.st_size)
+    return _read_once(path, identity, columns) if found.st_size <= _SMALL_BYTES else _read(path, columns)
+
+
+@functools.lru_cache(maxsize=_KEPT_FILES)
+def _read_once(path: str, _identity: tuple[int, ...], columns: tuple[str, ...]) -> pa.Table:
+    return _read(path, columns)
+
+
+def _read(path: str, columns: tuple[str, ...]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, pre_buffer=False).read(columns=list(columns), use_threads=False).select(list(columns))
 
 
 def _as(wanted: pa.Schema, rows: pa.Table) -> pa.Table:

@@ -141,7 +141,8 @@ def _escaped(paths: Sequence[bytes]) -> list[str]:
 
 
 def _etag(value: bytes) -> str:
-    return unescape(value.decode("utf-8", "surrogateescape")).strip('"')
+    text = value.decode("utf-8", "surrogateescape").replace("&#34;", '"').replace("&quot;", '"')
+    return (unescape(text) if "&" in text else text).strip('"')
 
 
 def _integers(values: Sequence[bytes | None] | None, count: int) -> list[int | None]:

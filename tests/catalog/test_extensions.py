@@ -2,12 +2,21 @@
 
 import importlib.metadata
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from catalog import extensions
 from catalog.errors import ConfigError, NotFoundError
+
+
+@pytest.fixture(autouse=True)
+def _found_anew() -> Iterator[None]:
+    """What other tests found is not known here, nor what is found here to others."""
+    extensions._found.cache_clear()
+    yield
+    extensions._found.cache_clear()
 
 
 @pytest.fixture

@@ -56,6 +56,22 @@ class Buckets(Grounds):
         paths = [os.fsencode(one["Key"]).removeprefix(b"kept/") for one in listed]
         return sorted(path for path in paths if not path.startswith(b".lastcopy/"))
 
+    def under_way(self) -> list[str]:
+        """What is being uploaded, or noted to be."""
+        client = self.server.client
+        noted = client.list_objects_v2(Bucket=self.bucket, Prefix="kept/.lastcopy/uploads/").get("Contents", [])
+        return [one["Key"] for one in noted] + [one["Key"] for one in self.uploads()]
+
+    def uploads(self) -> list[dict[str, Any]]:
+        """The uploads that are begun and not ended."""
+        found: list[dict[str, Any]] = self.server.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        return found
+
+    def parts(self, upload: dict[str, Any]) -> list[Any]:
+        """The parts that an upload has."""
+        found: list[Any] = self.server.client.list_parts(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", [])
+        return found
+
     def object(self, path: str) -> dict[str, Any]:
         """What the store's own client gives of an object."""
         found: dict[str, Any] = self.server.client.get_object(Bucket=self.bucket, Key=f"kept/{path}")

@@ -28,18 +28,11 @@ def versions(estate: Buckets, path: str) -> list[str]:
     return [one["VersionId"] for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]]
 
 
-def uploads(estate: Buckets) -> list[str]:
-    """What is under way in the bucket, or noted to be."""
-    client = estate.server.client
-    noted = client.list_objects_v2(Bucket=estate.bucket, Prefix="kept/.lastcopy/uploads/").get("Contents", [])
-    return [one["Key"] for one in [*noted, *client.list_multipart_uploads(Bucket=estate.bucket).get("Uploads", [])]]
-
-
 def is_kept(estate: Buckets, path: str, content: bytes) -> None:
     """The object is there once, whole, and nothing is left over."""
     assert estate.object(path)["Body"] == content
     assert len(versions(estate, path)) == 1
-    assert uploads(estate) == []
+    assert estate.under_way() == []
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "cut_request", "cut_answer", "refuse", "flip_up"])
@@ -171,7 +164,7 @@ def test_an_engine_that_is_killed_at_any_request_loses_nothing_and_the_next_one_
             came = estate.resume(job_id)
             assert came.counts == {"QUARANTINED": 2}, (points, estate.reasons(job_id))
         assert {path: estate.object(path)["Body"] for path in content} == content
-        assert uploads(estate) == [], points
+        assert estate.under_way() == [], points
         points += STRIDE
 
 

@@ -5,7 +5,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +16,12 @@ from catalog.ours import TEMPORARY
 from lifecycle import job, plan, stores
 from lifecycle.ends import EndError
 from lifecycle.stores._host_files import StagedFile
-from tests.lifecycle.grounds import Grounds, paths, refusals
+from tests.lifecycle.grounds import paths, refusals
+from tests.lifecycle.hosts import Hosts
 from tests.scanners.sshd import Server
 
 _READ, _WRITE = 5, 6  # SSH_FXP_READ, SSH_FXP_WRITE
 MODIFIED_NS, ACCESSED_NS = 1_577_836_800_000_000_000, 1_577_836_801_000_000_000
-
-
-@dataclass
-class Hosts(Grounds):
-    """Volumes data and far (trees), and vault: a folder of the host."""
-
-    server: Server = field(default=None)  # type: ignore[assignment]  # always given: fields of the parent have defaults
-
-    def configure(self, more: str = "", **volumes: str) -> None:
-        declared = self.server.declared(self.folder / "vault")
-        self.configure_around("".join(f"{key} = '{value}'\n" for key, value in declared.items()), more, *volumes.values())
-
-    def ready(self) -> "Hosts":
-        self.prepared("data", "vault", "far").scanned()
-        return self
-
-    def jobs(self) -> list[str]:
-        with self.journal() as journal:
-            return [row.job_id for row in journal.jobs()]
-
-    def kept(self) -> dict[bytes, bytes]:
-        """What lies on the host, but for what is ours."""
-        root = os.fsencode(self.folder / "vault")
-        found = {}
-        for folder, _, names in os.walk(root):
-            for name in names:
-                path = os.path.relpath(os.path.join(folder, name), root)
-                if not path.startswith(b".lastcopy/"):
-                    found[path] = (
-                        os.readlink(os.path.join(folder, name))
-                        if os.path.islink(os.path.join(folder, name))
-                        else Path(os.fsdecode(os.path.join(folder, name))).read_bytes()
-                    )
-        return found
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from tests.lifecycle.chaos.disks import Rack
 from tests.lifecycle.chaos.ours import Ours
 from tests.lifecycle.chaos.programs import PEERS, Program, peer, ready
 from tests.lifecycle.chaos.scorecard import Row
-from tests.lifecycle.chaos.sweeps import after, crowd, errors, floor, kill, lies, races
+from tests.lifecycle.chaos.sweeps import after, crowd, errors, floor, kill, lies, network, races
+from tests.scanners import sshd, stores
 
 Group = Callable[[Path, bool], Iterator[Row]]
 _NAMING = frozenset({"rename", "renameat", "renameat2"})
@@ -163,6 +164,24 @@ def targets(folder: Path, short: bool) -> Iterator[Row]:
             yield from (lies.lie(program, rack, mode) for mode in liar.MODES)
 
 
+def to_buckets(folder: Path, short: bool) -> Iterator[Row]:
+    """A line to an object store that breaks."""
+    for server in (stores.weed(), stores.ceph()):
+        with network.bucket(server, folder / server.name) as far:
+            yield from network.breaks(far, 1 if short else 20)
+
+
+def to_hosts(folder: Path, short: bool) -> Iterator[Row]:
+    """A line to another host that breaks."""
+    folder.mkdir(parents=True)
+    server = sshd.start(folder / "ssh")
+    try:
+        with network.host(server, folder / "estate") as far:
+            yield from network.breaks(far, 1 if short else 20)
+    finally:
+        server.stop()
+
+
 def peers(folder: Path, short: bool) -> Iterator[Row]:
     """The same faults under the programs that people use today; and under ours, for the table."""
     files = estate.many(20, 50_000)
@@ -197,5 +216,7 @@ GROUPS: dict[str, Group] = {
     "removals": removals,
     "purges": purges,
     "targets": targets,
+    "to-buckets": to_buckets,
+    "to-hosts": to_hosts,
     "peers": peers,
 }
