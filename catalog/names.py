@@ -1,5 +1,6 @@
 """Raw name bytes to printable text and back, without losing a byte."""
 
+import functools
 import re
 import unicodedata
 
@@ -29,6 +30,11 @@ def extension(name: str) -> str | None:
     stem, dot, ending = name.rpartition(".")
     if not dot or not stem or not 0 < len(ending) <= 32:
         return None
+    return _folded(ending)
+
+
+@functools.lru_cache(maxsize=4096)
+def _folded(ending: str) -> str:
     return unicodedata.normalize("NFC", ending).lower()
 
 

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import unescape
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +25,7 @@ _PLAIN = bytes({*range(0x20, 0x7F)} - {0x5C})
 _WORDS = ("dir", "extension", "type", "owner", "fs_id", "storage_class", "restore_state", "lock_mode")
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What an answer about one object says of it, for `number`."""
 
     etag: str | None

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from html import unescape
 from urllib.parse import unquote_to_bytes
 
-_KINDS = ("Contents", "Version", "DeleteMarker")
-_ITEMS = {kind: re.compile(rf"<{kind}>.*?</{kind}>".encode(), re.DOTALL) for kind in _KINDS}
 _FIELDS = ("Key", "Size", "LastModified", "ETag", "StorageClass", "ID", "VersionId", "IsLatest", "ChecksumAlgorithm", "ChecksumType", "IsRestoreInProgress")
 _VALUES = {name: re.compile(rf"<{name}>([^<]*)</{name}>".encode()) for name in _FIELDS}
 _NEEDED = {"Contents": ("Key", "Size", "LastModified"), "Version": ("Key", "Size", "LastModified", "VersionId", "IsLatest")}
@@ -77,10 +75,10 @@ def _page(body: bytes, root: str, kinds: Sequence[str]) -> tuple[Page, Mapping[s
         raise PageError("what answers is no object store that speaks S3: look at the endpoint")
     if not body.rstrip().endswith(f"</{root}>".encode()):
         raise PageError("a page is cut off")
-    blocks = {kind: _ITEMS[kind].findall(body) for kind in kinds}
+    blocks: dict[str, Sequence[bytes]] = {}
     rest = body
     for kind in kinds:
-        rest = _ITEMS[kind].sub(b"", rest)
+        blocks[kind], rest = _cut_out(kind.encode(), rest)
     told = {name.decode(): value for name, value in re.findall(rb"<([A-Za-z]+)>([^<]*)</\1>", rest)}
     encoded = told.get("EncodingType") == b"url"
     prefixes = [_key(one, encoded=encoded) for one in re.findall(rb"<CommonPrefixes>\s*<Prefix>([^<]*)</Prefix>\s*</CommonPrefixes>", rest)]
@@ -88,12 +86,21 @@ def _page(body: bytes, root: str, kinds: Sequence[str]) -> tuple[Page, Mapping[s
     return Page(items, prefixes, None, encoded), told
 
 
+def _cut_out(kind: bytes, body: bytes) -> tuple[Sequence[bytes], bytes]:
+    """The contents of all elements of a kind, and the page without them. Raises PageError."""
+    before, *pieces = body.split(b"<%s>" % kind)
+    parts = [piece.partition(b"</%s>" % kind) for piece in pieces]
+    if not all(closed for _, closed, _ in parts):
+        raise PageError("a page is cut off")
+    return [block for block, _, _ in parts], b"".join([before, *(after for _, _, after in parts)])
+
+
 def _items(kind: str, blocks: Sequence[bytes], *, encoded: bool) -> Items:
     """The columns of some items: at one stroke where each has every field or none has it, else item by item."""
     whole, count = b"".join(blocks), len(blocks)
     columns: dict[str, Sequence[bytes | None]] = {}
     for name in _FIELDS:
-        found: Sequence[bytes | None] = _VALUES[name].findall(whole)
+        found: Sequence[bytes | None] = _VALUES[name].findall(whole) if b"<%s>" % name.encode() in whole else []
         if found and len(found) != count:
             found = [_one(_VALUES[name], block) for block in blocks]
         if found:
