@@ -168,6 +168,7 @@ def test_the_name_of_an_archive_claims_no_reading(write: type[str]) -> None:
     assert said.borg_check(write(CLEAN.format(name=f"x\n{claim}\n")), 0, None).level == 1
     read = CLEAN.replace("check...\n", f"check...\n{claim}\n").format(name="x")
     assert said.borg_check(write(read), 0, None).level == 2
+    assert said.borg_check(CLEAN.format(name="x\n" + logged(read)), 0, None).level == 1
     alone = read[read.index("Starting archive") :]
     with pytest.raises(RefusedError):
         said.borg_check(write(alone.replace("archive x", "archive Finished full repository check, no problems found.\n")), 0, None)
