@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from catalog import glob, hashes, names
 from catalog.schema import TIME_FLAGS
+from scanners import _naming
 from scanners._archive import MOST_NAMES, DamagedError
 from scanners._columns import DAY_S, FIRST_S, LAST_S, START_1980_S
 from scanners._unpack import COLUMNS
@@ -145,7 +146,7 @@ class Members:
         number = pc.if_else(is_file, batch["number"], None)
         columns = {name: batch[name] for name in ("dir", "name", "path_hash", "type", "size_bytes", "owner", "group", "uid", "gid", "mode")}
         columns |= self._times(batch)
-        columns["extension"] = pa.array(map(names.extension, batch["name"].to_pylist()), pa.string())
+        columns["extension"] = _naming.extensions(batch["name"])
         columns["link_target"] = pc.if_else(pc.equal(batch["type"], "symlink"), batch["link_target"], None)
         columns["inode"] = number
         columns["fs_id"] = pc.if_else(is_file, pa.scalar(self.state), pa.scalar(None, pa.string()))

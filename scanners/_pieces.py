@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from catalog import names
-from scanners import _trees
+from scanners import _nodes, _trees
 from scanners._program import RunError
 from scanners._repository import Repository, unquoted
 from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, Problem, Reply
@@ -93,7 +93,7 @@ class Contents:
         versions = _trees.Versions(
             pa.array([directory for directory, _, _ in candidates], pa.string()),
             pa.array([name for _, name, _ in candidates], pa.string()),
-            pa.array([file.modified for file in files], pa.string()),
+            _nodes.times(pa.array([file.modified for file in files], pa.string())),
             b"".join(piece for file in files for piece in file.pieces),
             np.array([len(file.pieces) for file in files], np.int64),
         )

@@ -3,12 +3,12 @@
 What is decrypted is held against its message authentication code, and a tree against its id, which is the SHA-256 of what it holds.
 """
 
+import binascii
 import hashlib
 import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,12 @@ class Blobs:
 
     def __init__(self, index: "_Index") -> None:
         found, known = (np.concatenate([np.empty(0, kind), *parts]) for kind, parts in ((_SHORT, index.ids), (np.int64, index.sizes)))
-        order = np.lexsort((known, found))  # of a piece that is in several packs the one that can be had is last
+        order = np.argsort(_heads(found))
+        self._differ_by_heads = bool(np.diff(_heads(found)[order]).all())  # as good as always, and numbers are found faster than texts
+        if not self._differ_by_heads:
+            order = np.lexsort((known, found))  # of a piece that is in several packs the one that can be had is last
         self._ids, self._sizes, self._packs = found[order], known[order], index.packs
+        self._keys = self._key(self._ids)
         self._states = np.concatenate([np.empty(0, np.int64), *index.states])[order]
         self._places = np.concatenate(index.places)[order] if index.places else np.empty((0, 4), np.int64)
         suspect = np.concatenate([np.empty(0, bool), *index.suspects])[order]
@@ -101,8 +105,11 @@ class Blobs:
         wanted = _shortened(ids)
         if not len(self._ids):
             return np.full(len(wanted), -1, np.int64)
-        at = np.searchsorted(self._ids, wanted, "right") - 1
+        at = np.searchsorted(self._keys, self._key(wanted), "right") - 1
         return np.where((at >= 0) & (self._ids[at] == wanted), at, -1)
+
+    def _key(self, ids: "Array") -> "Array":
+        return _heads(ids) if self._differ_by_heads else ids
 
     def sizes(self, found: "Array") -> "Array":
         """The size of each piece by its number; -1 where it cannot be had."""
@@ -142,7 +149,7 @@ class Repository:
             raise DamagedError(f"the repository is damaged: its index does not know tree {wanted[:8]}")
         what = f"tree {wanted[:8]}"
         plain = self._plain(place, what)
-        if plain.count(b"{") > _MOST_OBJECTS:
+        if len(plain) > _MOST_OBJECTS and plain.count(b"{") > _MOST_OBJECTS:
             raise DamagedError(f"{what} has more than {_MOST_OBJECTS} nodes: that is no folder of files")
         if hashlib.sha256(plain).hexdigest() != wanted:
             raise DamagedError(f"the repository is damaged: {what} is not what its id says")
@@ -157,7 +164,7 @@ class Repository:
         what += f" in pack {place.pack[:8]}"
         if place.pack != self._opened:  # what the kernel keeps in memory of it proves nothing
             self._opened = place.pack
-            _forget(self._vault.folder / "data" / place.pack[:2] / place.pack)
+            _forget(self._vault.pack(place.pack))
         plain = self._plain(place, what)
         if hashlib.sha256(plain).digest() != wanted:
             raise DamagedError(f"the repository is damaged: {what} is not what its id says")
@@ -165,7 +172,7 @@ class Repository:
 
     def _plain(self, place: "Place", what: str) -> bytes:
         try:
-            sealed = content(self._vault.folder / "data" / place.pack[:2] / place.pack, place.offset, place.length)
+            sealed = content(self._vault.pack(place.pack), place.offset, place.length)
         except OSError as error:
             raise DamagedError(f"the repository is damaged: {what}: pack {place.pack[:8]}: {error.strerror}") from error
         plain = self._vault.key.decrypt(sealed, what)
@@ -181,17 +188,17 @@ class Repository:
 
     def _learn(self, text: bytes, index: "_Index") -> None:
         """Take what an index says of packs, all of them at once: as objects it would take many times its room. Raises UnknownError."""
-        packs, counts, blobs = _packs(text)
-        ids = unhexed(blobs["id"])
+        packs, counts, blobs, ids = _packs(text)
         lengths, unpacked, offsets = (blobs[name].to_numpy(zero_copy_only=False) for name in ("length", "uncompressed_length", "offset"))
         is_tree = pc.equal(blobs["type"], "tree").to_numpy(zero_copy_only=False)
         starts = np.concatenate([[0], np.cumsum(counts)])
         stored = np.concatenate([[0], np.cumsum(lengths + np.where(unpacked > 0, _HEADER_BYTES[True], _HEADER_BYTES[False]))])
-        there = [_pack(self._vault.folder / "data" / pack[:2] / pack) for pack in packs]
+        there = [_pack(self._vault.pack(pack)) for pack in packs]
         is_whole = np.array([-1 if size_bytes is None else size_bytes for size_bytes, _ in there], np.int64) == np.diff(stored[starts]) + OVERHEAD_BYTES + 4
-        for at in np.flatnonzero(is_tree).tolist():
-            pack = packs[int(np.searchsorted(starts, at, "right")) - 1]
-            self._trees[ids[at * 32 : at * 32 + 32].hex()] = Place(pack, int(offsets[at]), int(lengths[at]), int(unpacked[at]))
+        trees = np.flatnonzero(is_tree)
+        places = zip(np.repeat(np.arange(len(packs)), counts)[trees].tolist(), *(told[trees].tolist() for told in (offsets, lengths, unpacked)), strict=True)
+        for at, (pack, *place) in zip(trees.tolist(), places, strict=True):
+            self._trees[ids[at * 32 : at * 32 + 32].hex()] = Place(packs[pack], *place)
         sizes = np.where(np.repeat(is_whole, counts), np.where(unpacked > 0, unpacked, lengths - OVERHEAD_BYTES), -1)
         states = np.repeat(np.array([state for _, state in there], np.int64), counts)
         index.ids.append(_shortened(ids)[~is_tree])
@@ -208,10 +215,7 @@ def unhexed(ids: pa.Array) -> bytes:
     """The bytes of ids in hexadecimal, 32 of each, one after the other. Raises ValueError where one is none."""
     if ids.null_count or pc.any(pc.not_equal(pc.binary_length(ids), 64)).as_py():
         raise ValueError("an id that is none")
-    found = bytes.fromhex("".join(ids.to_pylist()))
-    if len(found) != 32 * len(ids):  # there were spaces in it
-        raise ValueError("an id that is none")
-    return found
+    return binascii.unhexlify(pc.binary_join(pa.ListArray.from_arrays([0, len(ids)], ids), "")[0].as_buffer())
 
 
 def parsed(text: bytes, schema: pa.Schema, unexpected: str) -> pa.Table:
@@ -226,8 +230,8 @@ def unquoted(name: str) -> bytes:
     return name.encode() if "\\" not in name else _ESCAPE.sub(_byte, name.encode())
 
 
-def _packs(text: bytes) -> "tuple[list[str], Array, dict[str, pa.Array]]":
-    """The packs of an index, how many pieces are in each, and the pieces. Raises UnknownError."""
+def _packs(text: bytes) -> "tuple[list[str], Array, dict[str, pa.Array], bytes]":
+    """The packs of an index, how many pieces are in each, the pieces, and their ids. Raises UnknownError."""
     unknown = "an index of another form than is known"
     try:
         rows = parsed(text, _INDEX, "error")
@@ -240,23 +244,28 @@ def _packs(text: bytes) -> "tuple[list[str], Array, dict[str, pa.Array]]":
         is_known = not packs.null_count and not blobs.null_count and all(NAME.fullmatch(name or "") for name in names)
         is_known &= all(not values.null_count and ((told := values.to_numpy()) >= 0).all() and (told < _MOST_TOLD).all() for values in numbers)
         is_known &= pc.all(pc.fill_null(pc.is_in(found["type"], pa.array(["data", "tree"])), False)).as_py() is not False
-        unhexed(found["id"])
+        ids = unhexed(found["id"])
     except (pa.ArrowException, ValueError, IndexError) as error:
         raise UnknownError(unknown) from error
     if len(rows) != 1 or not is_known:
         raise UnknownError(unknown)
-    return names, lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), found
+    return names, lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), found, ids
 
 
 def _shortened(ids: bytes) -> "Array":
-    return np.frombuffer(ids, _SHORT)[:: 32 // _ID_BYTES]
+    return np.ascontiguousarray(np.frombuffer(ids, _SHORT)[:: 32 // _ID_BYTES])
+
+
+def _heads(ids: "Array") -> "Array":
+    """The first half of ids as numbers."""
+    return ids.view(">u8")[::2].astype(np.uint64)
 
 
 def _of(values: "Array", found: "Array") -> "Array":
     return np.where(found >= 0, values[found], -1) if len(values) else np.full(len(found), -1, np.int64)
 
 
-def _forget(file: Path) -> None:
+def _forget(file: str) -> None:
     """Have the kernel forget what it keeps of a file in memory, as far as that can be."""
     with suppress(OSError):
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -266,13 +275,13 @@ def _forget(file: Path) -> None:
             os.close(descriptor)
 
 
-def _pack(file: Path) -> tuple[int | None, int]:
+def _pack(file: str) -> tuple[int | None, int]:
     """The size of a pack, None where nothing of it can be had, and a number that it has until it is another file, or is written to."""
     try:
-        found = file.stat()
+        found = os.stat(file)
     except OSError:
         return None, 0
-    told = hashlib.sha256(f"{file.name} {found.st_size} {found.st_mtime_ns} {found.st_ino}".encode()).digest()
+    told = hashlib.sha256(f"{os.path.basename(file)} {found.st_size} {found.st_mtime_ns} {found.st_ino}".encode()).digest()
     return found.st_size, int.from_bytes(told[:8], "big", signed=True)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from catalog import names
@@ -34,6 +35,8 @@ _MEANINGS = (
     ),
 )
 
+_MASTER_KEYS: dict[tuple[object, ...], Any] = {}  # of this process: to make one of a password is slow on purpose
+
 
 class Restic:
     """Asks one repository. One process at a time; all that it does to the repository is reading, without a lock."""
@@ -45,6 +48,17 @@ class Restic:
     def whole(self, *words: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         """The JSON that a command answers with. Raises RunError, UnreachableError."""
         return _program.answer(f"restic {words[0]}", self.blocks(*words))
+
+    def master_key(self) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """What opens the files of a repository on this host. Asked for once, as long as what tells it stays as it is. Raises RunError, UnreachableError."""
+        environment = self._environment()
+        files = [Path(self._location, "config"), *sorted(Path(self._location, "keys").glob("*"))]
+        if "RESTIC_PASSWORD_FILE" in environment:
+            files.append(Path(environment["RESTIC_PASSWORD_FILE"]))
+        told = (*environment.items(), *map(_state, files))
+        if told not in _MASTER_KEYS:
+            _MASTER_KEYS[told] = self.whole("cat", "masterkey")
+        return _MASTER_KEYS[told]
 
     def blocks(self, *words: str) -> AbstractContextManager[Iterator[bytes]]:
         """What a command says, see `_program.blocks`; no word of a command is the repository's but hexadecimal ids. Raises UnreachableError."""
@@ -65,6 +79,15 @@ class Restic:
             given["RESTIC_PASSWORD_COMMAND"] = settings.password_command
         kept.pop("RESTIC_REPOSITORY_FILE", None)
         return kept | _ALWAYS | given
+
+
+def _state(file: Path) -> tuple[object, ...]:
+    """What is another where a file is another, or was written to."""
+    try:
+        found = file.stat()
+    except OSError:
+        return (file,)
+    return file, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _why(code: int, complaints: bytes) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,10 @@ class Vault:
         except OSError as error:
             raise DamagedError(f"the repository is damaged: {kind}: {error.strerror}") from error
 
+    def pack(self, name: str) -> str:
+        """Where a pack lies."""
+        return f"{self.folder}/data/{name[:2]}/{name}"
+
     def text(self, kind: str, name: str) -> bytes:
         """The text of a file. Raises DamagedError."""
         return self._unsealed(self.folder / kind / name, f"{kind} {name[:8]}")
@@ -120,10 +125,7 @@ def found_in(plain: bytes, what: str) -> dict[str, Any]:
 
 def unpacked(packed: bytes, what: str) -> bytes:
     """What was packed by zstd. Raises DamagedError."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # of Python 3.14
-    except ImportError:
-        from backports import zstd
+    zstd = _zstd()
     unpacker = zstd.ZstdDecompressor()
     try:
         plain = bytes(unpacker.decompress(packed, max_length=_MOST_BYTES))
@@ -134,7 +136,17 @@ def unpacked(packed: bytes, what: str) -> bytes:
     return plain
 
 
-def content(file: Path, offset: int = 0, length: int | None = None) -> bytes:
+@cache
+def _zstd() -> Any:  # noqa: ANN401 - a module
+    """What unpacks: looked for once, for to look for what is not there takes longer than to unpack."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # of Python 3.14
+    except ImportError:
+        from backports import zstd
+    return zstd
+
+
+def content(file: Path | str, offset: int = 0, length: int | None = None) -> bytes:
     """The bytes of a file, or a part of them: what is none makes nobody wait. Raises OSError."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from catalog import glob, hashes, names
+from catalog import glob, names
 from catalog.errors import UnreachableError
 from catalog.schema import TIME_FLAGS
-from scanners import Settings, Sink
+from scanners import Settings, Sink, _naming
 from scanners._nodes import flags
 
 COLUMNS = frozenset(
@@ -372,7 +372,6 @@ def _entries(rows: pa.Table) -> dict[str, pa.Array]:
     columns["modified_ns"] = pc.if_else(pc.or_(outside, given["modified_us"].is_null()), None, given["modified_ns"])
     columns["attested_at"] = given["told_us"].view(pa.timestamp("us"))
     columns["attested_level"] = given["level"]
-    paths = pc.binary_join_element_wise(given["dir"], given["name"], "").to_pylist()
-    columns["path_hash"] = pa.array([hashes.of_path(names.unescape(path)) for path in paths], pa.int64())
-    columns["extension"] = pa.array(map(names.extension, given["name"].to_pylist()), pa.string())
+    columns["path_hash"] = _naming.path_hashes(given["dir"], given["name"])
+    columns["extension"] = _naming.extensions(given["name"])
     return {name: column.dictionary_encode() if name in _WORDS else column for name, column in columns.items()}

@@ -54,11 +54,11 @@ def text(node: Mapping[str, Any], key: str) -> str:
 
 @dataclass(frozen=True)
 class Versions:
-    """Files with their modified times as nodes tell them, and the ids of their pieces, one after the other, so many of each."""
+    """Files with their modified times as `_nodes.times` gives them, and the ids of their pieces, one after the other, so many of each."""
 
     dirs: pa.Array
     names: pa.Array
-    times: pa.Array
+    times: tuple[pa.Array, pa.Array]
     pieces: bytes
     counts: Array
 
@@ -68,14 +68,11 @@ def numbers(versions: Versions, blobs: Blobs, found: Array) -> Array:
 
     `found`: the number of each piece, as `blobs` has it.
     """
-    times = [value.fill_null(-1).cast(pa.string()) for value in _nodes.times(versions.times)]
-    told = pc.binary_join_element_wise(pc.binary_join_element_wise(versions.dirs, versions.names, ""), *times, "", "\0").to_pylist()
-    ends = np.cumsum(versions.counts)
-    spans = zip((ends - versions.counts).tolist(), ends.tolist(), strict=True)
-    all_pieces, states = versions.pieces, blobs.states(found).tobytes()
-    digests = b"".join(
-        hashlib.sha256(told[row].encode() + all_pieces[start * 32 : end * 32] + states[start * 8 : end * 8]).digest() for row, (start, end) in enumerate(spans)
-    )
+    us, ns = (value.fill_null(-1).cast(pa.string()) for value in versions.times)
+    dirs, names_of, us, ns, end = (text.cast(pa.large_binary()) for text in (versions.dirs, versions.names, us, ns, pa.scalar("\0")))
+    contents = _spans(versions.pieces, 32 * versions.counts), _spans(blobs.states(found).tobytes(), 8 * versions.counts)
+    told = pc.binary_join_element_wise(dirs, names_of, end, us, end, ns, end, *contents, pa.scalar(b"", pa.large_binary()))
+    digests = b"".join([hashlib.sha256(one).digest() for one in told.to_pylist()])
     return (np.frombuffer(digests, ">u8")[::4] >> np.uint64(1)).astype(np.int64)
 
 
@@ -178,7 +175,8 @@ def _table(batch: _Batch, repository: Repository, holders: Holders, started_us: 
     dirs = pa.array(map(names.escape, batch.folders), pa.string()).take(pa.array(of_tree))
     number = np.array([holders.of(held_by) for held_by in batch.holders], np.int32)[of_tree]
     attributes = _nodes.attributes(given, started_us)
-    contents = _contents(repository.blobs, Versions(dirs, told, given["mtime"], *_pieces(batch, given, of_tree)), given, attributes["size_bytes"])
+    modified = attributes["modified_us"], attributes["modified_ns"]
+    contents = _contents(repository.blobs, Versions(dirs, told, modified, *_pieces(batch, given, of_tree)), given, attributes["size_bytes"])
     return pa.table({"dir": dirs, "name": told, **attributes, **contents, "tree": pa.array(number)})
 
 
@@ -240,6 +238,12 @@ def _contents(blobs: Blobs, versions: Versions, given: Mapping[str, pa.Array], s
         "whole": pa.array(is_whole),
         "content": pa.array(numbers(versions, blobs, found), mask=~is_file),
     }
+
+
+def _spans(whole: bytes, lengths: Array) -> pa.Array:
+    """Bytes that lie one after the other, so many of each."""
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(whole)])
 
 
 def _line(found: bytes, tree: str) -> bytes:

@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from catalog import glob, hashes, names
+from catalog import glob
 from catalog.schema import TIME_FLAGS
+from scanners import _naming
 
 _BATCH_ROWS = 32_768
 _MEMORY = "128MB"  # beyond it DuckDB goes to disk
 LACKING = "not all that it is made of is stored in the repository with its exact size: it cannot be restored"
+# Read once, soon: what takes longer to make small than to write is not made small.
+_STORED = {"compression": "lz4", "use_dictionary": ["dir", "type", "mode", "uid", "gid", "tree"], "write_statistics": False}
 _WORDS = ("dir", "type", "extension", "restore_state", "fs_id")
 # A sort spills what does not fit in memory, however much it is; groups are then found between neighbours.
 _SORTED = """
@@ -81,7 +84,7 @@ class Listings:
         file, writer = self._folder / f"{len(self._files)}-{secrets.token_hex(4)}.parquet", None
         try:
             for rows in batches:
-                writer = writer or pq.ParquetWriter(file, rows.schema, compression="zstd", compression_level=1)
+                writer = writer or pq.ParquetWriter(file, rows.schema, **_STORED)
                 writer.write_table(rows)
         finally:
             if writer:
@@ -175,14 +178,18 @@ def _starts(rows: pa.RecordBatch) -> "np.ndarray[Any, Any]":
         same = pc.or_(pc.fill_null(pc.equal(before, after), False), pc.and_(before.is_null(), after.is_null()))
         return pc.invert(same).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # an array
 
+    other_path = differ("name") | differ("dir") | differ("type")
+    if other_path.all():
+        return np.arange(rows.num_rows)
     is_file = pc.equal(rows["type"].slice(1), "file").to_numpy(zero_copy_only=False)
-    other_path = differ("dir") | differ("name") | differ("type")
     other_version = np.logical_or.reduce([differ(name) for name in _OF_VERSIONS]) & is_file
     return np.concatenate([[0], np.flatnonzero(other_path | other_version) + 1])
 
 
 def _newest(rows: pa.RecordBatch, starts: "np.ndarray[Any, Any]") -> pa.RecordBatch:
     """The last row of each group, with what holds for all of it."""
+    if len(starts) == rows.num_rows:
+        return rows
     ends = np.append(starts[1:], rows.num_rows) - 1
     found = rows.take(pa.array(ends))
     for name, of_all in (("first", np.minimum), ("newest", np.logical_or)):
@@ -203,9 +210,8 @@ def _entries(batch: pa.RecordBatch, ids: pa.Array, fs_id: str | None) -> dict[st
         outside = pa.array(flags & TIME_FLAGS[f"{time}_range"] != 0)
         columns[f"{time}_at"] = pc.if_else(outside, None, batch[f"{time}_us"]).view(pa.timestamp("us"))
         columns[f"{time}_ns"] = pc.if_else(outside, None, batch[f"{time}_ns"])
-    paths = pc.binary_join_element_wise(batch["dir"], batch["name"], "").to_pylist()
-    columns["path_hash"] = pa.array([hashes.of_path(names.unescape(path)) for path in paths], pa.int64())
-    columns["extension"] = pa.array(map(names.extension, batch["name"].to_pylist()), pa.string())
+    columns["path_hash"] = _naming.path_hashes(batch["dir"], batch["name"])
+    columns["extension"] = _naming.extensions(batch["name"])
     columns["digest"] = batch["digest"]
     if fs_id is not None:
         columns["inode"] = batch["content"]

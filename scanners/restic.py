@@ -114,7 +114,7 @@ class Scanner:
 
         if self._contents is None:
             try:
-                vault = self._vault or Vault(Path(self._settings.location), self._restic.whole("cat", "masterkey"))
+                vault = self._vault or Vault(Path(self._settings.location), self._restic.master_key())
                 self._contents = Contents(Repository(vault, pieces=True), {point.content for point in self._points()})
             except (RunError, UnreachableError) as error:
                 count, now = rows.num_rows, time.monotonic_ns()
@@ -138,7 +138,7 @@ class Scanner:
         if not self._can_look_inside():
             return None
         with self._reached():
-            return Vault(Path(self._settings.location), self._restic.whole("cat", "masterkey"))
+            return Vault(Path(self._settings.location), self._restic.master_key())
 
     def _read(self, vault: Vault, roots: Mapping[str, int], holders: Holders, listings: Listings, findings: Findings) -> bool:
         """Keep what trees hold; whether they are of a form that is known here."""

@@ -238,6 +238,24 @@ def test_a_wrong_password_is_told_and_older_evidence_stays(own: Path, root: Path
     assert snapshot.newest_scans(root)["v"].scan_id == result.scan_id
 
 
+def test_the_key_is_asked_for_once_and_again_when_what_tells_it_has_changed(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, asked = _restic.Restic.blocks, list[str]()
+
+    def counted(self: _restic.Restic, *words: str) -> AbstractContextManager[Iterator[bytes]]:
+        asked.append(" ".join(words))
+        return said(self, *words)
+
+    monkeypatch.setattr(_restic.Restic, "blocks", counted)
+    scan(root, declared_of(own))
+    assert asked == ["cat masterkey"]
+    (own.parent / "new").write_text("another password\n")
+    restic(own, "key", "passwd", "--new-password-file", str(own.parent / "new"))
+    assert "the password is wrong" in failure(root, declared_of(own))
+    (own.parent / "password").write_text("another password\n")
+    scan(root, declared_of(own))
+    assert asked == ["cat masterkey"] * 3
+
+
 def test_no_password_and_no_repository_are_told(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"):
         monkeypatch.delenv(name, raising=False)
