@@ -19,6 +19,8 @@ _PACKAGES = {
     "fdfind": "fd-find",
     "find": "findutils",
     "rsync": "rsync",
+    "restic": "restic",
+    "borg": "borgbackup",
 }
 _VENV = BUILD / "peers"
 

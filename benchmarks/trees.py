@@ -51,6 +51,19 @@ def generated(scratch: Path, entries: int) -> tuple[Path, Path]:
     return whole / "a", whole
 
 
+def small(scratch: Path, files: int) -> Path:
+    """A tree of small files in folders of a hundred, no two of which have the same content."""
+
+    def fill(folder: Path) -> None:
+        for number in range(files):
+            into = folder / f"project {number // 5_000:03d}" / f"part {number // 100 % 50:02d}"
+            if number % 100 == 0:
+                into.mkdir(parents=True)
+            (into / f"{_WORDS[number % len(_WORDS)]}-{number:07d}.dat").write_bytes(f"{number}\n".encode() * (1 + number % 9))
+
+    return _once(scratch / f"small-{files}", fill, files)
+
+
 def python_installation(scratch: Path, wanted: int) -> tuple[Path, str]:
     """A Python installation of at least that many files, and what it is."""
     for real in (Path.home() / ".pyenv", Path("/opt/conda"), Path("/opt/miniconda3"), Path(os.path.realpath("/usr/lib/python3"))):
