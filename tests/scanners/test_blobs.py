@@ -28,4 +28,5 @@ def test_a_piece_that_is_in_two_packs_is_had_where_one_of_them_is_whole(sizes: t
 
 def _index(known: list[tuple[bytes, int]]) -> _Index:
     ids = np.frombuffer(b"".join(one[:16] for one, _ in known), "S16")
-    return _Index([ids], [np.array([size for _, size in known], np.int64)], [np.zeros(len(known), np.int64)])
+    sizes = np.array([size for _, size in known], np.int64)
+    return _Index(ids=[ids], sizes=[sizes], states=[np.zeros(len(known), np.int64)], suspects=[np.zeros(len(known), bool)])
