@@ -45,10 +45,10 @@ layers: setup
 	.venv/bin/lint-imports
 
 sql: setup
-	$(RUN) -m sqlfluff lint --disable-progress-bar catalog scanners reports lifecycle
+	$(RUN) -m sqlfluff lint --disable-progress-bar --processes 0 catalog scanners reports lifecycle
 
 test: setup ## the tests, on every core; SLOW=1 for the slow ones too
-	$(RUN) -m pytest -n $(WORKERS) $(SELECTED)
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(SELECTED)
 
 chaos: setup ## every fault at every point of every job, and the scorecard; as root, takes hours
 	$(RUN) -m tests.lifecycle.chaos

@@ -1,7 +1,6 @@
 """What a network does to requests of jobs at a bucket: nothing wrong is called done, nothing is lost, and a resume finishes."""
 
 import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from tests.scanners.stores import Server
 
 CONTENT = b"content that matters\n" * 500
 LARGE = os.urandom(1 << 20) * 9  # two parts
-STRIDE = 13  # of the points, before and after each request, at which an engine dies; all of them take half an hour
 
 
 @pytest.fixture
@@ -144,53 +142,3 @@ def test_a_source_that_changes_while_it_is_stored_stays(estate: Buckets, network
     assert network.faults[0].times == 0
     assert set(came.counts) <= {"SOURCE_CHANGED", "SOURCE_BUSY"}, estate.reasons(came.job_id)
     assert Path(os.fsdecode(where)).read_bytes() == CONTENT + b"more"
-
-
-@pytest.mark.slow
-def test_an_engine_that_is_killed_at_any_request_loses_nothing_and_the_next_one_finishes(server: Server, network: Proxy, tmp_path: Path) -> None:
-    """A file of one request and one of parts are archived; the engine dies before or after some of its requests."""
-    points, total = 0, None
-    while total is None or points < total:
-        folder = tmp_path / str(points)
-        folder.mkdir()
-        estate = buckets.made(folder, server, endpoint=network.endpoint, versioned=True).prepared()
-        content = {"small": CONTENT, "large": LARGE}
-        for path, body in content.items():
-            estate.write("data", path, body)
-        estate.scanned()
-        job_id, count = _killed(estate, network, points)
-        total = count if total is None and points == 0 else total
-        if total is None or points:
-            came = estate.resume(job_id)
-            assert came.counts == {"QUARANTINED": 2}, (points, estate.reasons(job_id))
-        assert {path: estate.object(path)["Body"] for path in content} == content
-        assert estate.under_way() == [], points
-        points += STRIDE
-
-
-def _killed(estate: Buckets, network: Proxy, at: int) -> tuple[str, int]:
-    """Run an archive in a process that is killed at a point (0 = never); gives the job, and how many points there were."""
-    from lifecycle import job, plan
-
-    made = estate.plan("archive", to="vault")
-    with estate.journal() as journal:
-        plan.approve(made, journal, actor="bob", at_us=estate.now_us)
-    network.seen.clear()
-    child = os.fork()
-    if child == 0:
-        try:
-            job.run(estate.root, estate.config, made.id, clock=lambda: estate.now_us, actor="ada")
-            os._exit(0)
-        finally:
-            os._exit(1)
-
-    def kill(count: int, half: int) -> None:
-        if at and 2 * count + half == at + 2:
-            os.kill(child, signal.SIGKILL)
-
-    network.heard, network.answered = lambda count: kill(count, 0), lambda count: kill(count, 1)
-    _, status = os.waitpid(child, 0)
-    network.heard = network.answered = lambda _count: None
-    assert os.waitstatus_to_exitcode(status) == (-signal.SIGKILL if at else 0)
-    with estate.journal() as journal:
-        return journal.jobs()[-1].job_id, 2 * len(network.seen)

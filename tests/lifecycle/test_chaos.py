@@ -25,6 +25,8 @@ _SLOW_GROUPS = (
     "engines",
     "removals",
     "purges",
+    "to-buckets",
+    "to-hosts",
     "peers",
 )
 
