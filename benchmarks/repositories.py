@@ -1,23 +1,16 @@
-"""Backup repositories of many small files into the catalog, against what their own program takes to list them.
-
-As a program, `python -m benchmarks.repositories CONFIGURATION`: scans the first volume, and prints the CPU seconds of that alone.
-"""
+"""Backup repositories of many small files into the catalog, against what their own program takes to list them."""
 
 import json
-import resource
 import shutil
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import peers, trees
+from benchmarks import alone, peers, trees
 from benchmarks.estate import Estate, VoidError
 from benchmarks.measure import Command, Usage, interleaved, run, say
 from benchmarks.table import Asked, Row, limit, ratio
-from catalog import config, lean, table
+from catalog import table
 
 FILES = 250_000
 _MOST_BYTES = 400e6
@@ -67,11 +60,11 @@ def _rows(asked: Asked, kind: _Kind, tree: Path, what: str) -> list[Row]:
     }
     used = interleaved(contenders, asked.runs)
     _check(made, folder)
-    alone, whole, theirs = used["scan alone"], used["lastcopy scan"], used[listed]
-    note = f"CPU {alone.cpu_seconds:.2f} s against {theirs.cpu_seconds:.2f} s; with start and derivation {whole.cpu_seconds:.2f} s"
+    us, whole, theirs = used["scan alone"], used["lastcopy scan"], used[listed]
+    note = f"CPU {us.cpu_seconds:.2f} s against {theirs.cpu_seconds:.2f} s; with start and derivation {whole.cpu_seconds:.2f} s"
     peak = _whole(made, kind, folder, sample_memory=True).peak_bytes
     return [
-        ratio(f"{what}: CPU", listed, kind.most, alone.cpu_seconds, theirs.cpu_seconds, note, asked=asked),
+        ratio(f"{what}: CPU", listed, kind.most, us.cpu_seconds, theirs.cpu_seconds, note, asked=asked),
         limit(f"{what}: peak memory", _MOST_BYTES / 1e6, peak / 1e6, "MB", "whole command; proportional set size, sampled every 20 ms", asked=asked),
     ]
 
@@ -109,11 +102,8 @@ def _whole(made: Estate, kind: _Kind, folder: Path, *, sample_memory: bool = Fal
 
 
 def _alone(made: Estate, kind: _Kind, folder: Path) -> Usage:
-    """The scan until it is published, without the start of the interpreter and without what is derived."""
     _fresh(made, kind, folder)
-    told = made.folder / "used.json"
-    run(Command((sys.executable, "-m", "benchmarks.repositories", str(made.folder / "lastcopy.toml")), told, env=_ENV | {"OPENBLAS_NUM_THREADS": "1"}))
-    return Usage(**json.loads(told.read_bytes()))
+    return alone.scan(made, _ENV)
 
 
 def _check(made: Estate, folder: Path) -> None:
@@ -124,24 +114,3 @@ def _check(made: Estate, folder: Path) -> None:
     [scan] = table.read(made.root, "scans").to_pylist()
     if (scan["state"], scan["entries"], scan["bytes"]) != ("complete", len(nodes), sizes):
         raise VoidError(f"{len(nodes)} entries of {sizes} bytes are in the repository, the scan saw {scan['entries']} of {scan['bytes']}")
-
-
-def main() -> None:
-    """Scan the first volume of a configuration, and print what that took as `Usage` has it."""
-    from scanners import crawl
-
-    lean.without_pandas()
-    declared = config.load(Path(sys.argv[1]))
-    wall, cpu = time.perf_counter(), _cpu_seconds()
-    crawl.scan(declared.folder / declared.catalog.path, declared, next(iter(declared.volumes)), now=lambda: datetime.now(UTC))
-    print(json.dumps({"wall_seconds": time.perf_counter() - wall, "cpu_seconds": _cpu_seconds() - cpu}))
-
-
-def _cpu_seconds() -> float:
-    """Of this process, and of those that it started and that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-if __name__ == "__main__":
-    main()
