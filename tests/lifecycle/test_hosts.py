@@ -16,6 +16,8 @@ from catalog.ours import TEMPORARY
 from lifecycle import job, plan, stores
 from lifecycle.ends import EndError
 from lifecycle.stores._host_files import StagedFile
+from tests.lifecycle.chaos.line import Break
+from tests.lifecycle.chaos.sweeps import network
 from tests.lifecycle.grounds import paths, refusals
 from tests.lifecycle.hosts import Hosts
 from tests.scanners.sshd import Server
@@ -190,6 +192,19 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
         assert estate.kept()[path.encode()] == body
     assert not [path for path in estate.kept() if TEMPORARY in path]
     assert estate.ask("audit", "verify").code == 0
+
+
+def test_of_a_connection_that_is_cut_in_the_middle_of_a_file_its_step_tells_and_nobody_else(
+    tmp_path: Path, ssh_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with network.host(ssh_server, tmp_path / "estate") as far:
+        far.written(1)
+        made = far.estate.approved("archive", to="vault")
+        far.line.fresh(Break("cut", up=True, at=20_000))
+        came = far.estate.carried_out(made)
+        assert far.line.fired
+        assert "QUARANTINED" not in came.counts or sum(came.counts.values()) > came.counts["QUARANTINED"]
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def _requests(estate: Hosts, path: str) -> int:

@@ -230,7 +230,7 @@ MUTANTS = [
     Mutant(
         "a volume inside the other is another place",
         "domains.py",
-        " or holds(config, asset, protector) or holds(config, protector, asset)",
+        " and not holds(config, asset, protector) and not holds(config, protector, asset)",
         "",
         "a volume inside the other is no other place",
     ),
@@ -377,7 +377,7 @@ MUTANTS = [
     Mutant(
         "an archive whose content is nowhere else is no asset", "homes", "m.found >= 3", "m.found >= 1", "an archive that a primary seems to hold and does not"
     ),
-    Mutant("one site is in two regions", "domains.py", "    _one_site_is_in_one_region(sets)\n", "", "one site is in one region whatever is declared"),
+    Mutant("one site is in two regions", "domains.py", '    _share(sets, "sites", ("regions",))', "", "one site is in one region whatever is declared"),
     Mutant(
         "an undeclared region is another",
         "counts",
