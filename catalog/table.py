@@ -33,7 +33,7 @@ _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these sma
 _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
 _GROUP_BYTES = 256 << 20
 GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
-_KEPT_FILES, _SMALL_BYTES = 4096, 32 << 10  # of tables that have a small file a scan or snapshot
+_KEPT_FILES, _SMALL_BYTES = 512, 32 << 10  # of tables that have a small file a scan or snapshot
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 

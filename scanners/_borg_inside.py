@@ -190,13 +190,17 @@ def _segment_states(repository: Any) -> dict[int, bytes]:
 def _suspects(index: Any) -> "set[bytes | int]":
     """The pieces, and the segments all pieces of which, are to be told as lost: lines of the file `suspects`, if there is one.
 
-    A line is a segment, or a piece, perhaps with its segment and its offset there. Raises ValueError where a piece is not, or is elsewhere.
+    A line is a segment, or a piece, perhaps with its segment and its offset there. Raises ValueError where one is not, or is elsewhere.
     """
     found: set[bytes | int] = set()
+    segments: set[int] = set()
     with suppress(FileNotFoundError), open("suspects", encoding="ascii") as lines:
         for line in lines:
             mark, *place = line.split()
             if len(mark) < 64:
+                segments = segments or {place[0] for _, place in index.iteritems()}
+                if int(mark) not in segments:
+                    raise ValueError(f"segment {mark} has no piece any more")
                 found.add(int(mark))
                 continue
             piece = bytes.fromhex(mark)

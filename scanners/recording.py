@@ -24,7 +24,7 @@ _SKEW = datetime.timedelta(hours=1)  # between the machine that checked and this
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is kept of a check: its row, and of one that found errors how many versions of files they hit, or why nobody can tell (all are in doubt then)."""
+    """What is kept of a check: its row, and of one that found errors how many versions of files they may hit, or why nobody can tell."""
 
     row: dict[str, Any]
     hit: int | None = None
@@ -60,11 +60,10 @@ def record(root: Path, config: Config, volume: str, method: str, said: Said, *, 
         "told": said.told,
     }
     known, untold = _hits(config, scan, said, now)
-    if known is not None:
-        row["level"] = 0  # it proves nothing by itself, and puts nothing else in doubt
-    app_id = "evidence-" + hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()
-    row |= {"recorded_at": at, "recorded_by": by}
     files = [] if known is None else known.slice(0, MOST_FILES).to_pylist()
+    numbers = [] if known is None else sorted(map(str, known["inode"].to_pylist()))  # others where the repository changed since it was last recorded
+    app_id = "evidence-" + hashlib.sha256(repr((sorted(row.items()), numbers)).encode()).hexdigest()
+    row |= {"recorded_at": at, "recorded_by": by}
     if known is not None:
         table.append(root, "digests", _unread(scan, known, said.started_at, at), app_id)  # first: a hit file without its row is no harm
     rows = [row, *(row | _file(one) for one in files)]
@@ -95,7 +94,7 @@ def _unread(scan: ScanRow, found: pa.Table, started_at: datetime.datetime, at: d
 def _file(hit: dict[str, Any]) -> dict[str, Any]:
     told = "a part of it lies where errors were found"
     kept = {name: hit[name] for name in ("dir", "name", "fs_id", "inode", "size_bytes", "modified_at")}
-    return {**kept, "recovery_point": hit["last_recovery_point"], "part": None, "parts": None, "share_ppm": 0, "errors": 1, "told": told}
+    return {**kept, "recovery_point": hit["last_recovery_point"], "level": 0, "part": None, "parts": None, "share_ppm": 0, "errors": 1, "told": told}
 
 
 def record_run(root: Path, config: Config, volume: str, method: str, ran: Ran, *, started_at: datetime.datetime | None, now: datetime.datetime, by: str) -> int:

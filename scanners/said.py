@@ -62,7 +62,7 @@ def restic_check(output: str, code: int, read: str | None) -> Said:
     complaints += [line for line in output.splitlines() if _is_complaint(line)]
     if summary is not None:
         errors = summary.get("num_errors")
-        if type(errors) is not int or errors < 0:
+        if type(errors) is not int or not 0 <= errors < 1 << 31:
             raise RefusedError("restic check: a summary without its number of errors")
         done = code in (0, 1)
     else:
@@ -78,6 +78,7 @@ def borg_check(output: str, code: int, read: str | None) -> Said:
     """What `borg check --info` said, with or without `--log-json`. `read` as for restic, only 'all'. Raises RefusedError, ValueError."""
     if read not in (None, "all"):
         raise ValueError("borg reads no part of its content: --verify-data reads all")
+    output = output.replace("\r\n", "\n")  # as a terminal has it
     is_text = _BORG_BEGIN in output.split("\n")  # then whatever looks as a message is of somebody's names
     messages = [] if is_text else [one for one in _messages.read(output) if one.get("type") == "log_message"]
     text = "\n".join(str(one.get("message", "")) for one in messages) if messages else output

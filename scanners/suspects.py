@@ -21,7 +21,8 @@ _RESTIC_KNOWN = re.compile(
     rf"pack {_ID}: not referenced in any index|[0-9]+ additional files were found in the repo, which likely contain duplicate data\..*"
     r"|(?:This is non-critical, y|Y)ou can run `restic prune` to correct this\."
     r"|using temporary cache in .*|created new cache in .*|repository [0-9a-f]+ opened .*|create exclusive lock for repository"
-    r"|load indexes|check all packs|check snapshots, trees and blobs|\[[0-9:]+\] .*"
+    r"|load indexes|check all packs|check snapshots, trees and blobs"
+    r"|\[[0-9:]+\] +(?:[0-9.]+% +)?[0-9]+(?: / [0-9]+)? (?:packs|snapshots|(?:index )?files(?: loaded)?)"
     r"|read all data|read group #[0-9]+ of [0-9]+ data packs .*|read [0-9.]+% of data packs|read [0-9]+ bytes of data packs"
     r"|Load\(<data/[0-9a-f]+>, .* returned error, retrying after .*"
     r"|The repository contains damaged pack files\..*|restic repair packs [0-9a-f ]+|restic repair snapshots --forget"
@@ -29,7 +30,7 @@ _RESTIC_KNOWN = re.compile(
 )
 _BORG_SEGMENT = re.compile(r"Data integrity error: .*\[segment ([0-9]{1,9}), offset [0-9]{1,19}\].*")
 _PLACE = r"(?:\(([0-9]{1,9}), ([0-9]{1,19})\)|<not found>)"
-_BORG_INDEX = re.compile(rf"ID: ({_ID}) rebuilt index: (.*?) +committed index: {_PLACE} *")
+_BORG_INDEX = re.compile(rf"ID: ({_ID}) rebuilt index: (<not found>|\([0-9]{{1,9}}, [0-9]{{1,19}}\)) +committed index: {_PLACE} *")
 _BORG_PIECE = re.compile(rf"chunk ({_ID})(?:: |, integrity error: ).*")
 _BORG_COUNTED = re.compile(r"(committed|rebuilt) index: +([0-9]{1,12}) objects")
 _BORG_VERIFIED = re.compile(r"Finished cryptographic data integrity verification, verified [0-9]+ chunks with ([0-9]+) integrity errors\.")
@@ -61,12 +62,17 @@ def of_restic(output: str, errors: int | None) -> Suspects | None:
     for line in _lines(output):
         if isinstance(line, dict):
             if line.get("message_type") == "summary":
-                found.update(pack for pack in line.get("broken_packs") or () if isinstance(pack, str))
+                packs = line.get("broken_packs") or []
+                if not isinstance(packs, list) or not all(isinstance(pack, str) for pack in packs):
+                    return None
+                found.update(packs)
                 continue
             if line.get("message_type") not in ("error", "exit_error"):
                 return None
         told = line if isinstance(line, str) else str(line.get("message", ""))
         for text in filter(None, map(str.strip, told.split("\n"))):
+            if "\r" in text:  # a line of progress, which another may follow
+                return None
             if is_harmless(text):
                 seen.add(text)
             elif pack := _RESTIC_PACK.fullmatch(text):

@@ -37,9 +37,8 @@ def record(
     """Record what a check of a backup's repository found. Writes to the catalog only; what is recorded counts from the next 'lastcopy scan' on.
 
     A check without an error vouches for what the repository held when it began: at level 1, and at level 2 where it read all content, at once or in parts
-    n/t that are complete. Of one with errors the repository, where it can be looked into, tells which versions of files these hit: they protect nothing until
-    they are read, which the next scan tries. Where that cannot be told of every error, all of the repository is in doubt, until it is read ('lastcopy fixity')
-    or a later check finds none.
+    n/t that are complete. One with errors puts all of the repository in doubt, until it is read ('lastcopy fixity') or a later check finds none; and the
+    repository, where it can be looked into, tells which versions of files these errors may hit, which the next scan reads.
     'lastcopy report evidence' lists what is recorded.
     """
     from dataclasses import replace
@@ -122,7 +121,7 @@ def _words(found: "Said", kept: "Recorded") -> str:
         return f"no error found, level {found.level}{read}"
     if kept.hit is None:
         return f"{found.errors:,} errors{read}: all that is not read by us later is in doubt ({talk.printable(kept.untold or '')})"
-    return f"{found.errors:,} errors{read}: they lie where {kept.hit:,} versions of files have a part, which the next scan reads; all others stay as they are"
+    return f"{found.errors:,} errors{read}: they lie where {kept.hit:,} versions of files have a part; all that is not read by us later is in doubt"
 
 
 def _text(file: Path, most_bytes: int) -> str:

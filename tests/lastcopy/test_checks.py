@@ -1,7 +1,8 @@
-"""A check by the backup's program that found errors takes their level from the files that these hit, and from no others: what a restore gives is the truth."""
+"""After a check by the backup's program that found errors our reading takes their level from exactly the files that are hit: a restore gives the truth."""
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -15,9 +16,14 @@ from tests.lastcopy.test_borg_contents import flip, pieces
 from tests.protection.products import BORG, RESTIC, Estate, Product, estate
 from tests.scanners.borgs import borg
 
-NOW = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 DAYS = ("first", "second", "third", "fourth")
 KNOWN = ("protected", 3)
+
+
+def now() -> str:
+    """A second later than all that was done before."""
+    time.sleep(1.1)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def check(made: Estate, *words: str) -> None:
@@ -28,9 +34,9 @@ def check(made: Estate, *words: str) -> None:
         code = subprocess.run([*words, *place], env=made.product.environment(made.repository), stdout=out, stderr=subprocess.STDOUT, check=False).returncode
     assert code == 1, told.read_text()
     tool = f"{made.product.name}-check"
-    said = ask("evidence", "record", "nightly", str(told), "--tool", tool, "--exit-code", "1", "--started", NOW, "--format", "json", folder=made.folder)
+    said = ask("evidence", "record", "nightly", str(told), "--tool", tool, "--exit-code", "1", "--started", now(), "--format", "json", folder=made.folder)
     assert said.data["hit_versions"], said.err
-    assert "all others stay as they are" in said.err
+    assert f"where {said.data['hit_versions']:,} versions of files have a part; all that is not read by us later is in doubt" in said.err
 
 
 def of_data_only(made: Estate) -> list[Path]:
@@ -88,7 +94,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Estate:
 
 
 @pytest.mark.slow
-def test_exactly_the_files_that_a_check_found_damaged_lose_their_level(made: Estate) -> None:
+def test_after_a_check_that_found_errors_exactly_the_files_that_are_hit_lose_their_level_for_good(made: Estate) -> None:
     flipped, deleted, cut = of_data_only(made)
     flip(flipped, 120_000)
     sizes = {path: path.stat().st_size for path in (deleted, cut)}
@@ -100,7 +106,9 @@ def test_exactly_the_files_that_a_check_found_damaged_lose_their_level(made: Est
         check(made, "restic", "--no-cache", "check", f"--read-data-subset={int(flipped.name[:2], 16) + 1}/256")
     else:
         check(made, "borg", "--info", "--log-json", "check", "--verify-data")
-    told = made.scan(code=4)
+    ask("scan", "--digest", "off", folder=made.folder, code=None)
+    assert {status for status, _ in verdicts(made).values()} == {"unknown"}
+    told = ask("fixity", folder=made.folder, code=4)
     found = verdicts(made)
     lost = {path for path, verdict in found.items() if verdict != KNOWN}
     evidence: list[dict[str, Any]] = ask("report", "evidence", "--format", "json", folder=made.folder).data
@@ -114,14 +122,12 @@ def test_exactly_the_files_that_a_check_found_damaged_lose_their_level(made: Est
     assert {found[path] for path in lost} == {("unknown", None)}
     assert {path.rpartition("/data/")[2] for path in problems} >= lost, told
     assert {(row["path"] or "").rpartition("/data/")[2] for row in evidence if not row["ok"]} >= lost | {""}
-    assert all((row["level"], row["counts"]) == (0, True) for row in evidence)
+    assert all(row["level"] == 0 for row in evidence if row["path"])
     assert "scan_incomplete" in explained
 
 
 @pytest.mark.parametrize(("pack", "read"), [("healthy", True), ("healthy", False), ("unknown", True)])
-def test_what_only_says_that_it_is_damaged_counts_again_once_it_was_read_and_what_cannot_be_placed_puts_all_in_doubt(
-    tmp_path: Path, pack: str, read: bool
-) -> None:
+def test_what_is_only_said_to_be_damaged_counts_again_once_it_was_read(tmp_path: Path, pack: str, read: bool) -> None:
     made = estate(tmp_path, RESTIC, {"one": b"the report", "two": b"its figures"})
     made.back_up("first")
     first = min(made.repository.glob("data/*/*"), key=lambda path: path.stat().st_size).name  # the other one has the folders
@@ -130,7 +136,7 @@ def test_what_only_says_that_it_is_damaged_counts_again_once_it_was_read_and_wha
     made.scan()
     said = {"message_type": "summary", "num_errors": 1, "broken_packs": [first if pack == "healthy" else "ab" * 32]}
     (tmp_path / "said").write_text(json.dumps(said))
-    words = ("evidence", "record", "nightly", str(tmp_path / "said"), "--tool", "restic-check", "--exit-code", "1", "--started", NOW)
+    words = ("evidence", "record", "nightly", str(tmp_path / "said"), "--tool", "restic-check", "--exit-code", "1", "--started", now())
     told = ask(*words, folder=tmp_path).err
     ask("scan", "--digest", "match" if read else "off", folder=tmp_path, code=None)
     found = {path: row["status"] for path, row in made.assets().items()}
@@ -140,4 +146,44 @@ def test_what_only_says_that_it_is_damaged_counts_again_once_it_was_read_and_wha
         assert set(found.values()) == {"unknown"}
     else:
         assert "2 versions of files" in told
-        assert found == {"three": "protected", **dict.fromkeys(("one", "two"), "protected" if read else "unknown")}
+        assert found == {"three": "unknown", **dict.fromkeys(("one", "two"), "protected" if read else "unknown")}
+
+
+@pytest.mark.slow
+def test_what_is_known_to_be_damaged_is_not_forgotten_as_the_repository_is_packed_anew(tmp_path: Path) -> None:
+    made = estate(tmp_path, RESTIC, {"junk": os.urandom(2_000_000), "large": os.urandom(30_000_000)})
+    made.back_up("first")
+    (made.data / "junk").unlink()
+    made.back_up("second")
+    ask("scan", "--digest", "off", folder=tmp_path)
+    env = made.product.environment(made.repository)
+    for pack in [path for path in made.repository.glob("data/*/*") if path.stat().st_size > 100_000]:  # one without a piece of junk stays where it is
+        kept = pack.read_bytes()
+        flip(pack, 50_000)
+        check(made, "restic", "--no-cache", "check", "--read-data")
+        subprocess.run(["restic", "--no-cache", "forget", "--keep-last", "1", "--prune", "--max-unused", "0"], env=env, capture_output=True, check=False)
+        if pack.exists():
+            break
+        pack.write_bytes(kept)
+    ask("scan", "--digest", "off", folder=tmp_path, code=None)
+    assert subprocess.run(["restic", "--no-cache", "dump", "latest", str(made.data / "large")], env=env, capture_output=True, check=False).returncode
+    assert verdicts(made)["large"][0] == "unknown"
+
+
+@pytest.mark.parametrize("product", [RESTIC, BORG], ids=lambda product: product.name)
+def test_a_check_is_recorded_again_where_the_repository_lies_elsewhere_now(tmp_path: Path, product: Product) -> None:
+    made = estate(tmp_path, product, {"one": os.urandom(300_000), "two": os.urandom(200_000)})
+    made.back_up("first")
+    made.scan()
+    flip(max(made.repository.rglob("data/*/*"), key=lambda path: path.stat().st_size), 150_000)
+    words = ("restic", "--no-cache", "check", "--read-data") if product is RESTIC else ("borg", "--info", "--log-json", "check", "--verify-data")
+    check(made, *words)
+    made.repository.rename(tmp_path / "before")
+    shutil.copytree(tmp_path / "before", made.repository)
+    ask("scan", "--digest", "off", folder=tmp_path)
+    assert {status for status, _ in verdicts(made).values()} == {"unknown"}
+    rows = len(ask("report", "evidence", "--format", "json", folder=tmp_path).data)
+    record = ("evidence", "record", "nightly", str(tmp_path / "said"), "--tool", f"{product.name}-check", "--exit-code", "1", "--started", now())
+    ask(*record, folder=tmp_path)
+    ask("scan", "--digest", "off", folder=tmp_path, code=4)
+    assert len(ask("report", "evidence", "--format", "json", folder=tmp_path).data) > rows
