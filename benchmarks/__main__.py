@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import buckets, duplicates, lifecycle, memory, pages, reading, repositories, scanning, serving
+from benchmarks import buckets, coverage, duplicates, lifecycle, memory, pages, reading, repositories, scanning, serving
 from benchmarks.built import MissingToolError
 from benchmarks.estate import VoidError
 from benchmarks.measure import CommandError, say
@@ -23,6 +23,7 @@ _CASES: dict[str, Callable[[Asked], list[Row]]] = {
     "memory": memory.measure,
     "reports": reading.measure,
     "repositories": repositories.measure,
+    "coverage": coverage.measure,
     "lifecycle": lifecycle.measure,
     "buckets": buckets.measure,
     "pages": pages.measure,

@@ -51,7 +51,12 @@ def written(asked: Asked) -> tuple[Estate, int, Command]:
     made = Estate(asked.scratch / f"synthetic-{asked.size(ENTRIES)}")
     shutil.rmtree(made.folder, ignore_errors=True)
     entries = sum(synthetic.write(made.folder, asked.size(ENTRIES)).values())
-    return made, entries, Command((sys.executable, "-c", _DERIVE, str(made.folder), synthetic.AS_OF.isoformat()))
+    return made, entries, deriving(made.folder)
+
+
+def deriving(folder: Path) -> Command:
+    """What derives a synthetic estate."""
+    return Command((sys.executable, "-c", _DERIVE, str(folder), synthetic.AS_OF.isoformat()))
 
 
 def _reports() -> list[str]:

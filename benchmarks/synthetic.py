@@ -8,6 +8,7 @@ import argparse
 import datetime
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,16 @@ class Volume:
 
 def write(folder: Path, entries: int, seed: int = 1) -> dict[str, int]:
     """Write the catalog and `lastcopy.toml` into a new folder; gives the entries of each volume. One seed gives the same estate."""
+    return write_volumes(folder, CONFIG, _estate(entries, seed), seed)
+
+
+def write_volumes(folder: Path, config: str, volumes: Sequence[Volume], seed: int = 1) -> dict[str, int]:
+    """Write the catalog of some volumes and the configuration that names them into a new folder; gives the entries of each volume."""
     folder.mkdir(parents=True, exist_ok=False)
-    (folder / "lastcopy.toml").write_text(CONFIG, "utf-8")
+    (folder / "lastcopy.toml").write_text(config, "utf-8")
     root = folder / "catalog"
     counts, scans = {}, []
-    for volume in _estate(entries, seed):
+    for volume in volumes:
         unreadable = _unreadable(volume)
         shards = [volume.tree.rows(slice(at, at + SHARD_ENTRIES)) for at in range(0, len(volume.tree), SHARD_ENTRIES)]
         partition = {"scan_id": volume.scan_id, "volume": volume.name}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
 STEPS = (
     "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "doubted",
-    "unreadable", "shared_file_systems", "own_copies", "dir_targets", "expected", "path_pairs", "path_matches", "chosen_versions", "homes", "assets",
+    "unreadable", "shared_file_systems", "own_copies", "dir_targets", "path_pairs", "path_matches", "chosen_versions", "homes", "assets",
     "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs", "expected_targets", "unseen", "checked", "restored",
     "evidence", "copy_locks", "lock_words", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset",
     "asset_words", "signatures", "signature_locks", "testimonies",
@@ -37,11 +37,11 @@ _DROPPED_AFTER = {
     "unreadable": ("known", "known_paths"),
     "best_matches": ("own_matches", "path_matches", "chosen_versions"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts", "checked", "restored"),
-    "absences": ("unseen", "expected", "left_out"),
+    "absences": ("unseen", "left_out"),
     "asset_words": ("per_asset", "lock_words"),
     "asset_outcomes": ("asset_words",),
 }
-# Steps that give no row where the table they begin with has none.
+# Steps that give no row where what they begin with has none.
 _EMPTY_WITHOUT = {
     "pair_list": (
         "shared_file_systems", "own_copies", "path_pairs", "path_matches", "own_matches", "holders", "content_matches", "best_matches", "conflicts",
@@ -52,8 +52,11 @@ _EMPTY_WITHOUT = {
     "doubts": ("doubted",),
     "verifications": ("restored",),
     "lock_files": ("copy_locks", "lock_words", "signature_locks"),
-    "mappings": ("dir_targets", "expected", "expected_targets"),
-    "problem_paths": ("tried", "blind_dirs", "unseen"),
+    "mappings": ("dir_targets", "expected_targets"),
+    "problem_paths": ("blind_dirs", "unseen"),
+    "problem_paths WHERE unread_at IS NOT NULL": ("tried",),
+    "digests WHERE inode IS NULL OR fs_id IS NULL": ("known_paths",),
+    "volume_facts WHERE role = 'archive'": ("homes",),
 }  # fmt: skip
 # Joins are run as the steps are written, with the right table in memory: what a step makes has no statistics, and beside an empty
 # table DuckDB would hold the largest ones. With statistics_propagation, joins of DuckDB 2.0 over dictionary columns can fail.

@@ -23,8 +23,11 @@ SELECT
 FROM own_matches AS m
 INNER JOIN volume_facts AS f ON m.v = f.v
 LEFT JOIN content_matches AS c ON m.a = c.a AND m.entry_id = c.entry_id AND m.v = c.v
-LEFT JOIN assets AS i ON m.found = 5 AND m.a = i.a AND m.entry_id = i.entry_id
-LEFT JOIN holders AS h ON m.found = 5 AND m.a = h.a AND m.v = h.v AND i.digest_no = h.digest_no
+LEFT JOIN (
+    SELECT *
+    FROM holders
+    WHERE files > 1
+) AS h ON m.found = 5 AND m.a = h.a AND m.v = h.v AND m.digest_no = h.digest_no
 WHERE c.a IS NULL
 UNION ALL
 SELECT

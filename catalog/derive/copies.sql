@@ -3,7 +3,7 @@ SELECT
     fa.volume,
     e.entry_id,
     da.dir,
-    e.name,
+    i.name,
     fv.volume AS copy_volume,
     dv.dir AS copy_dir,
     b.name AS copy_name,
@@ -32,16 +32,18 @@ SELECT
     CASE k.outlasts WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' WHEN 0 THEN 'no' END AS lock_outlasts,
     CASE k.binds WHEN 2 THEN 'yes' WHEN 1 THEN 'unknown' WHEN 0 THEN 'no' END AS lock_binds,
     e.seen_at
-FROM items AS b
+FROM evidence AS e
 INNER JOIN (
     SELECT
-        m.*,
-        i.dir_no,
-        i.name
-    FROM assets AS i
-    INNER JOIN evidence AS m ON i.a = m.a AND i.entry_id = m.entry_id
-) AS e ON b.v = e.v AND b.entry_id = e.copy_entry_id
-INNER JOIN dirs AS da ON e.dir_no = da.dir_no
+        items.v,
+        items.entry_id,
+        items.dir_no,
+        items.name
+    FROM items
+    WHERE items.potential
+) AS i ON e.a = i.v AND e.entry_id = i.entry_id
+INNER JOIN items AS b ON e.v = b.v AND e.copy_entry_id = b.entry_id
+INNER JOIN dirs AS da ON i.dir_no = da.dir_no
 INNER JOIN dirs AS dv ON b.dir_no = dv.dir_no
 INNER JOIN volume_facts AS fa ON e.a = fa.v
 INNER JOIN volume_facts AS fv ON e.v = fv.v

@@ -19,7 +19,8 @@ FROM (
     INNER JOIN status_badness AS b ON w.status = b.status
     LEFT JOIN unreadable AS u ON s.a = u.v AND s.entry_id = u.entry_id
     LEFT JOIN contents AS c ON s.digest_no = c.digest_no
-    WHERE e.found >= 3
+    -- Of equal content that is not empty, the second query says no less.
+    WHERE e.found IN (3, 4) OR (e.found = 5 AND (s.digest_no IS NULL OR e.size_bytes = 0))
     UNION ALL
     SELECT
         r.v,

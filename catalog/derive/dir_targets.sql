@@ -1,9 +1,13 @@
-/* Where each directory of an asset volume lies on a volume with a path_map: the longest prefix wins. Directories that no key reaches are missing. */
+/*
+Where each directory of an asset volume lies on a volume with a path_map: the longest prefix wins. Directories that no key reaches are missing;
+those that no file lies in there have no number.
+*/
 SELECT
-    a,
-    v,
-    dir_no,
-    target_dir
+    reached.a,
+    reached.v,
+    reached.dir_no,
+    reached.target_dir,
+    t.dir_no AS target_no
 FROM (
     SELECT
         m.a,
@@ -14,4 +18,5 @@ FROM (
     FROM dirs AS d
     INNER JOIN mappings AS m ON d.dir >= m.a_prefix AND d.dir < m.a_prefix_end
 ) AS reached
-WHERE place = 1
+LEFT JOIN dirs AS t ON reached.target_dir = t.dir
+WHERE reached.place = 1

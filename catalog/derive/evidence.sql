@@ -94,8 +94,8 @@ FROM (
                 CASE WHEN e.found = 5 THEN x.restored_at END AS restored_at,
                 CASE WHEN e.found IN (1, 3, 5) THEN w.read_at END AS read_at,
                 CASE WHEN e.found IN (1, 3, 5) THEN w.looked_at END AS looked_at
-            FROM assets AS i
-            INNER JOIN best_matches AS e ON i.a = e.a AND i.entry_id = e.entry_id
+            FROM best_matches AS e
+            INNER JOIN assets AS i ON e.a = i.a AND e.entry_id = i.entry_id
             INNER JOIN class_facts AS c ON i.class_no = c.class_no
             LEFT JOIN checked AS w ON e.v = w.v AND e.copy_entry_id = w.entry_id
             LEFT JOIN restored AS x ON e.v = x.v AND e.copy_entry_id = x.entry_id

@@ -1,9 +1,9 @@
-/* As `expected`, for assets only. */
+/* Where each asset would lie on the volumes that may protect it and have a path_map: one row an asset, volume and mapped path. */
 SELECT
-    x.a,
-    x.entry_id,
-    x.v,
-    x.target_dir,
-    x.name
-FROM expected AS x
-INNER JOIN assets AS i ON x.a = i.a AND x.entry_id = i.entry_id
+    i.a,
+    i.entry_id,
+    t.v,
+    t.target_dir,
+    i.name
+FROM assets AS i
+INNER JOIN dir_targets AS t ON i.a = t.a AND i.dir_no = t.dir_no

@@ -11,6 +11,7 @@ SELECT
     m.own_level,
     m.told_level,
     m.held_at,
+    m.digest_no,
     m.digested_at,
     m.told_at,
     m.is_version,

@@ -14,6 +14,7 @@ SELECT
     END AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
+    i.digest_no,
     i.digest_no = b.digest_no AS same_digest,
     i.has_sample AND b.has_sample AS samples_known,
     i.sample_no = b.sample_no AS same_sample,
@@ -53,6 +54,7 @@ SELECT
     END AS same_time,
     i.digest_read AS asset_digest_read,
     i.has_digest AND b.has_digest AS digests_known,
+    i.digest_no,
     i.digest_no = b.digest_no AS same_digest,
     i.has_sample AND b.has_sample AS samples_known,
     i.sample_no = b.sample_no AS same_sample,
@@ -67,15 +69,11 @@ SELECT
     b.has_digest,
     b.digest_read,
     b.digested_at
-FROM expected AS x
-INNER JOIN (
-    SELECT *
-    FROM items
-    WHERE v IN (SELECT mappings.a FROM mappings)
-) AS i ON x.a = i.v AND x.entry_id = i.entry_id
+FROM items AS i
+INNER JOIN dir_targets AS t ON i.v = t.a AND i.dir_no = t.dir_no
 INNER JOIN (
     SELECT *
     FROM items
     WHERE v IN (SELECT mappings.v FROM mappings)
-) AS b ON x.v = b.v AND x.dir_no = b.dir_no AND x.name = b.name
-WHERE NOT i.aside AND NOT b.aside
+) AS b ON t.v = b.v AND t.target_no = b.dir_no AND i.name = b.name
+WHERE i.potential AND NOT i.aside AND NOT b.aside

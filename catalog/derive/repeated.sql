@@ -13,9 +13,9 @@ SELECT
     i.link_count,
     n.v IS NULL AS counted,
     NOT i.carried AND u.v IS NULL AS seen,
-    CASE -- a backup stores a content once, whatever the versions that have it
-        WHEN i.stored_once THEN CAST(i.v AS VARCHAR) || '='
-        ELSE coalesce(CAST(i.fs_no AS VARCHAR) || ':' || CAST(i.inode AS VARCHAR), CAST(i.v AS VARCHAR) || '/' || CAST(i.entry_id AS VARCHAR))
+    CASE -- two numbers of 64 bits in one; a backup stores a content once, whatever the versions that have it
+        WHEN i.stored_once THEN CAST(i.v * 3 AS HUGEINT) * 18446744073709551616
+        ELSE coalesce(CAST(i.fs_no * 3 + 1 AS HUGEINT) * 18446744073709551616 + i.inode, CAST(i.v * 3 + 2 AS HUGEINT) * 18446744073709551616 + i.entry_id)
     END AS identity
 FROM items AS i
 LEFT JOIN later_names AS n ON i.v = n.v AND i.entry_id = n.entry_id

@@ -25,8 +25,7 @@ INNER JOIN (
         t.a,
         t.dir_no AS home_dir_no
     FROM strays
-    INNER JOIN dirs AS d ON strays.dir_no = d.dir_no
-    INNER JOIN dir_targets AS t ON strays.v = t.v AND d.dir = t.target_dir
+    INNER JOIN dir_targets AS t ON strays.v = t.v AND strays.dir_no = t.target_no
 ) AS s ON i.v = s.a AND i.dir_no = s.home_dir_no AND i.name = s.name
 INNER JOIN volume_facts AS f ON i.v = f.v
 LEFT JOIN homes AS h ON i.v = h.v AND i.entry_id = h.entry_id

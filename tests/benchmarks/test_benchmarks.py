@@ -1,13 +1,14 @@
 """What the figures rest on: every process is counted, and the synthetic catalog holds what it says."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
 import xxhash
 
-from benchmarks import synthetic
+from benchmarks import coverage, synthetic
 from benchmarks.measure import Command, CommandError, run
 from catalog import config, table
 
@@ -26,9 +27,10 @@ def test_a_command_that_fails_gives_no_figure() -> None:
         run(Command((sys.executable, "-c", "raise SystemExit('gone wrong')")))
 
 
-def test_a_synthetic_catalog_holds_what_its_scans_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [synthetic.write, coverage.write])
+def test_a_synthetic_catalog_holds_what_its_scans_say(tmp_path: Path, write: Callable[[Path, int], dict[str, int]]) -> None:
     folder = tmp_path / "estate"
-    counts = synthetic.write(folder, 3_000)
+    counts = write(folder, 3_000)
     loaded = config.load(folder / "lastcopy.toml")
     assert set(loaded.volumes) == set(counts)
     for scan in table.read(folder / "catalog", "scans").to_pylist():
