@@ -100,7 +100,7 @@ class Host(OtherHost[Address]):
     async def _connect(self) -> "SFTPClient":
         import asyncssh
 
-        logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each byte that is sent to where nobody is any more; we raise that
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what goes wrong is raised
         place, settings = self.address, self._settings
         options: dict[str, Any] = {"known_hosts": settings.known_hosts} if settings.known_hosts else {}
         options |= {"client_keys": [settings.identity_file]} if settings.identity_file else {}
