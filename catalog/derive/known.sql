@@ -1,60 +1,7 @@
 /* The newest digest and the newest sample of each identity and fingerprint that we read ourselves. */
-WITH ours AS (
-    SELECT
-        v.v,
-        s.fs_no,
-        g.inode,
-        g.created_at,
-        g.size_bytes,
-        g.modified_at,
-        g.modified_ns,
-        g.changed_at,
-        g.changed_ns,
-        g.digest,
-        g.digested_at,
-        g.sample,
-        g.accessed_at,
-        g.read_started_at
-    FROM digests AS g
-    INNER JOIN volume_facts AS v ON g.volume = v.volume
-    INNER JOIN file_systems AS s ON g.fs_id = s.fs_id
-    WHERE g.inode IS NOT NULL AND g.digested_at IS NOT NULL AND (g.digest IS NOT NULL OR g.sample IS NOT NULL)
-),
-
--- Most files were read once: only the others have a newest reading to be found.
-several AS MATERIALIZED (
-    SELECT
-        v,
-        fs_no,
-        inode
-    FROM ours
-    GROUP BY v, fs_no, inode
-    HAVING count(*) > 1
-)
-
 SELECT
-    g.v,
-    g.fs_no,
-    g.inode,
-    g.created_at,
-    g.size_bytes,
-    g.modified_at,
-    g.modified_ns,
-    g.changed_at,
-    g.changed_ns,
-    g.digest,
-    CASE WHEN g.digest IS NOT NULL THEN g.digested_at END AS digested_at,
-    g.sample,
-    g.accessed_at AS accessed_before_at,
-    g.read_started_at,
-    g.digested_at AS read_finished_at
-FROM ours AS g
-LEFT JOIN several AS m ON g.v = m.v AND g.fs_no = m.fs_no AND g.inode = m.inode
-WHERE m.v IS NULL
-UNION ALL
-SELECT
-    g.v,
-    g.fs_no,
+    v.v,
+    s.fs_no,
     g.inode,
     g.created_at,
     g.size_bytes,
@@ -68,6 +15,8 @@ SELECT
     arg_max(g.accessed_at, g.digested_at) AS accessed_before_at,
     max(g.read_started_at) AS read_started_at,
     max(g.digested_at) AS read_finished_at
-FROM ours AS g
-INNER JOIN several AS m ON g.v = m.v AND g.fs_no = m.fs_no AND g.inode = m.inode
-GROUP BY g.v, g.fs_no, g.inode, g.created_at, g.size_bytes, g.modified_at, g.modified_ns, g.changed_at, g.changed_ns
+FROM digests AS g
+INNER JOIN volume_facts AS v ON g.volume = v.volume
+INNER JOIN file_systems AS s ON g.fs_id = s.fs_id
+WHERE g.inode IS NOT NULL AND (g.digest IS NOT NULL OR g.sample IS NOT NULL)
+GROUP BY v.v, s.fs_no, g.inode, g.created_at, g.size_bytes, g.modified_at, g.modified_ns, g.changed_at, g.changed_ns
