@@ -116,12 +116,13 @@ def run(
 
 
 def _words(found: "Said", kept: "Recorded") -> str:
+    from reports.state import counted
+
     read = f", {found.share_ppm / 10_000:g} % of the content read" if found.share_ppm else ""
     if found.ok:
         return f"no error found, level {found.level}{read}"
-    if kept.hit is None:
-        return f"{found.errors:,} errors{read}: all that is not read by us later is in doubt ({talk.printable(kept.untold or '')})"
-    return f"{found.errors:,} errors{read}: they lie where {kept.hit:,} versions of files have a part; all that is not read by us later is in doubt"
+    where = f"not all can be placed ({talk.printable(kept.untold or '')})" if kept.hit is None else f"{counted(kept.hit, 'version')} of files may be hit"
+    return f"{counted(found.errors, 'error')}{read}: {where}; all that is not read by us later is in doubt"
 
 
 def _text(file: Path, most_bytes: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from catalog import names
+from reports.state import counted
 from tests.lastcopy.program import ask
 from tests.lastcopy.test_borg_contents import flip, pieces
 from tests.protection.products import BORG, RESTIC, Estate, Product, estate
@@ -36,7 +37,7 @@ def check(made: Estate, *words: str) -> None:
     tool = f"{made.product.name}-check"
     said = ask("evidence", "record", "nightly", str(told), "--tool", tool, "--exit-code", "1", "--started", now(), "--format", "json", folder=made.folder)
     assert said.data["hit_versions"], said.err
-    assert f"where {said.data['hit_versions']:,} versions of files have a part; all that is not read by us later is in doubt" in said.err
+    assert f"{counted(said.data['hit_versions'], 'version')} of files may be hit; all that is not read by us later is in doubt" in said.err
 
 
 def of_data_only(made: Estate) -> list[Path]:
