@@ -198,7 +198,7 @@ def _suspects(index: Any) -> "set[bytes | int]":
         for line in lines:
             mark, *place = line.split()
             if len(mark) < 64:
-                segments = segments or {place[0] for _, place in index.iteritems()}
+                segments = segments or {lies[0] for _, lies in index.iteritems()}
                 if int(mark) not in segments:
                     raise ValueError(f"segment {mark} has no piece any more")
                 found.add(int(mark))

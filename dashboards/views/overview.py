@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards import asking, charts, chrome, links, marks, matrix
 from dashboards.charts import Node, Stack
+from reports.state import percent
 
 TILES = (
     ("stored", "Stored", "bytes", "bytes"),
@@ -48,7 +49,7 @@ def draw() -> None:
 
 def _tiles() -> None:
     lines = {row["name"]: row for row in asking.report("overview").dicts()}
-    unknown = marks.human(lines["unknown"]["files_pct"], "%")
+    unknown = percent(lines["unknown"]["files"], lines["assets"]["files"])
     history = asking.report("growth", {"by": "all"}, limit=None).dicts()
     for start in (0, 3):
         for (name, title, value, past), column in zip(TILES[start : start + 3], st.columns(3), strict=True):
@@ -59,7 +60,7 @@ def _tiles() -> None:
                     value,
                     [row[past] for row in history] if past else [],
                     LEADS[name],
-                    f" · {unknown} % unknown" if name == "protected" else "",
+                    f" · {unknown} unknown" if name == "protected" else "",
                 )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -61,6 +63,18 @@ def test_the_tiles_say_what_the_overview_report_says(served: Shown) -> None:
     assert found["Unprotected"] == str(lines["unprotected"]["files"])
     assert found["Last copies"] == str(lines["last_copies"]["files"])
     assert found["Kept twice"] == human(lines["reclaimable"]["bytes"], "bytes")
+
+
+def test_the_least_share_that_is_unknown_does_not_read_as_nothing(served: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, files = asking.report, {"unknown": 1, "assets": 50_000}
+
+    def told(name: str, *given: Any, **more: Any) -> Any:  # noqa: ANN401  # whatever a page asks
+        found = known(name, *given, **more)
+        rows = [row | {"files": files.get(row["name"], row["files"])} for row in found.dicts()] if name == "overview" else []
+        return SimpleNamespace(dicts=lambda: rows) if rows else found
+
+    monkeypatch.setattr(asking, "report", told)
+    assert any("< 0.1 % unknown" in caption.value for caption in opened("overview").caption)
 
 
 def test_the_loss_of_a_site_says_what_simulate_says_and_which_plan_mends_it(served: Shown) -> None:
