@@ -219,14 +219,16 @@ def test_a_check_of_borg_tells_what_it_looked_at_and_when(by_borg: Path) -> None
     assert verdicts(by_borg) == {("protected", "", 2)}
 
 
-def test_errors_that_borg_finds_put_all_in_doubt_and_our_own_reading_tells_which_files_are_hit(by_borg: Path) -> None:
+def test_errors_that_borg_finds_have_the_next_scan_read_what_they_may_hit_and_our_own_reading_tells_which_files_are_hit(by_borg: Path) -> None:
     record(by_borg, checked_by_borg(by_borg, "--info", "check", "--verify-data"), tool="borg-check")
     segment = largest(by_borg)
     before = segment.stat()
     flip(segment, 1000)
     os.utime(segment, ns=(before.st_atime_ns, before.st_mtime_ns))
     record(by_borg, checked_by_borg(by_borg, "--info", "check", "--verify-data"), tool="borg-check")
-    assert {(status, reasons) for status, reasons, _ in verdicts(by_borg)} == {("unknown", "scan_incomplete")}
+    assert verdicts(by_borg) == {("unknown", "scan_incomplete", None), ("protected", "", 3)}
+    rows = ask("report", "evidence", "--format", "json", folder=by_borg).data
+    assert {row["path"].rpartition("/")[2] for row in rows if row["path"]} == set(FILES)
     run("fixity", "nightly", folder=by_borg, code=4)
     rows = ask("report", "assets", "--format", "json", folder=by_borg).data
     assert sorted(row["verification_level"] or 0 for row in rows) == [0, 3, 3, 3, 3, 3]
