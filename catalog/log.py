@@ -8,7 +8,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,27 @@ _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet"
 _READER_VERSIONS = {1: (), 2: ("columnMapping",), 3: ()}  # what a reader must know, besides the features that are named
 
 
+@dataclass(frozen=True)
+class Logged:
+    """What the log says of a file: its partition values, its size, and statistics of it as JSON."""
+
+    partition: Mapping[str, str | None]
+    size_bytes: int
+    stats: str | None
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has; None where the log does not tell."""
+        told = json.loads(self.stats).get("numRecords") if self.stats else None
+        return told if isinstance(told, int) else None
+
+
 @dataclass
 class State:
-    """What one version of a table consists of. `files` maps paths relative to the table's folder to their partition values."""
+    """What one version of a table consists of. `files` are named by their paths relative to the table's folder, in the order in which they were added."""
 
     version: int
-    files: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
+    files: dict[str, Logged] = field(default_factory=dict)
     app_ids: set[str] = field(default_factory=set)
     columns: frozenset[str] | None = None
     reader_features: frozenset[str] | None = None
@@ -55,17 +70,69 @@ def _replayed(table: Path, version: int, _identity: tuple[int, ...]) -> State:
     start, parts = _newest_checkpoint(table, version)
     _take(state, _checkpointed(table, parts))
     for number in range(start + 1, version + 1):
-        text = (table / FOLDER / _commit_name(number)).read_text("utf-8")
-        _take(state, (json.loads(line) for line in text.split("\n") if line.strip()))
+        _take(state, _actions(table, number))
     if state.columns is None or state.reader_features is None:
         raise ValueError(f"version {version} names no {'columns' if state.columns is None else 'protocol'}")
     return state
 
 
+@dataclass(frozen=True)
+class Life:
+    """How long a file was part of a table: from one version on, up to but not with another (None: it still is)."""
+
+    file: Logged
+    since: int
+    until: int | None = None
+    removed_ms: int | None = None  # when it was taken out, as the log says
+
+    def holds(self, version: int) -> bool:
+        """Whether it was part of the table at a version."""
+        return self.since <= version and (self.until is None or version < self.until)
+
+
+def lives(table: Path) -> tuple[int, dict[str, list[Life]]]:
+    """The oldest version that is known of the table in a folder, and each file that it or a later one names, by its relative path.
+
+    What that oldest version consists of counts as having been there always. Raises OSError, ValueError where the log is damaged.
+    """
+    base = _known_since(table)
+    found = {path: [Life(file, 0)] for path, file in replay(table, base).files.items()}
+    for number in range(base + 1, newest(table) + 1):
+        for action in _actions(table, number):
+            if added := action.get("add"):
+                found.setdefault(_relative(added["path"]), []).append(Life(_logged(added), number))
+            elif (removed := action.get("remove")) and (lived := found.get(_relative(removed["path"]))):
+                lived[-1] = replace(lived[-1], until=number, removed_ms=removed.get("deletionTimestamp"))
+    return base, found
+
+
+def _known_since(table: Path) -> int:
+    """The oldest version that can be replayed, and all after it."""
+    commits = set(_commits(table))
+    since = max(commits)
+    while since - 1 in commits:
+        since -= 1
+    if since == 0:
+        return 0
+    whole = [number for number, _ in _checkpoints(table) if number >= since]
+    if not whole:
+        raise ValueError(f"it lacks the commits before version {since}, and no checkpoint stands for them")
+    return min(whole)
+
+
+def _actions(table: Path, version: int) -> Iterator[Mapping[str, Any]]:
+    text = (table / FOLDER / _commit_name(version)).read_text("utf-8")
+    return (json.loads(line) for line in text.split("\n") if line.strip())
+
+
+def _logged(added: Mapping[str, Any]) -> Logged:
+    return Logged(dict(added["partitionValues"]), int(added["size"]), added.get("stats"))
+
+
 def _take(state: State, actions: Iterable[Mapping[str, Any]]) -> None:
     for action in actions:
         if added := action.get("add"):
-            state.files[_relative(added["path"])] = dict(added["partitionValues"])
+            state.files[_relative(added["path"])] = _logged(added)
         elif removed := action.get("remove"):
             state.files.pop(_relative(removed["path"]), None)
         elif transaction := action.get("txn"):
@@ -78,12 +145,17 @@ def _take(state: State, actions: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _newest_checkpoint(table: Path, version: int) -> tuple[int, list[str]]:
-    """The newest checkpoint up to a version, and its files; -1 without one. Of one in several parts some may be missing: then it does not count."""
+    """The newest checkpoint up to a version, and its files; -1 without one."""
+    return max((found for found in _checkpoints(table) if found[0] <= version), default=(-1, []))
+
+
+def _checkpoints(table: Path) -> list[tuple[int, list[str]]]:
+    """The checkpoints with their files. Of one in several parts some may be missing: then it does not count."""
     parts: dict[tuple[int, str], list[str]] = {}
     for name in _names(table):
-        if (found := _CHECKPOINT.fullmatch(name)) and int(found[1]) <= version:
+        if found := _CHECKPOINT.fullmatch(name):
             parts.setdefault((int(found[1]), found[2] or ""), []).append(name)
-    return max(((number, names) for (number, count), names in parts.items() if len(names) == int(count or 1)), default=(-1, []))
+    return [(number, names) for (number, count), names in parts.items() if len(names) == int(count or 1)]
 
 
 def _checkpointed(table: Path, parts: Iterable[str]) -> Iterator[Mapping[str, Any]]:

@@ -114,7 +114,7 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
     if app_id in known.app_ids:
         return known.version
     _sync_files(root / table, files)
-    _write_commit(root, table, files, app_id, {path: known.files[path] for path in map(_within(root, table), replaced)})
+    _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in map(_within(root, table), replaced)})
     for written in log.written_after(root / table, known.version):
         sync(written)
     sync(root / table / log.FOLDER)
@@ -132,7 +132,7 @@ def files(root: Path, table: str, version: int | None = None, **partition: Itera
     wanted = {key: frozenset(values) for key, values in partition.items()}
     folder = str((root / table).absolute())
     found = state(root, table, version).files.items()
-    return sorted(f"{folder}/{path}" for path, values in found if all(values[key] in accepted for key, accepted in wanted.items()))
+    return sorted(f"{folder}/{path}" for path, file in found if all(file.partition[key] in accepted for key, accepted in wanted.items()))
 
 
 @functools.cache

@@ -1,31 +1,69 @@
-"""`lastcopy catalog`: what the catalog itself holds."""
+"""`lastcopy catalog`: what the catalog itself holds, whether it is whole, and what of it is kept."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from lastcopy import output, settings
+from lastcopy import exits, output, settings, talk
 
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="The catalog itself.")
 
+Of = Literal["tables", "volumes", "snapshots"]
+
 
 @app.command("info", cls=settings.Command)
-def info(context: typer.Context) -> None:
-    """List the catalog's tables: version (none: not written yet), files, rows and bytes of each."""
-    import pyarrow.parquet as pq
+def info(
+    context: typer.Context,
+    *,
+    of: Annotated[Of, typer.Option("--of", help="What is listed: tables, scans by volume, or snapshots.")] = "tables",
+) -> None:
+    """List what the catalog holds: its tables, the oldest and the newest good scan of each volume, or the snapshots.
 
-    from catalog import table
-    from catalog.errors import NotFoundError
-    from catalog.schema import TABLES
-    from lastcopy import diagnosis
+    Of a table: version (none: not written yet), files, rows and bytes of it now; 'other' is what else lies in its folder: files of older versions that
+    snapshots are read at, and what killed runs left.
+    """
+    from catalog import inventory
 
     chosen = settings.of(context)
+    lists = {"tables": inventory.tables, "volumes": inventory.volumes, "snapshots": inventory.snapshots}
+    output.rows(chosen, f"catalog-{of}" if of != "tables" else "catalog-info", lists[of](_root(chosen)))
+
+
+@app.command("verify", cls=settings.Command)
+def verify(
+    context: typer.Context,
+    *,
+    contents: Annotated[bool, typer.Option("--contents", help="Read and decode every row, too: as long as reading the whole catalog takes.")] = False,
+) -> None:
+    """Hold the files of every table against its log, and scans and snapshots against the tables. Only reads.
+
+    Found are files that are missing, of another size, unreadable, of other columns or with another number of rows, also those that only older snapshots need;
+    scans with other numbers of entries than they published; snapshots whose scans or configuration are not as they were. Files that no log names are told, and
+    are no error. Exit 1 if anything is wrong.
+    """
+    from catalog import integrity
+    from reports.state import counted
+    from reports.terminal import size
+
+    chosen = settings.of(context)
+    findings, looked = integrity.verify(_root(chosen), contents=contents)
+    wrong = [finding for finding in findings if finding.state == "error"]
+    if findings or chosen.chosen_format != "table":
+        output.rows(chosen, "catalog-verify", [vars(finding) for finding in findings], complete=not wrong)
+    if not chosen.quiet:
+        said = f"{counted(len(wrong), 'error')}" if wrong else "nothing is wrong"
+        talk.say(f"{counted(looked.tables, 'table')}, {counted(looked.files, 'file')}, {size(looked.bytes)}: {said}")
+    if wrong:
+        raise typer.Exit(exits.Exit.FAILED)
+
+
+def _root(chosen: settings.Settings) -> Path:
+    """The catalog's folder. Raises NotFoundError where there is none."""
+    from catalog.errors import NotFoundError
+    from lastcopy import diagnosis
+
     root = chosen.root()
     if not root.is_dir():
         raise NotFoundError(f"{diagnosis.escaped(root)}: there is no catalog; run 'lastcopy scan'")
-    rows = []
-    for name in TABLES:
-        files, version = table.files(root, name), table.version(root, name)
-        counts = {"rows": sum(pq.read_metadata(path).num_rows for path in files), "bytes": sum(Path(path).stat().st_size for path in files)}
-        rows.append({"table": name, "version": version if version >= 0 else None, "files": len(files), **counts})
-    output.rows(chosen, "catalog-info", rows)
+    return root

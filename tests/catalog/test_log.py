@@ -167,3 +167,31 @@ def test_a_table_that_was_made_anew_is_read_anew(tmp_path: Path) -> None:
     (tmp_path / "problems").rename(tmp_path / "old")
     _append(tmp_path, 0)
     assert table.files(tmp_path, "problems") != before
+
+
+def test_how_long_each_file_was_part_of_a_table_is_known(tmp_path: Path) -> None:
+    for number in range(3):
+        _append(tmp_path, number)
+    [old] = table.files(tmp_path, "problems", 1)
+    table.commit(tmp_path, "problems", [], "gone", [old])
+    since, lives = log.lives(tmp_path / "problems")
+    assert since == 0
+    assert sorted((life.since, life.until) for found in lives.values() for life in found) == [(1, 4), (2, None), (3, None)]
+    for version in range(5):
+        there = {str(tmp_path / "problems" / path) for path, found in lives.items() if any(life.holds(version) for life in found)}
+        assert sorted(there) == table.files(tmp_path, "problems", version)
+    assert all(life.removed_ms for found in lives.values() for life in found if life.until)
+
+
+def test_what_a_checkpoint_names_counts_as_having_been_there_always(tmp_path: Path) -> None:
+    for number in range(3):
+        _append(tmp_path, number)
+    deltalake.DeltaTable(str(tmp_path / "problems")).create_checkpoint()
+    for old in range(3):
+        (tmp_path / "problems" / log.FOLDER / f"{old:020d}.json").unlink()
+    _append(tmp_path, 3)
+    since, lives = log.lives(tmp_path / "problems")
+    assert (since, sorted(life.since for [life] in lives.values())) == (3, [0, 0, 0, 4])
+    next((tmp_path / "problems" / log.FOLDER).glob("*.checkpoint.parquet")).unlink()
+    with pytest.raises(ValueError, match="no checkpoint"):
+        log.lives(tmp_path / "problems")

@@ -1,5 +1,6 @@
 """What holds for every command, and the small ones."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,23 @@ def test_the_catalogs_tables_are_listed(estate: Estate, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert {row["version"] for row in ask("catalog", "info", "--format", "json", "--catalog", "empty", folder=tmp_path).data} == {None}
     ask("catalog", "info", "--catalog", "gone", folder=tmp_path, code=6)
+
+
+@pytest.mark.parametrize(("of", "key", "known"), [("volumes", "volume", {"data", "mirror"}), ("snapshots", "derived_stored", {True})])
+def test_the_scans_and_snapshots_of_the_catalog_are_listed(of: str, key: str, known: set[object], estate: Estate) -> None:
+    assert {row[key] for row in ask("catalog", "info", "--of", of, "--format", "json", folder=estate.folder).data} == known
+
+
+def test_a_catalog_is_verified_with_exit_1_where_a_file_is_missing(estate: Estate, tmp_path: Path) -> None:
+    whole = ask("catalog", "verify", folder=estate.folder)
+    assert (whole.out, "nothing is wrong" in whole.err) == (b"", True)
+    shutil.copytree(estate.folder / "catalog", tmp_path / "catalog")
+    lost = next((tmp_path / "catalog" / "entries").glob("*/*/*.parquet"))
+    lost.unlink()
+    ended = ask("catalog", "verify", "--catalog", "catalog", "--format", "json", folder=tmp_path, code=1)
+    assert [(row["table"], row["check"], row["file"]) for row in ended.data] == [("entries", "missing", str(lost.relative_to(tmp_path / "catalog")))]
+    assert ended.envelope["complete"] is False
+    ask("catalog", "verify", "--catalog", "gone", folder=tmp_path, code=6)
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl", "md", "parquet"])
