@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import buckets, coverage, duplicates, lifecycle, memory, pages, reading, repositories, scanning, serving
+from benchmarks import buckets, coverage, duplicates, lifecycle, memory, pages, reading, repositories, scanning, serving, transfers
 from benchmarks.built import MissingToolError
 from benchmarks.estate import VoidError
 from benchmarks.measure import CommandError, say
@@ -26,6 +26,7 @@ _CASES: dict[str, Callable[[Asked], list[Row]]] = {
     "coverage": coverage.measure,
     "lifecycle": lifecycle.measure,
     "buckets": buckets.measure,
+    "transfers": transfers.measure,
     "pages": pages.measure,
     "api": serving.measure,
 }

