@@ -9,6 +9,7 @@ LastcopyError
 ├── UnreachableError      a storage cannot be reached                             exit 8
 ├── MissingExtraError     an optional dependency is not installed                 exit 2
 └── CatalogError          the catalog is damaged, unknown, or not writable        exit 1
+    ├── ConflictError     another run changed the same files of a table           exit 1
     └── UnderivedError    derived rows are not stored, and may not be written now   exit 1
 """
 
@@ -47,6 +48,10 @@ class MissingExtraError(LastcopyError):
 
 class CatalogError(LastcopyError):
     """The catalog is damaged, may not be written, or is of an unknown format."""
+
+
+class ConflictError(CatalogError):
+    """Another run took away files of a table that were to be replaced: nothing was changed."""
 
 
 class UnderivedError(CatalogError):

@@ -13,7 +13,7 @@ import pyarrow as pa
 from catalog import config, derive, foreign, snapshot, table
 from catalog.config import Config
 from catalog.errors import CatalogError, RefusedError
-from catalog.schema import DERIVED, LABELS, PARTITIONS, TABLES
+from catalog.schema import DERIVED, LABELS, TABLES
 from catalog.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -219,14 +219,9 @@ def _told(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)[:2000]
 
 
-def _stored(name: str) -> pa.Schema:
-    """The columns of a table's files, without dictionaries: pyarrow makes those of Parquet by itself."""
-    return pa.schema([field for field in table.stored_schema(name) if field.name not in PARTITIONS[name]])
-
-
 def _written(root: Path, name: str, partition: Mapping[str, str], batches: Iterable[pa.RecordBatch]) -> table.NewFile:
     """A new file of a table; columns that the table lacks are left out."""
-    path, schema, rows = table.new_path(name, dict(partition)), _stored(name), 0
+    path, schema, rows = table.new_path(name, dict(partition)), table.file_schema(name), 0
     with table.writer(root, name, path, schema) as sink:
         for group in table.groups(batches):
             sink.write_table(group.select(schema.names).cast(schema))
@@ -240,7 +235,7 @@ def _put(root: Path, name: str, files: Sequence[table.NewFile]) -> None:
 
 def _put_by_volume(folder: Path, root: Path, wanted: Snapshot, name: str) -> None:
     """Put the rows of a table that is parted by scan and volume; none of it is held in memory as a whole."""
-    schema, paths, rows = _stored(name), dict[str, str](), dict[str, int]()
+    schema, paths, rows = table.file_schema(name), dict[str, str](), dict[str, int]()
     with ExitStack() as open_files:
         sinks: dict[str, pq.ParquetWriter] = {}
         for group in table.groups(_rows(folder, name)):

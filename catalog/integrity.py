@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from catalog import inventory, log, names, printable, snapshot, table
 from catalog.errors import LastcopyError
-from catalog.schema import DERIVED, PARTITIONS, TABLES
+from catalog.schema import DERIVED, TABLES
 
 _BATCH_ROWS = 50_000
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError)  # what damaged files and logs make of their readers
@@ -137,7 +137,7 @@ def _looked_into(file: Path, *, contents: bool) -> tuple[int, pa.Schema]:
 
 
 def _difference(name: str, found: pa.Schema) -> str:
-    wanted = {field.name: field.type for field in table.stored_schema(name) if field.name not in PARTITIONS[name]}
+    wanted = {field.name: field.type for field in table.file_schema(name)}
     given = {field.name: field.type for field in found}
     changed = [f"{column} is {given[column]}, not {kind}" for column, kind in wanted.items() if column in given and given[column] != kind]
     return ", ".join([*(f"{column} is missing" for column in wanted if column not in given), *changed])

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from catalog import log
 from catalog.durable import sync
-from catalog.errors import CatalogError, ConfigError
+from catalog.errors import CatalogError, ConfigError, ConflictError
 from catalog.schema import PARTITIONS, TABLES
 
 if TYPE_CHECKING:
@@ -86,15 +86,18 @@ def write(root: Path, table: str, rows: pa.Table, partition: dict[str, str] | No
 def groups(batches: Iterable[pa.RecordBatch], size: int = GROUP_ROWS) -> Iterator[pa.Table]:
     """The rows of batches in tables of that many rows each, but for the last one and where so many would take a memory."""
     waiting: list[pa.RecordBatch] = []
+    rows = size_bytes = 0
     for batch in batches:
         waiting.append(batch)
-        if sum(part.nbytes for part in waiting) > _GROUP_BYTES:
+        rows, size_bytes = rows + batch.num_rows, size_bytes + batch.nbytes
+        if size_bytes > _GROUP_BYTES:
             yield pa.Table.from_batches(waiting).combine_chunks()
-            waiting = []
-        while sum(part.num_rows for part in waiting) >= size:
+            waiting, rows, size_bytes = [], 0, 0
+        while rows >= size:
             whole = pa.Table.from_batches(waiting)
             yield whole.slice(0, size).combine_chunks()
             waiting = whole.slice(size).to_batches()
+            rows, size_bytes = rows - size, sum(part.nbytes for part in waiting)
     if waiting:
         yield pa.Table.from_batches(waiting).combine_chunks()
 
@@ -109,12 +112,16 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
 
     `replaced` are absolute paths of files that leave the table with it.
     A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
+    Raises ConflictError where one of the replaced files is in the table no more: then nothing was changed.
     """
     known = _made(root, table)
     if app_id in known.app_ids:
         return known.version
+    leaving = list(map(_within(root, table), replaced))
+    if gone := [path for path in leaving if path not in known.files]:
+        raise ConflictError(f"{root / table}: another run replaced {gone[0]}; run it again")
     _sync_files(root / table, files)
-    _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in map(_within(root, table), replaced)})
+    _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in leaving}, known.version)
     for written in log.written_after(root / table, known.version):
         sync(written)
     sync(root / table / log.FOLDER)
@@ -209,6 +216,11 @@ def stored_schema(table: str) -> pa.Schema:
     return pa.schema([*plain, *((key, pa.string()) for key in PARTITIONS[table])])
 
 
+def file_schema(table: str) -> pa.Schema:
+    """The schema of a table's files as their readers see them: no dictionaries, no partition columns."""
+    return pa.schema([field for field in stored_schema(table) if field.name not in PARTITIONS[table]])
+
+
 def _made(root: Path, table: str) -> log.State:
     """The table as it is now, made if it was not."""
     check_place(root)
@@ -230,9 +242,9 @@ def _within(root: Path, table: str) -> Callable[[str], str]:
     return lambda path: path.removeprefix(folder)
 
 
-def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]]) -> None:
+def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], known_version: int) -> None:
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
-    from deltalake.exceptions import DeltaError
+    from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction, RemoveAction, Transaction
 
     actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
@@ -240,10 +252,13 @@ def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str,
     properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
     afterwards = PostCommitHookProperties(cleanup_expired_logs=False)  # old snapshots are read at the versions of their day
     try:
-        delta = DeltaTable(str((root / table).absolute()))
+        # From the version that has the replaced files on: what was committed since is held against them, and whoever took one away is seen.
+        delta = DeltaTable(str((root / table).absolute()), version=known_version if replaced else None)
         delta.create_write_transaction(
             actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties, post_commithook_properties=afterwards
         )
+    except CommitFailedError as error:
+        raise ConflictError(f"{root / table}: another run changed it meanwhile ({error}); run it again") from error
     except (DeltaError, OSError) as error:
         raise CatalogError(f"{root / table}: could not be written as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
 

@@ -58,6 +58,40 @@ def verify(
         raise typer.Exit(exits.Exit.FAILED)
 
 
+@app.command("compact", cls=settings.Command)
+def compact(
+    context: typer.Context,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written together, and change nothing.")] = False,
+) -> None:
+    """Write the small files of tables that grow with every scan together into few: scans, digests, verifications, snapshots. Writes to the catalog only.
+
+    Rows, reports and older snapshots stay what they are. Eight files or more of about one size are written together, read back and compared, and committed at
+    once; the old ones stay where they are, for readers that began before and for older snapshots. Safe beside scans; killed at any moment the catalog is whole.
+    """
+    from catalog import compaction
+    from reports.state import counted
+
+    chosen = settings.of(context)
+    root = _root(chosen)
+    done = compaction.plan(root) if dry_run else list(compaction.compact(root))
+    rows = [
+        {
+            "table": merge.name,
+            "files": len(merge.files),
+            "rows": merge.rows,
+            "bytes": merge.bytes,
+            "written_bytes": merge.into.size_bytes if merge.into else None,
+        }
+        for merge in done
+    ]
+    if rows or chosen.chosen_format != "table":
+        output.rows(chosen, "catalog-compact", rows)
+    if not chosen.quiet:
+        files = counted(sum(len(merge.files) for merge in done), "file")
+        talk.say(f"{files} {'would be ' if dry_run else ''}written together into {len(done):,}" if done else "there is nothing to write together")
+
+
 def _root(chosen: settings.Settings) -> Path:
     """The catalog's folder. Raises NotFoundError where there is none."""
     from catalog.errors import NotFoundError

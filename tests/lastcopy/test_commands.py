@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import typer
 
+from catalog import table
+from catalog.schema import VERIFICATIONS
 from lastcopy import cli
 from reports import terminal
 from tests.lastcopy.conftest import Estate
@@ -166,6 +169,19 @@ def test_a_catalog_is_verified_with_exit_1_where_a_file_is_missing(estate: Estat
     assert [(row["table"], row["check"], row["file"]) for row in ended.data] == [("entries", "missing", str(lost.relative_to(tmp_path / "catalog")))]
     assert ended.envelope["complete"] is False
     ask("catalog", "verify", "--catalog", "gone", folder=tmp_path, code=6)
+
+
+def test_small_files_of_the_catalog_are_written_together(estate: Estate, tmp_path: Path) -> None:
+    root = tmp_path / "catalog"
+    shutil.copytree(estate.folder / "catalog", root)
+    for number in range(8):
+        table.append(root, "verifications", pa.Table.from_pylist([{"volume": "mirror", "errors": number}], VERIFICATIONS), f"more-{number}")
+    wanted = {"table": "verifications", "files": 8, "rows": 8}
+    [planned] = ask("catalog", "compact", "--dry-run", "--catalog", "catalog", "--format", "json", folder=tmp_path).data
+    assert (wanted.items() <= planned.items(), planned["written_bytes"], len(table.files(root, "verifications"))) == (True, None, 8)
+    [done] = ask("catalog", "compact", "--catalog", "catalog", "--format", "json", folder=tmp_path).data
+    assert (wanted.items() <= done.items(), done["written_bytes"] > 0, len(table.files(root, "verifications"))) == (True, True, 1)
+    assert "nothing to write together" in ask("catalog", "compact", "--catalog", "catalog", folder=tmp_path).err
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl", "md", "parquet"])
