@@ -75,6 +75,7 @@ class Facts:
     free_bytes: int | None
     empty: bool  # and nothing there tells that it is the volume
     readable: bool = True  # whether the content of files can be read; what cannot is listed all the same
+    bucket: str | None = None  # its name in an object store
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import glob, hashes, names
+from catalog import glob, hashes, names, ours
 from catalog.schema import TIME_FLAGS
 from scanners._pages import Items, PageError
 
@@ -19,10 +19,16 @@ COLUMNS = frozenset(
         "storage_class", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "tags", "digest",
     }
 )  # fmt: skip
+OURS = ours.HOME.decode() + "/"  # a directory that no scan enters
 _DAY_US = 86_400_000_000
 _TYPES = {"Contents": "object", "Version": "object", "DeleteMarker": "delete_marker"}
 _PLAIN = bytes({*range(0x20, 0x7F)} - {0x5C})
 _WORDS = ("dir", "extension", "type", "owner", "fs_id", "storage_class", "restore_state", "lock_mode")
+
+
+def fs_id(identity: str) -> str:
+    """What a bucket has as the id of its file system, by which bucket of which store it is."""
+    return f"s3-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
 
 
 class Told(NamedTuple):
@@ -38,7 +44,7 @@ class Naming:
 
     def __init__(self, identity: str, prefix: bytes, started_us: int) -> None:
         """`identity` says which bucket of which store; `prefix` ends with a slash, or is empty."""
-        self.fs_id = f"s3-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+        self.fs_id = fs_id(identity)
         self._identity, self._prefix, self._latest_us = self.fs_id.encode(), prefix, started_us + _DAY_US
 
     def number(self, key: bytes, told: Told) -> int | None:
@@ -100,14 +106,14 @@ class Naming:
         return pa.array(us).cast(pa.timestamp("us")), pa.array(flags.astype(np.int32)), (us // 1_000_000).tolist()
 
 
-def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, ours: str) -> tuple[dict[str, pa.Array], int, int]:
+def sorted_rows(tables: Sequence[pa.Table], exclude: str | None) -> tuple[dict[str, pa.Array], int, int]:
     """The columns of `schema.ENTRIES`, sorted by path, versions in the order of the store; how many rows are excluded, and how many are accounted for.
 
-    What lies in the directory `ours` is left out, and what is told twice is there once.
+    What lies in the directory `OURS` is left out, and what is told twice is there once.
     """
     table = pa.concat_tables(tables, promote_options="default")
     table = table.append_column("place", pa.array(np.arange(table.num_rows)))
-    is_ours = pc.starts_with(table["dir"], ours)
+    is_ours = pc.starts_with(table["dir"], OURS)
     table, own = table.filter(pc.invert(is_ours)), pc.sum(is_ours).as_py() or 0
     excluded = repeated = 0
     if exclude is not None:

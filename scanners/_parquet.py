@@ -24,10 +24,10 @@ _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 def read(file: BinaryIO, source: Source, columns: Mapping[str, str], unit: str, told_us: int, *, in_place: bool) -> None:
     """Take the rows; `columns` says under which names it has what. Times are of a type that says UTC, or numbers or texts as in CSV. Raises ChangedError."""
     try:
-        schema = _opened(file).schema_arrow
+        schema = opened(file).schema_arrow
         _check_names(schema, columns)
         texts = {what: _text_of(what, name, _kind(schema, name)) for what, name in columns.items()}
-        table, batch_rows = _bounded(file, [name for name in dict.fromkeys(columns.values()) if _is_text(_kind(schema, name))], set(columns.values()))
+        table, batch_rows = bounded(file, [name for name in dict.fromkeys(columns.values()) if is_text(_kind(schema, name))], set(columns.values()))
         time_unit = "ns" if "modified_at" in columns and pa.types.is_timestamp(_kind(schema, columns["modified_at"])) else unit
         row = 0
         for batch in table.iter_batches(batch_rows, columns=list(dict.fromkeys(columns.values())), use_threads=False):
@@ -45,7 +45,7 @@ def read(file: BinaryIO, source: Source, columns: Mapping[str, str], unit: str, 
         raise ChangedError("no table of Parquet that can be read: what it says of its columns is not UTF-8") from error
 
 
-def _opened(file: BinaryIO, once: Sequence[str] = ()) -> pq.ParquetFile:
+def opened(file: BinaryIO, once: Sequence[str] = ()) -> pq.ParquetFile:
     """A table, of which the values of some columns are read once each."""
     return pq.ParquetFile(file, read_dictionary=list(once), thrift_string_size_limit=_MOST_HEAD_BYTES, thrift_container_size_limit=_MOST_HEAD_BYTES)
 
@@ -60,13 +60,11 @@ def _check_names(schema: pa.Schema, columns: Mapping[str, str]) -> None:
         raise ChangedError(f"it has more than one column {', '.join(map(repr, double))}")
 
 
-def _bounded(file: BinaryIO, texts: Sequence[str], wanted: set[str]) -> tuple[pq.ParquetFile, int]:
+def bounded(file: BinaryIO, texts: Sequence[str], wanted: set[str]) -> tuple[pq.ParquetFile, int]:
     """The table, and how many rows are read at once, so that no small file fills the memory. Raises ChangedError for what takes more than a listing needs."""
-    metadata = _opened(file).metadata
+    metadata = opened(file).metadata
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    most_rows = max(_ALWAYS_ROWS, os.fstat(file.fileno()).st_size * _MOST_ROWS_A_BYTE)
-    if sum(max(0, group.num_rows) for group in groups) > most_rows:
-        raise ChangedError(f"it has more than {most_rows} rows: no listing is packed so well")
+    check_rows(sum(max(0, group.num_rows) for group in groups), file)
     repeating, greatest = set[str](), 1
     for column in (group.column(place) for group in groups for place in range(group.num_columns)):
         if column.path_in_schema not in wanted:
@@ -78,7 +76,14 @@ def _bounded(file: BinaryIO, texts: Sequence[str], wanted: set[str]) -> tuple[pq
     for column in (group.column(place) for group in groups for place in range(group.num_columns)):
         if column.path_in_schema in repeating:  # no value is longer than all that the column has
             greatest = max(greatest, column.total_uncompressed_size)
-    return _opened(file, [name for name in texts if name not in repeating]), max(1, min(_BATCH_ROWS, _MOST_BATCH_BYTES // greatest))
+    return opened(file, [name for name in texts if name not in repeating]), max(1, min(_BATCH_ROWS, _MOST_BATCH_BYTES // greatest))
+
+
+def check_rows(rows: int, file: BinaryIO) -> None:
+    """Refuse a table that says that it has more rows than a listing of its size can have. Raises ChangedError."""
+    most_rows = max(_ALWAYS_ROWS, os.fstat(file.fileno()).st_size * _MOST_ROWS_A_BYTE)
+    if rows > most_rows:
+        raise ChangedError(f"it has more than {most_rows} rows: no listing is packed so well")
 
 
 def _kind(schema: pa.Schema, name: str) -> pa.DataType:
@@ -87,7 +92,8 @@ def _kind(schema: pa.Schema, name: str) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are texts, or bytes."""
     return any(is_one(kind) for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary))
 
 

@@ -211,11 +211,16 @@ class Store:
     @property
     def identity(self) -> str:
         """Which bucket of which store it is, however its address is written."""
-        if self._settings.endpoint is None:
-            return f"aws/{self.bucket}"
-        parts = urlsplit(self._settings.endpoint)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        return f"{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}/{self.bucket}"
+        return identity(self._settings.endpoint, self.bucket)
+
+
+def identity(endpoint: str | None, bucket: str) -> str:
+    """Which bucket of which store it is; None is Amazon's."""
+    if endpoint is None:
+        return f"aws/{bucket}"
+    parts = urlsplit(endpoint)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}/{bucket}"
 
 
 def _dotted(target: str) -> str:

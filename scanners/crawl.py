@@ -129,7 +129,8 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
     from scanners import guard, journal, media
     from scanners.sink import Target
 
-    previous = snapshot.newest_scans(root).get(volume)
+    newest = snapshot.newest_scans(root)
+    previous = newest.get(volume)
     if config.volumes[volume].media_types:
         media.libmagic()
     guard.check_place(volume, config.roots.get(volume, ""))
@@ -143,7 +144,8 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
         facts = scanner.probe()
     finally:
         scanner.close()
-    guard.check_folder(config, volume, facts, snapshot.newest_scans(root))
+    guard.check_folder(config, volume, facts, newest)
+    guard.check_bucket(config, volume, facts, newest)
     if explained is not None:
         guard.check_root(volume, facts, previous, explained)
     found = _resumed(root, settings, facts, resume)

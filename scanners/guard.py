@@ -84,6 +84,22 @@ def check_folder(config: "Config", volume: str, facts: Facts, scans: Mapping[str
             )
 
 
+def check_bucket(config: "Config", volume: str, facts: Facts, scans: Mapping[str, ScanRow]) -> None:
+    """Refuse what tells of a bucket, and a bucket, where only one of them says at which endpoint: nobody can tell whether they are one. Raises RefusedError."""
+    from scanners import _objects, _store
+
+    if facts.bucket is None:
+        return
+    mine = config.volumes[volume].endpoint
+    for name, scan in scans.items():
+        theirs = config.volumes[name].endpoint if name in config.volumes and name != volume else mine
+        if (mine is None) == (theirs is None) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.evidence_at is not None):
+            continue
+        if scan.root_fs_id == _objects.fs_id(_store.identity(theirs, facts.bucket)):
+            told = f"volume {volume}: its bucket {facts.bucket} may be that of volume {name}: one says an endpoint, and the other does not"
+            raise RefusedError(f"{told}; declare endpoint for both, for what lies in one bucket is no copy of it")
+
+
 def _lies_with(config: "Config", told: str, other: str) -> bool:
     """Whether what tells of a volume lies in the tree of another, or in the folder that holds it; of two that are told of, whether it is the same."""
     place, theirs = config.roots.get(told), config.roots.get(other)

@@ -1,4 +1,4 @@
-"""Saved listings: what a volume held by the word of who listed it (tables, `rclone lsjson`, the index of a tape of LTFS). The volume is not looked at."""
+"""Saved listings: what a volume held by the word of who listed it (tables, `rclone lsjson`, indexes of LTFS, S3 Inventory). The volume is not looked at."""
 
 import os
 import stat
@@ -8,14 +8,17 @@ from typing import BinaryIO
 
 from catalog import names
 from catalog.errors import UnreachableError
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _ltfs, _packed, _parquet, _tables, _xml
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _inventory, _inventory_rows, _ltfs, _objects, _packed, _parquet, _store, _tables, _xml
 from scanners._root import Rooted
 from scanners._told import ATTESTED, COLUMNS, READ, SKEW_US, ChangedError, Claims
 
-CAPABILITIES = Capabilities(columns=COLUMNS, told=True)
+CAPABILITIES = Capabilities(columns=COLUMNS | _objects.COLUMNS, told=True)
 
 _ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".csv.zst": "csv", ".parquet": "parquet", ".json": "lsjson", ".xml": "ltfs", ".schema": "ltfs"}
-_KNOWN = "known are .csv, .csv.gz, .csv.zst and .parquet (a table), .json (of 'rclone lsjson -R'), .xml and .schema (the index of a tape of LTFS)"
+_KNOWN = (
+    "known are .csv, .csv.gz, .csv.zst and .parquet (a table), .json (of 'rclone lsjson -R'), .xml and .schema (the index of a tape of LTFS), "
+    "manifest.json (of S3 Inventory; or its folder)"
+)
 
 
 class Scanner(Rooted):
@@ -23,6 +26,10 @@ class Scanner(Rooted):
 
     def probe(self) -> Facts:
         """Look at the file. Raises UnreachableError."""
+        if self._format == "inventory":
+            with self._delivery() as (_, inventory):
+                fs_id, empty, bucket = self._naming(inventory).fs_id, not inventory.parts, inventory.bucket
+                return Facts(fs_id=fs_id, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=empty, bucket=bucket)
         status = os.fstat(self._root)
         if not stat.S_ISREG(status.st_mode):
             raise self._unreadable("not a file")
@@ -39,6 +46,9 @@ class Scanner(Rooted):
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """Read it from the beginning to the end, then write what it says. Raises UnreachableError if it cannot be read as a whole."""
         del shard  # there is one
+        if self._format == "inventory":
+            self._read_inventory(sink)
+            return sink.finish()
         with Claims(self._settings, sink) as claims:
             name = names.escape(os.path.basename(os.fsencode(self._settings.location)))
             with self._opened() as (file, modified_us), claims.source(name) as source:
@@ -62,9 +72,35 @@ class Scanner(Rooted):
             claims.write()
         return sink.finish()
 
+    def _read_inventory(self, sink: Sink) -> None:
+        """Write what the files of a delivery list, each held against the manifest before. Raises UnreachableError."""
+        with self._delivery() as (delivery, inventory):
+            delivery.check(inventory)
+            sink.told(inventory.told_us)
+            for part in inventory.parts:
+                with delivery.opened(part) as file:
+                    for columns, excluded in _inventory_rows.entries(file, inventory, self._naming(inventory), self._settings.exclude):
+                        sink.exclude(excluded)
+                        if len(columns["name"]):
+                            sink.write(columns)
+
+    def _naming(self, inventory: _inventory.Inventory) -> _objects.Naming:
+        return _objects.Naming(_store.identity(self._settings.endpoint, inventory.bucket), b"", self._settings.started_us)
+
+    @contextmanager
+    def _delivery(self) -> Iterator[tuple[_inventory.Delivery, _inventory.Inventory]]:
+        """The delivery, and what its manifest says. Raises UnreachableError for what goes wrong while it is open."""
+        try:
+            with _inventory.Delivery(self._settings.location) as delivery:
+                yield delivery, delivery.inventory(self._settings.started_us + SKEW_US)
+        except (OSError, ChangedError) as error:
+            raise self._unreadable(str(error)) from error
+
     @property
     def _format(self) -> str:
         name = self._settings.location.lower()
+        if os.path.basename(name) == _inventory.MANIFEST or os.path.isdir(self._settings.location):
+            return "inventory"
         for ending, known in _ENDINGS.items():
             if name.endswith(ending):
                 return known

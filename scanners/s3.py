@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import glob, names, ours
+from catalog import glob, names
 from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
 from scanners._heads import Asked, Heads
 from scanners._lister import Lister, Problem, Take
@@ -39,7 +39,8 @@ class Scanner:
             page = self._lister.first(self._store.prefix, 1)
         except (StoreError, PageError) as error:
             raise self._store.unreachable(error) from error
-        return Facts(fs_id=self._naming.fs_id, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=not page.size)
+        empty, bucket = not page.size, self._store.bucket
+        return Facts(fs_id=self._naming.fs_id, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=empty, bucket=bucket)
 
     def root_shard(self) -> Shard:
         """The volume."""
@@ -142,18 +143,15 @@ class _Rows:
         paths = [self._naming.path(prefix) for prefix in prefixes]
         out = [False] * len(paths) if self._exclude is None else glob.excluded(self._exclude, pa.array(paths, pa.string())).to_pylist()
         self._sink.exclude(sum(out))
-        return [prefix for prefix, path, is_out in zip(prefixes, paths, out, strict=True) if not is_out and path != _OURS]
+        return [prefix for prefix, path, is_out in zip(prefixes, paths, out, strict=True) if not is_out and path != _objects.OURS]
 
     def write(self) -> None:
         """Write the rows that wait."""
         if not self._tables:
             return
-        columns, excluded, counted = _objects.sorted_rows(self._tables, self._exclude, _OURS)
+        columns, excluded, counted = _objects.sorted_rows(self._tables, self._exclude)
         self._tables, self.waiting = [], 0
         self._sink.exclude(excluded)
         self.accounted += counted
         if len(columns["name"]):
             self._sink.write(columns)
-
-
-_OURS = ours.HOME.decode() + "/"

@@ -253,7 +253,7 @@ SELECT
     v.v,
     v.scanned_at,
     v.first_scanned_at,
-    v.role IN ('primary', 'archive') AND (e.last_recovery_point IS NOT NULL OR e.is_latest IS DISTINCT FROM FALSE) AS potential,
+    v.role IN ('primary', 'archive') AND NOT v.doubled AND (e.last_recovery_point IS NOT NULL OR e.is_latest IS DISTINCT FROM FALSE) AS potential,
     CASE WHEN e.time_flags & 3 = 0 THEN e.modified_at END AS trusted_modified_at,
     CASE WHEN e.time_flags & 12 = 0 THEN e.accessed_at END AS trusted_accessed_at,
     CASE WHEN e.time_flags & 48 = 0 THEN e.changed_at END AS trusted_changed_at

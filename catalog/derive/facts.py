@@ -95,7 +95,7 @@ def control_bits(controls: Sequence[str] | None) -> int:
 
 
 def _volumes(inputs: Inputs) -> pa.Table:
-    rows = []
+    rows, doubled = [], _doubled(inputs)
     for v, (name, volume) in enumerate(inputs.config.volumes.items()):
         scan = inputs.scans.get(name)
         base = _base_words(inputs, name) if volume.role in ("primary", "archive") else [0] * 4
@@ -110,11 +110,19 @@ def _volumes(inputs: Inputs) -> pa.Table:
                 "first_scanned_at": inputs.first_scanned.get(name),
                 "clock": scan.clock if scan else None,
                 "offline": volume.access == "offline",
+                "doubled": name in doubled,
                 "exclude_regex": f"^{glob.regex(list(volume.exclude))}$" if volume.exclude else None,
                 **{f"base_{word}": base[word] for word in range(4)},
             }
         )
     return _rows(rows, {"v": pa.int32(), "scanned_at": pa.timestamp("us"), "first_scanned_at": pa.timestamp("us")})
+
+
+def _doubled(inputs: Inputs) -> frozenset[str]:
+    """Volumes that others tell of, whose storage another one shows: the inventory of a bucket that is scanned. They count for nothing."""
+    shown = [(name, inputs.scans[name]) for name in inputs.config.volumes if name in inputs.scans and inputs.scans[name].root_fs_id is not None]
+    first = {scan.root_fs_id: name for name, scan in reversed(sorted(shown, key=lambda one: one[1].evidence_at is not None))}
+    return frozenset(name for name, scan in shown if scan.evidence_at is not None and first[scan.root_fs_id] != name)
 
 
 def _base_words(inputs: Inputs, name: str) -> list[int]:
@@ -127,11 +135,11 @@ def _base_words(inputs: Inputs, name: str) -> list[int]:
 
 def _mappings(inputs: Inputs) -> pa.Table:
     number = {name: v for v, name in enumerate(inputs.config.volumes)}
-    rows = []
+    rows, doubled = [], _doubled(inputs)
     for name, volume in inputs.config.volumes.items():
         for source, target in volume.path_map.items():
             asset, _, prefix = target.partition(":")
-            if name not in domains.protectors(inputs.config, asset) or not recovery.holds(inputs.points.get(name, ()), source):
+            if name in doubled or name not in domains.protectors(inputs.config, asset) or not recovery.holds(inputs.points.get(name, ()), source):
                 continue  # what was never backed up under that path is not mapped
             rows.append(
                 {"a": number[asset], "v": number[name], "v_prefix": _folder(source), "a_prefix": _folder(prefix), "a_prefix_end": prefix_end(_folder(prefix))}
@@ -222,7 +230,7 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
     }
     certain = domains.certain_devices(effective)
     kept = {name: recovery.kept_seconds(inputs.config, name, points) for name, points in inputs.points.items()}
-    facts, places, exclusions = [], [], list[dict[str, Any]]()
+    facts, places, exclusions, doubled = [], [], list[dict[str, Any]](), _doubled(inputs)
     for asset, volume in inputs.config.volumes.items():
         if volume.role not in ("primary", "archive"):
             continue
@@ -231,7 +239,7 @@ def _pairs(inputs: Inputs) -> dict[str, pa.Table]:
         bits = {axis: _bits(near, known[axis], groups) for axis, groups in grouped.items()}
         for place, name in enumerate(near[1:]):
             place_row = {"a": number[asset], "v": number[name], "word": place // _PER_WORD, "power": 16 ** (place % _PER_WORD), "volume_bit": 2 << place}
-            places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans})
+            places.append(place_row | {"mapped": bool(inputs.config.volumes[name].path_map), "scanned": name in inputs.scans and name not in doubled})
         for name in near[1:]:
             texts = recovery.left_out(inputs.config, asset, name, inputs.points.get(name, ()))
             exclusions += [{"a": number[asset], "v": number[name], "at_begin": at_begin, "text": text} for at_begin, text in texts]

@@ -20,7 +20,7 @@ INNER JOIN (
         f.v,
         s.entry_id
     FROM stored_files AS s
-    INNER JOIN volume_facts AS f ON s.volume = f.volume AND f.role <> 'primary'
+    INNER JOIN volume_facts AS f ON s.volume = f.volume AND f.role <> 'primary' AND NOT f.doubled
     WHERE s.signature_no IS NULL AND s.copy_status IS NULL AND coalesce(s.size_bytes, 1) > 0
 ) AS c ON i.v = c.v AND i.entry_id = c.entry_id
 LEFT JOIN unreadable AS u ON i.v = u.v AND i.entry_id = u.entry_id

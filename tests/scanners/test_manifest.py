@@ -70,14 +70,14 @@ class Told(Contract):
             scan(root, volume, progress=Interrupt(1), resume=True)
         assert snapshot.newest_scans(root) == {}
         assert table.files(root, "entries") == []
-        assert paths(root, scan(root, volume, resume=True)) == expected(items)
+        assert paths(root, scan(root, volume, resume=True)) == expected(items, factory)
 
     def test_without_resume_the_leftovers_of_an_interrupted_scan_are_removed(self, factory: Factory, root: Path) -> None:
         items = many(60)
         volume = factory.make(items)
         with pytest.raises(KeyboardInterrupt):
             scan(root, volume, progress=Interrupt(1))
-        assert paths(root, scan(root, volume)) == expected(items)
+        assert paths(root, scan(root, volume)) == expected(items, factory)
         assert {str(path) for path in (root / "entries").rglob("*.parquet")} == set(table.files(root, "entries"))
         assert not list((root / ".scans").iterdir())
 
