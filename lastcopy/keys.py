@@ -50,7 +50,7 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] password_command": "a command that prints its password; never stored in the catalog",
     "[volumes.NAME] identity_file": "of a host that is reached by SSH: the private key to sign in with; else those of ~/.ssh, its config and the agent",
     "[volumes.NAME] known_hosts": "and the file that has the host's key; else ~/.ssh/known_hosts",
-    "[volumes.NAME] endpoint": "of an object store: its address, as `https://s3.example.org:9000`; absent: Amazon's",
+    "[volumes.NAME] endpoint": "of an object store, or of what an inventory is of: its address, as `https://s3.example.org:9000`; absent: Amazon's",
     "[volumes.NAME] endpoint_region": "of an object store: the region that requests are signed for; "
     "absent: as the SDK's own variables and files say, else `us-east-1`",
     "[volumes.NAME] profile": "of an object store: a profile of the SDK's files",

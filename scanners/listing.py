@@ -28,8 +28,8 @@ class Scanner(Rooted):
         """Look at the file. Raises UnreachableError."""
         if self._format == "inventory":
             with self._delivery() as (_, inventory):
-                fs_id, empty, bucket = self._naming(inventory).fs_id, not inventory.parts, inventory.bucket
-                return Facts(fs_id=fs_id, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=empty, bucket=bucket)
+                found, empty, bucket = self._naming(inventory).fs_id, not inventory.parts, inventory.bucket
+                return Facts(fs_id=found, device=None, clock="modified", capacity_bytes=None, free_bytes=None, empty=empty, bucket=bucket)
         status = os.fstat(self._root)
         if not stat.S_ISREG(status.st_mode):
             raise self._unreadable("not a file")
