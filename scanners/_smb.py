@@ -1,20 +1,19 @@
 """A connection by SMB 2 or 3 (MS-SMB2) to a share: what is heard is encrypted, or signed where the server cannot do that, or nothing is said to it."""
 
-import functools
 import importlib.util
 import logging
 import re
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from catalog import printable
+from catalog import names, printable
 from catalog.errors import MissingExtraError, UnreachableError
-from scanners import Settings
+from scanners import Settings, _smb_strict
 from scanners._hosts import OtherHost
 
 if TYPE_CHECKING:
@@ -46,9 +45,9 @@ _OF_FILE, _OF_FILE_SYSTEM = 1, 2
 _LIST, _READ, _ATTRIBUTES = 0x1, 0x1, 0x80
 _FOLDER, _FILE, _NO_LINK, _NO_RECALL = 0x1, 0x40, 0x200000, 0x400000  # create options
 _EVERY_SHARE = 0x7  # others may read, write and remove it meanwhile
-_NO_WRITERS = 0x5
+NO_WRITERS = 0x5
+_THERE = 1  # it is opened, and must be there
 _HIDING = 0x800  # of a share: SHI1005_FLAGS_ACCESS_BASED_DIRECTORY_ENUM
-_SESSION_SETUP, _TREE_CONNECT, _SIGNED, _PENDING = 1, 3, 0x8, 0x103
 _LONGEST_NAME_BYTES = 2 * 4096
 
 
@@ -70,6 +69,11 @@ class Times(NamedTuple):
     accessed: int
     modified: int
     changed: int
+
+    @property
+    def is_created_told(self) -> bool:
+        """Whether the time of creation is more than the earliest of the others: Samba makes one of them where it knows none, and another when they change."""
+        return self.created not in (min(self.accessed, self.modified, self.changed), -_FIRST_YEARS_100NS)
 
 
 class Entry(NamedTuple):
@@ -130,7 +134,7 @@ class Host(OtherHost[Address]):
         logging.getLogger("smbprotocol").setLevel(logging.CRITICAL)  # what goes wrong is raised
         place, password = self.address, self._password()
         try:
-            self._connection = _strict()(uuid.uuid4(), place.host, place.port, require_signing=True)
+            self._connection = _smb_strict.connection()(uuid.uuid4(), place.host, place.port, require_signing=True)
             self._connection.connect(timeout=_LOGIN_SECONDS)
             session = Session(self._connection, place.user, password, require_encryption=bool(self._connection.supports_encryption))
             session.connect()
@@ -152,6 +156,17 @@ class Host(OtherHost[Address]):
         """Which server it is, by its own word, once there is a connection."""
         assert self._connection is not None  # noqa: S101  # by contract
         return str(self._connection.server_guid)
+
+    @property
+    def server(self) -> str:
+        """The server, once there is a connection: files are told apart by it, for their numbers are the same in each of its shares that shows them."""
+        return f"smb-{self.guid}"
+
+    @property
+    def place(self) -> str:
+        """Where the root is on the server, once there is a connection."""
+        below = f"{self.address.share.lower()}/" + "".join(f"{part}/" for part in self.address.path.split("\\") if part)
+        return f"{self.server}:{names.escape(below.encode())}"
 
     @property
     def hides(self) -> bool:
@@ -179,7 +194,7 @@ class Host(OtherHost[Address]):
         from smbprotocol.exceptions import SharingViolation
 
         try:
-            with self._open(path, _READ | _ATTRIBUTES, _FILE | _NO_LINK | _NO_RECALL, _NO_WRITERS):
+            with self._open(path, _READ | _ATTRIBUTES, _FILE | _NO_LINK | _NO_RECALL, NO_WRITERS):
                 return True
         except SharingViolation:
             return False
@@ -193,32 +208,44 @@ class Host(OtherHost[Address]):
 
     @contextmanager
     def _open(self, path: str, access: int, options: int, share: int = _EVERY_SHARE) -> Iterator[Opened]:
-        from smbprotocol.open import SMB2CloseRequest, SMB2CreateRequest
-
-        message = SMB2CreateRequest()
-        message["impersonation_level"], message["desired_access"], message["share_access"] = 2, access, share
-        message["create_disposition"], message["create_options"] = 1, options  # it must be there
-        whole = "\\".join(part for part in (self.address.path, path) if part)
-        message["buffer_path"] = whole.encode("utf-16-le", "surrogatepass") or b"\0\0"
-        found = self._ask(message, _CREATED.size)
-        *times, _, size, attributes, handle = _CREATED.unpack_from(found)
-        opened = Opened(handle, _times(*times), size, attributes)
+        opened = self._begin(path, access, options, share)
         try:
             yield opened
         finally:
-            closing = SMB2CloseRequest()
-            closing["file_id"] = opened.handle
-            with suppress(Exception):  # what is wrong with the connection shows at the next request
-                self._send(closing)
+            self.let_go(opened)
 
-    def listed(self, opened: Opened, *, again: bool = False) -> list[Entry]:
+    def _begin(self, path: str, access: int, options: int, share: int, disposition: int = _THERE) -> Opened:
+        """Open, or make, what has a path relative to the root. Raises SMBResponseException, UnreachableError."""
+        from smbprotocol.open import SMB2CreateRequest
+
+        message = SMB2CreateRequest()
+        message["impersonation_level"], message["desired_access"], message["share_access"] = 2, access, share
+        message["create_disposition"], message["create_options"] = disposition, options
+        message["buffer_path"] = self.whole(path).encode("utf-16-le", "surrogatepass") or b"\0\0"
+        *times, _, size, attributes, handle = _CREATED.unpack_from(self._ask(message, _CREATED.size))
+        return Opened(handle, _times(*times), size, attributes)
+
+    def whole(self, path: str) -> str:
+        """The path in the share of a path relative to the root."""
+        return "\\".join(part for part in (self.address.path, path) if part)
+
+    def let_go(self, opened: Opened) -> None:
+        """Close what is open, without waiting for an answer."""
+        from smbprotocol.open import SMB2CloseRequest
+
+        closing = SMB2CloseRequest()
+        closing["file_id"] = opened.handle
+        with suppress(Exception):  # what is wrong with the connection shows at the next request
+            self._send(closing)
+
+    def listed(self, opened: Opened, *, again: bool = False, pattern: str = "*", most_bytes: int | None = None) -> list[Entry]:
         """The next names of a folder, `.` and `..` among them; empty = there are no more. Raises SMBResponseException, UnreachableError, ValueError."""
         from smbprotocol.exceptions import NoMoreFiles, NoSuchFile
         from smbprotocol.open import SMB2QueryDirectoryRequest
 
         message = SMB2QueryDirectoryRequest()
         message["file_information_class"], message["flags"], message["file_id"] = _LISTING, 0x1 if again else 0, opened.handle
-        message["buffer"], message["output_buffer_length"] = "*".encode("utf-16-le"), _LIST_BYTES
+        message["buffer"], message["output_buffer_length"] = pattern.encode("utf-16-le", "surrogatepass"), most_bytes or _LIST_BYTES
         try:
             return list(_entries(_buffer(self._ask(message, _GIVEN.size))))
         except (NoMoreFiles, NoSuchFile):
@@ -227,16 +254,12 @@ class Host(OtherHost[Address]):
     def read(self, opened: Opened, at: int, size_bytes: int) -> bytes:
         """A piece of a file from a byte on, at most READ_BYTES. Raises SMBResponseException, UnreachableError."""
         from smbprotocol.exceptions import EndOfFile
-        from smbprotocol.open import SMB2ReadRequest
 
-        message = SMB2ReadRequest()
-        message["file_id"], message["offset"], message["length"] = opened.handle, at, min(size_bytes, READ_BYTES)
+        wanted = min(size_bytes, READ_BYTES)
         try:
-            found = self._ask(message, _PIECE.size)
+            return _content(self._ask(_reading(opened, at, wanted), _PIECE.size), wanted)
         except EndOfFile:
             return b""
-        offset, length = _PIECE.unpack_from(found)
-        return found[offset - _HEADER_BYTES :][: min(length, size_bytes)]
 
     def now(self, opened: Opened) -> Opened:
         """What an open file or folder is now. Raises SMBResponseException, UnreachableError, ValueError."""
@@ -259,28 +282,33 @@ class Host(OtherHost[Address]):
         total, _, free, sectors, sector_bytes = struct.unpack_from("<qqqII", found)
         return total * sectors * sector_bytes, free * sectors * sector_bytes
 
-    def _told(self, opened: Opened, kind: int, number: int) -> bytes:
+    def _told(self, opened: Opened, kind: int, number: int, most_bytes: int = 1024) -> bytes:
         from smbprotocol.open import SMB2QueryInfoRequest
 
         message = SMB2QueryInfoRequest()
-        message["info_type"], message["file_info_class"], message["file_id"], message["output_buffer_length"] = kind, number, opened.handle, 1024
+        message["info_type"], message["file_info_class"], message["file_id"], message["output_buffer_length"] = kind, number, opened.handle, most_bytes
         return _buffer(self._ask(message, _GIVEN.size))
 
     def _ask(self, message: Any, least_bytes: int) -> bytes:  # noqa: ANN401  a structure of the protocol
         """Send a request and give the body of the answer. Raises SMBResponseException for what is refused, UnreachableError where nothing is heard."""
+        return self._all_asked([message], least_bytes)[0]
+
+    def _all_asked(self, messages: Sequence[Any], least_bytes: int) -> list[bytes]:
+        """As `_ask`, of requests that are on their way together."""
         from smbprotocol.exceptions import SMBResponseException
 
         assert self._connection is not None  # noqa: S101  # by contract
+        found = []
         try:
-            answer = self._connection.receive(self._send(message), timeout=_SILENT_SECONDS, resolve_symlinks=False)
-            found = bytes(answer["data"].get_value())
+            for sent in [self._send(message) for message in messages]:
+                found.append(bytes(self._connection.receive(sent, timeout=_SILENT_SECONDS, resolve_symlinks=False)["data"].get_value()))
         except SMBResponseException as error:
             if error.status in _LOST:
                 raise self._lost(error) from error
             raise
         except Exception as error:  # whatever the library makes of a hostile answer
             raise self._lost(error) from error
-        if len(found) < least_bytes:
+        if any(len(one) < least_bytes for one in found):
             raise self.unreachable(f"{self.address.host} gives answers that are cut off")
         return found
 
@@ -302,32 +330,9 @@ class Host(OtherHost[Address]):
 _LOST = {0xC0000203, 0xC00000C9, 0xC000020C, 0xC000035C, 0xC00000C0}  # the session, the share or the connection is there no more
 
 
-@functools.cache
-def _strict() -> Any:  # noqa: ANN401  a class of a library that is loaded only here
-    """The library's connection, which takes no answer of a session that is neither encrypted nor signed: by itself it lets such pass."""
-    from smbprotocol.connection import Connection
-    from smbprotocol.exceptions import SMBException
-
-    class Strict(Connection):  # type: ignore[misc]  # it ships no types
-        share_flags = 0
-
-        def verify_signature(self, header: Any, session_id: int, force: bool = False) -> None:  # noqa: ANN401  as the library calls it
-            """Called for each answer that was not encrypted. Raises SMBException, which ends the connection."""
-            session, command = self.session_table.get(session_id), header["command"].get_value()
-            if session is not None and not force and command != _SESSION_SETUP:
-                is_pending = header["status"].get_value() == _PENDING
-                if session.encrypt_data or not (is_pending or header["flags"].get_value() & _SIGNED):
-                    raise SMBException("an answer came that is neither encrypted nor signed: somebody is in between")
-            super().verify_signature(header, session_id, force)
-
-        def receive(self, *given: Any, **more: Any) -> Any:  # noqa: ANN401  as above
-            """Keeps what a share tells of itself when it is connected to, which the library lets go."""
-            answer = super().receive(*given, **more)
-            if answer["command"].get_value() == _TREE_CONNECT:
-                self.share_flags = struct.unpack_from("<4xI", answer["data"].get_value())[0]
-            return answer
-
-    return Strict
+def is_folder(one: Entry) -> bool:
+    """Whether a listing tells a folder, and no link to one."""
+    return bool(one.attributes & DIRECTORY) and not one.reparse & LINKING
 
 
 def need() -> None:
@@ -368,6 +373,19 @@ def _entries(buffer: bytes) -> Iterator[Entry]:
 
 def _times(*values: int) -> Times:
     return Times(*(max(value, 0) - _FIRST_YEARS_100NS for value in values))
+
+
+def _reading(opened: Opened, at: int, size_bytes: int) -> Any:  # noqa: ANN401  a structure of the protocol
+    from smbprotocol.open import SMB2ReadRequest
+
+    message = SMB2ReadRequest()
+    message["file_id"], message["offset"], message["length"] = opened.handle, at, size_bytes
+    return message
+
+
+def _content(found: bytes, most_bytes: int) -> bytes:
+    offset, length = _PIECE.unpack_from(found)
+    return found[offset - _HEADER_BYTES :][: min(length, most_bytes)]
 
 
 def _buffer(found: bytes) -> bytes:

@@ -85,12 +85,8 @@ class Scanner:
         except (SMBResponseException, ValueError) as error:
             raise self._host.unreachable(f"{self._settings.location}: {_smb.told(error)}") from error
         empty = all(one.name in (_HERE, _ABOVE) for one in found)
-        place = self._host.address
-        below = f"{place.share.lower()}/" + "".join(f"{part}/" for part in place.path.split("\\") if part)
         capacity, free = space or (None, None)
-        return Facts(
-            fs_id=f"{self._server}:{names.escape(below.encode())}", device=None, clock="modified", capacity_bytes=capacity, free_bytes=free, empty=empty
-        )
+        return Facts(fs_id=self._host.place, device=None, clock="modified", capacity_bytes=capacity, free_bytes=free, empty=empty)
 
     def root_shard(self) -> Shard:
         """The root."""
@@ -149,11 +145,6 @@ class Scanner:
         self._numbers[folder.directory] = folder.number
         while len(self._numbers) > _KEPT_NUMBERS:
             self._numbers.popitem(last=False)
-
-    @property
-    def _server(self) -> str:
-        """Files are told apart by the server: their numbers are the same in each of its shares that shows them."""
-        return f"smb-{self._host.guid}"
 
     def _visit(self, walk: Walk, directories: Sequence[str]) -> None:
         """List folders, keep what is in them, and add the folders below to those that wait. What cannot be listed is a problem."""
@@ -236,7 +227,7 @@ class Scanner:
             fresh = set(folder.given.new([os.fsdecode(name) for name in found]))
             found = {name: one for name, one in found.items() if os.fsdecode(name) in fresh}
         if self._settings.exclude is not None and found:
-            are_folders = [_is_folder(one) for one in found.values()]
+            are_folders = [_smb.is_folder(one) for one in found.values()]
             out = _omissions.excluded(self._settings.exclude, [directory] * len(found), list(map(os.fsdecode, found)), are_folders)
             walk.sink.exclude(int(out.sum()))
             found = {name: one for (name, one), is_out in zip(found.items(), out.tolist(), strict=True) if not is_out}
@@ -246,7 +237,7 @@ class Scanner:
         below = []
         for name, one in rows:
             inner = f"{directory}{os.fsdecode(name)}/"
-            if not _is_folder(one) or not walk.has_room(inner):
+            if not _smb.is_folder(one) or not walk.has_room(inner):
                 continue
             if one.number is not None and one.number in folder.inside:  # a link to its neighbour: both have what is above them in common
                 walk.problem(inner, "list", _remote.LINKED, hides_below=True)
@@ -266,7 +257,7 @@ class Scanner:
         for name in ("created", "accessed", "modified", "changed"):
             ticks = np.array([getattr(one.times, name) for one in entries], np.int64)
             slots[f"{name}_s"], slots[f"{name}_ns"] = ticks // 10_000_000, ticks % 10_000_000 * 100
-        slots["mask"] = _kernel.BTIME
+        slots["mask"] = [_kernel.BTIME if one.times.is_created_told else 0 for one in entries]
         slots["size_bytes"] = [min(one.size_bytes, 2**63 - 1) for one in entries]
         slots["blocks"] = [min(one.allocated_bytes, 2**63 - 1) // 512 for one in entries]
         slots["inode"] = [one.number or 0 for one in entries]
@@ -274,7 +265,7 @@ class Scanner:
 
     def _flush(self, walk: Walk) -> None:
         if walk.batch.used:
-            columns = walk.batch.take({(0, 0): self._server})
+            columns = walk.batch.take({(0, 0): self._host.server})
             columns["time_flags"] = pa.array(columns["time_flags"].to_numpy() & _OWN_FLAGS)
             numbers = columns["inode"].to_numpy()
             columns["inode"] = pa.array(numbers, mask=numbers == 0)
@@ -348,17 +339,13 @@ def _named(walk: Walk, directory: str, given: Sequence[Entry]) -> dict[bytes, En
         name = one.name.encode("utf-8", "surrogatepass")
         if not name or any(letter in one.name for letter in "/\\\0") or len(name) > _remote.LONGEST_NAME:
             walk.problem(directory, "name", _remote.UNNAMED, hides_below=False)
-        elif not _is_folder(one) and _remote.is_ours(directory, name):
+        elif not _smb.is_folder(one) and _remote.is_ours(directory, name):
             continue
         elif name in found:
             walk.problem(f"{directory}{os.fsdecode(name)}/", "name", _remote.TWICE, hides_below=False)
         else:
             found[name] = one
     return dict(sorted(found.items()))
-
-
-def _is_folder(one: Entry) -> bool:
-    return bool(one.attributes & _smb.DIRECTORY) and not one.reparse & _smb.LINKING
 
 
 def _mode(one: Entry) -> int:

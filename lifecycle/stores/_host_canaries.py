@@ -1,115 +1,117 @@
-"""What a host is able to do, found by doing it under `.lastcopy/canaries/`: servers of SFTP differ in what renaming does to what is there."""
+"""What a host is able to do, found by doing it under `.lastcopy/canaries-…/`: servers differ in what renaming does to what is there."""
 
-import os
 import secrets
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lifecycle.stores import Capabilities
 from lifecycle.stores._host_files import read_link
-from lifecycle.stores._line import SYNC_SECONDS, Files
+from lifecycle.stores._hosted import CANARIES, Files
+from lifecycle.stores._line import FRESH, SYNC_SECONDS
+from lifecycle.stores._line import Files as HostFiles
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClient, SFTPClientFile
 
-FOLDER = b"canaries-"
 _RAW = [bytes(range(1, 47)), bytes(range(48, 160)), bytes(range(160, 256)), b" lead", b"trail ", b"dot.", b"CON", b"a:b", b"back\\slash"]
-_LONGEST = 255
-FRESH = 0x02 | 0x08 | 0x20  # SSH_FXF_WRITE, SSH_FXF_CREAT and SSH_FXF_EXCL
+LONGEST = 255
+_NOTHING = Capabilities(
+    publish="none", exchange=False, leases=False, reflink=False, dedupe=False, hard_links=False, symlinks=False, xattrs=False, acls=False,
+    sync_directories=False, folds_case=False, folds_unicode=False, raw_names=False, time_step_ns=1, name_bytes=LONGEST // 2, stable_inodes=False,
+    quarantine=False,
+)  # fmt: skip
 
 
-def find_out(files: Files) -> Capabilities:
-    """What the host can do, tried in a folder of ours that goes again. Writes. Raises SFTPError where not even files can be made, UnreachableError."""
-    import asyncssh
+class Canaries:
+    """A folder of ours in which something is tried."""
 
-    at = files.home(FOLDER + secrets.token_hex(8).encode())  # a new one: nothing of somebody else is in it
-    files.line.ask(lambda client: client.mkdir(at, asyncssh.SFTPAttrs(permissions=0o700)))
+    def __init__(self, files: Files, at: bytes) -> None:
+        self.files, self.at = files, at
 
-    def does(canary: Callable[[], bool]) -> bool:
+    def does(self, canary: Callable[[], bool]) -> bool:
         """Whether a canary lives. A refusal is an answer: the host cannot do it."""
         try:
             return canary()
-        except asyncssh.SFTPError:
+        except self.files.refused:
             return False
         finally:
-            _clear(files, at)
+            for name, _ in self.files.listed(self.at):
+                self.files.remove(self.place(name))
 
-    can_publish = does(lambda: _never_replaces(files, at)) and does(lambda: _syncs(files, at))
-    found = Capabilities(
-        publish="noreplace" if can_publish else "none",
-        exchange=False,
-        leases=False,
-        reflink=False,
-        dedupe=False,
-        hard_links=False,
-        symlinks=does(lambda: _links(files, at)),
-        xattrs=False,
-        acls=False,
-        sync_directories=False,
-        folds_case=does(lambda: _folds(files, at, b"lastcopy-case-a", b"LASTCOPY-CASE-A")),
-        folds_unicode=does(lambda: _folds(files, at, "lastcopy-é".encode(), "lastcopy-e\u0301".encode())),
-        raw_names=does(lambda: _raw_names(files, at)),
-        time_step_ns=1_000_000_000,
-        name_bytes=_LONGEST if does(lambda: _keeps(files, at, [b"n" * _LONGEST])) else _LONGEST // 2,
-        stable_inodes=False,
-        quarantine=False,
-    )
-    files.line.ask(lambda client: client.rmdir(at))
-    return found
+    def place(self, name: bytes) -> bytes:
+        """That of a name in the folder."""
+        return self.at + b"/" + name
 
+    def tried(self) -> Capabilities:
+        """What renaming does, and how names are taken; the rest as if the host could do nothing. Writes."""
+        return replace(
+            _NOTHING,
+            publish="noreplace" if self.does(self._never_replaces) else "none",
+            folds_case=self.does(lambda: self._folds(b"lastcopy-case-a", b"LASTCOPY-CASE-A")),
+            folds_unicode=self.does(lambda: self._folds("lastcopy-é".encode(), "lastcopy-e\u0301".encode())),
+            name_bytes=LONGEST if self.does(lambda: self.keeps([b"n" * LONGEST])) else LONGEST // 2,
+        )
 
-def write_new(files: Files, place: bytes, content: bytes) -> None:
-    """Write a file where nothing is, durable where the host can do that. Writes. Raises SFTPError, UnreachableError."""
-    import asyncssh
+    def keeps(self, given: Iterable[bytes]) -> bool:
+        """Whether names come back as they were given."""
+        for name in given:
+            self.files.write_new(self.place(name), b"")
+        return {name for name, _ in self.files.listed(self.at)} == set(given)
 
-    async def write(client: "SFTPClient") -> None:
-        async with client.open(place, FRESH, asyncssh.SFTPAttrs(permissions=0o600), encoding=None) as file:
-            await file.write(content)
-            with suppress(asyncssh.SFTPOpUnsupported):
-                await file.fsync()
+    def _never_replaces(self) -> bool:
+        """Whether neither a new file nor a renamed one takes the place of what is there."""
+        files, (one, two, name) = self.files, map(self.place, (b"first", b"second", b"published"))
+        files.write_new(one, b"first")
+        files.write_new(two, b"second")
+        files.rename(one, name)
+        for act in (lambda: files.write_new(name, b"third"), lambda: files.rename(two, name)):
+            if not self.is_refused(act):
+                return False
+        return files.read_small(name, 99) == b"first" and files.read_small(two, 99) == b"second"
 
-    files.line.ask(write)
+    def is_refused(self, act: Callable[[], object]) -> bool:
+        """Whether the host refuses something."""
+        try:
+            act()
+        except self.files.refused:
+            return True
+        return False
 
-
-def read_small(files: Files, place: bytes, most_bytes: int) -> bytes:
-    """The beginning of a file. Raises SFTPError, UnreachableError."""
-
-    async def read(client: "SFTPClient") -> bytes:
-        async with client.open(place, "rb") as file:
-            return cast(bytes, await file.read(most_bytes, 0))
-
-    return files.line.ask(read)
+    def _folds(self, one: bytes, two: bytes) -> bool:
+        self.files.write_new(self.place(one), b"")
+        return self.files.seen(self.place(two), two) is not None
 
 
-def _never_replaces(files: Files, at: bytes) -> bool:
-    """Whether neither a new file nor a renamed one takes the place of what is there."""
-    one, two, name = (at + b"/" + part for part in (b"first", b"second", b"published"))
-    write_new(files, one, b"first")
-    write_new(files, two, b"second")
-    files.line.ask(lambda client: client.rename(one, name))
-    for act in (lambda: write_new(files, name, b"third"), lambda: files.line.ask(lambda client: client.rename(two, name))):
-        if not _is_refused(act):
-            return False
-    return read_small(files, name, 99) == b"first" and read_small(files, two, 99) == b"second"
+@contextmanager
+def canaries(files: Files) -> Iterator[Canaries]:
+    """A new folder for canaries, so that nothing of somebody else is in it; it goes again. Writes. Raises what a refusal raises, UnreachableError."""
+    at = files.home(CANARIES + secrets.token_hex(8).encode())
+    files.make_folder(at)
+    yield Canaries(files, at)
+    files.remove_folder(at)
 
 
-def _is_refused(act: Callable[[], object]) -> bool:
-    import asyncssh
+def find_out(files: HostFiles) -> Capabilities:
+    """What a host of SFTP can do. Writes. Raises SFTPError where not even files can be made, UnreachableError."""
+    with canaries(files) as trying:
+        found = trying.tried()
+        return replace(
+            found,
+            publish=found.publish if trying.does(lambda: _syncs(files, trying.place(b"synced"))) else "none",
+            symlinks=trying.does(lambda: _links(files, trying.at)),
+            raw_names=trying.does(lambda: trying.keeps(_RAW)),
+            time_step_ns=1_000_000_000,
+        )
 
-    try:
-        act()
-    except asyncssh.SFTPError:
-        return True
-    return False
 
-
-def _syncs(files: Files, at: bytes) -> bool:
+def _syncs(files: HostFiles, place: bytes) -> bool:
     """Whether the host makes a file durable when it is asked to."""
 
     async def sync(client: "SFTPClient") -> bool:
         file: SFTPClientFile
-        async with client.open(at + b"/synced", FRESH, encoding=None) as file:
+        async with client.open(place, FRESH, encoding=None) as file:
             await file.write(b"content")
             await file.fsync()
         return True
@@ -117,35 +119,8 @@ def _syncs(files: Files, at: bytes) -> bool:
     return files.line.ask(sync, SYNC_SECONDS)
 
 
-def _links(files: Files, at: bytes) -> bool:
+def _links(files: HostFiles, at: bytes) -> bool:
     """Whether a link has the text that it is given. Servers that take the two the other way round make one of that name: it must lie here, too."""
     text = at + b"/else\xffwhere"
     files.line.ask(lambda client: client.symlink(text, at + b"/link"))
     return read_link(files, at + b"/link") == text
-
-
-def _folds(files: Files, at: bytes, one: bytes, two: bytes) -> bool:
-    write_new(files, at + b"/" + one, b"")
-    return files.status(at + b"/" + two) is not None
-
-
-def _raw_names(files: Files, at: bytes) -> bool:
-    return _keeps(files, at, _RAW)
-
-
-def _keeps(files: Files, at: bytes, given: Iterable[bytes]) -> bool:
-    for name in given:
-        write_new(files, at + b"/" + name, b"")
-    return set(_listed(files, at)) == set(given)
-
-
-def _listed(files: Files, at: bytes) -> list[bytes]:
-    async def names(client: "SFTPClient") -> list[bytes]:
-        return [os.fsencode(one.filename) async for one in client.scandir(at) if one.filename not in (b".", b"..")]
-
-    return files.line.ask(names)
-
-
-def _clear(files: Files, at: bytes) -> None:
-    for name in _listed(files, at):
-        files.line.ask(lambda client, name=name: client.remove(at + b"/" + name))  # type: ignore[misc]  # bound as a default

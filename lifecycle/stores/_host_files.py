@@ -15,18 +15,40 @@ from lifecycle.stores._line import SYNC_SECONDS, Files
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClientFile
 
+    from lifecycle.stores._hosted import Files as FilesOfAnyHost
+
 _RIGHTS = 0o777  # set-user-ID and the like are never given
 
 
-class Reading:
-    """A file or symbolic link of the host. Nothing holds others off, so it is looked at anew and read again before it counts."""
+class Looked:
+    """What is read of a host while nothing keeps all others from it: it is looked at anew, and read again before it counts."""
 
     leased = False
+    _files: "FilesOfAnyHost"
+
+    def __init__(self, path: bytes, fingerprint: Fingerprint) -> None:
+        self.fingerprint, self._path = fingerprint, path
+
+    def is_wanted(self) -> bool:
+        """Never: nobody asks before."""
+        return False
+
+    def check(self) -> None:
+        """Raises EndError SOURCE_CHANGED if another file is there now, UnreachableError."""
+        found = self._files.look(self._path)
+        wrong = "it is gone" if found is None else self.fingerprint.differs(found)
+        if wrong:
+            raise EndError("SOURCE_CHANGED", f"{self._files.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
+
+
+class Reading(Looked):
+    """A file or symbolic link of the host."""
+
+    _files: Files
 
     def __init__(self, files: Files, path: bytes, fingerprint: Fingerprint) -> None:
-        self.fingerprint = fingerprint
-        self._files, self._path = files, path
-        self._place = files.at(path)
+        super().__init__(path, fingerprint)
+        self._files, self._place = files, files.at(path)
 
     def metadata(self) -> Metadata:
         """Owner, mode and times, of it and of the folders above it; the protocol tells no attributes. Raises EndError, UnreachableError."""
@@ -50,17 +72,6 @@ class Reading:
                 return
             yield from (memoryview(block) for block in blocks(self._files, self._place, self.fingerprint.size_bytes))
         self.check()
-
-    def is_wanted(self) -> bool:
-        """Never: nobody asks before."""
-        return False
-
-    def check(self) -> None:
-        """Raises EndError SOURCE_CHANGED if another file is there now, UnreachableError."""
-        found = self._files.look(self._path)
-        wrong = "it is gone" if found is None else self.fingerprint.differs(found)
-        if wrong:
-            raise EndError("SOURCE_CHANGED", f"{self._files.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
 
     def close(self) -> None:
         """Nothing is held."""

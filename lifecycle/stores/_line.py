@@ -1,11 +1,12 @@
 """A connection by SFTP that the threads of a job share: their requests are on their way together, and one that is not answered is never thought undone."""
 
 import asyncio
+import os
 import stat
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from catalog import names
 from catalog.errors import UnreachableError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 60.0  # for an answer
 SYNC_SECONDS = 600.0  # for one that waits for a disk
+FRESH = 0x02 | 0x08 | 0x20  # SSH_FXF_WRITE, SSH_FXF_CREAT and SSH_FXF_EXCL
 T = TypeVar("T")
 
 
@@ -154,6 +156,77 @@ class Files:
             return self.line.ask(lambda client: client.lstat(place))
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
             return None
+
+    @property
+    def refused(self) -> type[Exception]:
+        """What is raised for what the host refuses."""
+        import asyncssh
+
+        return asyncssh.SFTPError
+
+    def kind(self, place: bytes) -> str | None:
+        """What is at a place, as `Fingerprint.type` has it; None = nothing. Raises SFTPError, EndError, UnreachableError."""
+        found = self.seen(place, place)
+        return None if found is None else found.type
+
+    def seen(self, place: bytes, path: bytes) -> Fingerprint | None:
+        """What is at a place, told as that of a path. Raises SFTPError, EndError, UnreachableError."""
+        found = self.status(place)
+        return None if found is None else self.fingerprint(found, path)
+
+    def listed(self, place: bytes) -> list[tuple[bytes, bool]]:
+        """The names in a folder, and whether each is a folder. Raises SFTPError, UnreachableError."""
+
+        async def ask(client: "SFTPClient") -> list[tuple[bytes, bool]]:
+            return [
+                (os.fsencode(one.filename), stat.S_ISDIR(one.attrs.permissions or 0))
+                async for one in client.scandir(place)
+                if one.filename not in (b".", b"..")
+            ]
+
+        return self.line.ask(ask)
+
+    def make_folder(self, place: bytes) -> None:
+        """Make a folder for us alone, where nothing is. Writes. Raises SFTPError, UnreachableError."""
+        import asyncssh
+
+        self.line.ask(lambda client: client.mkdir(place, asyncssh.SFTPAttrs(permissions=0o700)))
+
+    def remove_folder(self, place: bytes) -> None:
+        """Remove an empty folder. Writes. Raises SFTPError, UnreachableError."""
+        self.line.ask(lambda client: client.rmdir(place))
+
+    def write_new(self, place: bytes, content: bytes) -> None:
+        """Write a file where nothing is, durable where the host can do that. Writes. Raises SFTPError, UnreachableError."""
+        import asyncssh
+
+        async def write(client: "SFTPClient") -> None:
+            async with client.open(place, FRESH, asyncssh.SFTPAttrs(permissions=0o600), encoding=None) as file:
+                await file.write(content)
+                with suppress(asyncssh.SFTPOpUnsupported):
+                    await file.fsync()
+
+        self.line.ask(write)
+
+    def read_small(self, place: bytes, most_bytes: int) -> bytes:
+        """The beginning of a file. Raises SFTPError, UnreachableError."""
+
+        async def read(client: "SFTPClient") -> bytes:
+            async with client.open(place, "rb") as file:
+                return cast(bytes, await file.read(most_bytes, 0))
+
+        return self.line.ask(read)
+
+    def rename(self, place: bytes, to: bytes) -> None:
+        """Give something another name, which nothing has. Writes. Raises SFTPError, UnreachableError."""
+        self.line.ask(lambda client: client.rename(place, to))
+
+    def remove(self, place: bytes) -> None:
+        """Remove a file, if it is there. Writes. Raises SFTPError, UnreachableError."""
+        import asyncssh
+
+        with suppress(asyncssh.SFTPNoSuchFile):
+            self.line.ask(lambda client: client.remove(place))
 
     def fingerprint(self, found: "SFTPAttrs", path: bytes) -> Fingerprint:
         """The fingerprint that a status means: times are to the second, and nothing tells one file from another that took its place. Raises EndError."""

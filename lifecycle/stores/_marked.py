@@ -33,7 +33,7 @@ class Marked(ABC):
         mine = marker if marker is not None and marker.volume == self._volume and marker.fs_id == fs_id else None
         self._capabilities = self._standing(mine.capabilities) if mine and mine.capabilities else None
         self._identified = True
-        return Identity(mine.id if mine else None, fs_id, writable=True)
+        return Identity(mine.id if mine else None, self._fs_id_of_files, writable=True)
 
     def prepare(self, marker: str, *, at_us: int, take_over: bool = False) -> Capabilities:
         """Write the marker and try the canaries; see `stores.Store`. Writes. Raises RefusedError, UnreachableError, EndError."""
@@ -62,6 +62,11 @@ class Marked(ABC):
     @abstractmethod
     def _fs_id(self) -> str:
         """Which place this is, as scans tell it. Raises UnreachableError."""
+
+    @property
+    def _fs_id_of_files(self) -> str:
+        """What files of this place are told apart by, as scans tell it. Raises UnreachableError."""
+        return self._fs_id
 
     @abstractmethod
     def _marker(self) -> Marker | None:

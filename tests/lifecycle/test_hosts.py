@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from asyncssh import SFTPConnectionLost, sftp
 
-from catalog.errors import UnreachableError
 from catalog.ours import TEMPORARY
 from lifecycle import job, plan, stores
 from lifecycle.ends import EndError
@@ -20,7 +19,7 @@ from tests.lifecycle.chaos.line import Break
 from tests.lifecycle.chaos.sweeps import network
 from tests.lifecycle.grounds import paths, refusals
 from tests.lifecycle.hosts import Hosts
-from tests.scanners.sshd import Server
+from tests.scanners import smbd, sshd
 
 _READ, _WRITE = 5, 6  # SSH_FXP_READ, SSH_FXP_WRITE
 STRIDE = 6  # of the requests at which a connection is lost; the long sweeps break the line itself
@@ -28,8 +27,17 @@ MODIFIED_NS, ACCESSED_NS = 1_577_836_800_000_000_000, 1_577_836_801_000_000_000
 
 
 @pytest.fixture
-def estate(tmp_path: Path, ssh_server: Server) -> Hosts:
+def estate(tmp_path: Path, ssh_server: sshd.Server) -> Hosts:
     return Hosts(tmp_path, server=ssh_server)
+
+
+@pytest.fixture(params=["ssh_server", "smb_server"])
+def either(tmp_path: Path, request: pytest.FixtureRequest) -> Hosts:
+    """An estate whose vault is reached by SFTP, or by SMB."""
+    server = request.getfixturevalue(request.param)
+    folder = server.share / tmp_path.name if isinstance(server, smbd.Server) else tmp_path
+    folder.mkdir(exist_ok=True)
+    return Hosts(folder, server=server)
 
 
 def test_files_are_archived_and_recalled_to_the_bit(estate: Hosts) -> None:
@@ -74,23 +82,23 @@ def test_what_was_copied_is_found_by_the_next_scan(estate: Hosts) -> None:
     assert (row["copy_volume"], row["match"], row["verification_level"]) == ("vault", "content", 3)
 
 
-def test_what_is_there_is_never_overwritten_and_what_is_equal_is_taken_for_the_copy(estate: Hosts) -> None:
+def test_what_is_there_is_never_overwritten_and_what_is_equal_is_taken_for_the_copy(either: Hosts) -> None:
     for name in ("planned", "late", "equal"):
-        estate.write("data", name, b"ours")
-    estate.ready()
-    estate.write("vault", "planned", b"someone else's")
-    made = estate.plan("archive", to="vault")
+        either.write("data", name, b"ours")
+    either.ready()
+    either.write("vault", "planned", b"someone else's")
+    made = either.plan("archive", to="vault")
     assert (paths(made), refusals(made)) == ([b"equal", b"late"], {"planned": "target_exists_differs"})
-    estate.write("vault", "late", b"else")
-    estate.write("vault", "equal", b"ours")
-    with estate.journal() as journal:
-        plan.approve(made, journal, actor="bob", at_us=estate.now_us)
-    came = estate.carried_out(made)
-    assert came.counts == {"CONFLICT": 1, "QUARANTINED": 1}, estate.reasons(came.job_id)
-    assert estate.kept() == {b"planned": b"someone else's", b"late": b"else", b"equal": b"ours"}
-    assert Path(os.fsdecode(estate.at("data", "late"))).read_bytes() == b"ours"
-    assert job.undo(estate.root, estate.config, came.job_id, clock=lambda: estate.now_us, actor="ada").complete
-    assert Path(os.fsdecode(estate.at("data", "equal"))).read_bytes() == b"ours"
+    either.write("vault", "late", b"else")
+    either.write("vault", "equal", b"ours")
+    with either.journal() as journal:
+        plan.approve(made, journal, actor="bob", at_us=either.now_us)
+    came = either.carried_out(made)
+    assert came.counts == {"CONFLICT": 1, "QUARANTINED": 1}, either.reasons(came.job_id)
+    assert either.kept() == {b"planned": b"someone else's", b"late": b"else", b"equal": b"ours"}
+    assert Path(os.fsdecode(either.at("data", "late"))).read_bytes() == b"ours"
+    assert job.undo(either.root, either.config, came.job_id, clock=lambda: either.now_us, actor="ada").complete
+    assert Path(os.fsdecode(either.at("data", "equal"))).read_bytes() == b"ours"
 
 
 def test_a_link_in_the_place_of_a_folder_leads_nothing_outside(estate: Hosts, tmp_path: Path) -> None:
@@ -105,14 +113,14 @@ def test_a_link_in_the_place_of_a_folder_leads_nothing_outside(estate: Hosts, tm
     assert os.path.exists(estate.at("data", "d/f"))
 
 
-def test_nothing_is_taken_out_of_a_host(estate: Hosts) -> None:
-    estate.write("vault", "f", b"content")
-    estate.write("data", "f", b"content")
-    estate.ready()
-    made = estate.plan("archive", to="far", where="volume = 'vault'")
+def test_nothing_is_taken_out_of_a_host(either: Hosts) -> None:
+    either.write("vault", "f", b"content")
+    either.write("data", "f", b"content")
+    either.ready()
+    made = either.plan("archive", to="far", where="volume = 'vault'")
     assert paths(made) == []
     assert set(refusals(made).values()) <= {"not_supported", "replica"}
-    store = stores.connect(estate.config, "vault")
+    store = stores.connect(either.config, "vault")
     found = store.look(b"f")
     assert found is not None
     with pytest.raises(EndError, match="take nothing out"):
@@ -120,12 +128,12 @@ def test_nothing_is_taken_out_of_a_host(estate: Hosts) -> None:
     store.close()
 
 
-def test_a_folder_without_a_preparation_is_not_written_to(estate: Hosts) -> None:
-    estate.write("data", "f", b"content")
-    estate.prepared("data", "far").scanned()
-    made = estate.plan("archive", to="vault")
+def test_a_folder_without_a_preparation_is_not_written_to(either: Hosts) -> None:
+    either.write("data", "f", b"content")
+    either.prepared("data", "far").scanned()
+    made = either.plan("archive", to="vault")
     assert set(refusals(made)) == {"f"}
-    assert estate.kept() == {}
+    assert either.kept() == {}
 
 
 def test_a_folder_that_is_declared_twice_is_refused(estate: Hosts) -> None:
@@ -174,28 +182,13 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
     total, names = _requests(estate, everyone.pop()), iter(everyone)
     assert total < len(everyone)
     for at in range(0, total, STRIDE):
-        path = next(names)
-        made = estate.approved("archive", to="vault", where=f"path = '{path}'")
-        began = estate.jobs()
-        with wire(_cut(at, before=before)):
-            try:
-                came = estate.carried_out(made)
-            except UnreachableError:
-                assert estate.jobs() == began, f"at {at}: a job that was begun rests"
-            else:
-                assert came.counts != {"QUARANTINED": 1}, f"at {at}: {came}"
-        assert Path(os.fsdecode(estate.at("data", path))).read_bytes() == body
-        with estate.journal() as journal:
-            begun = [row.job_id for row in journal.jobs() if row.plan_id == made.id]
-        came = job.resume(estate.root, estate.config, begun[0], clock=lambda: estate.now_us, actor="ada") if begun else estate.carried_out(made)
-        assert came.counts == {"QUARANTINED": 1}, f"at {at}: {estate.reasons(came.job_id)}"
-        assert estate.kept()[path.encode()] == body
+        estate.archive_and_resume(next(names), wire(_cut(at, before=before)), f"at {at}")
     assert not [path for path in estate.kept() if TEMPORARY in path]
     assert estate.ask("audit", "verify").code == 0
 
 
 def test_of_a_connection_that_is_cut_in_the_middle_of_a_file_its_step_tells_and_nobody_else(
-    tmp_path: Path, ssh_server: Server, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, ssh_server: sshd.Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     with network.host(ssh_server, tmp_path / "estate") as far:
         far.written(1)

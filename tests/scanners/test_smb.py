@@ -77,7 +77,7 @@ def test_entries_are_those_of_the_tree_and_what_the_protocol_lacks_is_null(smb_s
     assert (found["modified_at"], found["modified_ns"]) == (datetime(2017, 7, 14, 2, 40, 0, 123456), 700)
     assert found["accessed_at"] == datetime(2014, 5, 13, 16, 53, 20, 250000)
     assert found["changed_at"] == found["modified_at"]  # so Samba has it: no sign of what was done to a file beside its content
-    assert found["created_at"] is not None
+    assert found["created_at"] is None  # Samba knows none, and makes it of the others
     assert {found[name] for name in ("owner", "uid", "gid", "mode", "link_count", "link_target")} == {None}
     assert (rows["d/other name"]["inode"], rows["d/other name"]["fs_id"]) == (found["inode"], found["fs_id"])
     assert (rows["d"]["type"], rows["empty"]["size_bytes"]) == ("dir", 0)
@@ -240,10 +240,15 @@ def test_a_list_that_is_none_is_refused(buffer: bytes) -> None:
         list(_smb._entries(buffer))
 
 
+@pytest.mark.parametrize(("created", "is_told"), [(5, False), (7, False), (4, True), (6, True), (-_smb._FIRST_YEARS_100NS, False)])
+def test_a_time_of_creation_that_is_the_earliest_of_the_others_is_not_told(created: int, is_told: bool) -> None:
+    assert Times(created, accessed=7, modified=5 if created != 7 else 8, changed=9).is_created_told == is_told
+
+
 def test_reparse_points_are_links_where_they_stand_for_what_lies_elsewhere() -> None:
     def kind(attributes: int, tag: int) -> tuple[int, bool]:
         one = Entry("n", Times(0, 0, 0, 0), 1, 1, attributes, tag, 1)
-        return smb._mode(one) >> 12, smb._is_folder(one)
+        return smb._mode(one) >> 12, _smb.is_folder(one)
 
     folder, file, link = 0o040000 >> 12, 0o100000 >> 12, 0o120000 >> 12
     assert kind(0x410, 0xA000000C) == (link, False)  # a symbolic link to a folder

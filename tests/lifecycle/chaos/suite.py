@@ -12,7 +12,7 @@ from tests.lifecycle.chaos.ours import Ours
 from tests.lifecycle.chaos.programs import PEERS, Program, peer, ready
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.sweeps import after, crowd, errors, floor, kill, lies, network, races
-from tests.scanners import sshd, stores
+from tests.scanners import smbd, sshd, stores
 
 Group = Callable[[Path, bool], Iterator[Row]]
 _NAMING = frozenset({"rename", "renameat", "renameat2"})
@@ -182,6 +182,17 @@ def to_hosts(folder: Path, short: bool) -> Iterator[Row]:
         server.stop()
 
 
+def to_shares(folder: Path, short: bool) -> Iterator[Row]:
+    """A line to a share that breaks."""
+    folder.mkdir(parents=True)
+    server = smbd.start(folder / "smb")
+    try:
+        with network.share(server, "estate") as far:
+            yield from network.breaks(far, 1 if short else 20)
+    finally:
+        server.stop()
+
+
 def peers(folder: Path, short: bool) -> Iterator[Row]:
     """The same faults under the programs that people use today; and under ours, for the table."""
     files = estate.many(20, 50_000)
@@ -218,5 +229,6 @@ GROUPS: dict[str, Group] = {
     "targets": targets,
     "to-buckets": to_buckets,
     "to-hosts": to_hosts,
+    "to-shares": to_shares,
     "peers": peers,
 }

@@ -12,7 +12,7 @@ import pytest
 
 from lifecycle import stores
 from lifecycle.ends import EndError
-from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Staged, Store
+from lifecycle.stores import BLOCK_BYTES, Capabilities, Fingerprint, Metadata, Staged, Store
 from tests.scanners.contract import BAD_NAMES
 
 CONTENT = b"content that matters\n" * 1000
@@ -274,11 +274,15 @@ class Contract:
         with pytest.raises(ConfigError, match="no job can work"):
             stores.connect(declared, "v")
 
+    def takes(self, able: Capabilities, name: bytes) -> bool:
+        """Whether a kind's volumes take a name."""
+        return able.raw_names or name.isascii()
+
     def test_names_of_any_bytes_are_copied(self, place: Place) -> None:
         store = place.connect()
         able = store.capabilities
         assert able is not None
-        taken = [name for name in BAD_NAMES if able.raw_names or name.isascii()]
+        taken = [name for name in BAD_NAMES if self.takes(able, name)]
         for number, name in enumerate(taken):
             place.put(b"in/" + name, b"%d" % number)
             copied(store, b"in/" + name, b"out/" + name, f"jn-{number}-1")

@@ -1,15 +1,16 @@
-"""An archive over a line that breaks at one byte: to a bucket, or to a folder of another host. The engine is a process of its own, which the line may kill."""
+"""An archive over a line that breaks at one byte: to a bucket, a folder of another host, or a share. The engine is a process of its own, which it may kill."""
 
 import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from catalog.errors import LastcopyError
 from lifecycle.plan import Plan
+from lifecycle.stores import connect
 from tests.lifecycle import buckets, hosts
 from tests.lifecycle.chaos import line, records
 from tests.lifecycle.chaos.estate import OWN, Truth, seen
@@ -17,7 +18,7 @@ from tests.lifecycle.chaos.line import Break, Kind, Line
 from tests.lifecycle.chaos.scorecard import Row
 from tests.lifecycle.chaos.verdict import Verdict, look
 from tests.lifecycle.grounds import Grounds
-from tests.scanners import sshd, stores
+from tests.scanners import smbd, sshd, stores
 
 BREAKS: tuple[tuple[Kind, bool], ...] = (
     ("cut", True), ("cut", False), ("stall", True), ("half-close", True), ("half-close", False), ("flip", True), ("flip", False), ("lost reply", True),
@@ -93,11 +94,31 @@ def host(server: sshd.Server, folder: Path) -> Iterator[Far]:
         known = server.folder / "known_hosts"
         known.write_text(known.read_text() + known.read_text().replace(f":{server.port} ", f":{found.port} "))
         estate = hosts.Hosts(folder, server=dataclasses.replace(server, port=found.port))
+        yield _hosted("folder of a host", found, estate, lambda: [repr(path) for path in estate.kept() if b".lastcopy~" in path])
 
-        def kept(below: bytes) -> Truth:
-            return {below + path: content for path, content in seen(folder / "vault" / os.fsdecode(below)).items() if not path.startswith(b".lastcopy~")}
 
-        yield Far("folder of a host", found, estate, kept, lambda: [repr(path) for path in estate.kept() if b".lastcopy~" in path])
+@contextmanager
+def share(server: smbd.Server, name: str) -> Iterator[Far]:
+    """The estate with a share; all of it lies in a folder of that name there."""
+    folder = server.share / name
+    folder.mkdir()
+    with line.running(server.port) as found:
+        estate = hosts.Hosts(folder, server=dataclasses.replace(server, port=found.port))
+
+        def left() -> list[str]:
+            """By the server's word: what a connection has open that it still takes for alive goes when it is closed."""
+            with closing(connect(estate.config, "vault")) as store:
+                return [repr(stray.path) for stray in store.strays()]
+
+        yield _hosted("share", found, estate, left)
+
+
+def _hosted(name: str, found: Line, estate: hosts.Hosts, left: Callable[[], list[str]]) -> Far:
+    def kept(below: bytes) -> Truth:
+        whole = seen(estate.folder / "vault" / os.fsdecode(below))
+        return {below + path: content for path, content in whole.items() if not path.startswith(b".lastcopy~")}
+
+    return Far(name, found, estate, kept, left)
 
 
 def breaks(far: Far, at_most: int, kinds: tuple[tuple[Kind, bool], ...] = BREAKS) -> Iterator[Row]:
@@ -168,9 +189,10 @@ class _Engine:
 
 def _hurry() -> None:
     """Wait for no answer longer than a second: on loopback none is on its way."""
-    from scanners import _ssh, _store
+    from scanners import _smb, _ssh, _store
 
     _store._SILENT_SECONDS = _PATIENCE_SECONDS
+    _smb._LOGIN_SECONDS, _smb._SILENT_SECONDS = 5, 1
     _ssh._LOGIN_SECONDS, _ssh._ALIVE_SECONDS, _ssh._ALIVE_TIMES = 5, 1, 1
 
 
