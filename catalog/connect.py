@@ -210,7 +210,7 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
     _view(connection, "preservation", derive.sql("preservation"))
     create("elsewhere", stored["copies"] if sight else "SELECT volume, entry_id, CAST(0 AS BIGINT) AS copies FROM copies WHERE FALSE")
     for name in _JOINED:
-        before = table.files(root, name, snapshot_id=[earlier.snapshot_id]) if earlier else []
+        before = _derived_files(root, name, earlier) if earlier else []
         create(f"stored_{name}_before", f"SELECT * FROM {parquet(before, TABLES[name])}")
     rows_before = derive.sql("file_rows").replace("stored_files", "stored_files_before").replace("stored_verdicts", "stored_verdicts_before")
     _view(connection, "files_before", f"SELECT *, dir || name AS path FROM ({rows_before}) AS file_rows")
@@ -226,11 +226,19 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
 
 def _stored(root: Path, name: str, wanted: Snapshot) -> str:
     """The query over a derived table: of this snapshot, `history` of all up to it."""
-    ids = [wanted.snapshot_id] if name != "history" else [s.snapshot_id for s in snapshot.snapshots(root) if s.as_of <= wanted.as_of]
+    if name == "history":
+        files = table.files(root, name, snapshot_id=[s.snapshot_id for s in snapshot.snapshots(root) if s.as_of <= wanted.as_of])
+        return f"SELECT * FROM {parquet(files, TABLES[name].append(pa.field('snapshot_id', pa.string())), 'snapshot_id')}"
     path = ", dir || name AS path" if name in _WITH_PATH else ""
-    hive = ("snapshot_id",) if name == "history" else ()
-    schema = TABLES[name].append(pa.field("snapshot_id", pa.string())) if hive else TABLES[name]
-    return f"SELECT *{path} FROM {parquet(table.files(root, name, snapshot_id=ids), schema, *hive)}"
+    return f"SELECT *{path} FROM {parquet(_derived_files(root, name, wanted), TABLES[name])}"
+
+
+def _derived_files(root: Path, name: str, of: Snapshot) -> list[str]:
+    """The files of a derived table of a snapshot. Raises UnderivedError where they were dropped since they were asked for: no rows would be a wrong answer."""
+    found = table.files(root, name, snapshot_id=[of.snapshot_id])
+    if not found:
+        raise UnderivedError(f"the derived rows of snapshot {of.snapshot_id} were dropped meanwhile by 'lastcopy catalog expire'; ask again")
+    return found
 
 
 def small_tables(root: Path, wanted: Snapshot, earlier: Snapshot | None = None) -> dict[str, pa.Table]:

@@ -59,7 +59,7 @@ def written_after(table: Path, version: int) -> list[Path]:
 def replay(table: Path, version: int | None = None) -> State:
     """A version of the table in a folder (None: the newest); not to be changed. Raises OSError, ValueError where the log is damaged or lacks it."""
     wanted = newest(table) if version is None else version
-    found = (table / FOLDER / _commit_name(wanted)).stat()
+    found = commit_file(table, wanted).stat()
     return _replayed(table.absolute(), wanted, (found.st_ino, found.st_mtime_ns, found.st_size))
 
 
@@ -121,7 +121,7 @@ def _known_since(table: Path) -> int:
 
 
 def _actions(table: Path, version: int) -> Iterator[Mapping[str, Any]]:
-    text = (table / FOLDER / _commit_name(version)).read_text("utf-8")
+    text = commit_file(table, version).read_text("utf-8")
     return (json.loads(line) for line in text.split("\n") if line.strip())
 
 
@@ -184,6 +184,11 @@ def _names(table: Path) -> list[str]:
         return [path.name for path in (table / FOLDER).iterdir()]
     except FileNotFoundError:
         return []
+
+
+def commit_file(table: Path, version: int) -> Path:
+    """The file of the commit that made a version of the table in a folder."""
+    return table / FOLDER / _commit_name(version)
 
 
 def _commit_name(version: int) -> str:

@@ -1,5 +1,6 @@
 """`lastcopy catalog`: what the catalog itself holds, whether it is whole, and what of it is kept."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -90,6 +91,36 @@ def compact(
     if not chosen.quiet:
         files = counted(sum(len(merge.files) for merge in done), "file")
         talk.say(f"{files} {'would be ' if dry_run else ''}written together into {len(done):,}" if done else "there is nothing to write together")
+
+
+@app.command("expire", cls=settings.Command)
+def expire(
+    context: typer.Context,
+    *,
+    daily: Annotated[int, typer.Option("--keep-daily", metavar="N", min=0, help="Of so many days the newest snapshot keeps what is derived of it.")] = 14,
+    weekly: Annotated[int, typer.Option("--keep-weekly", metavar="N", min=0, help="Of so many weeks.")] = 8,
+    monthly: Annotated[int, typer.Option("--keep-monthly", metavar="N", min=0, help="Of so many months.")] = 24,
+    yearly: Annotated[int, typer.Option("--keep-yearly", metavar="N", min=0, help="Of so many years.")] = 100,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", metavar="ID", help="A snapshot that is kept, too, as one that an audit pack is of; repeat it.")
+    ] = None,
+    grace: Annotated[str, typer.Option("--grace", metavar="AGE", help="How long readers may still need a file that nothing names any more.")] = "7d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
+) -> None:
+    """Drop what is derived of old snapshots, and remove files that nothing needs any more. What scans saw, digests and evidence stay.
+
+    Writes to the catalog only. What is dropped is derived again when a snapshot is asked for. Kept are, besides those wished for, the newest snapshot and
+    the one before it, the newest that knows each volume, those that plans are over, and the history of all. Files are removed a grace time after the run
+    that dropped them: run it regularly. Safe beside scans and readers; killed at any moment the catalog is whole.
+    """
+    from catalog import expiry
+    from lastcopy import keeping
+
+    chosen = settings.of(context)
+    root = _root(chosen)
+    wish = keeping.wish(root, daily, weekly, monthly, yearly, keep or [])
+    act = expiry.plan if dry_run else expiry.expire
+    keeping.show(chosen, act(root, wish, time.time(), keeping.seconds(grace)), dry_run=dry_run)
 
 
 def _root(chosen: settings.Settings) -> Path:

@@ -8,17 +8,20 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from catalog import compaction, integrity, table
+from catalog import compaction, expiry, integrity, snapshot, table
+from catalog.retention import Wish
 from catalog.schema import TABLES
 from tests.catalog import kept
 from tests.lifecycle.chaos import tracing, warm
 
 DAYS = 4
+_GRACE = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,42 @@ def _rows(root: Path) -> object:
     return now, older
 
 
+def _grow_for_expire(root: Path) -> None:
+    """Two snapshots of four are dropped, what was dropped of a third one is removed, and what of `digests` was written together."""
+    kept.grow(root, DAYS)
+    expiry.expire(root, Wish(0, 0, 0, 0, {one.snapshot_id: "" for one in snapshot.snapshots(root)[1:]}), time.time() - 2 * _GRACE, _GRACE)
+    list(compaction.compact(root))
+
+
+def _expire(root: Path) -> None:
+    expiry.expire(root, Wish(0, 0, 0, 0), time.time() + 2 * _GRACE, _GRACE)
+
+
+def _kept(root: Path) -> object:
+    """The rows that are never dropped, and those of the snapshots that are kept; and that every older version can be read."""
+    now = {name: sorted(map(str, table.read(root, name).to_pylist())) for name in TABLES if name not in expiry.DROPPED}
+    known = snapshot.snapshots(root)
+    derived = {
+        (name, one.snapshot_id): sorted(map(str, table.read(root, name, snapshot_id=[one.snapshot_id]).to_pylist()))
+        for one in known[-2:]
+        for name in expiry.DROPPED
+    }
+    older = {
+        (name, one.snapshot_id): sorted(map(str, table.read(root, name, version=version).to_pylist()))
+        for one in known
+        for name, version in one.versions.items()
+    }
+    return now, derived, older
+
+
+def _has_expired(root: Path) -> bool:
+    """Whether nothing is left to do but to wait for the grace time of what a killed run had dropped."""
+    found = expiry.plan(root, Wish(0, 0, 0, 0), time.time() + 2 * _GRACE, _GRACE)
+    return not found.dropped and not found.removed
+
+
 WORKS = {
+    "expire": Work(_grow_for_expire, _expire, _kept, _has_expired),
     "compact": Work(_grow_for_compact, _compact, _rows, lambda root: compaction.plan(root) == [] and len(table.files(root, "scans")) == 1),
 }
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,12 +197,3 @@ def test_a_row_is_written_again_few_times_in_a_thousand_nights() -> None:
             written += total
     assert len(files) < 40
     assert written < 5 * 1000 * 100_000
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_killed_at_a_system_call_it_leaves_a_whole_catalog() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.catalog.kills", "compact", "6"], cwd=Path(__file__).parents[2], capture_output=True, check=False, text=True
-    )
-    assert (done.returncode, "6 fired, 0 wrong" in done.stdout) == (0, True), done.stdout + done.stderr

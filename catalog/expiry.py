@@ -1,0 +1,159 @@
+"""Drops what is derived of old snapshots, which can be derived again, and removes files that nothing can need any more. What scans saw stays."""
+
+import os
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog import compaction, inventory, lock, log, retention, snapshot, table
+from catalog.durable import sync
+from catalog.errors import CatalogError, ConfigError
+from catalog.retention import Wish
+from catalog.schema import DERIVED, TABLES
+
+KEPT_FOR_EVER = "history"  # sums of every snapshot, a row a volume and class
+DROPPED = tuple(name for name in DERIVED if name != KEPT_FOR_EVER)
+LEAST_GRACE_SECONDS = 3600.0
+_WRITERS = ("volume-", "digest-")  # locks of who may have written a file that is not in a log yet
+_OWN = re.compile(r"(tmp_)?part-[0-9a-f]{32}\.parquet")  # what this program writes, and DuckDB before it is whole: nothing else is ever removed
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What is derived of one snapshot and leaves the tables; its files are removed after the grace time."""
+
+    snapshot_id: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Files of one table, by its name, that nothing can need any more."""
+
+    name: str
+    paths: tuple[str, ...] = ()  # relative to the table's folder
+    bytes: int = 0
+    commits: frozenset[int] = frozenset()  # that took them out
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """What is kept, and why; what is dropped; what is removed."""
+
+    kept: Mapping[str, Sequence[str]]  # snapshot id -> reasons, oldest first
+    dropped: Sequence[Dropped]
+    removed: Sequence[Removed]
+
+
+def plan(root: Path, wish: Wish, now_s: float, grace_seconds: float) -> Expiry:
+    """What `expire` would do now. Reads only. Raises CatalogError, OSError."""
+    known = snapshot.snapshots(root)
+    reasons = retention.kept(known, snapshot.newest(known), wish) if known else {}
+    kept = {one.snapshot_id: reasons[one.snapshot_id] for one in known if one.snapshot_id in reasons}
+    # A snapshot that is not published is one that is being derived, or whose derivation was killed: what is derived of it is not old.
+    old = {one.snapshot_id for one in known} - set(kept)
+    dropped = [_of_snapshot(root, snapshot_id) for snapshot_id in sorted(old)]
+    removed = [_of_table(root, name, known, now_s - grace_seconds) for name in TABLES]
+    return Expiry(kept, [one for one in dropped if one.files], [one for one in removed if one.paths])
+
+
+def expire(root: Path, wish: Wish, now_s: float, grace_seconds: float) -> Expiry:
+    """Drop what is derived of snapshots that are not kept, then remove files that nothing needed during the grace time; gives what was done.
+
+    Writes to the catalog only. The removal is in the log, on disk, before the first file goes: killed at any moment the catalog is whole. Safe beside scans
+    and readers that began within the grace time. Raises LockedError where another run derives or is at it, CatalogError where a table is damaged,
+    ConfigError for a grace time that is too short.
+    """
+    if grace_seconds < LEAST_GRACE_SECONDS:
+        raise ConfigError("a grace time of less than an hour: readers that began before could lose their files")
+    with ExitStack() as held:
+        for name in (compaction.LOCK, "derive"):
+            held.enter_context(lock.hold(root, name))
+        found = plan(root, wish, now_s, grace_seconds)
+        _drop(root, {one.snapshot_id for one in found.dropped})
+        for removed in found.removed:
+            _remove(root / removed.name, removed)
+        return found
+
+
+def _of_snapshot(root: Path, snapshot_id: str) -> Dropped:
+    files = [path for name in DROPPED for path in table.files(root, name, snapshot_id=[snapshot_id])]
+    return Dropped(snapshot_id, len(files), sum(os.stat(path).st_size for path in files if os.path.exists(path)))
+
+
+def _drop(root: Path, old: set[str]) -> None:
+    """Take what is derived of snapshots out of the tables, each in one commit. `files` go before their `verdicts`, and so never stand without them."""
+    for name in sorted(DROPPED, key=lambda name: name == "verdicts"):
+        if old and (files := table.files(root, name, snapshot_id=old)):
+            table.commit(root, name, [], f"expire-{uuid.uuid4().hex}", files)
+
+
+def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_s: float) -> Removed:
+    """The files in a table's folder that no version that is read names, and nobody who began after `before_s` can know of."""
+    folder = root / name
+    if not table.exists(root, name):
+        return Removed(name)
+    now = table.state(root, name)
+    pinned = {one.versions[name] for one in known if name in one.versions}
+    lives = _lives(folder, pinned, now.version)
+    unfinished = _unfinished(root)
+    found, commits = dict[str, int](), set[int]()
+    for path, file in sorted(inventory.lying(folder).items()):
+        if not _OWN.fullmatch(os.path.basename(path)) or path in now.files:
+            continue
+        of = lives.get(path, [])
+        if any(life.holds(version) for life in of for version in pinned) or (not of and (unfinished is None or not unfinished.isdisjoint(path.split("/")))):
+            continue
+        if max([file.modified_at, *map(_ended_s, of)]) < before_s:
+            found[path] = file.size_bytes
+            commits.update(life.until for life in of if life.until is not None)
+    return Removed(name, tuple(found), sum(found.values()), frozenset(commits))
+
+
+def _lives(folder: Path, pinned: Iterable[int], newest: int) -> Mapping[str, Sequence[log.Life]]:
+    """How long each file was part of a table. Raises CatalogError where the log does not tell that of all versions that are read."""
+    try:
+        since, lives = log.lives(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CatalogError(f"{folder}: its log is damaged ({error}), so nothing is removed; 'lastcopy catalog verify' says more") from error
+    if any(0 <= version < since or version > newest for version in pinned):
+        raise CatalogError(f"{folder}: a snapshot reads a version that the log does not have, so nothing is removed; 'lastcopy catalog verify' says more")
+    return lives
+
+
+def _ended_s(life: log.Life) -> float:
+    """When a file was taken out of a table; never, where the log does not tell."""
+    return float("inf") if life.removed_ms is None else life.removed_ms / 1000
+
+
+def _unfinished(root: Path) -> set[str] | None:
+    """The folders of files of scans that are interrupted, and can be gone on with. None: something is writing now, so that no file is known to be nobody's."""
+    locks = [entry.name for entry in (root / ".locks").iterdir()] if (root / ".locks").is_dir() else []
+    if any(name.startswith(_WRITERS) and lock.is_held(root, name) for name in locks):
+        return None
+    folder = root / ".scans"
+    return {f"scan_id={entry.name}" for entry in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _remove(folder: Path, removed: Removed) -> None:
+    """Remove files whose leaving is in the log, and on disk; and the folders that are empty then."""
+    for commit in sorted(removed.commits):
+        sync(log.commit_file(folder, commit))
+    sync(folder / log.FOLDER)
+    for path in removed.paths:
+        (folder / path).unlink(missing_ok=True)
+    for parent in _parents(removed.paths):
+        try:
+            (folder / parent).rmdir()
+        except OSError:  # not empty: something of it is kept
+            continue
+
+
+def _parents(paths: Iterable[str]) -> Iterator[str]:
+    """The folders of paths, the deepest first."""
+    found = {str(parent) for path in paths for parent in Path(path).parents if str(parent) != "."}
+    yield from sorted(found, key=len, reverse=True)
