@@ -85,6 +85,8 @@ class Volume(_Table):
     heads: bool | Share = False
     storage_class: str | None = Field(default=None, pattern=r"^[A-Z0-9_]{1,40}$")
     lock_for: Seconds | None = None
+    restore_for: Seconds | None = Field(default=None, gt=0)
+    restore_tier: Literal["Standard", "Bulk", "Expedited"] = "Standard"
     read_in_place: bool = False
     told_at: AwareDatetime | None = None
     columns: dict[str, str] = {}

@@ -64,6 +64,9 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] storage_class": "of an object store: the class that jobs store objects in, as `STANDARD_IA`; absent: the bucket's own",
     "[volumes.NAME] lock_for": "of an object store: how long jobs lock each object that they store, in the mode that `immutability` says; "
     "with `immutable_until` the later of both; absent: until that day, else as the bucket has it",
+    "[volumes.NAME] restore_for": "of an object store: for how many days what a job reads from its archive (`GLACIER`, `DEEP_ARCHIVE`) is asked back, "
+    "which costs; absent: jobs ask for nothing",
+    "[volumes.NAME] restore_tier": "how fast that is, and what it costs: Amazon's `Standard`, `Bulk` or `Expedited`",
     "[volumes.NAME] read_in_place": "of a `manifest` or `listing`: whether who wrote it read the files on this very volume, "
     "as after they were copied there: then what it says is at level 2",
     "[volumes.NAME] told_at": "of a `listing` or a catalog of Bacula: "

@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from catalog import names
 from lifecycle import actions, pointers
 from lifecycle.chunk import Run, Work
-from lifecycle.ends import EndError
+from lifecycle.ends import ColdError, EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source, Staged
 
 _CHECK_EVERY_BYTES = 32 << 20
 _HASHED_BESIDE_BYTES = 256 << 10  # a block of this size is digested while it is written
 _MOST_TRIES = 2
 _ZEROS = bytes(BLOCK_BYTES)
+_ON_ITS_WAY = "files in an archive of its storage were asked back, or are on their way; resume the job once they are there"
 
 
 def open_sources(run: Run, works: Sequence[Work]) -> None:
-    """Open every source as it was planned, past its quiet time, under a lease where the kernel gives one; the intent to copy is written. Only reads."""
+    """Open every source as it was planned, past its quiet time, under a lease where the kernel gives one; the intent to copy is written. Only reads.
 
+    What lies in an archive of its storage is asked back, and its step waits for a later run.
+    """
     youngest_ns: dict[str, int] = {}
+    awaited: list[Work] = []
 
     def act(work: Work) -> None:
         store = run.store(work.step.volume)
@@ -27,9 +31,18 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
             if work.step.volume not in youngest_ns:
                 youngest_ns[work.step.volume] = store.clock_ns() - int(run.policy.quiet * 1e9)
             _refuse_young(work, youngest_ns[work.step.volume])
-        work.source = store.open(work.step.path, expected(work))
+        try:
+            work.source = store.open(work.step.path, expected(work))
+        except ColdError as cold:
+            if "copy" not in work.stages:
+                raise
+            cold.ask()
+            awaited.append(work)
+            work.paused = run.waits[work.step.volume] = _ON_ITS_WAY
 
     run.each(works, act)
+    if awaited:
+        run.journal.await_files(run.job_id, [work.step.step for work in awaited], run.clock(), run.actor)
     run.advance([work for work in works if "copy" in work.stages], "COPYING", intent)
     run.advance([work for work in works if not work.live], None)
 

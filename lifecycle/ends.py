@@ -1,7 +1,8 @@
 """How a step can end without being done: each end names its reason, and leaves both sides as they are."""
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 EndState = Literal["CONFLICT", "STALE", "SOURCE_CHANGED", "SOURCE_BUSY", "FAILED", "REFUSED", "UNKNOWN"]
@@ -25,6 +26,15 @@ class EndError(Exception):
 
     def __str__(self) -> str:
         return f"{self.state}: {self.reason}"
+
+
+@dataclass
+class ColdError(EndError):
+    """What is to be read lies in an archive of its storage. `ask` asks for it back, once, where that was not done yet; it writes, and raises EndError."""
+
+    ask: Callable[[], None] = field(kw_only=True)
+
+    __str__ = EndError.__str__
 
 
 def failed(error: OSError, what: str) -> EndError:

@@ -18,7 +18,7 @@ from scanners._store import Query, StoreError
 _MOST_KEY_BYTES = 1024
 _MOST_LINK_BYTES = 4095  # symlink(2): PATH_MAX with its NUL
 _FULL = ("InsufficientStorage", "XMinioStorageFull", "QuotaExceeded")
-_ARCHIVED = "is in an archive of the store: request a restore of it there, then resume the job"
+_ARCHIVED = "is in an archive of the store, or is there again: resume the job, which asks it back where restore_for is declared"
 
 
 class Objects:

@@ -12,7 +12,7 @@ from catalog import names
 from catalog.config import Config, Volume
 from catalog.ours import HOME, MARKER, temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, Stray, _object_names, _uploads
+from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, Stray, _cold, _object_names, _uploads
 from lifecycle.stores._additive import Additive
 from lifecycle.stores._bucket import Bucket
 from lifecycle.stores._home import Marker, parsed
@@ -45,12 +45,13 @@ class Store(Additive):
         return None if found is None else self._objects.fingerprint(path, found)
 
     def open(self, path: bytes, expected: Fingerprint) -> Reading:
-        """Open an object that is what was expected. Only reads. Raises EndError STALE, UnreachableError."""
+        """Open an object that is what was expected. Only reads. Raises EndError STALE, ColdError, UnreachableError."""
         told = self._objects.find(path)
         found = None if told is None else self._objects.fingerprint(path, told)
         wrong = "it is not there any more" if found is None else expected.differs(found)
         if wrong or found is None or told is None:
             raise EndError("STALE", f"{self._objects.shown(path)}: is not what was planned ({wrong})")
+        _cold.check(self._objects, path, found, told, _cold.asking(self._declared))
         return Reading(self._objects, path, found, told)
 
     def digest(self, path: bytes, expected: Fingerprint) -> bytes:

@@ -1,0 +1,89 @@
+"""What lies in an archive of its store is asked back by a job, which waits; the archive is a fake before a real store."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lifecycle import buckets, icebox
+from tests.lifecycle.buckets import Buckets
+from tests.lifecycle.icebox import Icebox
+from tests.scanners import stores
+
+ASKS = 'restore_for = "36h"\nrestore_tier = "Bulk"\n'
+
+
+@pytest.fixture
+def box() -> Iterator[Icebox]:
+    with icebox.running(stores.weed().endpoint) as found:
+        yield found
+
+
+def archived(folder: Path, box: Icebox, lines: str) -> Buckets:
+    """An estate with two files that a job archived to the bucket, where they are in the archive of the store."""
+    estate = buckets.made(folder, stores.weed(), lines, endpoint=box.endpoint)
+    box.gives = True
+    for name in ("one", "two"):
+        estate.write("data", name, name.encode())
+    estate.prepared().scanned()
+    came = estate.run("archive", to="vault")
+    assert came.counts == {"QUARANTINED": 2}, estate.reasons(came.job_id)
+    box.gives = False
+    return estate
+
+
+def at_home(estate: Buckets) -> dict[str, bytes]:
+    found = {name: Path(os.fsdecode(estate.at("data", name))) for name in ("one", "two")}
+    return {name: path.read_bytes() for name, path in found.items() if path.exists()}
+
+
+def test_a_recall_asks_for_what_is_in_the_archive_waits_and_goes_on_once_it_is_there(tmp_path: Path, box: Icebox) -> None:
+    estate = archived(tmp_path, box, ASKS)
+    came = estate.run("recall")
+    assert (came.state, came.counts) == ("waiting", {"CLAIMED": 2})
+    assert any("vault: files in an archive of its storage were asked back" in reason for reason in came.reasons)
+    assert sorted(path.rpartition("/")[2] for path, _ in box.asked) == ["one", "two"]
+    assert all(b"<Days>2</Days>" in body and b"<Tier>Bulk</Tier>" in body for _, body in box.asked)
+    with estate.journal() as journal:
+        assert [event.detail for event in journal.events(came.job_id, kinds=("files_awaited",))] == [{"steps": "1-2"}]
+    again = estate.resume(came.job_id)
+    assert (again.state, len(box.asked), at_home(estate)) == ("waiting", 2, {})  # nothing is asked for twice
+    box.thawed = {next(path for path, _ in box.asked if path.endswith("/two"))}
+    assert (estate.resume(came.job_id).state, at_home(estate)) == ("waiting", {"two": b"two"})
+    box.thaw()
+    assert estate.resume(came.job_id).counts == {"DONE": 2}
+    assert at_home(estate) == {"one": b"one", "two": b"two"}
+
+
+def test_without_a_word_of_the_configuration_nothing_is_asked_for(tmp_path: Path, box: Icebox) -> None:
+    estate = archived(tmp_path, box, "")
+    came = estate.run("recall")
+    assert (came.counts, box.asked, at_home(estate)) == ({"FAILED": 2}, [], {})
+    assert estate.reasons(came.job_id).count("declare restore_for of volume vault") == 2
+    estate.lines = ASKS
+    estate.configure()
+    assert estate.resume(came.job_id).state == "waiting"
+    box.thaw()
+    assert estate.resume(came.job_id).counts == {"DONE": 2}
+
+
+def test_a_store_that_refuses_to_bring_back_ends_the_step_with_its_word(tmp_path: Path, box: Icebox) -> None:
+    estate = archived(tmp_path, box, ASKS)
+    box.refuses = b"GlacierExpeditedRetrievalNotAvailable"
+    came = estate.run("recall")
+    assert came.counts == {"FAILED": 2}
+    assert estate.reasons(came.job_id).count("GlacierExpeditedRetrievalNotAvailable") == 2
+
+
+def test_what_is_on_its_way_already_is_waited_for(tmp_path: Path, box: Icebox) -> None:
+    estate = archived(tmp_path, box, ASKS)
+    box.refuses = b"RestoreAlreadyInProgress"
+    assert estate.run("recall").state == "waiting"
+
+
+def test_a_store_that_knows_the_class_and_gives_its_objects_is_asked_for_nothing(tmp_path: Path, box: Icebox) -> None:
+    estate = archived(tmp_path, box, ASKS)
+    box.gives = True
+    assert estate.run("recall").counts == {"DONE": 2}
+    assert box.asked == []
