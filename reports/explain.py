@@ -12,7 +12,7 @@ from catalog import names
 from catalog.config import path_of
 from catalog.errors import NotFoundError
 from catalog.words import THREATS
-from reports import cells, locks, mending, terminal
+from reports import cells, locks, mending, terminal, tiers
 from reports.state import age, counted, day
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Copy:
     sites: tuple[str, ...]
     unread: str | None = None  # why its content could not be read by the scan that holds
     lock: str | None = None  # what objects there tell of a lock, in words; None = nothing
+    tier: str | None = None  # that it lies in an archive of its store, in words; None = nobody tells so
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _copies(
     retention_days: float | None,
 ) -> tuple[Copy, ...]:
     query = """
-        SELECT copy_volume, copy_dir, copy_name, match, is_current, usable, usable_reason, verification_level, verified_at, seen_at, files,
+        SELECT copy_volume, copy_dir, copy_name, copy_entry_id, match, is_current, usable, usable_reason, verification_level, verified_at, seen_at, files,
             lock_mode, locked_until, lock_outlasts
         FROM copies WHERE volume = $volume AND entry_id = $entry_id
         """
@@ -265,6 +266,7 @@ def _copies(
             sites=tuple(volumes[c["copy_volume"]]["sites"]),
             unread=_unread(connection, c["copy_volume"], c["copy_dir"] + c["copy_name"]),
             lock=locks.told(c, as_of, retention_days),
+            tier=tiers.told(connection, c["copy_volume"], c["copy_entry_id"]),
             **{key: c[key] for key in ("match", "is_current", "usable", "verification_level", "verified_at", "seen_at", "files")},
         )
         for c in found
@@ -365,7 +367,7 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
         *([f"  it could not be read: {copy.unread}"] if copy.unread else []),
         f"  {match}; {counts}" if copy.match == "conflict" else f"  {match}; {known}; {counts}",
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
-        *([f"  {copy.lock}"] if copy.lock else []),
+        *(f"  {said}" for said in (copy.lock, copy.tier) if said),
     ]
 
 

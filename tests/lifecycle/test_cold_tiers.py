@@ -74,12 +74,8 @@ def test_a_store_that_refuses_to_bring_back_ends_the_step_with_its_word(tmp_path
     came = estate.run("recall")
     assert came.counts == {"FAILED": 2}
     assert estate.reasons(came.job_id).count("GlacierExpeditedRetrievalNotAvailable") == 2
-
-
-def test_what_is_on_its_way_already_is_waited_for(tmp_path: Path, box: Icebox) -> None:
-    estate = archived(tmp_path, box, ASKS)
     box.refuses = b"RestoreAlreadyInProgress"
-    assert estate.run("recall").state == "waiting"
+    assert estate.resume(came.job_id).state == "waiting"
 
 
 def test_a_store_that_knows_the_class_and_gives_its_objects_is_asked_for_nothing(tmp_path: Path, box: Icebox) -> None:
@@ -87,3 +83,14 @@ def test_a_store_that_knows_the_class_and_gives_its_objects_is_asked_for_nothing
     box.gives = True
     assert estate.run("recall").counts == {"DONE": 2}
     assert box.asked == []
+
+
+def test_explain_says_which_copy_must_be_asked_back_first(tmp_path: Path, box: Icebox) -> None:
+    estate = buckets.made(tmp_path, stores.weed(), 'storage_class = "GLACIER"\n', endpoint=box.endpoint)
+    box.gives = True
+    estate.write("data", "one", b"one")
+    estate.prepared().scanned()
+    assert estate.run("copy", to="vault").counts == {"DONE": 1}
+    estate.scanned()
+    told = estate.ask("explain", "data:one").out.decode()
+    assert "in an archive of its store (GLACIER): it must be asked back there before it can be read" in told

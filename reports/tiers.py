@@ -1,0 +1,19 @@
+"""Which copies lie in an archive of their store, where nothing can be read before it was asked back."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+_STATES = {"restoring": "it is on its way back", "restored": "it is back for a time"}
+
+
+def told(connection: "duckdb.DuckDBPyConnection", volume: str, entry_id: int) -> str | None:
+    """A phrase of an entry that is an object in an archive of its store, by its class; None for what can be read at once, as far as is known."""
+    row = connection.execute(
+        "SELECT storage_class, restore_state FROM entries WHERE volume = $volume AND entry_id = $entry_id AND storage_class IN ('GLACIER', 'DEEP_ARCHIVE')",
+        {"volume": volume, "entry_id": entry_id},
+    ).fetchone()
+    if row is None:
+        return None
+    return f"in an archive of its store ({row[0]}): {_STATES.get(row[1], 'it must be asked back there before it can be read')}"
