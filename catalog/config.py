@@ -83,6 +83,7 @@ class Volume(_Table):
     metadata_server: bool = False
     versions: bool = False
     heads: bool | Share = False
+    tags: bool = False
     storage_class: str | None = Field(default=None, pattern=r"^[A-Z0-9_]{1,40}$")
     lock_for: Seconds | None = None
     restore_for: Seconds | None = Field(default=None, gt=0)

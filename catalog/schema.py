@@ -47,7 +47,7 @@ ENTRIES = pa.schema(
             "restore_state",
             WORD,
         ),  # of a version in a backup 'whole': all that it is made of is stored, with its exact sizes; of an object in an archive restoring | restored
-        ("tags", TEXT),  # JSON; of a stub 'sha256' and 'size_bytes' of the archived file
+        ("tags", TEXT),  # JSON; of an object its tags; of a stub 'sha256' and 'size_bytes' of the archived file
         ("digest", DIGEST),  # only where the storage itself attests it
         ("attested_at", TIMESTAMP),  # of what others tell of a volume that is not looked at: the time that it is of; null = seen by the scan
         ("attested_level", SMALL),  # likewise: the verification level that this is worth, 0..2

@@ -61,6 +61,7 @@ class Settings:
     credentials_command: str | None = None
     metadata_server: bool = False  # whether credentials may be asked of the cloud's services for its machines
     heads: float = 0.0  # the share of objects that are asked for what no list tells
+    tags: bool = False  # whether these are asked for their tags, too
     versions: bool = False  # whether every version is listed, and every delete marker
 
 
@@ -229,6 +230,7 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         credentials_command=declared.credentials_command,
         metadata_server=declared.metadata_server,
         heads=float(declared.heads),
+        tags=declared.tags,
         versions=declared.versions,
     )
 

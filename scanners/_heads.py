@@ -1,4 +1,4 @@
-"""What no listing tells of objects: their checksum, lock, legal hold and restore state, by one HEAD an object, several at a time.
+"""What no listing tells of objects: their checksum, lock, legal hold, restore state and tags, by one HEAD an object, several at a time.
 
 A HEAD that tells of no lock does not say that there is none: stores leave that out for who may not know, too. That an object is not locked is known where its
 bucket locks none, or where the store says of it that it is neither retained nor held (GetObjectRetention, GetObjectLegalHold); all else is unknown.
@@ -8,6 +8,8 @@ import base64
 import binascii
 import datetime
 import hashlib
+import io
+import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from catalog import names
-from scanners import Sink
+from scanners import Sink, _xml
 from scanners._bucket import locks_objects
 from scanners._gets import told_by
 from scanners._objects import Naming
@@ -25,6 +27,8 @@ from scanners._store import Query, Store, StoreError
 _AT_ONCE = 16
 _DIGEST_BYTES = 32
 _GONE = (404, 405)  # meanwhile
+_UNTOLD = (400, 403, 404, 405, 501)  # to a question after tags: refused, gone, or not known to the store
+_MOST_TAGS = 50  # of one object; Amazon takes ten
 _OFF = re.compile(rb"<Status>\s*OFF\s*</Status>")
 _NO_LOCK = ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "NoSuchObjectLegalHold")  # Amazon's word; others have the other two
 _MODES = {"COMPLIANCE": "compliance", "GOVERNANCE": "governance"}
@@ -35,6 +39,7 @@ _COLUMNS = {
     "legal_hold": pa.bool_(),
     "lock_seen_at": pa.timestamp("us"),
     "restore_state": pa.string(),
+    "tags": pa.string(),
 }
 
 
@@ -48,6 +53,7 @@ class _Told:
     legal_hold: bool | None = None
     lock_seen_at: datetime.datetime | None = None
     restore_state: str | None = None
+    tags: str | None = None
     error: str | None = None
 
 
@@ -57,6 +63,7 @@ class Asked:
 
     share: float
     at_us: int
+    tags: bool = False  # whether they are asked for these, too
 
     @property
     def at(self) -> datetime.datetime:
@@ -103,7 +110,22 @@ class Heads:
         if headers.get("content-length") != str(size_bytes) or self._naming.number(key, told_by(headers, size_bytes or 0)) != number:
             return _Told()
         mode, until = self._retention(key, query, headers)
-        return _Told(_digest(headers), mode, until, _is_held(headers), self._whom.at, _restored(headers))
+        tags = failure = None
+        try:
+            tags = self._tags(key, query) if self._whom.tags else None
+        except (StoreError, _xml.BadXMLError) as error:
+            failure = f"it does not tell its tags: {error}"
+        return _Told(_digest(headers), mode, until, _is_held(headers), self._whom.at, _restored(headers), tags, failure)
+
+    def _tags(self, key: bytes, query: Query) -> str | None:
+        """The tags of an object as JSON, `{}` = it has none; None = the store knows no tags, or does not tell them. Raises StoreError, BadXMLError."""
+        try:
+            body = self._store.get(key, {**query, "tagging": ""})
+        except StoreError as error:
+            if error.status in _UNTOLD:
+                return None
+            raise
+        return _tag_set(body)
 
     def _retention(self, key: bytes, query: Query, headers: Mapping[str, str]) -> tuple[str | None, datetime.datetime | None]:
         """The mode and the end of a lock; `none` where it is known that there is no lock, and None where that is not known."""
@@ -124,6 +146,28 @@ class Heads:
         except StoreError as error:
             return error.status == 404 and error.code in _NO_LOCK
         return none is not None and none.search(body) is not None
+
+
+def _tag_set(body: bytes) -> str | None:
+    """JSON of the tags in an answer; None where it is none. Raises BadXMLError."""
+    found: dict[str, str] = {}
+    name, is_one = "", False
+
+    def start(path: list[str], _: dict[str, str]) -> None:
+        nonlocal is_one
+        is_one = is_one or path == ["Tagging", "TagSet"]
+
+    def end(path: list[str], text: str) -> None:
+        nonlocal name
+        if path == ["Tagging", "TagSet", "Tag", "Key"]:
+            name = names.escape(text.encode())
+        elif path == ["Tagging", "TagSet", "Tag", "Value"]:
+            found[name] = names.escape(text.encode())
+            if len(found) > _MOST_TAGS:
+                raise _xml.BadXMLError(f"more than {_MOST_TAGS} tags")
+
+    _xml.read(io.BytesIO(body), start, end)
+    return json.dumps(found, sort_keys=True, ensure_ascii=False) if is_one else None
 
 
 def _digest(headers: Mapping[str, str]) -> bytes | None:

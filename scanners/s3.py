@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from catalog import glob, names
+from catalog.errors import ConfigError
 from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
 from scanners._heads import Asked, Heads
 from scanners._lister import Lister, Problem, Take
@@ -28,7 +29,9 @@ class Scanner:
     """Reads one bucket, or what is below a prefix of it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises UnreachableError where the url is none, MissingExtraError."""
+        """Raises UnreachableError where the url is none, MissingExtraError, ConfigError."""
+        if settings.tags and not settings.heads:
+            raise ConfigError(f"volumes.{settings.volume}.tags: only objects that are asked tell their tags; set heads = true, or a share as heads = 0.05")
         self._settings, self._store = settings, Store(settings)
         self._lister = Lister(self._store, versions=settings.versions)
         self._naming = Naming(self._store.identity, self._store.prefix, settings.started_us)
@@ -48,7 +51,11 @@ class Scanner:
 
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """List places; of the root, if it is large, only what is above many prefixes, which become other shards. Raises UnreachableError."""
-        heads = Heads(self._store, self._naming, sink, Asked(self._settings.heads, self._settings.started_us)) if self._settings.heads else None
+        heads = (
+            Heads(self._store, self._naming, sink, Asked(self._settings.heads, self._settings.started_us, self._settings.tags))
+            if self._settings.heads
+            else None
+        )
         rows = _Rows(sink, self._naming, self._settings.exclude, heads)
         try:
             for number, place in enumerate(shard.places):

@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
-from scanners import _heads
+from catalog import config, derive, names
+from catalog.connect import connect
+from catalog.errors import ConfigError
+from scanners import _heads, crawl
 from scanners._store import Query, Store, StoreError
 from tests.scanners import stores
-from tests.scanners.contract import entries, scan
+from tests.scanners.contract import clock, entries, scan
 from tests.scanners.stores import Server
 
 UNTIL = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=30)
 UNLOCKED = ("none", None, None)
 NOTHING = (None, None, None)
+TAG = b"<Tag><Key>%d</Key><Value>b</Value></Tag>"
 
 
 @pytest.fixture
@@ -121,6 +125,70 @@ def test_odd_words_of_a_lock_tell_nothing(root: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Store, "head", odd)
     rows = entries(root, scan(root, server.declared(bucket, heads=True, versions=True)))
     assert {(row["lock_mode"], row["retain_until"], row["legal_hold"]) for row in rows} == {NOTHING}
+
+
+TAGS = {"project": "apollo 11", "ünï": "a=b/c@d:e+f"}
+
+
+def tagged(server: Server) -> str:
+    """A bucket with an object that has tags, and one that has none."""
+    bucket, client = server.bucket(), server.client
+    for key in ("plain", "tagged"):
+        client.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    client.put_object_tagging(Bucket=bucket, Key="tagged", Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in TAGS.items()]})
+    return bucket
+
+
+def test_tags_are_kept_where_they_are_asked_for(root: Path, server: Server) -> None:
+    bucket = tagged(server)
+    asked = {row["name"]: row["tags"] for row in entries(root, scan(root, server.declared(bucket, heads=True, tags=True)))}
+    assert asked.pop("plain") == "{}"
+    assert {key: names.unescape(value).decode() for key, value in json.loads(asked.pop("tagged")).items()} == TAGS
+    assert {row["tags"] for row in entries(root, scan(root, server.declared(bucket, heads=True)))} == {None}
+    with pytest.raises(ConfigError, match=r"volumes\.v\.tags: only objects that are asked"):
+        scan(root, server.declared(bucket, tags=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problems"),
+    [
+        (403, 0),
+        (501, 0),
+        (404, 0),
+        (503, 2),
+        (b"<Other/>", 0),
+        (b"<Tagging><TagSet>", 2),
+        (b"<Tagging><TagSet>" + b"".join(TAG % number for number in range(51)) + b"</TagSet></Tagging>", 2),
+    ],
+)
+def test_tags_that_are_not_told_are_unknown(root: Path, monkeypatch: pytest.MonkeyPatch, answer: int | bytes, problems: int) -> None:
+    server, get = stores.weed(), Store.get
+
+    def odd(store: Store, key: bytes | None, query: Query, tries: int = 5) -> bytes:
+        if "tagging" not in query:
+            return get(store, key, query, tries)
+        if isinstance(answer, int):
+            raise StoreError("no", answer)
+        return answer
+
+    monkeypatch.setattr(Store, "get", odd)
+    result = scan(root, server.declared(tagged(server), heads=True, tags=True))
+    assert {(row["tags"], row["lock_mode"]) for row in entries(root, result)} == {(None, "none")}
+    assert result.problems == problems
+
+
+def test_what_hides_or_forges_text_is_escaped_in_tags() -> None:
+    odd = "<Tagging><TagSet><Tag><Key>a\u202e</Key><Value>&lt;&#10;</Value></Tag></TagSet></Tagging>".encode()
+    assert json.loads(_heads._tag_set(odd) or "") == {"a\\xe2\\x80\\xae": "<\\x0a"}
+
+
+def test_a_class_is_of_what_has_a_tag(root: Path) -> None:
+    server = stores.weed()
+    declared = server.declared(tagged(server), heads=True, tags=True, role="archive")
+    chosen = config.parse({"volumes": {"v": declared}, "classes": {"space": {"select": 'contains(tags, \'"project": "apollo 11"\')'}}})
+    crawl.scan(root, chosen, "v", now=clock)
+    with connect(root, derive.derive(root, chosen, clock().replace(tzinfo=None))) as connection:
+        assert connection.sql("SELECT name, data_class FROM files ORDER BY name").fetchall() == [("plain", "default"), ("tagged", "space")]
 
 
 def test_a_sample_proves_what_was_looked_at_and_nothing_of_the_rest(root: Path) -> None:
