@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catalog.config import Config, Volume
-from reports import terminal
+from reports import terminal, tiers
 from reports.alike import Alike
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Source:
 
 
 def sources(connection: "duckdb.DuckDBPyConnection", alike: Alike, config: Config) -> tuple[Source, ...]:
-    """Where what may be lost and surely survives as a copy is brought back from, what is reached soonest first.
+    """Where what may be lost and surely survives as a copy is brought back from, what is reached soonest first. A volume that has objects in an archive of
+    its store is none that is read at once, whatever is declared.
 
     The content itself comes before an older version of it. Reads what `simulate` knows of the loss while it runs.
     """
@@ -72,7 +73,11 @@ def sources(connection: "duckdb.DuckDBPyConnection", alike: Alike, config: Confi
         ORDER BY distance, position
         """
     ).fetchall()
-    return tuple(_source(config.volumes[volume], volume, access, int(assets), int(size), int(older)) for volume, access, assets, size, older in rows)
+    cold = {volume for volume, access, *_ in rows if access == "online" and tiers.any_in(connection, volume)}
+    return tuple(
+        _source(config.volumes[volume], volume, "nearline" if volume in cold else access, int(assets), int(size), int(older))
+        for volume, access, assets, size, older in rows
+    )
 
 
 def hours(found: tuple[Source, ...]) -> float | None:

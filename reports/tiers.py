@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
+_IS_COLD = "storage_class IN ('GLACIER', 'DEEP_ARCHIVE')"
 _STATES = {"restoring": "it is on its way back", "restored": "it is back for a time"}
+
+
+def any_in(connection: "duckdb.DuckDBPyConnection", volume: str) -> bool:
+    """Whether a volume has objects in an archive of its store."""
+    query = f"SELECT 1 FROM entries WHERE volume = $volume AND {_IS_COLD} LIMIT 1"
+    return connection.execute(query, {"volume": volume}).fetchone() is not None
 
 
 def told(connection: "duckdb.DuckDBPyConnection", volume: str, entry_id: int) -> str | None:
     """A phrase of an entry that is an object in an archive of its store, by its class; None for what can be read at once, as far as is known."""
     row = connection.execute(
-        "SELECT storage_class, restore_state FROM entries WHERE volume = $volume AND entry_id = $entry_id AND storage_class IN ('GLACIER', 'DEEP_ARCHIVE')",
+        f"SELECT storage_class, restore_state FROM entries WHERE volume = $volume AND entry_id = $entry_id AND {_IS_COLD}",
         {"volume": volume, "entry_id": entry_id},
     ).fetchone()
     if row is None:

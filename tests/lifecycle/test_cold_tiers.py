@@ -85,7 +85,7 @@ def test_a_store_that_knows_the_class_and_gives_its_objects_is_asked_for_nothing
     assert box.asked == []
 
 
-def test_explain_says_which_copy_must_be_asked_back_first(tmp_path: Path, box: Icebox) -> None:
+def test_what_is_in_an_archive_is_never_told_to_be_there_at_once(tmp_path: Path, box: Icebox) -> None:
     estate = buckets.made(tmp_path, stores.weed(), 'storage_class = "GLACIER"\n', endpoint=box.endpoint)
     box.gives = True
     estate.write("data", "one", b"one")
@@ -94,3 +94,5 @@ def test_explain_says_which_copy_must_be_asked_back_first(tmp_path: Path, box: I
     estate.scanned()
     told = estate.ask("explain", "data:one").out.decode()
     assert "in an archive of its store (GLACIER): it must be asked back there before it can be read" in told
+    [found] = estate.ask("simulate", "--lose", "volume=data", "--format", "json").data["recalls"]
+    assert (found["volume"], found["recall"], found["hours"]) == ("vault", "nearline", None)
