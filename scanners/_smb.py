@@ -135,6 +135,7 @@ class Host(OtherHost[Address]):
         place, password = self.address, self._password()
         try:
             self._connection = _smb_strict.connection()(uuid.uuid4(), place.host, place.port, require_signing=True)
+            self._connection.patience_seconds = _SILENT_SECONDS
             self._connection.connect(timeout=_LOGIN_SECONDS)
             session = Session(self._connection, place.user, password, require_encryption=bool(self._connection.supports_encryption))
             session.connect()

@@ -20,6 +20,8 @@ from catalog import names, snapshot, table
 from catalog.errors import ConfigError, UnreachableError
 from scanners import _remote, _smb, digest, smb
 from scanners._smb import Entry, Host, Times
+from tests.lifecycle.chaos import line
+from tests.lifecycle.chaos.line import Break
 from tests.scanners import archives, smbd
 from tests.scanners.contract import BAD_NAMES, Contract, Factory, Item, clock, entries, many, paths, problems, scan, settings_of
 from tests.scanners.smbd import Server, Tree
@@ -327,6 +329,16 @@ def test_a_server_that_ends_or_stops_answering_fails_the_scan_and_publishes_noth
         halted.stop()
     assert not [row for row in snapshot.scans(root) if row.state != "failed"]
     assert table.files(root, "entries") == []
+
+
+@pytest.mark.parametrize("at", [300, 550, 650], ids=["at the challenge", "at the answer to it", "at the share"])
+def test_a_host_that_falls_silent_while_somebody_signs_in_is_given_up(smb_server: Server, root: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    monkeypatch.setattr(_smb, "_SILENT_SECONDS", 1)
+    with line.running(smb_server.port) as between:
+        between.fresh(Break("stall", up=False, at=at))
+        told = failure(root, {**smb_server.declared(), "url": f"smb://root@127.0.0.1:{between.port}/Share"})
+        assert between.fired
+    assert "cannot be reached" in told
 
 
 def test_a_host_of_which_nothing_is_heard_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
