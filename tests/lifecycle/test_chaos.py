@@ -27,6 +27,7 @@ _SLOW_GROUPS = (
     "purges",
     "to-buckets",
     "to-hosts",
+    "to-shares",
     "peers",
 )
 
