@@ -82,6 +82,15 @@ def test_files_go_only_after_the_grace_time(root: Path) -> None:
     assert not list((root / "files").glob(f"*{first.dropped[0].snapshot_id}*"))
 
 
+def test_the_grace_time_of_an_old_file_begins_when_it_is_dropped(root: Path) -> None:
+    for path in everything(root):
+        os.utime(root / path, (0, 0))
+    before = everything(root)
+    expiry.expire(root, NONE, now(), WEEK)
+    assert expiry.expire(root, NONE, now(), WEEK).removed == []
+    assert everything(root) == before
+
+
 def test_a_dry_run_says_the_same_and_changes_nothing(root: Path) -> None:
     before, versions = everything(root), {name: table.version(root, name) for name in TABLES}
     planned = expiry.plan(root, NONE, now(), WEEK)
