@@ -16,7 +16,7 @@ from scanners._pages import Items, PageError
 from scanners._told import LISTED, ChangedError
 
 _BATCH_ROWS = 32_768
-_ORC_ROWS = 4096  # at once, for a file does not say how long its values are
+_ORC_ROWS = 32  # at once, for a file does not say how long its values are, and may have one of them in every row
 _BLOCK_BYTES = 4 << 20
 _MOST_VALUE_BYTES = 4096  # a key has 1024, three times that in its encoded form
 _MOST_KEY_BYTES = 1024
@@ -90,8 +90,17 @@ def _of_orc(file: BinaryIO, _: Inventory) -> Iterator[pa.RecordBatch]:
     file.seek(0)
     fragment = datasets.OrcFileFormat().make_fragment(pa.PythonFile(file, mode="r"))
     chosen = _chosen(fragment.physical_schema.names)
+    waiting, rows = list[pa.RecordBatch](), 0
     for batch in fragment.to_batches(batch_size=_ORC_ROWS, columns=list(chosen), use_threads=False, batch_readahead=0, fragment_readahead=0):
-        yield batch.select(list(chosen)).rename_columns(list(chosen.values()))
+        for name in (name for name in chosen if _parquet.is_text(batch.schema.field(name).type)):
+            _check_lengths(chosen[name], batch.column(name))
+        waiting.append(batch.select(list(chosen)).rename_columns(list(chosen.values())))
+        rows += batch.num_rows
+        if rows >= _BATCH_ROWS:
+            yield pa.concat_batches(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 _READERS = {"csv": _csv, "parquet": _of_parquet, "orc": _of_orc}
