@@ -129,6 +129,7 @@ PROBLEMS = pa.schema(
         ("errno", SMALL),
         ("hides_below", FLAG),  # what lies below the path was not seen
         ("seen_at", TIMESTAMP),
+        ("inode", INT),  # of the file, or version, at the path that could not be read; null = whatever has the path
     ]
 )
 

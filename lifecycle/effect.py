@@ -143,7 +143,7 @@ def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, re
     connection.execute(f"CREATE TEMP VIEW digests AS {planning.sql('digests_after').replace('$as_of', as_of)}")
     problems = table.files(root, "problems", wanted.versions.get("problems"), scan_id=wanted.scans.values())
     connection.execute("CREATE TEMP TABLE unseen_volumes (volume VARCHAR)")
-    connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problems)} UNION ALL SELECT volume, '', NULL FROM unseen_volumes")
+    connection.execute(f"CREATE TEMP VIEW problem_rows AS {problem_rows(problems)} UNION ALL SELECT volume, '', NULL, NULL FROM unseen_volumes")
     connection.execute(f"CREATE TEMP VIEW recovery_points AS {recovery_points(root, wanted)}")
     connection.execute(f"CREATE TEMP VIEW verifications AS {verifications(root, wanted)}")
     connection.execute(f"CREATE TEMP VIEW files_before AS {earlier.files_before(root, wanted)}")

@@ -137,8 +137,8 @@ class Sink(Protocol):
     def write(self, columns: "Mapping[str, pa.Array]") -> None:
         """Take the rows of some columns of `schema.ENTRIES`, sorted by `dir, name`; the columns that are not there are null."""
 
-    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool) -> None:
-        """Take a problem; `path` is escaped, without a trailing slash. See `schema.PROBLEMS`."""
+    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool, inode: int | None = None) -> None:
+        """Take a problem; `path` is escaped, without a trailing slash; `inode`: of the version that is meant, None = all there. See `schema.PROBLEMS`."""
 
     def recovery_points(self, rows: "pa.Table") -> None:
         """Take the recovery points of a backup repository: rows of `schema.RECOVERY_POINTS`."""

@@ -56,10 +56,11 @@ class Tree:
     newest: bool
 
 
-def lacking(columns: Mapping[str, pa.Array]) -> list[str]:
-    """The paths of files that can not be had whole, each once."""
+def lacking(columns: Mapping[str, pa.Array]) -> list[tuple[str, int | None]]:
+    """The paths of files that can not be had whole, with the numbers of their versions, each once."""
     lacks = pc.and_(pc.equal(columns["type"], "file"), columns["restore_state"].is_null())
-    return pc.unique(pc.binary_join_element_wise(columns["dir"].cast(pa.string()), columns["name"], "").filter(lacks)).to_pylist()  # type: ignore[no-any-return]  # text
+    paths = pc.binary_join_element_wise(columns["dir"].cast(pa.string()), columns["name"], "").filter(lacks)
+    return list(dict.fromkeys(zip(paths.to_pylist(), columns["inode"].filter(lacks).to_pylist(), strict=True)))
 
 
 class Listings:

@@ -80,8 +80,8 @@ class Scanner:
             for columns, excluded in listings.versions(held(points, kept, numbers), [point.id for point in kept], self._settings.exclude, self._fs_id):
                 if columns:
                     sink.write(columns)
-                    for path in lacking(columns) if looks_inside else ():
-                        sink.problem(path, "read", LACKING, None, hides_below=False)
+                    for path, number in lacking(columns) if looks_inside else ():
+                        sink.problem(path, "read", LACKING, None, hides_below=False, inode=number)
                 sink.exclude(excluded)
         if kept:
             sink.recovery_points(rows(kept))

@@ -60,9 +60,20 @@ class Untold:
     """A file that proves nothing until it is read, since a reading failed; `reader` names the other volume that shows it and tried, or found other content."""
 
     path: str
+    inode: int | None
     failed_at: datetime.datetime
     reader: str | None
     is_other: bool
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file that an earlier scan found damaged: what is wrong, and when it was found."""
+
+    path: str
+    inode: int | None
+    error: str
+    seen_at: datetime.datetime
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +179,12 @@ class Candidates:
             found.setdefault(volume, []).append(Untold(*told))
         return found
 
-    def damaged(self, earlier: Sequence[ScanRow]) -> dict[str, list[tuple[str, str, datetime.datetime]]]:
-        """The files that some earlier scans found damaged, and that are so still: path, what is wrong, and when it was found."""
-        found: dict[str, list[tuple[str, str, datetime.datetime]]] = {}
+    def damaged(self, earlier: Sequence[ScanRow]) -> dict[str, list[Damaged]]:
+        """The files that some earlier scans found damaged, and that are so still."""
+        found: dict[str, list[Damaged]] = {}
         if self._source("earlier_problems", earlier, stored="problems"):
-            for volume, path, error, seen_at in self._connection.execute(_sql("damaged")).fetchall():
-                found.setdefault(volume, []).append((path, error, seen_at))
+            for volume, *told in self._connection.execute(_sql("damaged")).fetchall():
+                found.setdefault(volume, []).append(Damaged(*told))
         return found
 
     def chunks(self) -> Iterator[Chunk]:

@@ -25,7 +25,7 @@ from catalog.errors import UnreachableError
 from catalog.schema import DIGESTS, PROBLEMS
 from catalog.snapshot import ScanRow
 from scanners import Capabilities, Scanner
-from scanners.candidates import Candidates, Chunk, Found, Place, Untold
+from scanners.candidates import Candidates, Chunk, Damaged, Found, Place, Untold
 from scanners.readers import Readers
 from scanners.reading import SAMPLE_BYTES, Problem, Reply, read_files
 
@@ -212,7 +212,9 @@ class Results:
         problems = [*reply.problems, *damaged]
         if problems:
             paths = pc.binary_join_element_wise(chunk.rows["dir"], chunk.rows["name"], "").to_pylist()
-            self._problems.setdefault(chunk.place.scan, []).extend((paths[i], stage, text, number, False, self._now()) for i, stage, text, number in problems)
+            inodes = chunk.rows["inode"].to_pylist()
+            told = ((paths[i], stage, text, number, False, self._now(), inodes[i]) for i, stage, text, number in problems)
+            self._problems.setdefault(chunk.place.scan, []).extend(told)
         if self._count >= GROUP_FILES or time.monotonic() - self._since >= GROUP_SECONDS:
             self.hand_over()
         return read, len(problems), len(damaged)
@@ -220,19 +222,19 @@ class Results:
     def refuse(self, found: Mapping[Place, Sequence[tuple[str, str]]]) -> int:
         """Take what is not read at all: paths with what is wrong; gives their number."""
         for place, files in found.items():
-            self._problems.setdefault(place.scan, []).extend((path, "read", error, None, False, self._now()) for path, error in files)
+            self._problems.setdefault(place.scan, []).extend((path, "read", error, None, False, self._now(), None) for path, error in files)
         return sum(map(len, found.values()))
 
     def remind(self, found: Mapping[str, Sequence[Untold]], scans: Mapping[str, ScanRow]) -> int:
         """Take what is to be read, for a reading of it failed or another volume found other content, and is not tried now; gives its number."""
         for volume, files in found.items():
-            self._problems.setdefault(scans[volume], []).extend((one.path, "read", _told(one), None, False, one.failed_at) for one in files)
+            self._problems.setdefault(scans[volume], []).extend((one.path, "read", _told(one), None, False, one.failed_at, one.inode) for one in files)
         return sum(map(len, found.values()))
 
-    def repeat(self, found: Mapping[str, Sequence[tuple[str, str, datetime.datetime]]], scans: Mapping[str, ScanRow]) -> int:
-        """Take what an earlier scan found damaged and is so still: path, what is wrong, and when it was found; gives its number."""
+    def repeat(self, found: Mapping[str, Sequence[Damaged]], scans: Mapping[str, ScanRow]) -> int:
+        """Take what an earlier scan found damaged and is so still; gives its number."""
         for volume, files in found.items():
-            self._problems.setdefault(scans[volume], []).extend((path, "damaged", error, None, False, seen_at) for path, error, seen_at in files)
+            self._problems.setdefault(scans[volume], []).extend((one.path, "damaged", one.error, None, False, one.seen_at, one.inode) for one in files)
         return sum(map(len, found.values()))
 
     def sampled(self) -> pa.Table:

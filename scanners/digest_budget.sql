@@ -14,7 +14,11 @@ FROM (
         FROM before
         ANTI JOIN unread
             ON before.volume = unread.volume AND before.dir = unread.dir AND before.name = unread.name AND before.inode IS NOT DISTINCT FROM unread.inode
-        ANTI JOIN failed ON before.volume = failed.volume AND before.dir || before.name = failed.path
+        ANTI JOIN failed
+            ON
+                before.volume = failed.volume
+                AND before.dir || before.name = failed.path
+                AND (failed.all_of_it OR list_contains(failed.inodes, before.inode))
     ) AS readings
 ) AS summed
 WHERE bytes_before >= $budget

@@ -3,7 +3,7 @@
 WITH found AS (
     SELECT
         asked.*,
-        failed.path IS NOT NULL AS has_failed
+        coalesce(failed.all_of_it OR list_contains(failed.inodes, asked.inode), FALSE) AS has_failed
     FROM asked
     LEFT JOIN unread
         ON asked.volume = unread.volume AND asked.dir = unread.dir AND asked.name = unread.name AND asked.inode IS NOT DISTINCT FROM unread.inode

@@ -73,7 +73,7 @@ class _Hits:
         arrays = [columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type) for field in _SCHEMA]
         self._parts.append(pa.table(arrays, _SCHEMA).filter(hit))
 
-    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool) -> None:
+    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool, inode: int | None = None) -> None:
         """Scans tell of these."""
 
     def recovery_points(self, rows: pa.Table) -> None:

@@ -96,8 +96,8 @@ class Scanner:
             ):
                 if columns:
                     sink.write(columns)
-                    for path in lacking(columns) if looks_inside else ():
-                        sink.problem(path, "read", LACKING, None, hides_below=False)
+                    for path, number in lacking(columns) if looks_inside else ():
+                        sink.problem(path, "read", LACKING, None, hides_below=False, inode=number)
                 sink.exclude(excluded)
         if kept:
             sink.recovery_points(rows(kept))

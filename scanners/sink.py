@@ -68,10 +68,10 @@ class ParquetSink:
         self._count(columns)
         self._rows += rows
 
-    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool) -> None:
+    def problem(self, path: str, stage: str, error: str, errno: int | None, hides_below: bool, inode: int | None = None) -> None:
         """Take a problem."""
         seen_at = datetime.now(UTC).replace(tzinfo=None)
-        self._problems.append({"path": path, "stage": stage, "error": error, "errno": errno, "hides_below": hides_below, "seen_at": seen_at})
+        self._problems.append({"path": path, "stage": stage, "error": error, "errno": errno, "hides_below": hides_below, "seen_at": seen_at, "inode": inode})
         self._problem_rows += 1
         self._hiding += hides_below
         if len(self._problems) >= _PROBLEM_ROWS:

@@ -20,10 +20,10 @@ def parquet(files: Sequence[str], schema: pa.Schema, *partitions: str) -> str:
 
 
 def problem_rows(files: Sequence[str]) -> str:
-    """A query over files of `problems`: volume, path, and `unread_at`, when content could not be read there (null: that is not the problem)."""
+    """A query over files of `problems`: volume, path, inode (null: whatever is there), and `unread_at`, when that could not be read, if so."""
     schema = PROBLEMS.append(pa.field("volume", pa.string()))
     unread = "CASE WHEN stage IN ('open', 'read', 'changed') AND NOT hides_below THEN seen_at END AS unread_at"
-    return f"SELECT volume, path, {unread} FROM {parquet(files, schema, 'scan_id', 'volume')}"
+    return f"SELECT volume, path, inode, {unread} FROM {parquet(files, schema, 'scan_id', 'volume')}"
 
 
 def recovery_points(root: Path, wanted: Snapshot) -> str:

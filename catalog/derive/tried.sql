@@ -5,7 +5,7 @@ SELECT
     f.fs_id,
     f.inode
 FROM file_entries AS f
-INNER JOIN problem_paths AS t ON f.v = t.v AND f.path = t.path AND t.unread_at IS NOT NULL
+INNER JOIN problem_rows AS t ON f.volume = t.volume AND f.path = t.path AND t.unread_at IS NOT NULL AND (t.inode IS NULL OR t.inode = f.inode)
 LEFT JOIN file_systems AS s ON f.fs_id = s.fs_id
 LEFT JOIN known AS k
     ON

@@ -88,6 +88,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Estate:
             made.write(f"{day}-{n}", os.urandom(200_000 + n))
         if day == DAYS[-1]:
             made.write("twin", (made.data / "second-1").read_bytes())
+            made.write("second-0", os.urandom(150_000))  # of which an older version is kept
         made.back_up(day)
     ask("fixity", folder=made.folder)
     assert set(verdicts(made).values()) == {KNOWN}

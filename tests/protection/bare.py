@@ -69,7 +69,8 @@ def inputs(estate: Estate) -> Inputs:
 
 def sources(estate: Estate) -> dict[str, pa.Table]:
     """The rows of the catalog that a derivation reads, by the names of its views."""
-    seen, hidden, before, points = [_plain(ENTRIES).empty_table()], [], [], [_plain(RECOVERY_POINTS).empty_table()]
+    hidden: list[dict[str, object]] = []
+    seen, before, points = [_plain(ENTRIES).empty_table()], [], [_plain(RECOVERY_POINTS).empty_table()]
     for volume in estate.config.volumes:
         good = [(number, scan) for number, scan in enumerate(estate.scans.get(volume, ())) if scan.state != "failed"]
         for number, scan in good[-1:]:
@@ -77,6 +78,7 @@ def sources(estate: Estate) -> dict[str, pa.Table]:
             seen.append(rows.append_column("volume", pa.repeat(volume, len(rows))))
             points.append(written.points(scan).append_column("volume", pa.repeat(volume, len(written.points(scan)))))
             hidden += [{"volume": volume, "path": path, "unread_at": None if hides else scan.started_at} for path, hides in scan.problems]
+            hidden += [{"volume": volume, "path": path, "inode": inode, "unread_at": scan.started_at} for path, inode in scan.broken]
         for _, scan in good[:-1]:
             before += [{"volume": volume, "dir": file.place[0], "name": file.place[1], "first_seen_at": scan.known_at} for file in scan.files]
     text, moment = pa.string(), pa.timestamp("us")
@@ -85,7 +87,7 @@ def sources(estate: Estate) -> dict[str, pa.Table]:
         "recovery_points": pa.concat_tables(points),
         "digests": written.digests(estate).cast(pa.schema([_undictionary(field) for field in DIGESTS])),
         "verifications": written.verifications(estate),
-        "problem_rows": pa.Table.from_pylist(hidden, pa.schema([("volume", text), ("path", text), ("unread_at", moment)])),
+        "problem_rows": pa.Table.from_pylist(hidden, pa.schema([("volume", text), ("path", text), ("inode", pa.int64()), ("unread_at", moment)])),
         "files_before": pa.Table.from_pylist(before, pa.schema([("volume", text), ("dir", text), ("name", text), ("first_seen_at", moment)])),
     }
 

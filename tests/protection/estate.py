@@ -23,7 +23,7 @@ def write(root: Path, estate: Estate, skip: Estate | None = None) -> None:
     ]
     mark = "later" if skip else "first"
     good = [(scan, volume, number, {"scan_id": scan_id(volume, number), "volume": volume}) for volume, number, scan in new if scan.state != "failed"]
-    table.commit(root, "problems", [table.write(root, "problems", problems(scan), where) for scan, _, _, where in good if scan.problems], mark)
+    table.commit(root, "problems", [table.write(root, "problems", problems(scan), where) for scan, _, _, where in good if scan.problems or scan.broken], mark)
     table.commit(root, "recovery_points", [table.write(root, "recovery_points", points(scan), where) for scan, _, _, where in good if len(points(scan))], mark)
     table.commit(root, "entries", [table.write(root, "entries", entries(volume, number, scan), where) for scan, volume, number, where in good], mark)
     if new:
@@ -70,6 +70,7 @@ def verifications(estate: Estate) -> pa.Table:
 def problems(scan: Scan) -> pa.Table:
     """What a scan could not read."""
     rows = [{"path": path, "stage": "list" if hides else "read", "error": "denied", "errno": 13, "hides_below": hides} for path, hides in scan.problems]
+    rows += [{"path": path, "stage": "read", "error": "damaged", "hides_below": False, "inode": inode} for path, inode in scan.broken]
     return pa.Table.from_pylist([row | {"seen_at": scan.started_at} for row in rows], PROBLEMS)
 
 
@@ -87,7 +88,7 @@ def published(volume: str, number: int, scan: Scan) -> pa.Table:
         "files": len(seen),
         "bytes": sum(file.size or 0 for file in seen),
         "carried_entries": len(scan.files) - len(seen),
-        "problems": len(scan.problems),
+        "problems": len(scan.problems) + len(scan.broken),
         "excluded": 0,
         "root_fs_id": f"repository of {volume}",
         "device": scan.device,

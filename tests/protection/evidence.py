@@ -68,7 +68,11 @@ def _unreadable(estate: Estate) -> Iterator[tuple[str, object]]:
             reads = [read for read in estate.reads if read.volume == volume and read.file.fingerprint == file.fingerprint]
             if file.identity is None:
                 reads = [read for read in reads if read.file.path == file.path]
-            met = scan and file.path in failed and not any(read.at > scan.started_at for read in reads if read.digest or read.sample)
+            met = (
+                scan
+                and (file.path in failed or (file.path, file.inode) in scan.broken)
+                and not any(read.at > scan.started_at for read in reads if read.digest or read.sample)
+            )
             tries = [read.at for read in estate.reads if read.volume == volume and not read.digest and not read.sample and _is_of(file, read.file)]
             tries += list(_surprises(estate, volume, file)) if file.identity else []
             whole = max((read.at for read in reads if read.digest), default=None)

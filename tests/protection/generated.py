@@ -43,7 +43,9 @@ def _as_backup(chance: random.Random, scan: Scan) -> Scan:
     """The same as a repository that holds versions: some with numbers of their own at a place, of which all or not all is stored."""
     if scan.told:
         return scan
-    return replace(scan, files=tuple(file if file.stub else _version(chance, file, place) for place, file in enumerate(scan.files)))
+    files = tuple(file if file.stub else _version(chance, file, place) for place, file in enumerate(scan.files))
+    broken = tuple((file.path, file.inode) for file in files if file.point and file.inode is not None and file.inode % 5 == 2)
+    return replace(scan, files=files, broken=broken, state="incomplete" if broken else scan.state) if scan.state != "failed" else scan
 
 
 def _version(chance: random.Random, file: File, place: int) -> File:

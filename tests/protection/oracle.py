@@ -239,7 +239,7 @@ class _Court:
         there = mapped(self.config.volumes[volume], ward, asset.path)
         if there is None:
             return "path_not_mapped"
-        return "scan_incomplete" if any(path in ("", there) or there.startswith(f"{path}/") for path, _ in scan.problems) else None
+        return "scan_incomplete" if any(path in ("", there) or there.startswith(f"{path}/") for path, _ in (*scan.problems, *scan.broken)) else None
 
     def _was_left_out(self, volume: str, there: str) -> bool:
         scan = self.estate.newest(volume)

@@ -84,7 +84,10 @@ class File:
 
 @dataclass(frozen=True)
 class Scan:
-    """One crawl of a volume. Problems are (path, hides what lies below); what hides nothing is content that could not be read as the scan started."""
+    """One crawl of a volume. Problems are (path, hides what lies below); what hides nothing is content that could not be read as the scan started.
+
+    `broken` are the paths and inodes of versions that could not be read then.
+    """
 
     started_at: datetime.datetime
     state: str = "complete"
@@ -95,6 +98,7 @@ class Scan:
     points: tuple[datetime.datetime, ...] = ()  # when recovery points of all of the volume were begun
     left_out: tuple[tuple[bool, str], ...] = ()  # what the newest of these left out: texts of paths with slashes around them, at their begin or anywhere
     told: datetime.datetime | None = None  # of somebody else's word of the volume: the time that it is of
+    broken: tuple[tuple[str, int], ...] = ()
 
     @property
     def known_at(self) -> datetime.datetime:

@@ -62,7 +62,7 @@ def _fewer_files(estate: Estate) -> Iterator[Estate]:
         for number, scan in enumerate(scans):
             gone = scan.files if number == len(scans) - 1 else ()
             simpler: list[Scan] = [replace(scan, files=tuple(file for file in scan.files if file is not one)) for one in gone]
-            simpler += [replace(scan, problems=())] if scan.problems else []
+            simpler += [replace(scan, problems=(), broken=())] if scan.problems or scan.broken else []
             for less in simpler:
                 yield replace(estate, scans={**estate.scans, volume: (*scans[:number], less, *scans[number + 1 :])})
 

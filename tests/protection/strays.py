@@ -64,7 +64,7 @@ def _certain(estate: Estate, evidence: Evidence, volume: str, file: File, wards:
         return False
     for ward, home in homes:
         scan = scans[ward]
-        if scan and any(path in ("", home) or home.startswith(f"{path}/") for path, _ in scan.problems):
+        if scan and any(path in ("", home) or home.startswith(f"{path}/") for path, _ in (*scan.problems, *scan.broken)):
             return False
     alike = [(ward, one) for ward, one in assets if one.size == file.size and not one.aside]
     unread = any(not evidence.digest(ward, one) or one.carried or evidence.is_unreadable(ward, one) for ward, one in alike)

@@ -8,7 +8,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `lock=compliance`, `lock=?`, `until=+60d`; `of=a`, `of=-` (nobody); `on=a`, `inside=a`, `key=a+c` (where its key is kept);
   `map=x>a:docs`, `exclude=docs/`;
 * its scan: `points=-60d+-1d` (recovery points of all of it), `out=.txt/` or `out=/docs/` (what the newest left out: a text of a path, at its begin);
-  `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`, `denied=docs/a.txt` (its content could not be read at that time);
+  `scan=-3d`, `never`, `failed`, `incomplete`, `problem=docs`, `denied=docs/a.txt` (its content could not be read at that time;
+  `denied=docs/a.txt:11`: that of the version with this number);
 * the asset: `unread`, `attested`, `sampled`, `rewritten` (read before its changed time changed), `empty`, `carried`, `modified=-2h`,
   `changed=-2h`, `flagged=modified`, `flagged=both`, `first=-2h` (an earlier scan had not seen it), `twin`, `link`,
   `stub=b` (it is a stub of 300 bytes that stands for the asset's content at the same path of b);
@@ -19,7 +20,8 @@ Volumes `b` and `c` are backups that keep versions for 60 days, with numbers 2 a
   `point=-2h` (all these are versions in a backup, held by a recovery point of that time; `whole`: all of them is stored),
   `own=compliance:+60d` (its object says that it is locked so, until then; `governance:`, `hold`, `none`, `compliance:?` for no end),
   `beside=compliance:+60d` (another file there has the same content, and was read, or is `beside-attested`; it says that it is locked so),
-  `stored` (its time is that when its storage got it), `deleted` (all these are versions in a bucket, which shows none), `replaced` (which shows another),
+  `stored` (its time is that when its storage got it), `deleted` (all these are versions in a bucket, which shows none; `outdated`: and an older one,
+  with number 19), `replaced` (which shows another),
   `looked=-2d`, `wholly=-2d` (a program looked at all of the backup, or read it, and found no error), `wrong=-1d` (it found some),
   `thirds=-9d+-5d+-2d` (it read these parts of three), `restored=-2d`, `unrestored=-1d` (it gave the copy back, or failed to), `again=-3d` (we read the
   copy then), `numbered` (versions have numbers, of the place that was looked at, `elsewhere`: of another),
@@ -271,6 +273,7 @@ def _copy(name: str, words: _Words, asset: File) -> tuple[tuple[Scan, ...], list
     elif {"deleted", "replaced"} & words.bare:  # a bucket that keeps versions: several may lie at one path
         found = [(replace(one, latest=False, inode=10 + place), []) for place, (one, _) in enumerate(found)]
         found = [(one, [Read(name, one, read_at, same)] if "same" in words else []) for one, _ in found]
+        found += [(replace(old, latest=False, inode=19), [])] if "outdated" in words else []
         found += [(replace(text, size=5000, modified=moment("-1d"), latest=True), [])] if "replaced" in words else []
         held = [(one.path, one.size, one.modified) for one, _ in found]
     else:
@@ -302,10 +305,11 @@ def _locked(file: File, said: str) -> File:
 def _scan(words: _Words, files: tuple[File, ...], default: str) -> Scan:
     carried = any(file.carried for file in files)
     problems = [words.valued["problem"]] if "problem" in words.valued else ["docs"] if carried else []
-    denied = [words.valued["denied"]] if "denied" in words.valued else []
+    denied, _, number = words.get("denied", "").partition(":")
     state = "incomplete" if problems or denied or "incomplete" in words else "complete"
-    found = (*((path, True) for path in problems), *((path, False) for path in denied))
+    found = (*((path, True) for path in problems), *([(denied, False)] if denied and not number else []))
+    broken = ((denied, int(number)),) if number else ()
     points = tuple(moment(one) for one in words.valued["points"].split("+")) if "points" in words.valued else ()
     left_out = ((words.valued["out"].startswith("/docs"), words.valued["out"]),) if "out" in words.valued else ()
     told = words.time("listing", words.valued["told"]) if "told" in words.valued else None
-    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"), points=points, left_out=left_out, told=told)
+    return Scan(words.time("scan", default), state, files, found, words.valued.get("detect"), points=points, left_out=left_out, told=told, broken=broken)

@@ -309,6 +309,10 @@ MUTANTS = [
         "a copy elsewhere that could not be read",
     ),
     Mutant("what could not be read is so for ever", "tried", "<= t.unread_at", "IS NOT NULL", "a copy that was read after it could not be"),
+    Mutant(
+        "a version takes the others of its path with it", "tried", "t.inode = f.inode", "TRUE", "an older version at the path of a copy that could not be read"
+    ),
+    Mutant("a version that could not be read is any other", "tried", "t.inode = f.inode", "FALSE", "a version that could not be read beside an older one"),
     Mutant("a failed reading is forgotten", "failed", "WHERE r.v IS NULL", "WHERE FALSE", "a copy that could not be read again under an earlier scan"),
     Mutant("a failed reading holds for ever", "failed", "k.digested_at > h.failed_at", "FALSE", "a copy that was read after a reading failed"),
     Mutant(
