@@ -162,16 +162,33 @@ def test_what_is_renamed_is_what_was_read_back_whatever_has_its_name(estate: Hos
     assert store.look(b"f") is None
 
 
-def test_a_link_in_the_place_of_a_folder_leads_nowhere(estate: Hosts) -> None:
-    estate.write("data", "d/f", b"ours")
-    estate.write("vault", "elsewhere/x", b"theirs")
+@pytest.mark.parametrize("text", ["elsewhere", "deep/elsewhere"])
+def test_a_link_in_the_place_of_a_folder_leads_nowhere(estate: Hosts, store: smb.Store, text: str) -> None:
+    estate.write("vault", f"{text}/x", b"theirs")
+    os.symlink(text, estate.at("vault", "d"))
+    with pytest.raises(EndError, match="REFUSED"):
+        store.stage(b"d/f", KEY)
+    assert store.look(b"d/x") is None
+    assert os.listdir(estate.at("vault", text)) == [b"x"]
+
+
+def test_a_copy_whose_rename_was_not_heard_of_is_known_by_its_number(estate: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate.write("data", "f", b"content")
     estate.ready()
-    made = estate.approved("archive", to="vault")
-    os.symlink("elsewhere", estate.at("vault", "d"))
-    came = estate.carried_out(made)
-    assert came.counts == {"REFUSED": 1}, estate.reasons(came.job_id)
-    assert os.listdir(estate.at("vault", "elsewhere")) == [b"x"]
-    assert os.path.exists(estate.at("data", "d/f"))
+    made, really = estate.approved("archive", to="vault"), Share.rename
+
+    def rename(share: Share, *given: Any) -> None:  # noqa: ANN401  # what it is given
+        really(share, *given)
+        share._gone = UnreachableError("cut by the test")
+        raise share._gone
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Share, "rename", rename)
+        came = estate.carried_out(made)
+    assert came.counts == {"VERIFIED": 1}, estate.reasons(came.job_id)
+    assert b"f" in estate.kept()
+    monkeypatch.setattr(Share, "write", None)  # it is not made again
+    assert estate.resume(came.job_id).counts == {"QUARANTINED": 1}
 
 
 def test_a_share_that_is_declared_twice_is_refused(estate: Hosts) -> None:
