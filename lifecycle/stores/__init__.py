@@ -82,7 +82,7 @@ class Capabilities:
     name_bytes: int
     stable_inodes: bool
     quarantine: bool = True  # a file can be moved out of its place, and back
-    # Of object stores alone; None elsewhere.
+    # Of object stores, the last of shares, too; None elsewhere.
     parts: Literal["create", "versions", "none"] | None = None  # how an object of several parts has its name
     checksums: Literal["sha256", "md5", "none"] | None = None  # the checksum that content is held against before it is stored
     versions: bool | None = None  # what is overwritten or deleted stays below
