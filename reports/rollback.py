@@ -65,7 +65,8 @@ held AS (
     WHERE
         e.type = 'file' AND e.carried_from IS NULL AND first.is_before
         AND (e.modified_at IS NULL OR e.modified_at <= $before)
-        AND NOT EXISTS (SELECT 1 FROM problems AS p WHERE p.volume = e.volume AND p.path = e.path AND (p.inode IS NULL OR p.inode = e.inode))
+        AND NOT EXISTS (SELECT 1 FROM problems AS p WHERE p.volume = e.volume AND p.path = e.path AND p.inode IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM problems AS p WHERE p.volume = e.volume AND p.inode = e.inode)
 ),
 
 best AS (

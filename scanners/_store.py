@@ -215,10 +215,10 @@ class Store:
 
 
 def identity(endpoint: str | None, bucket: str) -> str:
-    """Which bucket of which store it is; None is Amazon's."""
-    if endpoint is None:
+    """Which bucket of which store it is; None is Amazon's, where a bucket has one name however many addresses lead to it."""
+    parts = urlsplit(endpoint or "")
+    if endpoint is None or (parts.hostname or "").lower().endswith(".amazonaws.com"):
         return f"aws/{bucket}"
-    parts = urlsplit(endpoint)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return f"{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}/{bucket}"
 

@@ -85,7 +85,7 @@ def check_folder(config: "Config", volume: str, facts: Facts, scans: Mapping[str
 
 
 def check_bucket(config: "Config", volume: str, facts: Facts, scans: Mapping[str, ScanRow]) -> None:
-    """Refuse what tells of a bucket, and a bucket, where only one of them says at which endpoint: nobody can tell whether they are one. Raises RefusedError."""
+    """Refuse what tells of a bucket, and a bucket of its name at another address: nobody can tell whether they are one. Raises RefusedError."""
     from scanners import _objects, _store
 
     if facts.bucket is None:
@@ -93,11 +93,12 @@ def check_bucket(config: "Config", volume: str, facts: Facts, scans: Mapping[str
     mine = config.volumes[volume].endpoint
     for name, scan in scans.items():
         theirs = config.volumes[name].endpoint if name in config.volumes and name != volume else mine
-        if (mine is None) == (theirs is None) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.evidence_at is not None):
+        there = _store.identity(theirs, facts.bucket)
+        if there == _store.identity(mine, facts.bucket) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.evidence_at is not None):
             continue
-        if scan.root_fs_id == _objects.fs_id(_store.identity(theirs, facts.bucket)):
-            told = f"volume {volume}: its bucket {facts.bucket} may be that of volume {name}: one says an endpoint, and the other does not"
-            raise RefusedError(f"{told}; declare endpoint for both, for what lies in one bucket is no copy of it")
+        if scan.root_fs_id == _objects.fs_id(there):
+            told = f"volume {volume}: its bucket {facts.bucket} may be that of volume {name}: they are at other endpoints, or one says none"
+            raise RefusedError(f"{told}; write the same endpoint for both if so, else leave the inventory out, for what lies in one bucket is no copy of it")
 
 
 def _lies_with(config: "Config", told: str, other: str) -> bool:

@@ -68,7 +68,7 @@ class Store(Hosted):
         with self._files.ending("publish", path):
             self._files.need_folder(path)
             there = self._files.look(path)
-            if there is not None and inode is not None and there.inode == inode:
+            if there is not None and inode is not None and there.inode == inode and (read_back is None or not read_back.differs(there, moved=True)):
                 return there
             if there is not None:
                 raise EndError("CONFLICT", f"{self.shown(path)}: something else is there")

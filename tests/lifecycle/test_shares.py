@@ -162,6 +162,20 @@ def test_what_is_renamed_is_what_was_read_back_whatever_has_its_name(estate: Hos
     assert store.look(b"f") is None
 
 
+def test_a_file_with_the_number_of_ours_and_other_content_is_not_taken_for_it(estate: Hosts, store: smb.Store) -> None:
+    staged = store.stage(b"f", KEY)
+    staged.write(memoryview(b"content"))
+    staged.sync()
+    staged.digest()
+    staged.close()
+    temporary = Path(os.fsdecode(estate.at("vault", ".lastcopy~jtest-1-1~.part")))
+    temporary.rename(temporary.with_name("f"))
+    assert store.publish(b"f", KEY, staged.inode, read_back=staged.read_back) == store.look(b"f")
+    temporary.with_name("f").write_bytes(b"another's, longer")
+    with pytest.raises(EndError, match=r"CONFLICT.*something else is there"):
+        store.publish(b"f", KEY, staged.inode, read_back=staged.read_back)
+
+
 @pytest.mark.parametrize("text", ["elsewhere", "deep/elsewhere"])
 def test_a_link_in_the_place_of_a_folder_leads_nowhere(estate: Hosts, store: smb.Store, text: str) -> None:
     estate.write("vault", f"{text}/x", b"theirs")

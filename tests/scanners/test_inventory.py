@@ -13,7 +13,7 @@ import pytest
 from catalog import config, derive, names, snapshot, table
 from catalog.connect import connect
 from catalog.errors import RefusedError, UnreachableError
-from scanners import crawl, digest
+from scanners import _store, crawl, digest
 from tests.scanners import stores
 from tests.scanners.contract import Factory, Item, clock, entries, paths, scan
 from tests.scanners.inventories import AT, FORMS, Delivery, deliver, row
@@ -296,13 +296,22 @@ def test_a_bucket_and_its_inventory_are_one_copy(tmp_path: Path, root: Path, map
     assert both == _judged(tmp_path / "alone", told, ("p", "vault"))
 
 
-def test_where_only_one_says_its_endpoint_nobody_knows_whether_it_is_one_bucket(tmp_path: Path, root: Path) -> None:
+@pytest.mark.parametrize("endpoint", [None, "http://localhost"])
+def test_where_they_say_other_endpoints_nobody_knows_whether_it_is_one_bucket(tmp_path: Path, root: Path, endpoint: str | None) -> None:
     told, _ = _estate(tmp_path, stores.weed())
-    told["volumes"]["listed"].pop("endpoint")
+    theirs = told["volumes"]["listed"].pop("endpoint")
+    if endpoint:
+        told["volumes"]["listed"]["endpoint"] = f"{endpoint}:{theirs.rpartition(':')[2]}"
     for first, second in (("vault", "listed"), ("listed", "vault")):
         crawl.scan(root / first, config.parse(told), first, now=clock)
-        with pytest.raises(RefusedError, match="one says an endpoint, and the other does not"):
+        with pytest.raises(RefusedError, match="they are at other endpoints, or one says none"):
             crawl.scan(root / first, config.parse(told), second, now=clock)
+
+
+def test_a_bucket_of_amazon_is_one_whatever_its_address() -> None:
+    hosts = ("s3.amazonaws.com", "S3.eu-west-1.amazonaws.com", "s3.dualstack.eu-west-1.amazonaws.com")
+    assert {_store.identity(f"https://{host}", "b") for host in hosts} == {_store.identity(None, "b")}
+    assert _store.identity("https://s3.amazonaws.com.example.org", "b") != _store.identity(None, "b")
 
 
 def test_two_inventories_of_one_bucket_are_one_copy(tmp_path: Path, root: Path) -> None:
