@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,8 @@ class Merge:
 
 
 def plan(root: Path) -> list[Merge]:
-    """What `compact` would write together. Reads only. Raises CatalogError."""
-    return [merge for name in GROWING if table.exists(root, name) for merge in _merges(name, table.state(root, name).files)]
+    """What `compact` would write together. Reads only. Raises CatalogError as it does."""
+    return [merge for name in GROWING if table.exists(root, name) for merge in _merges(root, name)]
 
 
 def compact(root: Path) -> Iterator[Merge]:
@@ -42,9 +42,11 @@ def compact(root: Path) -> Iterator[Merge]:
 
     The old files stay where they are, for readers that began before and for snapshots that are read at older versions: `expire` takes away what none of
     them can need. Killed at any moment it leaves the table as it was, or compacted, and perhaps a file that no log names. Safe beside scans and readers.
-    Raises LockedError where another run is at it, CatalogError where the rows read back are not those that were written.
+    Raises LockedError where another run is at it, CatalogError where the rows read back are not those that were written, and, before anything is changed,
+    where a table or a file has other columns than this version knows: what it does not know it would drop.
     """
     with lock.hold(root, LOCK):
+        plan(root)
         for name in GROWING:
             if table.exists(root, name):
                 yield from _compact(root, name)
@@ -85,15 +87,34 @@ def _parted(files: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
     yield group
 
 
-def _merges(name: str, files: Mapping[str, log.Logged]) -> list[Merge]:
+def _merges(root: Path, name: str) -> list[Merge]:
+    now = table.state(root, name)
+    files = now.files
     groups = chosen([(path, file.size_bytes) for path, file in files.items()])
+    _check_columns(root, name, now, [path for group in groups for path in group])
     return [Merge(name, tuple(group), sum(files[path].rows or 0 for path in group), sum(files[path].size_bytes for path in group)) for group in groups]
+
+
+def _check_columns(root: Path, name: str, now: log.State, paths: Iterable[str]) -> None:
+    """Raises CatalogError where a table, or a file of it, has not exactly the columns that are written here."""
+    import pyarrow.parquet as pq
+
+    unlike = "which this version of Lastcopy does not write; nothing was changed, compact it with the version that wrote it"
+    if strange := (now.columns or frozenset()) ^ set(table.stored_schema(name).names):
+        raise CatalogError(f"{root / name}: has the columns {', '.join(sorted(strange))}, {unlike}")
+    for path in paths:
+        try:
+            found = pq.read_schema(root / name / path)
+        except (OSError, pa.ArrowException) as error:
+            raise CatalogError(f"{root / name / path}: cannot be read ({error}); nothing was changed, 'lastcopy catalog verify' says more") from error
+        if not found.equals(table.file_schema(name)):
+            raise CatalogError(f"{root / name / path}: has columns {unlike}")
 
 
 def _compact(root: Path, name: str) -> list[Merge]:
     """All merges of one table in one commit. Where another host takes a file away meanwhile, it is looked at anew."""
     for tries_left in reversed(range(_TRIES)):
-        merges = _merges(name, table.state(root, name).files)
+        merges = _merges(root, name)
         if not merges:
             return []
         done = [Merge(name, merge.files, merge.rows, merge.bytes, _written(root, merge)) for merge in merges]

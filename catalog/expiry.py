@@ -1,7 +1,6 @@
 """Drops what is derived of old snapshots, which can be derived again, and removes files that nothing can need any more. What scans saw stays."""
 
 import os
-import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,8 +16,7 @@ from catalog.schema import DERIVED, TABLES
 KEPT_FOR_EVER = "history"  # sums of every snapshot, a row a volume and class
 DROPPED = tuple(name for name in DERIVED if name != KEPT_FOR_EVER)
 LEAST_GRACE_SECONDS = 3600.0
-_WRITERS = ("volume-", "digest-")  # locks of who may have written a file that is not in a log yet
-_OWN = re.compile(r"(tmp_)?part-[0-9a-f]{32}\.parquet")  # what this program writes, and DuckDB before it is whole: nothing else is ever removed
+_SCANS, _READERS = "volume-", "digest-"  # locks of who may have written a file that is not in a log yet
 
 
 @dataclass(frozen=True)
@@ -97,18 +95,25 @@ def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_
     folder = root / name
     if not table.exists(root, name):
         return Removed(name)
+    # In this order: a scan that is published and forgotten meanwhile is in what is read of the log after that. The other way round its files would be nobody's.
+    lying = inventory.lying(folder)
+    unfinished = _unfinished(root)
+    is_listed = name == "digests" and _is_any_held(root, _READERS)  # a run that reads contents holds the list of files that it began with, however long
     now = table.state(root, name)
     pinned = {one.versions[name] for one in known if name in one.versions}
     lives = _lives(folder, pinned, now.version)
-    unfinished = _unfinished(root)
     found, commits = dict[str, int](), set[int]()
-    for path, file in sorted(inventory.lying(folder).items()):
-        if not _OWN.fullmatch(os.path.basename(path)) or path in now.files:
+    for path, file in sorted(lying.items()):
+        if not file.is_regular or not table.is_own(name, path) or path in now.files:
             continue
         of = lives.get(path, [])
-        if any(life.holds(version) for life in of for version in pinned) or (not of and (unfinished is None or not unfinished.isdisjoint(path.split("/")))):
+        if (
+            (of and is_listed)
+            or any(life.holds(version) for life in of for version in pinned)
+            or (not of and (unfinished is None or not unfinished.isdisjoint(path.split("/"))))
+        ):
             continue
-        if max([file.modified_at, *map(_ended_s, of)]) < before_s:
+        if max([file.modified_at, *(_ended_s(folder, life) for life in of)]) < before_s:
             found[path] = file.size_bytes
             commits.update(life.until for life in of if life.until is not None)
     return Removed(name, tuple(found), sum(found.values()), frozenset(commits))
@@ -125,18 +130,24 @@ def _lives(folder: Path, pinned: Iterable[int], newest: int) -> Mapping[str, Seq
     return lives
 
 
-def _ended_s(life: log.Life) -> float:
-    """When a file was taken out of a table; never, where the log does not tell."""
-    return float("inf") if life.removed_ms is None else life.removed_ms / 1000
+def _ended_s(folder: Path, life: log.Life) -> float:
+    """When a file was taken out of a table; never, where the log does not tell. The clock of who did it may be behind: its commit is no older than its file."""
+    if life.until is None or life.removed_ms is None:
+        return float("inf")
+    return max(life.removed_ms / 1000, log.commit_file(folder, life.until).stat().st_mtime)
 
 
 def _unfinished(root: Path) -> set[str] | None:
     """The folders of files of scans that are interrupted, and can be gone on with. None: something is writing now, so that no file is known to be nobody's."""
-    locks = [entry.name for entry in (root / ".locks").iterdir()] if (root / ".locks").is_dir() else []
-    if any(name.startswith(_WRITERS) and lock.is_held(root, name) for name in locks):
+    if _is_any_held(root, _SCANS, _READERS):
         return None
     folder = root / ".scans"
     return {f"scan_id={entry.name}" for entry in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _is_any_held(root: Path, *beginnings: str) -> bool:
+    locks = [entry.name for entry in (root / ".locks").iterdir()] if (root / ".locks").is_dir() else []
+    return any(name.startswith(beginnings) and lock.is_held(root, name) for name in locks)
 
 
 def _remove(folder: Path, removed: Removed) -> None:

@@ -1,6 +1,7 @@
 """What a catalog holds: its tables, the scans of its volumes, its snapshots. Reads only."""
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ class Lying:
 
     size_bytes: int
     modified_at: float  # seconds since 1970
+    is_regular: bool  # and no link, whatever that leads to
 
 
 def lying(folder: Path) -> dict[str, Lying]:
@@ -24,7 +26,7 @@ def lying(folder: Path) -> dict[str, Lying]:
         with os.scandir(place) as entries:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False) and (told := _stat(entry)):
-                    found[os.path.relpath(entry.path, folder)] = Lying(told.st_size, told.st_mtime)
+                    found[os.path.relpath(entry.path, folder)] = Lying(told.st_size, told.st_mtime, stat.S_ISREG(told.st_mode))
     return found
 
 

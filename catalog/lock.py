@@ -12,6 +12,8 @@ from pathlib import Path
 
 from catalog.errors import CatalogError, LockedError
 
+_PID_NAMESPACE = "/proc/self/ns/pid"
+
 
 @contextmanager
 def hold(root: Path, name: str) -> Iterator[None]:
@@ -39,15 +41,18 @@ def hold(root: Path, name: str) -> Iterator[None]:
 
 
 def is_held(root: Path, name: str) -> bool:
-    """Whether somebody holds a lock, as far as the kernel of this machine knows; True where it cannot tell. Takes no lock, so that it is in nobody's way."""
+    """Whether somebody holds a lock, as far as the kernel of this machine knows; True where it cannot tell. Takes no lock, so that it is in nobody's way.
+
+    /proc/locks leaves out what processes of other pid namespaces hold (proc_locks(5)), and containers may share the name of a host.
+    """
     try:
         found = (root / ".locks" / name).stat()
         holder = json.loads((root / ".locks" / name).read_bytes())
         kernel = Path("/proc/locks").read_text("ascii")
-        if holder["host"] != socket.gethostname():
+        if (holder["host"], holder["pid_namespace"]) != (socket.gethostname(), os.readlink(_PID_NAMESPACE)):
             return True
     except FileNotFoundError as error:
-        return bool(error.filename == "/proc/locks")
+        return str(error.filename).startswith("/proc/")
     except (OSError, ValueError, KeyError, TypeError):
         return True
     return any(len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(found.st_ino) for words in map(str.split, kernel.splitlines()))
@@ -55,7 +60,7 @@ def is_held(root: Path, name: str) -> bool:
 
 def _sign(descriptor: int) -> None:
     started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started_at": started}).encode()
+    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "pid_namespace": os.readlink(_PID_NAMESPACE), "started_at": started}).encode()
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text, 0)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from catalog import log
 from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError, ConflictError
-from catalog.schema import PARTITIONS, TABLES
+from catalog.schema import DERIVED, PARTITIONS, TABLES
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -54,6 +54,17 @@ def new_path(table: str, partition: dict[str, str] | None = None) -> str:
         if not _PARTITION_VALUE.fullmatch(value):
             raise CatalogError(f"table {table}: {value!r} cannot be a partition value")
     return "/".join([*(f"{key}={values[key]}" for key in PARTITIONS[table]), f"part-{uuid.uuid4().hex}.parquet"])
+
+
+def is_own(table: str, path: str) -> bool:
+    """Whether a relative path is one that `new_path` gives for a table, or that of a derived table's file before it is whole, which DuckDB names."""
+    return _own_path(table).fullmatch(path) is not None
+
+
+@functools.cache
+def _own_path(table: str) -> re.Pattern[str]:
+    folders = "".join(f"{key}={_PARTITION_VALUE.pattern}/" for key in PARTITIONS[table])
+    return re.compile(f"{folders}{'(tmp_)?' if table in DERIVED else ''}part-[0-9a-f]{{32}}\\.parquet")
 
 
 def writer(root: Path, table: str, path: str, schema: pa.Schema | None = None) -> "pq.ParquetWriter":

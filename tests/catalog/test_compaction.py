@@ -12,7 +12,7 @@ import pytest
 import reports
 from catalog import compaction, connect, integrity, lock, log, snapshot, table
 from catalog.errors import CatalogError, ConflictError, LockedError
-from catalog.schema import SCANS, TABLES
+from catalog.schema import SCANS, TABLES, VERIFICATIONS
 from tests.catalog import kept
 
 DAYS = 9
@@ -141,6 +141,26 @@ def test_rows_that_are_not_read_back_as_they_were_are_not_committed(root: Path, 
     with pytest.raises(CatalogError, match="not those that were written"):
         list(compaction.compact(root))
     assert table.version(root, "scans") == before
+
+
+@pytest.mark.parametrize("part", ["table", "file"])
+def test_columns_that_a_later_version_wrote_are_not_dropped(part: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if part == "table":
+        shutil.rmtree(root / "verifications")
+    with monkeypatch.context() as later:
+        wide = VERIFICATIONS.append(pa.field("known_later", pa.string()))
+        later.setitem(TABLES, "verifications", wide)
+        if part == "table":
+            table.stored_schema.cache_clear()
+        for number in range(compaction.TOGETHER if part == "table" else 1):
+            file = table.write(root, "verifications", pa.Table.from_pylist([{"volume": "copy", "known_later": "yes"}], wide))
+            table.commit(root, "verifications", [file], f"later-{number}")
+    table.stored_schema.cache_clear()
+    before = {name: table.version(root, name) for name in TABLES}
+    for run in (compaction.plan, lambda root: list(compaction.compact(root))):
+        with pytest.raises(CatalogError, match="this version of Lastcopy does not write"):
+            run(root)
+    assert {name: table.version(root, name) for name in TABLES} == before
 
 
 def test_scans_and_readers_run_beside_it(root: Path) -> None:

@@ -4,9 +4,10 @@ import contextlib
 import datetime
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,16 @@ def test_the_grace_time_of_an_old_file_begins_when_it_is_dropped(root: Path) -> 
     assert everything(root) == before
 
 
+def test_the_grace_time_holds_where_the_clock_of_who_dropped_was_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in everything(root):
+        os.utime(root / path, (0, 0))
+    behind_ns = time.time_ns() - 8 * 86_400 * 10**9
+    with monkeypatch.context() as slow:
+        slow.setattr(time, "time_ns", lambda: behind_ns)
+        assert expiry.expire(root, NONE, behind_ns / 1e9, WEEK).dropped
+    assert expiry.expire(root, NONE, now(), WEEK).removed == []
+
+
 def test_a_dry_run_says_the_same_and_changes_nothing(root: Path) -> None:
     before, versions = everything(root), {name: table.version(root, name) for name in TABLES}
     planned = expiry.plan(root, NONE, now(), WEEK)
@@ -116,6 +127,16 @@ def test_what_was_written_together_and_no_snapshot_reads_goes(root: Path) -> Non
     assert len(old) == 16
     done = expiry.expire(root, NONE, later(), WEEK)
     assert {str(root / "digests" / path) for one in done.removed if one.name == "digests" for path in one.paths} == old
+
+
+def test_a_run_that_reads_contents_finds_every_file_of_its_list(root: Path) -> None:
+    kept.grow(root, 8, DAYS, derives=False)
+    listed = table.files(root, "digests")
+    list(compaction.compact(root))
+    with lock.hold(root, "digest-0"):
+        done = expiry.expire(root, NONE, later(), WEEK)
+    assert all(map(os.path.exists, listed))
+    assert "scans" in {one.name for one in done.removed}, "of other tables it holds no list that could leave them"
 
 
 def stray(root: Path) -> Path:
@@ -153,14 +174,72 @@ def test_the_files_of_a_scan_that_can_be_gone_on_with_stay(root: Path) -> None:
     assert not (root / "entries" / "scan_id=s9").exists()
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "part-1.parquet", "deeper/part-00000000000000000000000000000000.parquet.bak"])
+@pytest.mark.parametrize(("module", "step"), [(inventory, "lying"), (expiry, "_unfinished"), (table, "state"), (log, "lives")])
+def test_the_files_of_a_scan_that_is_published_meanwhile_stay(module: ModuleType, step: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = table.write(root, "entries", TABLES["entries"].empty_table(), {"scan_id": "s9", "volume": "work"})
+    os.utime(root / "entries" / file.path, (0, 0))
+    (root / ".scans" / "s9").mkdir(parents=True)
+    real, looked = getattr(module, step), list[bool]()
+
+    def slow(*given: object) -> object:
+        found = real(*given)
+        if not looked and (step == "_unfinished" or any(str(one).endswith("entries") for one in given)):
+            looked.append(True)
+            table.commit(root, "entries", [file], "s9")
+            (root / ".scans" / "s9").rmdir()
+        return found
+
+    monkeypatch.setattr(module, step, slow)
+    expiry.expire(root, NONE, now(), WEEK)
+    assert looked
+    assert file.path in table.state(root, "entries").files
+    assert (root / "entries" / file.path).exists()
+
+
+OWN = f"part-{'0' * 32}.parquet"
+FOREIGN = (
+    "scans/notes.txt",
+    "scans/part-1.parquet",
+    f"scans/{OWN}.bak",
+    f"scans/my-backup/{OWN}",
+    f"scans/scans/{OWN}",
+    f"scans/tmp_{OWN}",  # DuckDB writes none of these
+    f"scans/snapshot_id=s/{OWN}",
+    f"entries/{OWN}",
+    f"entries/scan_id=s/{OWN}",
+    f"entries/volume=work/scan_id=s/{OWN}",
+    f"entries/scan_id=s/volume=work/kept/{OWN}",
+    f"entries/copy of 2019/scan_id=s/volume=work/{OWN}",
+    f"files/snapshot_id=s (copy)/{OWN}",
+)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
 def test_files_that_lastcopy_did_not_write_are_never_removed(name: str, root: Path) -> None:
-    file = root / "scans" / name
-    file.parent.mkdir(exist_ok=True)
+    file = root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("mine")
     os.utime(file, (0, 0))
     expiry.expire(root, NONE, later(), WEEK)
     assert file.read_text() == "mine"
+
+
+def test_links_are_never_removed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for name, place in (("scans", tmp_path / "mine"), ("digests", tmp_path)):
+        (root / name / OWN).symlink_to(place)
+        os.utime(root / name / OWN, (0, 0), follow_symlinks=False)
+    expiry.expire(root, NONE, later(), WEEK)
+    assert all((root / name / OWN).is_symlink() for name in ("scans", "digests"))
+
+
+def test_what_duckdb_left_of_a_derived_table_goes(root: Path) -> None:
+    file = root / "files" / "snapshot_id=s" / f"tmp_{OWN}"
+    file.parent.mkdir()
+    file.write_text("half")
+    os.utime(file, (0, 0))
+    expiry.expire(root, NONE, now(), WEEK)
+    assert not file.parent.exists()
 
 
 def lose_a_commit(root: Path) -> None:

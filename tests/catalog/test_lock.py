@@ -1,5 +1,6 @@
 """A lock dies with its process and says who holds it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -98,3 +99,13 @@ def test_a_lock_of_another_machine_may_be_held(tmp_path: Path) -> None:
     assert lock.is_held(tmp_path, "volume-a")
     signed.write_text("")
     assert lock.is_held(tmp_path, "volume-a"), "taken, and not yet signed"
+
+
+@pytest.mark.parametrize("namespace", ["pid:[1]", None])
+def test_a_lock_of_another_container_on_a_host_of_the_same_name_may_be_held(namespace: str | None, tmp_path: Path) -> None:
+    with lock.hold(tmp_path, "volume-a"):
+        pass
+    signed = tmp_path / ".locks" / "volume-a"
+    holder = json.loads(signed.read_text()) | {"pid_namespace": namespace}
+    signed.write_text(json.dumps({key: value for key, value in holder.items() if value}))
+    assert lock.is_held(tmp_path, "volume-a")
