@@ -62,7 +62,8 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] versions": "of an object store: whether every version is listed, and every delete marker; else what the bucket shows now",
     "[volumes.NAME] heads": "of an object store: whether each object, or a share of them as 0.05, is asked for its checksum and its lock, by one request",
     "[volumes.NAME] tags": "of an object store: whether the objects that `heads` asks are asked for their tags, by one more request",
-    "[volumes.NAME] storage_class": "of an object store: the class that jobs store objects in, as `STANDARD_IA`; absent: the bucket's own",
+    "[volumes.NAME] storage_class": "of an object store: the class that jobs store objects in, as `STANDARD_IA`; absent: the bucket's own. "
+    "`GLACIER` and `DEEP_ARCHIVE` are refused where the store does not give such objects at once: let a lifecycle rule of the bucket move them",
     "[volumes.NAME] lock_for": "of an object store: how long jobs lock each object that they store, in the mode that `immutability` says; "
     "with `immutable_until` the later of both; absent: until that day, else as the bucket has it",
     "[volumes.NAME] restore_for": "of an object store: for how many days what a job reads from its archive (`GLACIER`, `DEEP_ARCHIVE`) is asked back, "

@@ -68,6 +68,7 @@ def text(plan: "Plan", journal: "Journal | None", now_us: int) -> str:
         f"plan {plan.id}: {header.action} by {f'policy {header.policy_name}' if header.policy_name else 'the options given'}, {plan.state(journal, now_us)}",
         f"  created {_minute(moment(header.created_us))} by {header.actor}, expires {_minute(moment(header.expires_us))}, over snapshot {header.snapshot_id}",
         f"  takes {counted(totals['steps'], 'file')}, {human(totals['bytes'], 'bytes')}{_left_out(totals)}",
+        *_asked_back(totals),
         *(f"  approved by {one['actor']} at {one['at']}: {one['steps']}" for one in data(plan, journal, now_us)["approvals"]),
         *_refusals(plan),
         *_effect(plan),
@@ -146,6 +147,17 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _left_out(totals: Mapping[str, Any]) -> str:
     return f"; leaves out {counted(totals['refused'], 'file')}, {human(totals['refused_bytes'], 'bytes')}" if totals["refused"] else ""
+
+
+def _asked_back(totals: Mapping[str, Any]) -> Iterator[str]:
+    """What will be asked of archives, which costs."""
+    for one in totals.get("asked_back", ()):
+        where = f"{counted(one['files'], 'file')}, {human(one['bytes'], 'bytes')} of {one['volume']} in an archive of its store, by the newest scan"
+        if one["days"] is None:
+            yield f"  cannot read {where}: restore_for of volume {one['volume']} is not declared, so nothing is asked back"
+        else:
+            lasting = f"{one['days']:,} {'day' if one['days'] == 1 else 'days'}"
+            yield f"  asks back {where}: {one['tier']}, for {lasting}, which costs what the store takes for it; the job waits for them"
 
 
 def _steps(plan: "Plan") -> Iterator[str]:

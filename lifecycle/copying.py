@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from catalog import names
-from lifecycle import actions, pointers
+from lifecycle import actions, awaiting, pointers
 from lifecycle.chunk import Run, Work
 from lifecycle.ends import ColdError, EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source, Staged
@@ -14,7 +14,6 @@ _CHECK_EVERY_BYTES = 32 << 20
 _HASHED_BESIDE_BYTES = 256 << 10  # a block of this size is digested while it is written
 _MOST_TRIES = 2
 _ZEROS = bytes(BLOCK_BYTES)
-_ON_ITS_WAY = "files in an archive of its storage were asked back, or are on their way; resume the job once they are there"
 
 
 def open_sources(run: Run, works: Sequence[Work]) -> None:
@@ -23,7 +22,7 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
     What lies in an archive of its storage is asked back, and its step waits for a later run.
     """
     youngest_ns: dict[str, int] = {}
-    awaited: list[Work] = []
+    cold: dict[Work, ColdError] = {}
 
     def act(work: Work) -> None:
         store = run.store(work.step.volume)
@@ -33,16 +32,13 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
             _refuse_young(work, youngest_ns[work.step.volume])
         try:
             work.source = store.open(work.step.path, expected(work))
-        except ColdError as cold:
+        except ColdError as error:
             if "copy" not in work.stages:
                 raise
-            cold.ask()
-            awaited.append(work)
-            work.paused = run.waits[work.step.volume] = _ON_ITS_WAY
+            cold[work] = error
 
     run.each(works, act)
-    if awaited:
-        run.journal.await_files(run.job_id, [work.step.step for work in awaited], run.clock(), run.actor)
+    awaiting.wait(run, cold)
     run.advance([work for work in works if "copy" in work.stages], "COPYING", intent)
     run.advance([work for work in works if not work.live], None)
 

@@ -30,9 +30,9 @@ class EndError(Exception):
 
 @dataclass
 class ColdError(EndError):
-    """What is to be read lies in an archive of its storage. `ask` asks for it back, once, where that was not done yet; it writes, and raises EndError."""
+    """What is to be read lies in an archive of its storage. `ask` asks for it back, which costs; it writes, and raises EndError. None: it is on its way."""
 
-    ask: Callable[[], None] = field(kw_only=True)
+    ask: Callable[[], None] | None = field(kw_only=True)
 
     __str__ = EndError.__str__
 

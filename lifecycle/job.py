@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from catalog import names, snapshot
 from catalog.config import Config
 from catalog.errors import NotFoundError, RefusedError
-from lifecycle import actions, crew, folders, numbering, plan, stores
+from lifecycle import actions, awaiting, crew, folders, numbering, plan, stores
 from lifecycle.chunk import Clock
 from lifecycle.crew import Came, Errand
 from lifecycle.journal import Journal
@@ -80,14 +80,29 @@ def run(root: Path, config: Config, plan_id: str, *, clock: Clock, actor: str, w
     return resume(root, config, job_id, clock=clock, actor=actor, workers=workers, progress=progress)
 
 
-def resume(root: Path, config: Config, job_id: str, *, clock: Clock, actor: str, workers: int = 1, progress: Listener | None = None) -> Outcome:
-    """Go on with a job: what ended so that it may succeed now is tried again, what was under way is looked at on the disk. Writes to storages."""
+def resume(
+    root: Path,
+    config: Config,
+    job_id: str,
+    *,
+    clock: Clock,
+    actor: str,
+    workers: int = 1,
+    progress: Listener | None = None,
+    ask_again: bool = False,
+) -> Outcome:
+    """Go on with a job: what ended so that it may succeed now is tried again, what was under way is looked at on the disk. Writes to storages.
+
+    `ask_again`: what was asked back from an archive of its storage once, and was given up there again, is asked for once more.
+    """
     with Journal.open(config, root, create=False) as journal:
         row = journal.job(job_id)
         _refuse_undone(journal, row)
         header = _header(root, row)
         if header is not None:
             _refuse_other_volumes(journal, header)
+        if ask_again:
+            awaiting.allow(journal, job_id, clock(), actor)
         _try_again(journal, job_id, clock(), actor)
         if row.state != "open":
             journal.finish(job_id, "open", clock(), actor)

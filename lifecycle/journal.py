@@ -289,9 +289,9 @@ class Journal:
             moving.write(connection, number, moves, at_us, moving.before(connection, number, moves))
             self._append(connection, at_us, actor, "steps_unretired", job_id, {"steps": _rows.ranges(list(steps)), "reason": reason})
 
-    def await_files(self, job_id: str, steps: Sequence[int], at_us: int, actor: str) -> None:
-        """Note the steps whose files were asked back from an archive of their storage, or are on their way. Writes."""
-        self._note(at_us, actor, "files_awaited", job_id, {"steps": _rows.ranges(list(steps))})
+    def note_files(self, kind: str, job_id: str, steps: Sequence[int], at_us: int, actor: str) -> None:
+        """Note what is asked back from an archive of its storage, or was not after all, or may be again; see `awaiting`. Writes."""
+        self._note(at_us, actor, kind, job_id, {"steps": _rows.ranges(list(steps))})
 
     # Holds and the audit trail
 

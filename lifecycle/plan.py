@@ -18,7 +18,7 @@ from catalog import snapshot
 from catalog.config import Config, Policy
 from catalog.durable import sync
 from catalog.errors import NotFoundError, RefusedError
-from lifecycle import actions, effect, looking, manifest, numbering, policies, refusing
+from lifecycle import actions, asking_back, effect, looking, manifest, numbering, policies, refusing
 from lifecycle import draft as drafts
 from lifecycle.actions import Action
 from lifecycle.draft import Draft
@@ -342,6 +342,7 @@ def _totals(draft: Draft) -> dict[str, Any]:
         "refused": sum(one["files"] for one in by_reason.values()),
         "refused_bytes": sum(one["bytes"] for one in by_reason.values()),
         "refusals": by_reason,
+        **asking_back.expected(draft),
     }
 
 

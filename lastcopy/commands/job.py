@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=settings.Group, no_args_is_help=True, rich_markup_mode=None, help="Plans that are carried out, gone on with, undone.")
 
 _Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="How many processes work; else one a core.", show_default=False)]
+_AskAgain = Annotated[
+    bool,
+    typer.Option("--ask-again", help="Ask, and pay, once more for what was asked back from an archive of its storage, and given up again there."),
+]
 _Id = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job, as 'job list' prints it.", show_default=False)]
 _GOOD = ("DONE", "QUARANTINED")
 _SAID = 5
@@ -45,7 +49,7 @@ def run(
 
 
 @app.command("resume", cls=settings.Command)
-def resume(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> None:
+def resume(context: typer.Context, job_id: _Id, *, workers: _Workers = None, ask_again: _AskAgain = False) -> None:
     """Go on with a job that was interrupted, suspended, or waits for a medium; what failed so that it may succeed now is tried again.
 
     What ended otherwise (mostly CONFLICT, STALE, SOURCE_CHANGED) stays so, and is counted: its files need a new plan.
@@ -55,7 +59,8 @@ def resume(context: typer.Context, job_id: _Id, *, workers: _Workers = None) -> 
     chosen = settings.of(context)
     config = chosen.configuration()
     with Bars(quiet=chosen.quiet) as bars:
-        outcome = job.resume(settings.root_of(config), config, job_id, clock=now_us, actor=people.actor(), workers=_cores(workers), progress=bars.job(job_id))
+        root, actor, progress = settings.root_of(config), people.actor(), bars.job(job_id)
+        outcome = job.resume(root, config, job_id, clock=now_us, actor=actor, workers=_cores(workers), progress=progress, ask_again=ask_again)
     _tell(chosen, "job-resume", outcome)
 
 

@@ -89,6 +89,7 @@ class Capabilities:
     removes_versions: bool | None = None  # one version can be removed, and no other
     versioning: str | None = None  # what the bucket said of its versions then: enabled, suspended, none, unknown
     locks: bool | None = None  # a lock of an object is kept, told and heeded
+    reads_class: str | None = None  # the class of an archive that was declared, where an object stored in it was given at once
     spoilt: str | None = None  # what names may not hold, since they would not come back as they are: escaped, joined by ' '
 
     @property

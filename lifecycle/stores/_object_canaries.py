@@ -30,8 +30,10 @@ _LONG = 255
 class Canaries:
     """The tries of one preparation. All that they store is removed again, as far as the bucket lets it be."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, storage_class: str | None = None) -> None:
+        """`storage_class` is of an archive; what is stored in it may cost until its least term is over."""
         self._bucket = bucket
+        self._class = storage_class
         self._folder = bucket.prefix + _FOLDER + secrets.token_hex(8).encode() + b"/"
         self._stored: list[tuple[bytes, str | None]] = []
 
@@ -68,6 +70,7 @@ class Canaries:
             removes_versions=removes,
             versioning=versioning,
             locks=versions and _bucket.locks_objects(self._bucket) == "yes" and self._locks(),
+            reads_class=self._class if self._class and self._gives_at_once(self._class) else None,
             spoilt=" ".join(names.escape(one) for one in spoilt),
             exchange=False,
             leases=False,
@@ -181,6 +184,16 @@ class Canaries:
         told = (self._bucket.find(key, version) or {}).get("x-amz-object-lock-retain-until-date", "")
         is_told = is_until(told, until)
         return _refused(lambda: self._bucket.delete(key, version), *range(400, 500)) and is_told
+
+    def _gives_at_once(self, storage_class: str) -> bool:
+        """Whether an object that is stored in a class is read back now."""
+        try:
+            self._put(b"class", b"content", {"x-amz-storage-class": storage_class})
+            return self._get(b"class") == b"content"
+        except StoreError as error:
+            if error.passing and error.status != 501:
+                raise
+            return False
 
     def _spoilt(self) -> list[bytes]:
         """The odd bytes with which a name does not come back from a listing, or with which it is another name."""

@@ -219,8 +219,10 @@ class Store(Additive):
         """Nothing: a key needs no folder."""
 
     def _find_out(self) -> Capabilities:
-        found = Canaries(self._bucket).find_out()
+        wanted = self._declared.storage_class
+        found = Canaries(self._bucket, wanted if wanted in _cold.CLASSES else None).find_out()
         self._refuse_unlockable(found)
+        _cold.refuse_unread(self._declared, self._volume, found)
         return found
 
     def _place_of(self, volume: str) -> object:
@@ -237,7 +239,9 @@ class Store(Additive):
         if self.capabilities is None and self._is_changed:
             told = f"{_object_names.CHANGED}; 'lastcopy volume prepare {self._volume}' finds out what that means"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}", retry=True, stops_volume=True)
-        if self._able(path).publish == "none":
+        able = self._able(path)
+        _cold.refuse_unread(self._declared, self._volume, able)
+        if able.publish == "none":
             told = "this store does not keep an object from overwriting another, and the bucket keeps no versions of which one can be removed alone"
             told += " (a default retention keeps all); mend that, and prepare the volume again"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}")

@@ -101,8 +101,8 @@ class Grounds:
         """A plan of a policy, approved and carried out."""
         return self.carried_out(self.approved(action, **policy))
 
-    def resume(self, job_id: str) -> job.Outcome:
-        return job.resume(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada")
+    def resume(self, job_id: str, *, ask_again: bool = False) -> job.Outcome:
+        return job.resume(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada", ask_again=ask_again)
 
     def reasons(self, job_id: str) -> str:
         with self.journal() as journal:

@@ -20,7 +20,9 @@ class Icebox:
 
     port: int = 0
     asked: list[tuple[str, bytes]] = field(default_factory=list)
+    pending: set[str] = field(default_factory=set)
     thawed: set[str] = field(default_factory=set)
+    canaries: set[str] = field(default_factory=set)  # ours, stored in the archive
     refuses: bytes = b""  # the code of the error that a request for a restore gets
     gives: bool = False  # as stores do that know the class, and have no archive
 
@@ -30,7 +32,12 @@ class Icebox:
 
     def thaw(self) -> None:
         """Let all be there that was asked for."""
-        self.thawed |= {path for path, _ in self.asked}
+        self.thawed |= self.pending
+
+    def freeze(self) -> None:
+        """Let what was there for a time be given up again."""
+        self.pending.clear()
+        self.thawed.clear()
 
 
 @contextmanager
@@ -43,9 +50,12 @@ def running(endpoint: str) -> Iterator[Icebox]:
             path, _, query = self.path.partition("?")
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             is_object = path.count("/") > 1 and "/.lastcopy" not in path and not query
+            if self.command == "PUT" and "/.lastcopy" in path and self.headers.get("x-amz-storage-class") == "GLACIER":
+                box.canaries.add(path)
+            is_cold = is_object or path in box.canaries
             if self.command == "POST" and query == "restore=":
                 self._restore(path, body)
-            elif self.command == "GET" and is_object and path not in box.thawed and not box.gives:
+            elif self.command == "GET" and is_cold and path not in box.thawed and not box.gives:
                 self._answer(403, _REFUSED % b"InvalidObjectState")
             else:
                 self._pass_on(body, self._told(path) if self.command == "HEAD" and is_object else {})
@@ -56,13 +66,14 @@ def running(endpoint: str) -> Iterator[Icebox]:
             told = {"x-amz-storage-class": "GLACIER"}
             if path in box.thawed:
                 return told | {"x-amz-restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec 2040 00:00:00 GMT"'}
-            return told | ({"x-amz-restore": 'ongoing-request="true"'} if any(path == one for one, _ in box.asked) else {})
+            return told | ({"x-amz-restore": 'ongoing-request="true"'} if path in box.pending else {})
 
         def _restore(self, path: str, body: bytes) -> None:
             if box.refuses:
                 self._answer(403, _REFUSED % box.refuses)
                 return
             box.asked.append((path, body))
+            box.pending.add(path)
             self._answer(202, b"")
 
         def _pass_on(self, body: bytes, more: dict[str, str]) -> None:
