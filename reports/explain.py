@@ -208,14 +208,16 @@ def _is_folder(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) 
     return bool(_rows(connection, query, {"volume": volume, "dir": path.rstrip("/") + "/"}))
 
 
-def _unread(connection: "duckdb.DuckDBPyConnection", volume: str, path: str) -> str | None:
-    """What the storage said when the content of the file at a path was to be read; None where it could be, or nobody tried."""
+def _unread(connection: "duckdb.DuckDBPyConnection", volume: str, path: str, entry_id: int) -> str | None:
+    """What the storage said when a file, or one of several versions at a path, was to be read; None where it could be, or nobody tried."""
     query = """
-        SELECT error FROM problems
-        WHERE volume = $volume AND path = $path AND stage IN ('open', 'read', 'changed') AND NOT hides_below
-        ORDER BY seen_at DESC, error LIMIT 1
+        SELECT p.error FROM problems AS p
+        WHERE
+            p.volume = $volume AND p.path = $path AND p.stage IN ('open', 'read', 'changed') AND NOT p.hides_below
+            AND (p.inode IS NULL OR p.inode IN (SELECT e.inode FROM entries AS e WHERE e.volume = $volume AND e.entry_id = $entry_id))
+        ORDER BY p.seen_at DESC, p.error LIMIT 1
         """
-    return next((str(row["error"]) for row in _rows(connection, query, {"volume": volume, "path": path})), None)
+    return next((str(row["error"]) for row in _rows(connection, query, {"volume": volume, "path": path, "entry_id": entry_id})), None)
 
 
 def _explained(
@@ -237,7 +239,7 @@ def _explained(
         restored_from=restored_from,
         as_of=as_of,
         same_volume=_same_volume(connection, row),
-        unread=_unread(connection, row["volume"], row["path"]),
+        unread=_unread(connection, row["volume"], row["path"], row["entry_id"]),
         elsewhere=sum(found["copies"] for found in _rows(connection, _ELSEWHERE, {key: row[key] for key in ("volume", "entry_id")})),
         pointer=pointer,
     )
@@ -264,7 +266,7 @@ def _copies(
             access=volumes[c["copy_volume"]]["access"],
             systems=tuple(volumes[c["copy_volume"]]["systems"]),
             sites=tuple(volumes[c["copy_volume"]]["sites"]),
-            unread=_unread(connection, c["copy_volume"], c["copy_dir"] + c["copy_name"]),
+            unread=_unread(connection, c["copy_volume"], c["copy_dir"] + c["copy_name"], c["copy_entry_id"]),
             lock=locks.told(c, as_of, retention_days),
             tier=tiers.told(connection, c["copy_volume"], c["copy_entry_id"]),
             **{key: c[key] for key in ("match", "is_current", "usable", "verification_level", "verified_at", "seen_at", "files")},

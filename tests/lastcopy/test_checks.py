@@ -52,7 +52,7 @@ def of_data_only(made: Estate) -> list[Path]:
     return found[:3]
 
 
-def restored(made: Estate) -> set[str]:
+def restored(made: Estate, archive: str = DAYS[-1]) -> set[str]:
     """The files that the program gives back as they were. Of restic's packs what is missing are zeros, for those it does not try for minutes to read."""
     whole, files = set[str](), [path for path in made.data.rglob("*") if path.is_file()]
     if made.product is RESTIC:
@@ -65,7 +65,7 @@ def restored(made: Estate) -> set[str]:
             whole |= {str(path.relative_to(made.data))} if there.is_file() and there.read_bytes() == path.read_bytes() else set()
         return whole
     for path in files:
-        words = ["borg", "extract", "--stdout", f"::{DAYS[-1]}", f"pp:{str(path)[1:]}"]
+        words = ["borg", "extract", "--stdout", f"::{archive}", f"pp:{str(path)[1:]}"]
         given = subprocess.run(words, env=made.product.environment(made.repository), capture_output=True, check=False)
         whole |= {str(path.relative_to(made.data))} if given.stdout == path.read_bytes() else set()
     return whole
@@ -88,7 +88,6 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Estate:
             made.write(f"{day}-{n}", os.urandom(200_000 + n))
         if day == DAYS[-1]:
             made.write("twin", (made.data / "second-1").read_bytes())
-            made.write("second-0", os.urandom(150_000))  # of which an older version is kept
         made.back_up(day)
     ask("fixity", folder=made.folder)
     assert set(verdicts(made).values()) == {KNOWN}
@@ -126,6 +125,24 @@ def test_after_a_check_that_found_errors_exactly_the_files_that_are_hit_lose_the
     assert {(row["path"] or "").rpartition("/data/")[2] for row in evidence if not row["ok"]} >= lost | {""}
     assert all(row["level"] == 0 for row in evidence if row["path"])
     assert "scan_incomplete" in explained
+
+
+@pytest.mark.parametrize("product", [RESTIC, BORG], ids=lambda product: product.name)
+def test_a_version_that_is_damaged_takes_its_level_from_no_other_version_of_its_path(tmp_path: Path, product: Product) -> None:
+    made = estate(tmp_path, product, {"report": os.urandom(300_000)})
+    made.back_up("first")
+    before = max(made.repository.rglob("data/*/*"), key=lambda path: path.stat().st_size)
+    made.write("report", os.urandom(150_000))
+    made.back_up("second")
+    flip(before, 120_000)
+    ask("scan", folder=tmp_path, code=None)
+    ask("fixity", folder=tmp_path, code=4)
+    problems = [row["path"] for row in ask("report", "problems", "--format", "json", folder=tmp_path).data if row["stage"] == "read"]
+    assert len(problems) == 1
+    assert problems[0].endswith("/report")
+    assert verdicts(made) == {"report": KNOWN}
+    assert "could not be read" not in ask("explain", "data:report", folder=tmp_path).out.decode()
+    assert restored(made, "second") == {"report"}
 
 
 @pytest.mark.parametrize(("pack", "read"), [("healthy", True), ("healthy", False), ("unknown", True)])
