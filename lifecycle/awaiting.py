@@ -4,6 +4,7 @@ The journal has each request before it is sent: who dies in between, or gets no 
 """
 
 import datetime
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
 from lifecycle.chunk import Run, Work
@@ -56,12 +57,13 @@ def _ask(run: Run, works: Sequence[Work], cold: Mapping[Work, ColdError]) -> Non
 def _asked(journal: Journal, job_id: str, steps: Sequence[int]) -> dict[int, int]:
     """When each of some steps was asked for; those that never were, or may be again, are left out."""
     found: dict[int, int] = {}
+    ordered = sorted(steps)
     for event in journal.events(job_id, kinds=_KINDS):
-        spans = [span.partition("-") for span in event.detail["steps"].split(",") if span]
-        for step in [step for step in steps if any(int(first) <= step <= int(last or first) for first, _, last in spans)]:
-            found.pop(step, None)
-            if event.kind == "files_awaited":
-                found[step] = event.at_us
+        for first, _, last in (span.partition("-") for span in event.detail["steps"].split(",") if span):
+            for step in ordered[bisect_left(ordered, int(first)) : bisect_right(ordered, int(last or first))]:
+                found.pop(step, None)
+                if event.kind == "files_awaited":
+                    found[step] = event.at_us
     return found
 
 

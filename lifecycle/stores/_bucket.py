@@ -91,13 +91,14 @@ class Bucket(_store.Store):
         query: Query = {"retention": ""} if version is None else {"retention": "", "versionId": version}
         self._again(lambda: self.put(key, body.encode(), {"Content-MD5": md5(body.encode()), "Content-Type": "application/xml"}, query))
 
-    def ask_back(self, key: bytes, days: int | None, tier: str) -> None:
-        """Ask that an object in an archive of the store can be read, for some days (None: for good), if it is not on its way. Writes. Raises StoreError."""
+    def ask_back(self, key: bytes, version: str | None, days: int | None, tier: str) -> None:
+        """Ask that a version in an archive of the store can be read, for some days (None: for good), if it is not on its way. Writes. Raises StoreError."""
         lasting = "" if days is None else f"<Days>{days}</Days>"
         body = f'<RestoreRequest xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{lasting}<GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters>'
         sent = f"{body}</RestoreRequest>".encode()
+        query: Query = {"restore": ""} if version is None else {"restore": "", "versionId": version}
         try:
-            self._again(lambda: self._written("POST", key, {"restore": ""}, {"Content-MD5": md5(sent), "Content-Type": "application/xml"}, sent))
+            self._again(lambda: self._written("POST", key, query, {"Content-MD5": md5(sent), "Content-Type": "application/xml"}, sent))
         except StoreError as error:
             if error.code != "RestoreAlreadyInProgress":
                 raise

@@ -65,7 +65,7 @@ def check(objects: Objects, path: bytes, found: Fingerprint, told: Mapping[str, 
     def ask() -> None:
         """Writes. Raises EndError, UnreachableError."""
         with objects.ending("ask it back from the archive", path):
-            objects.bucket.ask_back(objects.key(path), None if kind == _FOR_GOOD else asked.days, asked.tier)
+            objects.bucket.ask_back(objects.key(path), told.get("x-amz-version-id"), None if kind == _FOR_GOOD else asked.days, asked.tier)
 
     raise ColdError("FAILED", f"{shown}: a restore must be requested there before it can be read", retry=True, ask=ask)
 

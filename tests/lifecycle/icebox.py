@@ -9,17 +9,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 _REFUSED = b'<?xml version="1.0"?><Error><Code>%s</Code></Error>'
 
 
 @dataclass
 class Icebox:
-    """What runs: the requests for a restore that came, with their bodies; whether what was asked for is there; how such requests are answered."""
+    """What runs: the requests for a restore that came, with their bodies, and the versions that they name; whether what was asked for is there."""
 
     port: int = 0
     asked: list[tuple[str, bytes]] = field(default_factory=list)
+    versions: list[str | None] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     thawed: set[str] = field(default_factory=set)
     canaries: set[str] = field(default_factory=set)  # ours, stored in the archive
@@ -53,7 +54,9 @@ def running(endpoint: str) -> Iterator[Icebox]:
             if self.command == "PUT" and "/.lastcopy" in path and self.headers.get("x-amz-storage-class") == "GLACIER":
                 box.canaries.add(path)
             is_cold = is_object or path in box.canaries
-            if self.command == "POST" and query == "restore=":
+            words = parse_qs(query, keep_blank_values=True)
+            if self.command == "POST" and "restore" in words:
+                box.versions.append(words.get("versionId", [None])[0])
                 self._restore(path, body)
             elif self.command == "GET" and is_cold and path not in box.thawed and not box.gives:
                 self._answer(403, _REFUSED % b"InvalidObjectState")

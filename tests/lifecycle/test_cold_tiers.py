@@ -22,9 +22,9 @@ def box() -> Iterator[Icebox]:
         yield found
 
 
-def archived(folder: Path, box: Icebox, lines: str) -> Buckets:
+def archived(folder: Path, box: Icebox, lines: str, **options: bool) -> Buckets:
     """An estate with two files that a job archived to the bucket, where they are in the archive of the store."""
-    estate = buckets.made(folder, stores.weed(), lines, endpoint=box.endpoint)
+    estate = buckets.made(folder, stores.weed(), lines, endpoint=box.endpoint, **options)
     box.gives = True
     for name in ("one", "two"):
         estate.write("data", name, name.encode())
@@ -118,12 +118,21 @@ def test_what_was_given_up_again_is_asked_for_once_more_at_a_persons_word_alone(
     assert estate.resume(other.job_id).counts == {"DONE": 2}
 
 
+def test_what_is_asked_for_is_the_version_that_was_looked_at(tmp_path: Path, box: Icebox) -> None:
+    estate = archived(tmp_path, box, ASKS, versioned=True)
+    assert estate.run("recall").state == "waiting"
+    listed = estate.server.client.list_object_versions(Bucket=estate.bucket)["Versions"]
+    latest = {one["VersionId"] for one in listed if one["IsLatest"] and one["Key"].endswith(("/one", "/two"))}
+    assert set(box.versions) == latest
+    assert len(latest) == 2
+
+
 def test_a_request_that_may_have_been_sent_counts_as_one(tmp_path: Path, box: Icebox, monkeypatch: pytest.MonkeyPatch) -> None:
     estate = archived(tmp_path, box, ASKS)
     asks = Bucket.ask_back
 
-    def dies(bucket: Bucket, key: bytes, days: int | None, tier: str) -> None:
-        asks(bucket, key, days, tier)
+    def dies(bucket: Bucket, key: bytes, version: str | None, days: int | None, tier: str) -> None:
+        asks(bucket, key, version, days, tier)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Bucket, "ask_back", dies)
