@@ -12,8 +12,6 @@ from pathlib import Path
 
 from catalog.errors import CatalogError, LockedError
 
-_PID_NAMESPACE = "/proc/self/ns/pid"
-
 
 @contextmanager
 def hold(root: Path, name: str) -> Iterator[None]:
@@ -49,18 +47,26 @@ def is_held(root: Path, name: str) -> bool:
         found = (root / ".locks" / name).stat()
         holder = json.loads((root / ".locks" / name).read_bytes())
         kernel = Path("/proc/locks").read_text("ascii")
-        if (holder["host"], holder["pid_namespace"]) != (socket.gethostname(), os.readlink(_PID_NAMESPACE)):
+        if (holder["host"], holder["pid_namespace"]) != (socket.gethostname(), _pid_namespace()):
             return True
     except FileNotFoundError as error:
-        return str(error.filename).startswith("/proc/")
+        return bool(error.filename == "/proc/locks")
     except (OSError, ValueError, KeyError, TypeError):
         return True
     return any(len(words) > 5 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(found.st_ino) for words in map(str.split, kernel.splitlines()))
 
 
+def _pid_namespace() -> str | None:
+    """Which pid namespace this process is in; None where the system does not tell."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
 def _sign(descriptor: int) -> None:
     started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "pid_namespace": os.readlink(_PID_NAMESPACE), "started_at": started}).encode()
+    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "pid_namespace": _pid_namespace(), "started_at": started}).encode()
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text, 0)
 

@@ -109,3 +109,13 @@ def test_a_lock_of_another_container_on_a_host_of_the_same_name_may_be_held(name
     holder = json.loads(signed.read_text()) | {"pid_namespace": namespace}
     signed.write_text(json.dumps({key: value for key, value in holder.items() if value}))
     assert lock.is_held(tmp_path, "volume-a")
+
+
+def test_where_the_system_tells_no_pid_namespace_a_lock_is_held_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def untold(path: str) -> str:
+        raise FileNotFoundError(2, "no such file", path)
+
+    monkeypatch.setattr("os.readlink", untold)
+    with lock.hold(tmp_path, "volume-a"):
+        assert lock.is_held(tmp_path, "volume-a")
+    assert not lock.is_held(tmp_path, "volume-a")
