@@ -100,10 +100,10 @@ def _ours(folder: Path, kept: Path) -> Usage:
     run(made.lastcopy("plan", "approve", plan))
     os.sync()
     usage = run(made.lastcopy("job", "run", plan, "--format", "json", output=told))
-    counts, files = json.loads(told.read_bytes())["data"]["counts"], _count(kept)
+    counts, files = json.loads(told.read_bytes())["data"]["counts"], count(kept)
     if counts != {"QUARANTINED": files}:
         raise VoidError(f"{files} files were to be archived; the job came to {counts}")
-    if (found := _count(target)) != files:
+    if (found := count(target)) != files:
         raise VoidError(f"{files} files were archived, {found} are at the target")
     return usage
 
@@ -119,7 +119,7 @@ def _theirs(folder: Path, kept: Path, rsync: str, *, durable: bool) -> Usage:
     usage = run(copy, *forget, compare)
     if told.stat().st_size:
         raise VoidError(f"rsync's copy differs: {told.read_text(errors='replace')[:200]}")
-    if _count(target) != _count(kept):
+    if count(target) != count(kept):
         raise CommandError("rsync left files out")
     return usage
 
@@ -131,7 +131,7 @@ def _fresh(folder: Path, kept: Path) -> tuple[Path, Path]:
     over (`recently_deleted` in fs/ext4/ialloc.c), so that the next to make files there would be timed for what another had left.
     """
     earlier = list(folder.glob("turn*"))
-    if _count(kept) <= LARGE_FILES:
+    if count(kept) <= LARGE_FILES:
         for turn in earlier:
             shutil.rmtree(turn)
     source, target = (folder / f"turn{len(earlier)}" / name for name in ("source", "target"))
@@ -161,5 +161,6 @@ def _write(path: Path, blocks: Iterable[bytes]) -> None:
     os.utime(path, (_OLD, _OLD))
 
 
-def _count(root: Path) -> int:
+def count(root: Path) -> int:
+    """How many files are in a tree, without those of ours."""
     return sum(len(names) for folder, _, names in os.walk(root) if "/.lastcopy" not in folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.estate import Estate, VoidError
+from benchmarks.lifecycle import count
 from benchmarks.measure import Command, CommandError, Usage, interleaved, run, say
 from benchmarks.table import Asked, Row, limit, ratio
 from tests.scanners import stores
@@ -107,8 +108,8 @@ class _Ours:
         os.sync()
         usage = run(self._made.lastcopy("job", "run", plan, "--format", "json", output=told), sample_memory=sample_memory)
         counts = json.loads(told.read_bytes())["data"]["counts"]
-        if counts != {state: _count(self._kept)}:
-            raise VoidError(f"{_count(self._kept)} files were to go {policy}; the job came to {counts}")
+        if counts != {state: count(self._kept)}:
+            raise VoidError(f"{count(self._kept)} files were to go {policy}; the job came to {counts}")
         return usage
 
 
@@ -142,8 +143,8 @@ class _Theirs:
 def _same(kept: Path, found: Path) -> None:
     """Raises CommandError unless two trees hold the same files, for what was lost on the way costs nothing."""
     run(Command(("diff", "-rq", "--exclude=.lastcopy", str(kept), str(found))))
-    if _count(kept) != _count(found):
-        raise CommandError(f"{found} holds {_count(found)} of {_count(kept)} files")
+    if count(kept) != count(found):
+        raise CommandError(f"{found} holds {count(found)} of {count(kept)} files")
 
 
 def _fill(root: Path, files: int, most_bytes: int) -> None:
@@ -157,7 +158,3 @@ def _fill(root: Path, files: int, most_bytes: int) -> None:
             for start in range(0, size, 1 << 20):
                 file.write(chance.randbytes(min(1 << 20, size - start)))
         os.utime(path, (_OLD, _OLD))
-
-
-def _count(root: Path) -> int:
-    return sum(len(names) for folder, _, names in os.walk(root) if "/.lastcopy" not in folder)

@@ -17,6 +17,7 @@ from lifecycle import stores
 from lifecycle.ends import EndError
 from lifecycle.stores import smb
 from lifecycle.stores._share import EVERYBODY, WRITE, Share
+from lifecycle.stores._share_files import StagedFile
 from scanners import _smb
 from tests.lifecycle.chaos.line import Break
 from tests.lifecycle.chaos.sweeps import network
@@ -146,13 +147,19 @@ def test_nobody_writes_through_the_server_to_what_was_read_back_until_it_has_its
                 store.open(b"f", found)
 
 
-def test_what_is_renamed_is_what_was_read_back_whatever_has_its_name(estate: Hosts, store: smb.Store) -> None:
+def _read_back(estate: Hosts, store: smb.Store) -> tuple[StagedFile, Path]:
+    """A copy that was read back and let go of, and where it lies on the server."""
     staged = store.stage(b"f", KEY)
     staged.write(memoryview(b"content"))
     staged.sync()
     staged.digest()
     staged.close()
     temporary = Path(os.fsdecode(estate.at("vault", ".lastcopy~jtest-1-1~.part")))
+    return staged, temporary
+
+
+def test_what_is_renamed_is_what_was_read_back_whatever_has_its_name(estate: Hosts, store: smb.Store) -> None:
+    staged, temporary = _read_back(estate, store)
     temporary.rename(temporary.with_name("aside"))
     temporary.write_bytes(b"evil it")
     with pytest.raises(EndError, match="FAILED"):
@@ -163,12 +170,7 @@ def test_what_is_renamed_is_what_was_read_back_whatever_has_its_name(estate: Hos
 
 
 def test_a_file_with_the_number_of_ours_and_other_content_is_not_taken_for_it(estate: Hosts, store: smb.Store) -> None:
-    staged = store.stage(b"f", KEY)
-    staged.write(memoryview(b"content"))
-    staged.sync()
-    staged.digest()
-    staged.close()
-    temporary = Path(os.fsdecode(estate.at("vault", ".lastcopy~jtest-1-1~.part")))
+    staged, temporary = _read_back(estate, store)
     temporary.rename(temporary.with_name("f"))
     assert store.publish(b"f", KEY, staged.inode, read_back=staged.read_back) == store.look(b"f")
     temporary.with_name("f").write_bytes(b"another's, longer")
