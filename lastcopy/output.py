@@ -161,7 +161,7 @@ def _word(name: str, value: object, markdown: bool) -> str:
         return "yes" if value else "no"
     if type(value) is not int:
         return str(value)
-    if name == "bytes" and not markdown:
+    if (name == "bytes" or name.endswith("_bytes")) and not markdown:
         from reports.terminal import size
 
         return size(value)
