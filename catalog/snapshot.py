@@ -14,6 +14,10 @@ from catalog import config, fields, table
 from catalog.errors import NotFoundError
 from catalog.schema import SNAPSHOTS
 
+# A day, or a time with a zone or without one (ISO 8601); weeks are neither.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?P<minute>[T ]\d\d:\d\d(?P<second>:\d\d(?P<parts>\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+_UNITS = {"parts": datetime.timedelta(microseconds=1), "second": datetime.timedelta(seconds=1), "minute": datetime.timedelta(minutes=1)}
+
 
 @dataclass(frozen=True)
 class ScanRow:
@@ -130,36 +134,53 @@ def newest(known: Sequence[Snapshot]) -> Snapshot:
 
 
 def find(root: Path, wanted: str | None = None) -> Snapshot:
-    """The newest snapshot (None, 'latest'), the one of an id, the newest of a day or before it ('2026-10-01'), or that so long before the newest ('24h').
-
-    Raises NotFoundError.
-    """
+    """The snapshot of a catalog that is meant by a text, see `among`. Raises NotFoundError."""
     known = snapshots(root)
     if not known:
         raise NotFoundError(f"{root}: no snapshot yet; run 'lastcopy scan'")
+    return among(known, wanted)
+
+
+def among(known: Sequence[Snapshot], wanted: str | None = None) -> Snapshot:
+    """Of some snapshots, oldest first, the one that is meant: the newest (None, 'latest'), or by its id.
+
+    By a day ('2026-10-31') it is the newest that was made by its end in UTC, by a time ('2026-10-31T14:00+02:00', without a zone in UTC) the newest
+    by the end of that minute, by an age ('24h') the newest that was so old when the newest of all was made. Raises NotFoundError.
+    """
+    last = newest(known)
     if wanted in (None, "latest"):
-        return newest(known)
-    for snapshot in known:
-        if snapshot.snapshot_id == wanted:
-            return snapshot
-    until = before(str(wanted), newest(known).as_of)
-    earlier = [snapshot for snapshot in known if until and snapshot.as_of < until]
+        return last
+    named = next((snapshot for snapshot in known if snapshot.snapshot_id == wanted), None)
+    if named is not None:
+        return named
+    until, ends = before(str(wanted), last.as_of), f"the oldest is {_told(known[0])}, the newest {_told(last)}"
+    if until is None:
+        raise NotFoundError(f"there is no snapshot {wanted!r}, and it is no day (2026-10-31), time (2026-10-31T14:00Z) or age (24h); {ends}")
+    earlier = [snapshot for snapshot in known if snapshot.as_of < until]
     if not earlier:
-        raise NotFoundError(f"{root}: no snapshot {wanted!r}; the oldest is {known[0].snapshot_id}, the newest {known[-1].snapshot_id}")
-    return earlier[-1]
+        raise NotFoundError(f"there is no snapshot of {wanted} or before; {ends}")
+    return newest(earlier)
 
 
 def before(text: str, newest_as_of: datetime.datetime) -> datetime.datetime | None:
-    """The naive UTC time before which a snapshot that is asked for by its time was made; None where the text is no time."""
+    """The naive UTC time before which a snapshot that is asked for by its time was made; None where the text is no time.
+
+    A day, a minute and a second mean their end: as people see them, the snapshot of that minute is one of them.
+    """
     try:
         if re.fullmatch(r"\d+(\.\d+)?[smhdwy]", text):
             return newest_as_of - datetime.timedelta(seconds=float(str(fields.duration(text)))) + datetime.timedelta(microseconds=1)
-        moment = datetime.datetime.fromisoformat(text)
+        if not (found := _TIME.fullmatch(text.removesuffix(" UTC"))):
+            return None
+        moment = datetime.datetime.fromisoformat(found[0])
+        precise = next((unit for part, unit in _UNITS.items() if found[part]), datetime.timedelta(days=1))
+        return (moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment) + precise
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo:
-        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    return moment + (datetime.timedelta(days=1) if len(text) <= len("2026-10-01") else datetime.timedelta(microseconds=1))
+
+
+def _told(snapshot: Snapshot) -> str:
+    return f"{snapshot.snapshot_id} of {snapshot.as_of:%Y-%m-%d %H:%M} UTC"
 
 
 def _snapshot(row: Mapping[str, Any]) -> Snapshot:

@@ -95,7 +95,12 @@ def _everywhere(
     config: Annotated[str | None, _flag("--config", metavar="FILE", help="The configuration; else $LASTCOPY_CONFIG, ./lastcopy.toml, XDG.")] = None,
     catalog: Annotated[str | None, _flag("--catalog", metavar="FOLDER", help="The catalog, in place of the configuration's.")] = None,
     snapshot: Annotated[
-        str | None, _flag("--snapshot", metavar="ID", help="An id, 'latest', a day (its newest, or the one before), or an age as '24h' before the newest.")
+        str | None,
+        _flag(
+            "--snapshot",
+            metavar="WHEN",
+            help="An id, 'latest', or the newest by a day's end in UTC (2026-10-31), by a time (2026-10-31T14:00Z), or 24h before the newest.",
+        ),
     ] = None,
     format: Annotated[Format | None, _flag("--format", help="How data is printed.")] = None,
     output: Annotated[Path | None, _flag("--output", metavar="FILE", help="Where data goes; its ending chooses the format.", callback=_existing_folder)] = None,

@@ -29,7 +29,7 @@ def _section(report: reports.Report) -> str:
         least = "" if parameter.least is None else f"; at least {parameter.least}"
         lines.append(f"* `--{parameter.name.replace('_', '-')}` (default `{parameter.default}`): {parameter.help}{choices}{least}")
     if report.compares:
-        lines.append("* `--against ID`: the earlier snapshot that it compares with; else the one before")
+        lines.append("* `--against WHEN`: the earlier snapshot that it compares with, by id, day or time; else the one before")
     lines += [""] if report.params or report.compares else []
     lines += ["| column | unit | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{column.name}` | {column.unit} | {column.meaning.replace('|', chr(92) + '|')} |" for column in report.columns]

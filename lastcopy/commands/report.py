@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _COMMON: dict[str, tuple[Any, Any]] = {
     "where": (str | None, typer.Option("--where", metavar="CONDITION", help="Only rows for which a condition over the columns holds.")),
     "limit": (int | None, typer.Option("--limit", min=0, metavar="ROWS", help="The most rows to give; 0 = all.")),
-    "against": (str | None, typer.Option("--against", metavar="ID", help="The earlier snapshot that it compares with; else the one before.")),
+    "against": (
+        str | None,
+        typer.Option("--against", metavar="WHEN", help="The earlier snapshot that it compares with, as of --snapshot; else the one before."),
+    ),
     "sql": (bool, typer.Option("--sql", help="Print the query in place of the answer.")),
 }
 

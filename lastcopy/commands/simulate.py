@@ -82,9 +82,9 @@ def _rehearse(chosen: settings.Settings, plan_id: str, loss: "Loss") -> None:
     from lifecycle import plan as plans
     from reports import render, state
 
-    root, _ = chosen.stored()
+    root, named = chosen.stored()
     plan = plans.load(root, plan_id)
-    if chosen.snapshot not in (None, plan.header.snapshot_id):
+    if chosen.snapshot is not None and named.snapshot_id != plan.header.snapshot_id:
         raise ConfigError(f"plan {plan_id} is over snapshot {plan.header.snapshot_id}: leave --snapshot out")
     connection = asking.opened(root, snapshot.find(root, plan.header.snapshot_id))
     try:

@@ -49,7 +49,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such thing, or not for who asks"},
     503: {"description": "The catalog cannot answer now"},
 }
-Snapshot = Annotated[str | None, Query(description="An id, 'latest', or a day: the newest of that day or before.", max_length=100)]
+_WHEN = "An id, 'latest', a day (the newest by its end in UTC), a time with its zone (the newest by then), or an age as 24h before the newest."
+Snapshot = Annotated[str | None, Query(description=_WHEN, max_length=100)]
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,10 @@ def _report(app: FastAPI, served: Served, found: reports.Report) -> None:
         "format": (Annotated[Form, Query(description="The format of the answer.")], "json"),
     }
     if found.compares:
-        options["against"] = (Annotated[str | None, Query(description="The earlier snapshot that it compares with; else the one before.")], None)
+        options["against"] = (
+            Annotated[str | None, Query(description="The earlier snapshot that it compares with, named likewise; else the one before.", max_length=100)],
+            None,
+        )
     parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default) for name, (kind, default) in options.items()]
     answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take any attribute
     answer.__annotations__ = {one.name: one.annotation for one in parameters}

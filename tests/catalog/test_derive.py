@@ -15,6 +15,7 @@ import pytest
 from catalog import config, connect, derive, schema, snapshot, table
 from catalog.errors import ConfigError, NotFoundError, RefusedError
 from catalog.schema import DERIVED
+from catalog.snapshot import Snapshot
 from catalog.words import THREATS
 from tests.catalog.estates import NOON, write_scan
 
@@ -140,8 +141,49 @@ def test_a_snapshot_is_found_by_id_and_by_day(tmp_path: Path) -> None:
     assert snapshot.find(tmp_path, made[0].snapshot_id) == made[0]
     assert snapshot.find(tmp_path, "2026-03-02").snapshot_id == made[1].snapshot_id
     assert snapshot.find(tmp_path, "2026-04-01").snapshot_id == made[2].snapshot_id
-    with pytest.raises(NotFoundError, match="the oldest is"):
+    with pytest.raises(NotFoundError, match=f"no snapshot of 2026-02-28 or before; the oldest is {made[0].snapshot_id} of 2026-03-01 12:00 UTC"):
         snapshot.find(tmp_path, "2026-02-28")
+
+
+def stamped(name: str, as_of: datetime.datetime, previous: str | None = None) -> Snapshot:
+    return Snapshot(name, as_of, previous, True, {}, {}, config.parse(ESTATE), "", {}, "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        ("2026-03-02T12:00", "b"),
+        ("2026-03-02T11:59:59.999999", "a"),
+        ("2026-03-02T11:59:59", "a"),
+        ("2026-03-02T11:59", "a"),
+        ("2026-03-03 12:00 UTC", "late"),
+        ("2026-03-03 12:00:30 UTC", "late"),
+        ("2026-03-03 12:00:30.000", "b"),
+        ("2026-03-03T12:00:29", "b"),
+        ("2026-03-02 13:00+01:00", "b"),
+        ("2026-03-02T12:59+01:00", "a"),
+        ("2026-03-02T12:00Z", "b"),
+        ("2026-03-03", "late"),
+        ("1d", "b"),
+        ("24.1h", "a"),
+    ],
+)
+def test_a_snapshot_is_found_by_a_time_with_or_without_its_zone(wanted: str, name: str) -> None:
+    late = NOON + 2 * DAY + datetime.timedelta(seconds=30.5)
+    known = [stamped("a", NOON), stamped("b", NOON + DAY, "a"), stamped("late", late, "b")]
+    assert snapshot.among(known, wanted).snapshot_id == name
+
+
+@pytest.mark.parametrize("wanted", ["2026-W10", "2026-02-30", "yesterday", "2026-03-02T25:00", "2026-03", "20260302", "10:00", "", "9999999999y"])
+def test_what_is_no_day_names_no_snapshot(wanted: str) -> None:
+    with pytest.raises(NotFoundError, match="it is no day"):
+        snapshot.among([stamped("a", NOON)], wanted)
+
+
+def test_a_snapshot_of_a_clock_that_was_ahead_hides_none_that_followed_it() -> None:
+    known = [stamped("first", NOON), stamped("after", NOON + DAY, "ahead"), stamped("ahead", NOON + 7 * DAY, "first")]
+    assert [snapshot.among(known, f"2026-03-{day}").snapshot_id for day in ("01", "02", "07", "08", "09")] == ["first", *["after"] * 4]
+    assert snapshot.among(known, "ahead").snapshot_id == "ahead"
 
 
 def test_an_interrupted_derivation_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

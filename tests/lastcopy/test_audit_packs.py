@@ -69,7 +69,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_old_snapshot_gives_the_pack_that_it_gave_when_it_was_the_newest(changed: Path) -> None:
     told = json.loads((changed / "first/pack.json").read_text())["snapshot"]
-    run("audit", "pack", "--output", "first-again", "--snapshot", told["snapshot_id"], folder=changed)
+    run("audit", "pack", "--output", "first-again", "--snapshot", told["as_of"], folder=changed)
     assert _same(changed / "first", changed / "first-again")
     assert not _same(changed / "first", changed / "second")
 

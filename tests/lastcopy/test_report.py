@@ -130,7 +130,10 @@ def test_the_catalog_is_enough_to_ask(estate: Estate, tmp_path: Path) -> None:
     root = str(estate.folder / "catalog")
     assert ask("report", "coverage", "--catalog", root, "--format", "json", folder=tmp_path).data
     assert ask("report", "coverage", "--catalog", root, "--snapshot", "2100-01-01", "--format", "json", folder=tmp_path).data
-    ask("report", "coverage", "--catalog", root, "--snapshot", "2000-01-01", folder=tmp_path, code=6)
+    assert (
+        "no snapshot of 2000-01-01 or before; the oldest is"
+        in ask("report", "coverage", "--catalog", root, "--snapshot", "2000-01-01", folder=tmp_path, code=6).err
+    )
 
 
 def test_without_a_snapshot_a_report_says_to_scan(tmp_path: Path) -> None:

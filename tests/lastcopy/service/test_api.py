@@ -89,6 +89,7 @@ def test_parameters_conditions_and_limits_are_those_of_the_command_line(served: 
         ("where=(SELECT 1)", 422),
         ("where=read_text('/etc/passwd') = ''", 422),
         ("snapshot=nowhere", 404),
+        ("snapshot=1999-12-31", 404),
         ("wehre=size_bytes", 422),
         ("limit=-1", 422),
         ("format=exe", 422),
