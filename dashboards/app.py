@@ -3,7 +3,7 @@
 import streamlit as st
 
 from catalog.errors import LastcopyError
-from dashboards import chrome, rights, seam
+from dashboards import chrome, moment, rights, seam
 
 PAGES = {
     "": [
@@ -35,7 +35,9 @@ def main() -> None:
     chosen = st.navigation(pages, position="sidebar", expanded=True)
     chrome.look()
     try:
+        moment.settle(chosen)
         chrome.sidebar(viewer)
+        moment.past()
         chosen.run()
         chrome.footer()
     except LastcopyError as error:

@@ -77,11 +77,11 @@ def snapshots() -> list[Snapshot]:
     return found
 
 
-def moments(known: Sequence[Snapshot]) -> dict[str, str]:
+def moments(known: Sequence[Snapshot], form: str = "%Y-%m-%d %H:%M:%S UTC") -> dict[str, str]:
     """The ids of snapshots by their times, as people choose them and addresses name them."""
     found: dict[str, str] = {}
     for one in known:
-        moment = f"{one.as_of:%Y-%m-%d %H:%M:%S} UTC"
+        moment = one.as_of.strftime(form)
         found[f"{moment}, {one.snapshot_id}" if moment in found else moment] = one.snapshot_id
     return found
 

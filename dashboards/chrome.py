@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from catalog.errors import LastcopyError
-from dashboards import asking, marks, seam
+from dashboards import asking, links, marks, moment, seam
 from dashboards.seam import Viewer
 from reports.state import age, counted, day
 from reports.terminal import headline
@@ -40,20 +40,18 @@ def look() -> None:
 
 
 def sidebar(viewer: Viewer) -> None:
-    """Draw the search and the choice of the snapshot, and remember what the page looks at. Raises LastcopyError where there is no snapshot."""
-    known = asking.snapshots()
-    moments = asking.moments(known)
+    """Draw the search and the choice of the snapshot, and remember what the page looks at. Raises LastcopyError where there is no such snapshot."""
     with st.sidebar:
         with st.form("search-everywhere", border=False, clear_on_submit=True):
             pattern = st.text_input("Find a file on any volume", placeholder="name, part of a path, *.pdf", icon=":material/search:")
-            if st.form_submit_button("Find", width="stretch") and pattern:
-                st.switch_page("views/search.py", query_params={"q": pattern})
-        chosen = st.selectbox("As of", list(moments), key="snapshot", bind="query-params")
+            wanted = st.form_submit_button("Find", width="stretch")
+        moment.choose(viewer)
         if viewer.name:
             leave = seam.current().leave()
             out = f' · <a href="{html.escape(leave)}">Sign out</a>' if leave else ""
             st.html(f'<p class="lc-who">{html.escape(viewer.name)}, {viewer.role}{out}</p>')
-    st.session_state["view"] = asking.View(str(seam.current().root()), moments[chosen] if chosen else known[0].snapshot_id, viewer.limits)
+    if wanted and pattern:
+        links.go("views/search.py", {"q": pattern})
 
 
 def one_of(label: str, options: Sequence[str], key: str) -> str:

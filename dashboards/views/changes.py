@@ -31,7 +31,7 @@ def draw() -> None:
     against = earlier[since]
     row = tables.draw(asking.report("changes", where=where, against=against), "changes", (*asking.table_of("changes"), "moved_from", "owner"), click=True)
     if row and row["change"] == "gone":
-        links.go("views/file.py", {"volume": row["volume"], "path": row["path"], "snapshot": since})
+        links.go("views/file.py", {"volume": row["volume"], "path": row["path"]}, against)
     links.to_file(row)
     st.caption("Click a row to see the file's copies; of a file that is gone, as they were before.")
     with st.expander("Files of these rows, and the same by command", icon=":material/download:"):

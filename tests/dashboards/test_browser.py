@@ -106,6 +106,27 @@ def test_the_search_stands_on_every_page_and_leads_to_what_it_finds(visit: Visit
     assert sorted(row[0] for row in visit.cells()) == ["cloud", "studio"]
 
 
+def test_the_past_stays_in_the_address_of_every_page_until_one_leaves_it(visit: Visit, shown: Shown) -> None:
+    first = shown.report("growth", "--by", "all")[0]["as_of"]
+    past = {"snapshot": first[:10], "at": f"{first[11:19]} UTC"}
+    page = visit.open(f"volumes?{urllib.parse.urlencode({'snapshot': first, 'volume': 'lyon'})}")
+    assert asked(visit) == {**past, "volume": "lyon"}
+    page.get_by_role("link", name="Coverage").click()
+    page.wait_for_url("**/coverage?*")
+    visit.drawn()
+    assert asked(visit) == past
+    page.get_by_text("You look at the past.").wait_for()
+    page.get_by_placeholder("name, part of a path, *.pdf").fill("teaser")
+    page.get_by_role("button", name="Find").click()
+    page.wait_for_url("**/search?*")
+    visit.drawn()
+    assert asked(visit) == {**past, "q": "teaser"}
+    page.get_by_role("button", name="Show the newest").click()
+    page.wait_for_url("**/search?q=teaser")
+    visit.drawn()
+    assert page.get_by_text("You look at the past.").count() == 0
+
+
 def test_what_burns_and_what_to_do_about_it_is_three_clicks(visit: Visit, shown: Shown) -> None:
     page = visit.open("")
     page.get_by_role("link", name="Loss simulator").click()

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from catalog import config
-from dashboards import asking, options, seam
+from dashboards import asking, marks, options, seam
 from lifecycle import plan
 from reports.explain import Explanation
 from reports.terminal import human
@@ -170,10 +170,30 @@ def test_a_file_that_came_is_among_the_changes(served: Shown) -> None:
     assert [(row["change"], row["path"]) for _, row in rows.iterrows()] == [(row["change"], row["path"]) for row in served.report("changes")]
 
 
-def test_an_earlier_snapshot_is_told_as_one(served: Shown) -> None:
-    first = served.report("growth", "--by", "all")[0]["as_of"]
-    page = opened("overview", snapshot=f"{first[:10]} {first[11:19]} UTC")
-    assert any("an earlier snapshot" in str(one.proto.body) for one in page.get("html"))
+def test_an_earlier_snapshot_is_told_as_one_however_it_is_named(served: Shown) -> None:
+    first, last = served.report("growth", "--by", "all")
+    day, at = first["as_of"][:10], first["as_of"][11:19]
+    for params in ({"snapshot": day, "at": f"{at} UTC"}, {"snapshot": f"{day} {at} UTC"}, {"snapshot": first["snapshot_id"]}):
+        page = opened("overview", **params)
+        assert any("an earlier snapshot" in str(one.proto.body) for one in page.get("html"))
+        assert f"the newest snapshot, which is of {marks.escaped(last['as_of'][:10])}" in page.warning[0].value
+        assert (str(page.date_input[0].value), page.selectbox(key="at").value) == (day, f"{at} UTC")
+        page.button(key="newest").click().run()
+        assert not page.warning
+        assert page.date_input[0].value is None
+    page.session_state["next-snapshot"] = first["snapshot_id"]  # as a click on a file that is gone leaves it
+    assert page.run().warning
+
+
+def test_a_day_is_that_of_its_newest_snapshot_and_one_before_all_is_an_error(served: Shown) -> None:
+    last = served.report("growth", "--by", "all")[-1]
+    for day in (last["as_of"][:10], "2100-01-01", "latest"):
+        assert not opened("overview", snapshot=day).warning
+    page = AppTest.from_file(str(options.SCRIPT), default_timeout=60)
+    page.query_params["snapshot"] = "1999-12-31"
+    page.run()
+    assert "no snapshot of 1999" in page.error[0].value.replace("\\", "")
+    assert not page.metric
 
 
 def test_a_wrong_condition_is_answered_with_what_is_accepted(served: Shown) -> None:
