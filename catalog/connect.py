@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import derive, domains, limiting, omissions, preservation, recovery, requirement, snapshot, table
+from catalog import derive, domains, former, limiting, omissions, preservation, recovery, requirement, snapshot, table
 from catalog.columns import INT, SMALL, TEXT, TIMESTAMP
 from catalog.derive.expressions import parquet, recovery_points, verifications
 from catalog.derive.facts import Inputs
@@ -186,9 +186,9 @@ def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBP
     if threads is not None:
         settings["threads"] = threads
     connection = duckdb.connect(config=settings)
-    folder = str(root.absolute()).replace("'", "''")
+    folder, rebuilt = (str(path).replace("'", "''") for path in (root.absolute(), former.place()))
     spill = f"{tempfile.gettempdir()}/lastcopy-{os.getpid()}-{secrets.token_hex(4)}".replace("'", "''")  # a reader may not write to the catalog
-    connection.execute(f"SET temp_directory = '{spill}'; SET allowed_directories = ['{folder}/']")
+    connection.execute(f"SET temp_directory = '{spill}'; SET allowed_directories = ['{folder}/', '{rebuilt}/']")
     return connection
 
 

@@ -11,7 +11,7 @@ from catalog import compaction, inventory, lock, log, retention, snapshot, table
 from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError
 from catalog.retention import Wish
-from catalog.schema import DERIVED, TABLES
+from catalog.schema import DERIVED, READ_NOW, TABLES
 
 KEPT_FOR_EVER = "history"  # sums of every snapshot, a row a volume and class
 DROPPED = tuple(name for name in DERIVED if name != KEPT_FOR_EVER)
@@ -100,7 +100,7 @@ def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_
     unfinished = _unfinished(root)
     is_listed = name == "digests" and _is_any_held(root, _READERS)  # a run that reads contents holds the list of files that it began with, however long
     now = table.state(root, name)
-    pinned = {one.versions[name] for one in known if name in one.versions}
+    pinned = {one.versions[name] for one in known if name in one.versions and name not in READ_NOW}
     lives = _lives(folder, pinned, now.version)
     found, commits = dict[str, int](), set[int]()
     for path, file in sorted(lying.items()):

@@ -9,9 +9,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from catalog import inventory, log, names, printable, snapshot, table
+from catalog import former, inventory, log, names, printable, snapshot, table
 from catalog.errors import LastcopyError
-from catalog.schema import DERIVED, TABLES
+from catalog.schema import DERIVED, READ_NOW, TABLES
 
 _BATCH_ROWS = 50_000
 _UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError)  # what damaged files and logs make of their readers
@@ -74,7 +74,8 @@ def _pinned(root: Path) -> tuple[dict[str, dict[int, str]], str]:
     try:
         for one in snapshot.snapshots(root):
             for name, version in one.versions.items():
-                pinned[name].setdefault(version, one.snapshot_id)
+                if name not in READ_NOW:
+                    pinned[name].setdefault(version, one.snapshot_id)
     except (*_UNREADABLE, LastcopyError) as error:
         return {}, _told(error)
     return pinned, ""
@@ -162,7 +163,8 @@ def _others(name: str, found: Mapping[str, inventory.Lying]) -> Iterator[Finding
 
 def _published(root: Path) -> Iterator[Finding]:
     """What scans and snapshots say of themselves and the tables do not hold."""
-    entries = _entry_rows(root)
+    whole = _entry_rows(root)  # before the others: a scan that is whole no more by then is in both
+    entries = {**former.counts(root), **whole}
     scans = snapshot.scans(root)
     for scan in scans:
         told, found = scan.entries + scan.carried_entries, entries.get((scan.scan_id, scan.volume), 0)

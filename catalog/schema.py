@@ -55,6 +55,29 @@ ENTRIES = pa.schema(
     ]
 )
 
+# Of scans that are not stored whole any more: rows that a later scan of the volume did not see as they were. Read by `former`.
+FORMER_ENTRIES = pa.schema(
+    [
+        ("volume", WORD),
+        ("first_scan_id", WORD),  # the first of the volume's scans one after the other that saw the row exactly so
+        ("gone_scan_id", WORD),  # the first after it that did not
+        *(field for field in ENTRIES if field.name != "entry_id"),  # path_hash is null where it is `hashes.of_path`: it is made again
+    ]
+)
+
+# Of a scan that is stored whole, and by which older ones are read: since which of them each row has been there.
+ENTRY_ORIGINS = pa.schema([("entry_id", INT), ("first_scan_id", WORD)])
+
+# Of a scan that was looked at to be stored as `former` rows: the ids of its entries in the order of all their columns, as runs; or why it stays whole.
+FORMER_SCANS = pa.schema(
+    [
+        ("first_entry_id", INT),  # of a run of ids, each one more than the one before
+        ("entries", INT),  # how many ids the run has
+        ("next_scan_id", WORD),  # the scan that it was held against: of its rows, and of what is gone by it, this one is made
+        ("stays_whole", WORD),  # changed: too little of it is in the next scan; small: nothing is gained; alike: two rows differ in nothing; else null
+    ]
+)
+
 # Bits of `time_flags`: a flagged time is kept but never proves that a file is dormant or changed.
 TIME_FLAGS = {
     "modified_suspect": 1,  # in the future of the scan, at the epoch, or 1980-01-01
@@ -194,6 +217,9 @@ SNAPSHOTS = pa.schema(
 
 PARTITIONS = {
     "entries": ["scan_id", "volume"],
+    "former_entries": [],
+    "entry_origins": ["scan_id", "volume"],
+    "former_scans": ["scan_id", "volume"],
     "problems": ["scan_id", "volume"],
     "recovery_points": ["scan_id", "volume"],
     "digests": [],
@@ -224,6 +250,9 @@ LABELS = pa.schema(
 
 TABLES = {
     "entries": ENTRIES,
+    "former_entries": FORMER_ENTRIES,
+    "entry_origins": ENTRY_ORIGINS,
+    "former_scans": FORMER_SCANS,
     "digests": DIGESTS,
     "scans": SCANS,
     "problems": PROBLEMS,
@@ -240,3 +269,5 @@ TABLES = {
     "history": HISTORY,
 }
 DERIVED = ("copies", "files", "verdicts", "duplicate_groups", "orphans", "rollup", "history")
+# A scan has the same rows in whichever form it is stored: its rows are read from the tables as they are now, also where a snapshot names a version.
+READ_NOW = ("entries", "former_entries", "entry_origins", "former_scans")

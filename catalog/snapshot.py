@@ -111,14 +111,16 @@ def failed_since(root: Path) -> dict[str, ScanRow]:
     return {volume: scan for volume, scan in last.items() if scan.state == "failed"}
 
 
-def entry_files(root: Path, scan_id: str, volume: str, version: int | None = None) -> list[str]:
-    """The Parquet files that hold the entries of one published scan."""
-    return table.files(root, "entries", version, scan_id=[scan_id], volume=[volume])
+def entry_files(root: Path, scan_id: str, volume: str) -> list[str]:
+    """The Parquet files that hold the entries of one published scan; of one that is not stored whole any more, made now. Raises CatalogError."""
+    from catalog import former  # it needs the scans
+
+    return table.files(root, "entries", scan_id=[scan_id], volume=[volume]) or former.files(root, scan_id, volume)
 
 
 def snapshot_files(root: Path, snapshot: Snapshot) -> dict[str, list[str]]:
     """The Parquet files that hold the entries of a snapshot, by volume. All reading of entries starts here."""
-    return {volume: entry_files(root, scan_id, volume, snapshot.versions.get("entries")) for volume, scan_id in snapshot.scans.items()}
+    return {volume: entry_files(root, scan_id, volume) for volume, scan_id in snapshot.scans.items()}
 
 
 def snapshots(root: Path) -> list[Snapshot]:

@@ -1,4 +1,4 @@
-"""What `catalog expire` is told, and what it says."""
+"""What `catalog expire` is told, and what it and `catalog compact` say."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,10 @@ from lastcopy import output, talk
 from lastcopy.settings import Settings
 
 if TYPE_CHECKING:
+    from catalog.compaction import Merge
     from catalog.expiry import Expiry
     from catalog.retention import Wish
+    from catalog.thinning import Thinned
 
 
 def wish(root: Path, daily: int, weekly: int, monthly: int, yearly: int, keep: Sequence[str]) -> "Wish":
@@ -59,3 +61,44 @@ def show(chosen: Settings, found: "Expiry", *, dry_run: bool) -> None:
 
 def _row(do: str, snapshot_id: str | None, table: str | None, reason: str, files: int | None = None, size_bytes: int | None = None) -> dict[str, object]:
     return {"do": do, "snapshot_id": snapshot_id, "table": table, "reason": reason, "files": files, "bytes": size_bytes}
+
+
+def show_compacted(chosen: Settings, merges: "Sequence[Merge]", thinned: "Sequence[Thinned]", *, dry_run: bool) -> None:
+    """Print which files were written together, and which scans are stored in less room."""
+    from reports.state import counted
+    from reports.terminal import size
+
+    rows = [
+        {
+            "table": merge.name,
+            "scan_id": None,
+            "files": len(merge.files),
+            "rows": merge.rows,
+            "bytes": merge.bytes,
+            "written_bytes": merge.into.size_bytes if merge.into else None,
+        }
+        for merge in merges
+    ]
+    done = [one for one in thinned if not one.stays_whole]
+    rows += [
+        {
+            "table": "entries",
+            "scan_id": one.scan_id,
+            "files": None,
+            "rows": one.rows,
+            "bytes": one.bytes,
+            "written_bytes": None if dry_run else one.stored_bytes,
+        }
+        for one in done
+    ]
+    if rows or chosen.chosen_format != "table":
+        output.rows(chosen, "catalog-compact", rows)
+    if chosen.quiet:
+        return
+    files = counted(sum(len(merge.files) for merge in merges), "file")
+    talk.say(f"{files} {'would be ' if dry_run else ''}written together into {len(merges):,}" if merges else "there is nothing to write together")
+    if dry_run and done:
+        talk.say(f"{counted(len(done), 'older scan')} ({size(sum(one.bytes for one in done))}) would be looked at")
+    elif thinned:
+        was, comes = (size(sum(getattr(one, name) for one in done)) for name in ("bytes", "stored_bytes"))
+        talk.say(f"{counted(len(done), 'older scan')} stored in {comes} in place of {was}; {counted(len(thinned) - len(done), 'scan')} stay whole")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import derive, lock, table
+from catalog import derive, lock, snapshot, table
 from catalog.config import Catalog
 from catalog.errors import LockedError
 from catalog.schema import DIGESTS
@@ -234,7 +234,10 @@ class Candidates:
     def _source(self, name: str, scans: Iterable[ScanRow] | None = None, recent: pa.Table | None = None, stored: str | None = None) -> bool:
         """Make a view of a `stored` table (of its name), or of its part that belongs to some scans, and of recent rows; gives whether there are any."""
         of = stored or name
-        paths = table.files(self._root, of) if scans is None else table.files(self._root, of, scan_id=[scan.scan_id for scan in scans])
+        if of == "entries":  # of scans that others may follow meanwhile
+            paths = [path for scan in scans or () for path in snapshot.entry_files(self._root, scan.scan_id, scan.volume)]
+        else:
+            paths = table.files(self._root, of) if scans is None else table.files(self._root, of, scan_id=[scan.scan_id for scan in scans])
         parts = []
         if paths:
             self._connection.execute(f"SET VARIABLE {name}_paths = $1", [paths])

@@ -140,5 +140,10 @@ def holding(root: Path, config: Config, volume: str) -> ScanRow:
 
 def place(root: Path, scan: ScanRow) -> str | None:
     """Where the versions of a scan have their numbers; None = they have none."""
-    found = table.read(root, "entries", ["fs_id"], scan_id=[scan.scan_id], volume=[scan.volume])["fs_id"].unique().drop_null()
-    return str(found[0]) if len(found) else None
+    import pyarrow.parquet as pq
+
+    for file in snapshot.entry_files(root, scan.scan_id, scan.volume):
+        found = pq.ParquetFile(file).read(["fs_id"], use_threads=False)["fs_id"].unique().drop_null()
+        if len(found):
+            return str(found[0])
+    return None

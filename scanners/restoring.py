@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 import scanners
-from catalog import names, table
+from catalog import names, snapshot, table
 from catalog.config import Config
 from catalog.errors import UnreachableError
 from catalog.schema import DIGESTS, VERIFICATIONS
@@ -107,7 +107,7 @@ def _chosen(root: Path, scan: ScanRow, count: int, seed: int) -> pa.RecordBatch:
     """So many versions that can be restored, by chance, all equally likely."""
     import duckdb
 
-    files = table.files(root, "entries", scan_id=[scan.scan_id], volume=[scan.volume])
+    files = snapshot.entry_files(root, scan.scan_id, scan.volume)
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
         [(there,)] = connection.execute(_COUNTED, {"files": files}).fetchall() if files else [(0,)]
         places = random.Random(seed).sample(range(there), min(count, there))  # noqa: S311 - a sample, that is to be drawn again by its seed

@@ -60,6 +60,6 @@ def _of_files(files: list[str], volumes: list[str]) -> str:
 
 
 def _of_scan(root: Path, new: Snapshot, scan: ScanRow) -> str:
-    files = snapshot.entry_files(root, scan.scan_id, scan.volume, new.versions.get("entries"))
+    files = snapshot.entry_files(root, scan.scan_id, scan.volume)
     entries = parquet(files, ENTRIES.append(pa.field("volume", pa.string())), "scan_id", "volume")
     return f"SELECT volume, dir, name, TIMESTAMP '{scan.known_at.isoformat(' ')}' AS first_seen_at FROM {entries} WHERE type IN ('file', 'object')"

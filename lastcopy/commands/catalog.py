@@ -63,34 +63,23 @@ def verify(
 def compact(
     context: typer.Context,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written together, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written together, which scans would be looked at, and change nothing.")] = False,
 ) -> None:
-    """Write the small files of tables that grow with every scan together into few: scans, digests, verifications, snapshots. Writes to the catalog only.
+    """Store the catalog in less room, and so that it is read faster. Writes to the catalog only.
 
-    Rows, reports and older snapshots stay what they are. Eight files or more of about one size are written together, read back and compared, and committed at
-    once; the old ones stay where they are, for readers that began before and for older snapshots. Safe beside scans; killed at any moment the catalog is whole.
+    The small files of tables that grow with every scan (scans, digests, verifications, snapshots) are written together, eight or more of about one size. Of
+    scans that a newer one followed only those entries stay stored that the next one did not see as they were, where that is less than half; such a scan is made
+    whole again where it is read. Rows, reports and older snapshots stay what they are: everything is read back and compared before it counts. Files that are
+    needed no more stay for readers that began before, until 'catalog expire' removes them. Safe beside scans; killed at any moment the catalog is whole.
     """
-    from catalog import compaction
-    from reports.state import counted
+    from catalog import compaction, thinning
+    from lastcopy import keeping
 
     chosen = settings.of(context)
     root = _root(chosen)
-    done = compaction.plan(root) if dry_run else list(compaction.compact(root))
-    rows = [
-        {
-            "table": merge.name,
-            "files": len(merge.files),
-            "rows": merge.rows,
-            "bytes": merge.bytes,
-            "written_bytes": merge.into.size_bytes if merge.into else None,
-        }
-        for merge in done
-    ]
-    if rows or chosen.chosen_format != "table":
-        output.rows(chosen, "catalog-compact", rows)
-    if not chosen.quiet:
-        files = counted(sum(len(merge.files) for merge in done), "file")
-        talk.say(f"{files} {'would be ' if dry_run else ''}written together into {len(done):,}" if done else "there is nothing to write together")
+    merges = compaction.plan(root) if dry_run else list(compaction.compact(root))
+    thinned = thinning.plan(root) if dry_run else list(thinning.thin(root))
+    keeping.show_compacted(chosen, merges, thinned, dry_run=dry_run)
 
 
 @app.command("expire", cls=settings.Command)

@@ -3,6 +3,8 @@
 Strace counts the calls of each thread: a point is the call of that name and number in whichever thread comes to it first.
 """
 
+import contextlib
+import datetime
 import os
 import random
 import shutil
@@ -14,10 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from catalog import compaction, expiry, integrity, snapshot, table
+import pyarrow.parquet as pq
+
+from catalog import compaction, expiry, integrity, snapshot, table, thinning
 from catalog.retention import Wish
 from catalog.schema import TABLES
 from tests.catalog import kept
+from tests.catalog.estates import NOON, write_scan
 from tests.lifecycle.chaos import tracing, warm
 
 DAYS = 4
@@ -144,7 +149,34 @@ def _has_expired(root: Path) -> bool:
     return not found.dropped and not found.removed
 
 
+def _grow_for_thin(root: Path) -> None:
+    """Four scans, of which one file of fifty changes."""
+    before = None
+    for day in range(DAYS):
+        paths = {f"f{number:04}": {"size_bytes": day if number % 50 == 0 else number, "path_hash": number**5 % 2**48} for number in range(2_000)}
+        before = write_scan(root, "work", paths, NOON + datetime.timedelta(days=day), previous_scan_id=before)
+    with contextlib.closing(thinning.thin(root)) as thinned:
+        assert next(thinned).stays_whole is None  # the first one was done before
+
+
+def _thin(root: Path) -> None:
+    list(thinning.thin(root))
+
+
+def _scans(root: Path) -> object:
+    """The rows of every scan, however they are stored."""
+    return {
+        scan.scan_id: sorted(str(pq.read_table(file, partitioning=None).to_pylist()) for file in snapshot.entry_files(root, scan.scan_id, scan.volume))
+        for scan in snapshot.scans(root)
+    }
+
+
+def _is_thin(root: Path) -> bool:
+    return thinning.plan(root) == [] and len(table.files(root, "entries")) == len(table.files(root, "entry_origins")) == 1
+
+
 WORKS = {
+    "thin": Work(_grow_for_thin, _thin, _scans, _is_thin),
     "expire": Work(_grow_for_expire, _expire, _kept, _has_expired),
     "compact": Work(_grow_for_compact, _compact, _rows, lambda root: compaction.plan(root) == [] and len(table.files(root, "scans")) == 1),
 }
