@@ -150,7 +150,7 @@ def _known_to_stay(root: Path, scan_id: str, volume: str) -> bool:
 
 
 def _thin(pair: _Pair) -> Thinned:
-    root, name = pair.root, f"thin-{pair.older_id}"  # whoever did a part of it and was killed did the same
+    root, name = pair.root, f"thin-{pair.older_id}-{pair.newer_id}"  # whoever did a part of it and was killed did the same
     older_partition = _partition(pair.older_id, pair.volume)
     rows, size_bytes = _size(root, pair.older_id, pair.volume)
     with former.opened(_room(root)) as connection:
@@ -166,7 +166,7 @@ def _thin(pair: _Pair) -> Thinned:
         known = table.write(root, "former_scans", _runs(_asked(connection, pair, _IN_ORDER), pair.newer_id), older_partition)
     table.commit(root, "former_entries", [gone] if gone.rows else [], name)
     table.commit(root, "entry_origins", [origins], name)
-    table.commit(root, "former_scans", [known], name)
+    table.commit(root, "former_scans", [known], name, former.stored(root, "former_scans", pair.volume).get(pair.older_id, ()))
     _compare(pair)
     table.commit(root, "entries", [], name, pair.older)
     return Thinned(pair.older_id, pair.volume, rows, size_bytes, gone.rows, gone.size_bytes + known.size_bytes)

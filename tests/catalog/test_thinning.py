@@ -242,6 +242,31 @@ def test_a_scan_of_another_host_that_followed_the_same_one_hides_none(root: Path
     assert [finding for finding in integrity.verify(root)[0] if finding.state == "error"] == []
 
 
+def test_what_a_killed_run_held_against_another_scan_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, seen = tree(), {}
+    for day in range(2):
+        files["d01/f00001"] = {"size_bytes": 10**6 + day}
+        scan_id = scan(tmp_path, files, day)
+        seen[scan_id] = rows(tmp_path, scan_id)
+
+    def killed(_pair: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(thinning, "_compare", killed)
+        with pytest.raises(InterruptedError):
+            thin(tmp_path)
+    first, before = seen
+    for day in (2, 3):  # of another host, which knew the first one only
+        files["d02/f00002"] = {"size_bytes": 10**6 + day}
+        told = {path: given | {"path_hash": hashes.of_path(path.encode()), "inode": hashes.of_path(path.encode())} for path, given in sorted(files.items())}
+        before = write_scan(tmp_path, "work", told, NOON + datetime.timedelta(days=day), previous_scan_id=first if day == 2 else before)
+        seen[before] = rows(tmp_path, before)
+    assert [one.stays_whole for one in thin(tmp_path)] == [None, None]
+    assert first not in whole(tmp_path)
+    assert {scan_id: rows(tmp_path, scan_id) for scan_id in seen} == seen
+
+
 def test_one_run_at_a_time(root: Path) -> None:
     with lock.hold(root, "upkeep"), pytest.raises(LockedError):
         thin(root)
