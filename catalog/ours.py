@@ -37,6 +37,11 @@ def is_temporary(name: bytes) -> bool:
     return key_of(name) is not None
 
 
+def is_key(text: str) -> bool:
+    """Whether a text is a key of a step."""
+    return _KEY.fullmatch(text) is not None
+
+
 def is_in_quarantine(name: bytes) -> bool:
     """Whether a name in a quarantine is one that jobs give: a key, its sidecar, or a pointer in the making."""
     return _IN_QUARANTINE.fullmatch(name) is not None

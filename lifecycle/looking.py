@@ -270,7 +270,16 @@ def _unfit(draft: Draft, place: Place, row: Mapping[str, Any]) -> Refusal | None
     if _is_ours(names.unescape(row["path"])):
         return _OURS
     if place.refusal is None and draft.action.TOUCHES and place.capabilities is not None and not place.capabilities.quarantine:
-        return ("not_supported", f"jobs copy from volume {row['volume']}, and take nothing away there and change nothing")
+        told = f"jobs copy from volume {row['volume']}, and take nothing away there: its storage does not let them do it safely, or was not asked yet"
+        return ("not_supported", f"{told}; 'lastcopy volume prepare {row['volume']}' asks it")
+    if (
+        place.refusal is None
+        and draft.action.REMOVES
+        and draft.policy.leave != "nothing"
+        and place.capabilities is not None
+        and not place.capabilities.exchange
+    ):
+        return ("not_supported", f"on volume {row['volume']} nothing can be left in the place of a file: say leave = 'nothing'")
     return place.refusal
 
 

@@ -37,6 +37,7 @@ def _weigh(run: Run, work: Work, before: Record) -> None:
     assert before.quarantine_fingerprint is not None  # noqa: S101  # likewise
     if store.quarantined(before.key) is None:
         if before.state == "PURGING":  # an earlier try removed it, and could not say so
+            store.remove(before.key, before.quarantine_fingerprint)  # what tells of it, which may have stayed
             work.gone = True
             return
         raise EndError("STALE", f"{work.shown}: is not in quarantine any more; nothing was removed")

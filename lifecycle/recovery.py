@@ -185,6 +185,8 @@ def _moved(run: Run, work: Work, found: Fingerprint) -> None:
             work.target = _stands(run, work)
         except EndError as end:
             retiring.bring_back(run, work, end)
+    if not wrong:
+        retiring.is_the_one(run, work)
 
 
 def _stands(run: Run, work: Work) -> Fingerprint:

@@ -7,13 +7,13 @@ from catalog.errors import ConfigError, UnreachableError
 from lifecycle import folder_times, owners, pointers
 from lifecycle import guard as floor
 from lifecycle.chunk import Run, Work
-from lifecycle.copying import expected
+from lifecycle.copying import content, expected
 from lifecycle.ends import EndError
 from lifecycle.holds import Owners
 from lifecycle.manifest import Copy
 from lifecycle.records import Counted, Record, Retirement
+from lifecycle.stores import Fingerprint, Store
 from lifecycle.stores import Move as Taking
-from lifecycle.stores import Store
 
 _NO_CONTENT = b""  # two readings that found different ones: it is not known to be any
 Judge = Callable[[Run, Copy], tuple[floor.Look, bytes | None]]  # what is found of a copy, and its content where that is known anew
@@ -44,7 +44,7 @@ def check(run: Run, works: Sequence[Work]) -> None:
         assert work.source is not None  # noqa: S101  # opened by the first stage
         wanted = expected(work)
         work.source.check()
-        if work.reread:
+        if work.reread and wanted.inode is not None:  # else it is read once it was moved, for nothing tells that it is the one which was read
             if run.store(work.step.volume).digest(work.step.path, wanted) != work.sha256:
                 raise EndError("SOURCE_CHANGED", f"{work.shown}: its content changed, though nothing else of it did; it stays where it is")
             work.source.check()
@@ -64,6 +64,7 @@ def retire(run: Run, works: Sequence[Work]) -> None:
     run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
     run.each(going, lambda work: _take(run, work))
     run.each(going, lambda work: unheard(run, work))
+    run.each(going, lambda work: is_the_one(run, work))
     run.at_once(works, "source", settle_taken)
     left = folder_times.left(run, going, before)
     run.advance(works, "QUARANTINED", lambda work: {"quarantine_fingerprint": work.moved, "sha256": work.sha256}, left)
@@ -192,15 +193,20 @@ def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
 def _still_stands(run: Run, work: Work, judge: Judge) -> None:
     """The copies that were counted are still what they were when they were counted, or enough others are."""
     assert work.sha256 is not None  # noqa: S101  # weighed
-    counted = {(copy.volume, copy.path) for copy in work.counted if copy.verified}
-    places = [copy for copy in work.copies(run.clock()) if (copy.volume, copy.path) in counted]
+    places = _counted(run, work)
     if all(_looked_at(run, copy) == "unchanged" for copy in places):
         return
-    lost = counted - {(copy.volume, copy.path) for copy in weighed(run, work, work.sha256, judge) if copy.verified}
+    lost = {(copy.volume, copy.path) for copy in places} - {(copy.volume, copy.path) for copy in weighed(run, work, work.sha256, judge) if copy.verified}
     if not lost:
         return
     named = ", ".join(f"{volume}:{names.escape(path)}" for volume, path in sorted(lost))
     raise EndError("REFUSED", f"{work.shown}: while it was guarded copies changed or went: {named}; it stays, and so do its copies", retry=True)
+
+
+def _counted(run: Run, work: Work) -> list[Copy]:
+    """The copies that the floor counted."""
+    counted = {(copy.volume, copy.path) for copy in work.counted if copy.verified}
+    return [copy for copy in work.copies(run.clock()) if (copy.volume, copy.path) in counted]
 
 
 def _taking(run: Run, work: Work) -> Taking:
@@ -221,6 +227,40 @@ def unheard(run: Run, work: Work) -> None:
     """Nobody has asked to write to the file while it was moved; else it goes back before they get to it."""
     if work.source is not None and work.moved is not None and work.source.is_wanted():
         bring_back(run, work, EndError("SOURCE_BUSY", f"{work.shown}: somebody wants to write to it", retry=True))
+
+
+def is_the_one(run: Run, work: Work) -> None:
+    """What was moved is read, where no number tells it from another file, and the copies that it rests on are still there; else it goes back. Writes.
+
+    Raises why it went back, UnreachableError.
+    """
+    if work.moved is None or work.moved.inode is not None:
+        return
+    if work.staged is not None:  # else the content would be written to it
+        work.staged.close()
+        work.staged = None
+    try:
+        end = _another(run, work, work.moved)
+    except EndError as unread:
+        end = unread
+    if end is not None:
+        bring_back(run, work, end)
+
+
+def _another(run: Run, work: Work, moved: Fingerprint) -> EndError | None:
+    """Why what was moved is not what was to be; None if it is. Raises EndError where it cannot be read, UnreachableError."""
+    kept = run.store(work.step.volume).open_quarantined(work.key, moved)
+    try:
+        found = content(run, work, kept, moved.size_bytes)
+    finally:
+        kept.close()
+    if found != work.sha256:
+        return EndError("SOURCE_CHANGED", f"{work.shown}: its content changed, though nothing else of it did")
+    lost = [copy for copy in _counted(run, work) if _looked_at(run, copy) in ("gone", "changed")]
+    if not lost:
+        return None
+    named = ", ".join(f"{copy.volume}:{names.escape(copy.path)}" for copy in lost)
+    return EndError("CONFLICT", f"{work.shown}: as it was moved a copy of it went or changed, which may be this very file: {named}")
 
 
 def bring_back(run: Run, work: Work, end: EndError) -> None:

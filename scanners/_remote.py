@@ -101,7 +101,9 @@ class Content:
 
 
 def is_ours(directory: str, name: bytes) -> bool:
-    """Whether jobs put a file or a link of that name there: a temporary one anywhere, and what they know the volume by. `directory` is as in `Walk`."""
+    """Whether jobs put a file or a link of that name there: a temporary one, what they know the volume by, what they took away. `directory` is as in `Walk`."""
+    if os.fsencode(directory) == b"%s/%s/" % (ours.HOME, ours.QUARANTINE):
+        return ours.is_in_quarantine(name)
     return ours.is_temporary(name) or (name in ours.FILES_AT_HOME and os.fsencode(directory) == ours.HOME + b"/")
 
 

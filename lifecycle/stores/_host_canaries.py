@@ -103,6 +103,7 @@ def find_out(files: HostFiles) -> Capabilities:
             symlinks=trying.does(lambda: _links(files, trying.at)),
             raw_names=trying.does(lambda: trying.keeps(_RAW)),
             time_step_ns=1_000_000_000,
+            quarantine=trying.does(lambda: _takes(files, trying)),
         )
 
 
@@ -117,6 +118,14 @@ def _syncs(files: HostFiles, place: bytes) -> bool:
         return True
 
     return files.line.ask(sync, SYNC_SECONDS)
+
+
+def _takes(files: HostFiles, trying: Canaries) -> bool:
+    """Whether the host moves a file by one rename, see `_line.Files.take`."""
+    one, two = map(trying.place, (b"taken", b"there"))
+    files.write_new(one, b"content")
+    files.line.ask(lambda client: client.posix_rename(one, two))
+    return files.seen(one, one) is None and files.read_small(two, 99) == b"content"
 
 
 def _links(files: HostFiles, at: bytes) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from catalog.ours import temporary
+from catalog.ours import HOME, temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, _metadata
 from lifecycle.stores._line import SYNC_SECONDS, Files
@@ -35,10 +35,14 @@ class Looked:
 
     def check(self) -> None:
         """Raises EndError SOURCE_CHANGED if another file is there now, UnreachableError."""
-        found = self._files.look(self._path)
-        wrong = "it is gone" if found is None else self.fingerprint.differs(found)
-        if wrong:
-            raise EndError("SOURCE_CHANGED", f"{self._files.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)
+        refuse_changed(self.fingerprint, self._files.look(self._path), self._files.shown(self._path))
+
+
+def refuse_changed(expected: Fingerprint, found: Fingerprint | None, shown: str, *, moved: bool = False) -> None:
+    """Raises EndError SOURCE_CHANGED where what is found is not what was expected."""
+    wrong = "it is gone" if found is None else expected.differs(found, moved=moved)
+    if wrong:
+        raise EndError("SOURCE_CHANGED", f"{shown}: changed while it was worked on ({wrong})", retry=True)
 
 
 class Reading(Looked):
@@ -75,6 +79,25 @@ class Reading(Looked):
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class Kept(Reading):
+    """A file in quarantine, known by its place there."""
+
+    def __init__(self, files: Files, place: bytes, fingerprint: Fingerprint) -> None:
+        super().__init__(files, HOME, fingerprint)
+        self._place = place
+
+    def metadata(self) -> Metadata:
+        """Owner, mode and times. Raises EndError, UnreachableError."""
+        with self._files.ending("read its metadata", self._path):
+            return _as_metadata(self._status(self._place))
+
+    def check(self) -> None:
+        """Raises EndError SOURCE_CHANGED if another file is there now, UnreachableError."""
+        with self._files.ending("look", self._path):
+            found = self._files.seen(self._place, self._path)
+        refuse_changed(self.fingerprint, found, f"{self._files.volume}: a file in quarantine", moved=True)
 
 
 class StagedFile:

@@ -3,17 +3,21 @@
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from catalog.ours import HOME, MARKER, is_temporary, key_of
+from catalog.ours import HOME, MARKER, QUARANTINE, is_temporary, key_of
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Source, Stray
+from lifecycle.stores import Capabilities, Fingerprint, Move, Pointer, Source, Stray
 from lifecycle.stores._additive import Additive
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._host_files import sha256_of
+from lifecycle.stores._marked import Marked
+
+if TYPE_CHECKING:
+    from lifecycle.stores._hosted_quarantine import Quarantine
 
 CANARIES = b"canaries-"
 NEW_MARKER = b"volume.json.new"
@@ -54,6 +58,15 @@ class Files(Protocol):
     def kind(self, place: bytes) -> str | None:
         """What is at a place, as `Fingerprint.type` has it; None = nothing."""
 
+    def need_folder(self, path: bytes) -> object:
+        """Raises EndError STALE, REFUSED where the folder of a path is not there, or behind a link."""
+
+    def is_private(self, place: bytes) -> bool:
+        """Whether a folder of ours can be written to by nobody else, as far as the host tells."""
+
+    def take(self, path: bytes, to: bytes, expected: Fingerprint) -> None:
+        """Have what a path leads to at one instant lie at a place of ours. Writes. Raises EndError SOURCE_CHANGED, SOURCE_BUSY."""
+
     def seen(self, place: bytes, path: bytes) -> Fingerprint | None:
         """What is at a place, told as that of a path."""
 
@@ -83,6 +96,7 @@ class Hosted(Additive):
     """What stores of such folders share."""
 
     _files: Files
+    _quarantine: "Quarantine"
     _no_target: str  # why nothing is copied to a host that cannot publish
 
     def shown(self, path: bytes) -> str:
@@ -116,8 +130,46 @@ class Hosted(Additive):
     def protect(self, path: bytes, key: str, found: Fingerprint) -> None:
         """Nothing: no file of a tree is locked by jobs."""
 
+    def announce(self, moves: Iterable[Move]) -> None:
+        """Write the sidecars of moves into quarantine. Writes. Raises EndError, UnreachableError."""
+        moves = list(moves)
+        for move in moves:
+            self._need_quarantine(move.path)
+        self._quarantine.announce(moves)
+
+    def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: Pointer | None = None) -> Fingerprint:
+        """Move a file into quarantine, look at what was moved, put it back if it is not what was expected. Writes. Raises EndError, UnreachableError."""
+        self._need_quarantine(path)
+        return self._quarantine.move_in(Move(path, key, expected, leave))
+
+    def settle_quarantine(self) -> None:
+        """The sidecars of what was put back go. Writes. Raises EndError, UnreachableError."""
+        self._quarantine.settle()
+
+    def quarantined(self, key: str) -> Fingerprint | None:
+        """The file that a step has in quarantine; None = none. Only reads. Raises EndError, UnreachableError."""
+        return self._quarantine.look(key)
+
+    def open_quarantined(self, key: str, expected: Fingerprint) -> Source:
+        """Open a quarantined file, changed time let go. Only reads. Raises EndError STALE, UnreachableError."""
+        found = self._quarantine.look(key)
+        wrong = "it is not there any more" if found is None else expected.differs(found, moved=True)
+        if wrong or found is None:
+            raise EndError("STALE", f"{self._files.volume}:.lastcopy/quarantine/{key}: is not what was moved there ({wrong})")
+        return self._kept(self._quarantine.place(key), found)
+
+    def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
+        """Move a quarantined file to its old name, over nothing. Writes. Raises EndError CONFLICT, STALE, UnreachableError."""
+        self._need_quarantine(path)
+        self._quarantine.move_back(key, path, expected)
+
+    def remove(self, key: str, expected: Fingerprint) -> None:
+        """Remove a quarantined file and its sidecar. The only call that destroys content. Writes. Raises EndError STALE, UnreachableError."""
+        self._quarantine.remove(key, expected)
+
     def strays(self) -> Iterator[Stray]:
-        """Every temporary name on the volume. Only reads. Raises EndError where a folder cannot be listed, UnreachableError."""
+        """What is in quarantine, and every temporary name. Only reads. Raises EndError where a folder cannot be listed, UnreachableError."""
+        yield from self._quarantine.files()
         waiting = [b""]
         while waiting:
             folder = waiting.pop()
@@ -141,6 +193,20 @@ class Hosted(Additive):
             if (found := self._files.seen(place, HOME)) is not None:
                 return found.modified_ns
         return time.time_ns()
+
+    def _forget(self, key: str) -> None:
+        """Remove the sidecar of a move that was never made. Writes. Raises EndError, UnreachableError."""
+        if self.capabilities is not None and self.capabilities.quarantine:
+            self._quarantine.forget(key)
+
+    def _need_quarantine(self, path: bytes) -> None:
+        """Raises EndError REFUSED where files cannot be moved out of their places safely, or nobody knows; UnreachableError."""
+        if not Marked._able(self, path).quarantine:
+            raise EndError("REFUSED", f"{self.shown(path)}: nothing can be moved out of its place here without a danger for who saves a file meanwhile")
+
+    @abstractmethod
+    def _kept(self, place: bytes, found: Fingerprint) -> Source:
+        """A file in quarantine, to be read. Raises EndError."""
 
     @abstractmethod
     def _reading(self, path: bytes, found: Fingerprint) -> Source:
@@ -191,7 +257,7 @@ class Hosted(Additive):
             raise EndError("REFUSED", f"{self.shown(HOME)}: is not a folder of ours; somebody put it there: remove it, then prepare the volume")
         if not known:
             names = [name for name, _ in self._files.listed(place)]
-            odd = [name for name in names if name not in (MARKER, NEW_MARKER, _CLOCK) and not name.startswith(CANARIES)]
+            odd = [name for name in names if name not in (MARKER, NEW_MARKER, _CLOCK, QUARANTINE) and not name.startswith(CANARIES)]
             if odd:
                 told = "is nothing that Lastcopy put there, and its folder has no marker; move it elsewhere, the name is Lastcopy's"
                 raise EndError("REFUSED", f"{self.shown(HOME + b'/' + odd[0])}: {told}")

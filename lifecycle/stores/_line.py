@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 60.0  # for an answer
 SYNC_SECONDS = 600.0  # for one that waits for a disk
 FRESH = 0x02 | 0x08 | 0x20  # SSH_FXF_WRITE, SSH_FXF_CREAT and SSH_FXF_EXCL
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 T = TypeVar("T")
 
 
@@ -220,6 +221,24 @@ class Files:
     def rename(self, place: bytes, to: bytes) -> None:
         """Give something another name, which nothing has. Writes. Raises SFTPError, UnreachableError."""
         self.line.ask(lambda client: client.rename(place, to))
+
+    def is_private(self, place: bytes) -> bool:
+        """Whether a folder of ours belongs to whom our folder belongs to, and nobody else may write to it. Raises SFTPError, UnreachableError."""
+        found, home = self.status(place), self.status(self.home())
+        return found is not None and home is not None and found.uid == home.uid and not (found.permissions or 0) & OTHERS_WRITE
+
+    def take(self, path: bytes, to: bytes, expected: Fingerprint) -> None:
+        """Have what a path leads to at one instant lie at a place of ours, where nothing is. Writes.
+
+        By `posix-rename@openssh.com`, which is one rename: what the protocol itself calls one is a link and a removal on OpenSSH, and who saves a file
+        under its name in between would lose it. Raises EndError SOURCE_CHANGED, SFTPError, UnreachableError.
+        """
+        found = self.look(path)
+        wrong = "it is gone" if found is None else expected.differs(found)
+        if wrong:
+            raise EndError("SOURCE_CHANGED", f"{self.shown(path)}: {wrong}; it stays where it is", retry=True)
+        place = self.at(path)
+        self.line.ask(lambda client: client.posix_rename(place, to))
 
     def remove(self, place: bytes) -> None:
         """Remove a file, if it is there. Writes. Raises SFTPError, UnreachableError."""

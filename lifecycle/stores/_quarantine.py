@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, NoReturn
 
-from catalog.ours import temporary
+from catalog.ours import is_key, temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Move, Pointer, _calls, _pointers, _sidecars, _standins
 from lifecycle.stores._exchanging import change_back, is_one
@@ -128,7 +128,7 @@ class Quarantine:
         with self._ending("list"):
             for name in sorted(map(os.fsencode, os.listdir(directory))):
                 key = name.decode("ascii", "replace")
-                if name.endswith(b".json") or not _is_key(key):
+                if name.endswith(b".json") or not is_key(key):
                     continue
                 sidecar = _sidecars.read(directory, key)
                 found = self._tree.fingerprint_in(directory, name, b"")
@@ -345,11 +345,3 @@ def _name(key: str) -> bytes:
 def _new(key: str) -> bytes:
     """Where a pointer is made, so that there is none under the key before it is whole."""
     return b"%s.new" % _name(key)
-
-
-def _is_key(key: str) -> bool:
-    try:
-        temporary(key)
-    except ValueError:
-        return False
-    return True

@@ -16,6 +16,7 @@ def find_out(tree: Tree) -> Capabilities:
     """What a share can do. Writes. Raises SMBResponseException where not even files can be made, UnreachableError."""
     with canaries(tree) as trying:
         found = trying.tried()
+        stable = trying.does(lambda: _keeps_numbers(tree, trying))
         longest = ["€".encode() * LONGEST] if found.name_bytes == LONGEST else []
         return replace(
             found,
@@ -23,8 +24,9 @@ def find_out(tree: Tree) -> Capabilities:
             sync_directories=trying.does(lambda: _syncs_folders(tree, trying)),
             time_step_ns=100 if trying.does(lambda: _keeps_times(tree, trying)) else 2_000_000_000,
             name_bytes=LONGEST * _MOST_BYTES_OF_A_UNIT if longest and trying.does(lambda: trying.keeps(longest)) else found.name_bytes,
-            stable_inodes=trying.does(lambda: _keeps_numbers(tree, trying)),
+            stable_inodes=stable,
             spoilt=SPOILT,
+            quarantine=stable,
         )
 
 

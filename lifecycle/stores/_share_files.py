@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from catalog.ours import temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, _metadata
-from lifecycle.stores._host_files import Looked, sha256_of
+from lifecycle.stores._host_files import Looked, refuse_changed, sha256_of
 from lifecycle.stores._share import ALONE_TO_WRITE, READ, REMOVE, TIME, WRITE
 from lifecycle.stores._share_names import text_of
 from lifecycle.stores._share_tree import ABSENT, Tree, signed
@@ -23,12 +23,12 @@ class Reading(Looked):
 
     _files: Tree
 
-    def __init__(self, tree: Tree, path: bytes, fingerprint: Fingerprint) -> None:
-        """Opens what has that fingerprint. Raises EndError STALE, SOURCE_BUSY, REFUSED, UnreachableError."""
+    def __init__(self, tree: Tree, path: bytes, fingerprint: Fingerprint, *, moved: bool = False) -> None:
+        """Opens what has that fingerprint; `moved`: in quarantine, a rename touched it. Raises EndError STALE, SOURCE_BUSY, REFUSED, UnreachableError."""
         from smbprotocol.exceptions import SMBResponseException
 
         super().__init__(path, fingerprint)
-        self._files = tree
+        self._files, self._moved = tree, moved
         self._opened: Opened | None = None
         if fingerprint.type != "file":
             raise EndError("REFUSED", f"{tree.shown(path)}: is a link or junction, whose text jobs do not read")
@@ -43,7 +43,7 @@ class Reading(Looked):
             if status in (_IN_USE, *ABSENT):
                 raise EndError("SOURCE_BUSY" if status == _IN_USE else "STALE", end.reason, retry=status == _IN_USE) from end
             raise
-        if wrong := fingerprint.differs(tree.fingerprint(found)):
+        if wrong := fingerprint.differs(tree.fingerprint(found), moved=moved):
             self.close()
             raise EndError("STALE", f"{tree.shown(path)}: is not what was planned ({wrong})")
         self._times = found.times
@@ -73,6 +73,15 @@ class Reading(Looked):
         with self._files.ending("read", self._path):
             yield from (memoryview(block) for block in blocks(self._files, self._path, self._opened, self.fingerprint.size_bytes))
         self.check()
+
+    def check(self) -> None:
+        """Raises EndError SOURCE_CHANGED if another file is there now, UnreachableError."""
+        if not self._moved:
+            super().check()
+            return
+        with self._files.ending("look", self._path):
+            found = self._files.seen(self._path, self._path)
+        refuse_changed(self.fingerprint, found, self._files.shown(self._path), moved=True)
 
     def close(self) -> None:
         """Let others write to it again."""

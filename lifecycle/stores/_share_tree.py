@@ -295,6 +295,37 @@ class Tree:
         with self.opened(place, REMOVE) as opened:
             self.share.rename(opened, text_of(to))
 
+    def is_private(self, place: bytes) -> bool:
+        """True: a share tells no modes; who may write to the share may write to what is ours, too."""
+        return True
+
+    def take(self, path: bytes, to: bytes, expected: Fingerprint) -> None:
+        """Have the file at a path lie at a place of ours, where nothing is: what is open is renamed, and nobody writes to it meanwhile. Writes.
+
+        What lies there is looked at while it is open. Raises EndError SOURCE_CHANGED, SOURCE_BUSY, REFUSED, SMBResponseException, UnreachableError.
+        """
+        from smbprotocol.exceptions import SMBResponseException
+
+        opened, found = None, self.look(path)
+        try:
+            opened = None if found is None else self.found(lambda: self.share.begin(text_of(path), REMOVE))
+            now = None if opened is None else self.fingerprint(self.share.known(opened))
+            wrong = "it is gone" if found is None or now is None else expected.differs(found) or expected.differs(now)
+            if wrong or opened is None:
+                raise EndError("SOURCE_CHANGED", f"{self.shown(path)}: {wrong}; it stays where it is", retry=True)
+            self.share.rename(opened, text_of(to))
+            there = self.seen(to, path)
+            if there is None or expected.differs(there, moved=True):  # say a link of the server's own, which is renamed itself, and leads elsewhere from there
+                self.share.rename(opened, text_of(path))
+                raise EndError("REFUSED", f"{self.shown(path)}: is not what the share shows there, but leads to it; it was put back")
+        except SMBResponseException as error:
+            if error.status == _IN_USE:
+                raise EndError("SOURCE_BUSY", f"{self.shown(path)}: somebody has it open", retry=True) from error
+            raise
+        finally:
+            if opened is not None:
+                self.share.let_go(opened)
+
     def remove(self, place: bytes) -> None:
         """Remove a file, if it is there. Writes. Raises SMBResponseException, UnreachableError, ValueError."""
 

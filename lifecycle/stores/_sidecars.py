@@ -27,7 +27,7 @@ def name(key: str) -> bytes:
 
 def write(directory: int, moves: Iterable[Move]) -> None:
     """Write the sidecars of moves, where they are not there yet; durable with the directory that holds them. Writes. Raises OSError."""
-    lines = [(move.key, _line(move)) for move in moves]
+    lines = [(move.key, text_of(move)) for move in moves]
     for together in _parted([(key, line) for key, line in lines if not _stands(directory, key, line)]):
         first = name(together[0][0])
         _create(directory, first, b"".join(line for _, line in together))
@@ -43,9 +43,13 @@ def write(directory: int, moves: Iterable[Move]) -> None:
 def read(directory: int, key: str) -> dict[str, Any] | None:
     """What a sidecar says; None where there is none that is whole. Its path and the text of its pointer are base64."""
     try:
-        text = _content(directory, name(key))
+        return parsed(_content(directory, name(key)), key)
     except OSError:
         return None
+
+
+def parsed(text: bytes, key: str) -> dict[str, Any] | None:
+    """What the text of a sidecar says of a step's move; None where it is not whole."""
     begin = b'{"key": "%s"' % key.encode()
     line = next((line for line in text.splitlines() if line.startswith(begin)), b"")
     try:
@@ -70,7 +74,8 @@ def _stands(directory: int, key: str, line: bytes) -> bool:
     return False
 
 
-def _line(move: Move) -> bytes:
+def text_of(move: Move) -> bytes:
+    """What the sidecar of a move says."""
     told: dict[str, Any] = {"key": move.key, "path": base64.b64encode(move.path).decode(), "fingerprint": move.expected._asdict()}
     if move.leave:
         told["leave"] = {"how": move.leave.how, "text": base64.b64encode(move.leave.text).decode()}

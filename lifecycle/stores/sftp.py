@@ -9,11 +9,10 @@ from catalog.config import Config
 from catalog.ours import HOME, temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, _host_canaries, _host_files
-from lifecycle.stores._host_files import Reading, StagedFile, StagedLink
+from lifecycle.stores._host_files import Kept, Reading, StagedFile, StagedLink
 from lifecycle.stores._hosted import NEW_MARKER, Hosted
-from lifecycle.stores._line import FRESH, Files, Line
-
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+from lifecycle.stores._hosted_quarantine import Quarantine
+from lifecycle.stores._line import FRESH, OTHERS_WRITE, Files, Line
 
 
 class Store(Hosted):
@@ -26,6 +25,7 @@ class Store(Hosted):
         super().__init__(config, volume)
         self._line = Line(scanners.settings(config, volume))
         self._files: Files = Files(volume, self._line)
+        self._quarantine = Quarantine(self._files, lambda place, size_bytes: _host_files.blocks(self._files, place, size_bytes))
 
     def stage(
         self,
@@ -109,7 +109,7 @@ class Store(Hosted):
             for depth in range(len(parts) + 1):
                 above = b"/".join(parts[:depth])
                 if not self._files.is_here(above):
-                    return
+                    break
                 own = self._files.at(above, temporary(key))
                 if (found := self._files.status(own)) is None:
                     continue
@@ -119,6 +119,7 @@ class Store(Hosted):
                 elif depth == len(parts):
                     with suppress(asyncssh.SFTPNoSuchFile):
                         self._line.ask(lambda client, own=own: client.remove(own))  # type: ignore[misc]  # as above
+        self._forget(key)
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Nothing: the protocol makes files durable, and no names. Before anything of the source is purged, the copy is read again."""
@@ -140,6 +141,9 @@ class Store(Hosted):
     def _reading(self, path: bytes, found: Fingerprint) -> Reading:
         return Reading(self._files, path, found)
 
+    def _kept(self, place: bytes, found: Fingerprint) -> Kept:
+        return Kept(self._files, place, found)
+
     @property
     def _fs_id(self) -> str:
         return self._line.fs_id
@@ -158,6 +162,6 @@ class Store(Hosted):
         self._files.write_new(own, b"")
         made = self._files.status(own)
         self._files.remove(own)
-        if made is None or there is None or made.uid != there.uid or (there.permissions or 0) & _OTHERS_WRITE:
+        if made is None or there is None or made.uid != there.uid or (there.permissions or 0) & OTHERS_WRITE:
             told = "is gone" if there is None else f"belongs to user {there.uid}, mode {stat.S_IMODE(there.permissions or 0):04o}; it must be ours alone"
             raise EndError("REFUSED", f"{self.shown(HOME)}: {told}")

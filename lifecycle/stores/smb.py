@@ -1,6 +1,6 @@
 """Shares as jobs use them, by SMB 2 or 3: files are added under temporary names, read back while nobody else may write, and given names that nothing has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import scanners
@@ -9,7 +9,8 @@ from catalog.ours import temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, _share_canaries, _share_files
 from lifecycle.stores._hosted import Hosted
-from lifecycle.stores._share import EVERYBODY, REMOVE, Share
+from lifecycle.stores._hosted_quarantine import Quarantine
+from lifecycle.stores._share import EVERYBODY, READ, REMOVE, Share
 from lifecycle.stores._share_files import Reading, StagedFile
 from lifecycle.stores._share_names import text_of
 from lifecycle.stores._share_tree import Tree, signed
@@ -25,6 +26,7 @@ class Store(Hosted):
         super().__init__(config, volume)
         self._share = Share(scanners.settings(config, volume))
         self._files: Tree = Tree(volume, self._share)
+        self._quarantine = Quarantine(self._files, self._content)
 
     def stage(
         self,
@@ -107,14 +109,14 @@ class Store(Hosted):
             opened = None
             if files.is_here(inner):
                 opened = files.found(lambda: files.share.begin(text_of(files.at(inner, temporary(key))), REMOVE, share=EVERYBODY))
-            if opened is None:
-                return
-            try:
-                if inode not in (None, signed(files.share.known(opened).number)):
-                    raise EndError("CONFLICT", f"{self.shown(path)}: what has our temporary name is not ours; look at it")
-                files.share.remove(opened)
-            finally:
-                files.share.let_go(opened)
+            if opened is not None:
+                try:
+                    if inode not in (None, signed(files.share.known(opened).number)):
+                        raise EndError("CONFLICT", f"{self.shown(path)}: what has our temporary name is not ours; look at it")
+                    files.share.remove(opened)
+                finally:
+                    files.share.let_go(opened)
+        self._forget(key)
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Make the names of these paths durable where the share does that. Writes. Raises EndError STALE where a folder is gone, UnreachableError."""
@@ -147,6 +149,13 @@ class Store(Hosted):
 
     def _reading(self, path: bytes, found: Fingerprint) -> Reading:
         return Reading(self._files, path, found)
+
+    def _kept(self, place: bytes, found: Fingerprint) -> Reading:
+        return Reading(self._files, place, found, moved=True)
+
+    def _content(self, place: bytes, size_bytes: int) -> Iterator[bytes]:
+        with self._files.opened(place, READ) as opened:
+            yield from _share_files.blocks(self._files, place, opened, size_bytes)
 
     def _find_out(self) -> Capabilities:
         return _share_canaries.find_out(self._files)

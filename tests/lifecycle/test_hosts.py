@@ -1,24 +1,23 @@
 """Files go to another host by SFTP and come back, on a real server: contents, metadata and names, over nothing that was there."""
 
-import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asyncssh import SFTPConnectionLost, sftp
+from asyncssh import sftp
 
 from catalog.ours import TEMPORARY
 from lifecycle import job, plan, stores
 from lifecycle.ends import EndError
 from lifecycle.stores._host_files import StagedFile
+from tests.lifecycle import wires
 from tests.lifecycle.chaos.line import Break
 from tests.lifecycle.chaos.sweeps import network
 from tests.lifecycle.grounds import paths, refusals
 from tests.lifecycle.hosts import Hosts
+from tests.lifecycle.wires import Asked
 from tests.scanners import smbd, sshd
 
 _READ, _WRITE = 5, 6  # SSH_FXP_READ, SSH_FXP_WRITE
@@ -113,21 +112,6 @@ def test_a_link_in_the_place_of_a_folder_leads_nothing_outside(estate: Hosts, tm
     assert os.path.exists(estate.at("data", "d/f"))
 
 
-def test_nothing_is_taken_out_of_a_host(either: Hosts) -> None:
-    either.write("vault", "f", b"content")
-    either.write("data", "f", b"content")
-    either.ready()
-    made = either.plan("archive", to="far", where="volume = 'vault'")
-    assert paths(made) == []
-    assert set(refusals(made).values()) <= {"not_supported", "replica"}
-    store = stores.connect(either.config, "vault")
-    found = store.look(b"f")
-    assert found is not None
-    with pytest.raises(EndError, match="take nothing out"):
-        store.quarantine(b"f", "k-0-1", found)
-    store.close()
-
-
 def test_a_folder_without_a_preparation_is_not_written_to(either: Hosts) -> None:
     either.write("data", "f", b"content")
     either.prepared("data", "far").scanned()
@@ -142,36 +126,6 @@ def test_a_folder_that_is_declared_twice_is_refused(estate: Hosts) -> None:
     assert "same storage" in estate.ask("volume", "prepare", "vault", code=5).err
 
 
-Request = Callable[..., Any]
-
-
-@contextmanager
-def wire(make: Callable[[int, Request], Request]) -> Iterator[None]:
-    """Has something happen to the requests of the client, by their number; each is the handler's own until then."""
-    really, numbers = sftp.SFTPClientHandler._make_request, itertools.count()
-
-    async def request(*given: Any) -> Any:  # noqa: ANN401  # as asyncssh gives it
-        return await make(next(numbers), really)(*given)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sftp.SFTPClientHandler, "_make_request", request)
-        yield
-
-
-def _cut(at: int, *, before: bool) -> Callable[[int, Request], Request]:
-    """The connection is lost at a request and from then on: before the host has it, or after the host has done it."""
-
-    def make(number: int, really: Request) -> Request:
-        async def lost(*request: Any) -> Any:  # noqa: ANN401  # as above
-            if number == at and not before:
-                await really(*request)
-            raise SFTPConnectionLost("cut by the test")
-
-        return lost if number >= at else really
-
-    return make
-
-
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finishes(estate: Hosts, before: bool) -> None:
     body = os.urandom(3 << 20)
@@ -179,10 +133,10 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
     for path in everyone:
         estate.write("data", path, body)
     estate.ready()
-    total, names = _requests(estate, everyone.pop()), iter(everyone)
+    total, names = wires.requests_of(estate, everyone.pop()), iter(everyone)
     assert total < len(everyone)
     for at in range(0, total, STRIDE):
-        estate.archive_and_resume(next(names), wire(_cut(at, before=before)), f"at {at}")
+        estate.archive_and_resume(next(names), wires.cut(estate.server, at, before=before), f"at {at}")
     assert not [path for path in estate.kept() if TEMPORARY in path]
     assert estate.ask("audit", "verify").code == 0
 
@@ -200,27 +154,12 @@ def test_of_a_connection_that_is_cut_in_the_middle_of_a_file_its_step_tells_and_
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
-def _requests(estate: Hosts, path: str) -> int:
-    """How many requests an archive of one file takes."""
-    last = 0
-
-    def make(number: int, really: Request) -> Request:
-        nonlocal last
-        last = number
-        return really
-
-    made = estate.approved("archive", to="vault", where=f"path = '{path}'")
-    with wire(make):
-        assert estate.carried_out(made).counts == {"QUARANTINED": 1}
-    return last + 1
-
-
 @pytest.mark.parametrize("kind", [_WRITE, _READ], ids=["up", "down"])
 def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: Hosts, kind: int) -> None:
     estate.write("data", "f", b"content of the file")
     estate.ready()
 
-    def make(_: int, really: Request) -> Request:
+    def make(_: int, really: Asked) -> Asked:
         async def flipped(handler: Any, asked: Any, *arguments: Any) -> Any:  # noqa: ANN401  # as above
             if asked != kind:
                 return await really(handler, asked, *arguments)
@@ -232,7 +171,7 @@ def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: 
         return flipped
 
     made = estate.approved("archive", to="vault")
-    with wire(make):
+    with wires.ssh(make):
         came = estate.carried_out(made)
     assert came.counts == {"FAILED": 1}, estate.reasons(came.job_id)
     assert "gave back other content" in estate.reasons(came.job_id)

@@ -1,15 +1,13 @@
 """Files go to a share by SMB and come back, on a real server: contents, times and names, over nothing that was there."""
 
 import hashlib
-import itertools
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from smbprotocol.open import SMB2CloseRequest
 
 from catalog.errors import UnreachableError
 from catalog.ours import TEMPORARY
@@ -19,6 +17,7 @@ from lifecycle.stores import smb
 from lifecycle.stores._share import EVERYBODY, WRITE, Share
 from lifecycle.stores._share_files import StagedFile
 from scanners import _smb
+from tests.lifecycle import wires
 from tests.lifecycle.chaos.line import Break
 from tests.lifecycle.chaos.sweeps import network
 from tests.lifecycle.grounds import details, paths, refusals
@@ -214,40 +213,6 @@ def test_a_share_that_is_declared_twice_is_refused(estate: Hosts) -> None:
     assert "same storage" in estate.ask("volume", "prepare", "vault", code=5).err
 
 
-Asked = Callable[..., list[bytes]]
-
-
-@contextmanager
-def wire(make: Callable[[int, Asked], Asked]) -> Iterator[None]:
-    """Has something happen to the requests of the client, by their number; each is the connection's own until then."""
-    really, numbers = Share._all_asked, itertools.count()
-
-    with pytest.MonkeyPatch.context() as patched:
-
-        def asked(share: Share, messages: Any, least_bytes: int) -> list[bytes]:  # noqa: ANN401  # structures of the protocol
-            if isinstance(messages[0], SMB2CloseRequest):  # a server closes what a lost connection had open
-                return really(share, messages, least_bytes)
-            return make(next(numbers), really)(share, messages, least_bytes)
-
-        patched.setattr(Share, "_all_asked", asked)
-        yield
-
-
-def _cut(at: int, *, before: bool) -> Callable[[int, Asked], Asked]:
-    """The connection is lost at a request and from then on: before the server has it, or after the server has done it."""
-
-    def make(number: int, really: Asked) -> Asked:
-        def lost(share: Share, *request: Any) -> list[bytes]:  # noqa: ANN401  # structures of the protocol
-            if number == at and not before:
-                really(share, *request)
-            share._gone = share._gone or UnreachableError("cut by the test")
-            raise share._gone
-
-        return lost if number >= at else really
-
-    return make
-
-
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finishes(estate: Hosts, before: bool) -> None:
     body = os.urandom(1 << 20)
@@ -255,27 +220,12 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
     for path in everyone:
         estate.write("data", path, body)
     estate.ready()
-    total, names = _requests(estate, everyone.pop()), iter(everyone)
+    total, names = wires.requests_of(estate, everyone.pop()), iter(everyone)
     assert total // STRIDE < len(everyone)
     for at in range(0 if before else STRIDE // 2, total, STRIDE):
-        estate.archive_and_resume(next(names), wire(_cut(at, before=before)), f"at {at}")
+        estate.archive_and_resume(next(names), wires.cut(estate.server, at, before=before), f"at {at}")
     assert not [path for path in estate.kept() if TEMPORARY in path]
     assert estate.ask("audit", "verify").code == 0
-
-
-def _requests(estate: Hosts, path: str) -> int:
-    """How many requests an archive of one file takes."""
-    last = 0
-
-    def make(number: int, really: Asked) -> Asked:
-        nonlocal last
-        last = number
-        return really
-
-    made = estate.approved("archive", to="vault", where=f"path = '{path}'")
-    with wire(make):
-        assert estate.carried_out(made).counts == {"QUARANTINED": 1}
-    return last + 1
 
 
 @pytest.mark.parametrize("way", ["write", "block"])

@@ -1,4 +1,4 @@
-"""Folders of other hosts keep the contract of stores that are added to, on a real server."""
+"""Folders of other hosts keep the contracts of stores, on a real server."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 
 from tests.lifecycle.stores.contract import Contract
 from tests.lifecycle.stores.places import TreePlace
+from tests.lifecycle.stores.taking import Taking
 from tests.scanners.sshd import Server
 
 
@@ -27,7 +28,7 @@ class HostPlace(TreePlace):
         os.utime(self.at(path), (1_500_000_000, 1_500_000_000))  # what is replaced within a second looks the same
 
 
-class TestSftp(Contract):
+class TestSftp(Contract, Taking):
     """On OpenSSH's server."""
 
     @pytest.fixture

@@ -1,4 +1,4 @@
-"""Shares keep the contract of stores that are added to, on a real server."""
+"""Shares keep the contracts of stores, on a real server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from lifecycle.ends import EndError
 from tests.lifecycle.stores.contract import KEY, Contract, Place
 from tests.lifecycle.stores.places import TreePlace
+from tests.lifecycle.stores.taking import Taking
 from tests.scanners.contract import BAD_NAMES
 from tests.scanners.smbd import Server, Tree
 
@@ -25,7 +26,7 @@ class SharePlace(TreePlace):
         return self._server.declared(str(folder.relative_to(self._server.share)))
 
 
-class TestSmb(Contract):
+class TestSmb(Contract, Taking):
     """On Samba."""
 
     @pytest.fixture
