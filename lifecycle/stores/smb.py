@@ -5,7 +5,7 @@ from contextlib import closing
 
 import scanners
 from catalog.config import Config
-from catalog.ours import temporary
+from catalog.ours import HOME, QUARANTINE, temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, _share_canaries, _share_files
 from lifecycle.stores._hosted import Hosted
@@ -127,6 +127,14 @@ class Store(Hosted):
             with self._files.ending("make its name durable", path):
                 self._files.need_folder(path)
                 _share_canaries.sync_folder(self._files, inner)
+
+    def settle_quarantine(self) -> None:
+        """Make moves durable on the side of the quarantine, where the share does that; then the sidecars of what was put back go. Writes. Raises EndError."""
+        able, place = self.capabilities, self._files.home(QUARANTINE)
+        with self._files.ending("make the quarantine durable", HOME):
+            if able is not None and able.sync_directories and self._files.kind(place) == "dir":
+                _share_canaries.sync_folder(self._files, place)
+        super().settle_quarantine()
 
     def free_bytes(self) -> int | None:
         """Space that is left for us; None = the share does not tell. Raises UnreachableError."""

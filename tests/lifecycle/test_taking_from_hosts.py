@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 
 from catalog import names
 from catalog.errors import UnreachableError
-from lifecycle import job
+from lifecycle import job, stores
+from lifecycle.ends import EndError
 from lifecycle.stores import _line, _share_tree
 from tests.lifecycle import wires
 from tests.lifecycle.grounds import DAY_US, details, paths, refusals
@@ -222,6 +223,27 @@ def test_a_copy_that_is_the_very_file_is_noticed_as_it_goes(estate: Hosts) -> No
     assert came.counts == {"CONFLICT": 1}, estate.reasons(came.job_id)
     assert "may be this very file" in estate.reasons(came.job_id)
     assert estate.kept() == {b"f": BODY + b"f"}
+
+
+@pytest.mark.parametrize("text", ["../real", "{folder}/real"], ids=["relative", "absolute"])
+def test_a_link_of_the_servers_own_that_a_share_shows_as_a_file_costs_no_content(tmp_path: Path, smb_server: smbd.Server, text: str) -> None:
+    """Samba renames the link itself, and would show nothing of one that leads nowhere from the quarantine."""
+    estate = made(tmp_path, smb_server)
+    holding(estate, "real", "d/other")
+    link, leads = Path(os.fsdecode(estate.at("vault", "d/link"))), text.format(folder=estate.folder / "vault")
+    link.symlink_to(leads)
+    with closing(stores.connect(estate.config, "vault")) as store:
+        found = store.look(b"d/link")
+        assert found is not None
+        if text.startswith(".."):
+            with pytest.raises(EndError, match="leads to it"):
+                store.quarantine(b"d/link", "jtest-1-1", found)
+        else:  # nothing tells
+            store.put_back("jtest-1-1", b"d/link", store.quarantine(b"d/link", "jtest-1-1", found))
+            assert os.readlink(link) == leads
+            store.remove("jtest-1-2", store.quarantine(b"d/link", "jtest-1-2", found))
+    assert os.path.lexists(link) == text.startswith("..")
+    assert Path(os.fsdecode(estate.at("vault", "real"))).read_bytes() == BODY + b"real"
 
 
 def test_a_host_that_was_prepared_before_is_to_be_prepared_again_and_leaves_nothing_behind(either: Hosts) -> None:
