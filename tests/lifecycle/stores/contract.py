@@ -74,7 +74,15 @@ def sha256(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-class Contract:
+class Named:
+    """What a suite asks of names."""
+
+    def takes(self, able: Capabilities, name: bytes) -> bool:
+        """Whether a kind's volumes take a name."""
+        return able.raw_names or name.isascii()
+
+
+class Contract(Named):
     """The suite."""
 
     def test_a_prepared_volume_knows_itself_again(self, place: Place) -> None:
@@ -273,10 +281,6 @@ class Contract:
         declared = config.parse({"volumes": {"v": {"url": "nosuchkind://x"}}})
         with pytest.raises(ConfigError, match="no job can work"):
             stores.connect(declared, "v")
-
-    def takes(self, able: Capabilities, name: bytes) -> bool:
-        """Whether a kind's volumes take a name."""
-        return able.raw_names or name.isascii()
 
     def test_names_of_any_bytes_are_copied(self, place: Place) -> None:
         store = place.connect()
