@@ -121,12 +121,12 @@ def append(root: Path, table: str, rows: pa.Table, app_id: str, partition: dict[
 def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Sequence[str] = ()) -> int:
     """Put files into a table's log in one commit, after they and their folders are on disk; gives the table's new version.
 
-    `replaced` are absolute paths of files that leave the table with it.
+    `replaced` are absolute paths of files that leave the table with it. Where there are none of either, the table is made, and nothing is written.
     A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
     Raises ConflictError where one of the replaced files is in the table no more: then nothing was changed.
     """
     known = _made(root, table)
-    if app_id in known.app_ids:
+    if app_id in known.app_ids or not (files or replaced):
         return known.version
     leaving = list(map(_within(root, table), replaced))
     if gone := [path for path in leaving if path not in known.files]:

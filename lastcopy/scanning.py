@@ -330,7 +330,8 @@ def _effect(root: Path, new: "Snapshot", before: "Snapshot | None") -> dict[str,
     if before:
         connection = asking.opened(root, new, before)
         try:
-            effect["newly_unprotected"] = len(reports.load("changes").run(connection, where="newly_unprotected = TRUE").project("1"))
+            found = reports.load("changes").run(connection).filter("newly_unprotected").aggregate("count(*)")  # without a parser of conditions
+            [(effect["newly_unprotected"],)] = found.fetchall()
         finally:
             connection.close()
     return effect

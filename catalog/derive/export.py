@@ -9,7 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import pyarrow as pa
+
 from catalog import table
+from catalog.columns import INT
 from catalog.derive.expressions import parquet, quoted, sql_type
 from catalog.derived import STORED_FILES
 from catalog.fields import size
@@ -51,7 +54,7 @@ class Export:
         stored = table.files(self._root, name, snapshot_id=self._partition.values())
         if stored and (name not in _JOINED or self._joined_are_stored):
             return stored
-        typed = self._typed(name)
+        typed = _typed(name)
         written = []
         for share in self._shares() if name == "files" else ["TRUE"]:
             path = table.new_path(name, self._partition)
@@ -62,17 +65,6 @@ class Export:
             written.append(table.NewFile(path, file.stat().st_size, rows, self._partition))
         self._commits.append(self._committing.submit(self._commit, self._commits[-1:], name, written, stored))
         return [str(self._root / name / file.path) for file in written]
-
-    def _typed(self, name: str) -> str:
-        """The columns of a derived table in their stored types. Sums beyond 8 EiB become the greatest number there is; the scans have problems that say so."""
-        kinds = dict(self._connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {self._sql(name)})").fetchall())
-        least = {
-            field.name: f'CASE WHEN "{field.name}" IS NOT NULL THEN least("{field.name}", {_GREATEST}) END'
-            if kinds[field.name] == "HUGEINT"
-            else f'"{field.name}"'
-            for field in TABLES[name]
-        }
-        return ", ".join(f'CAST({least[field.name]} AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
 
     def _commit(self, before: list[Future[int]], name: str, written: list[table.NewFile], stored: list[str]) -> int:
         """Commit a table, if the one before it was: `files` never stand without their `verdicts`."""
@@ -89,6 +81,16 @@ class Export:
         places = [n / count for n in range(1, count)]
         [(edges,)] = self._connection.execute(f"SELECT approx_quantile(entry_id, {places}) FROM items").fetchall()
         return [f"entry_id > {low} AND entry_id <= {high}" for low, high in itertools.pairwise([-1, *sorted(set(edges)), _GREATEST])]
+
+
+def _typed(name: str) -> str:
+    """The columns of a derived table in their stored types. Sums beyond 8 EiB become the greatest number there is; the scans have problems that say so."""
+    return ", ".join(f'CAST({_least(field)} AS {sql_type(field.type)}) AS "{field.name}"' for field in TABLES[name])
+
+
+def _least(column: pa.Field) -> str:
+    """A number as it can be stored; `least` by itself takes a null for the greater one."""
+    return f'CASE WHEN "{column.name}" IS NOT NULL THEN least("{column.name}", {_GREATEST}) END' if column.type == INT else f'"{column.name}"'
 
 
 def tables(connection: "DuckDBPyConnection", root: Path, snapshot_id: str, as_of: datetime.datetime, sql: Callable[[str], str]) -> None:
