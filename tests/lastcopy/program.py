@@ -1,16 +1,23 @@
 """Runs the real program: in a process of its own, or in this one."""
 
 import contextlib
+import functools
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lastcopy import cli
+from tests.lastcopy.forks import Forks
+
+_PATIENCE_SECONDS = 300.0
+_started: set[str] = set()  # commands
 
 
 @dataclass(frozen=True)
@@ -69,17 +76,43 @@ def ask(*arguments: str | bytes, folder: Path, code: int | None = 0) -> Ended:
 
 
 def run(*arguments: str | bytes, folder: Path, code: int | None = 0, obedient: bool = False, **more: str) -> Ended:
-    """Run `lastcopy` in a folder, and hold its exit code against the expected one (None: any)."""
-    program = ["-c", _OBEDIENT] if obedient else ["-m", "lastcopy"]
-    done = subprocess.run(
-        [sys.executable, *program, *arguments],
-        cwd=folder,
-        env=environment(folder, **more),
-        capture_output=True,
-        check=False,
-        timeout=300,
-    )
-    ended = Ended(done.returncode, done.stdout, done.stderr.decode("utf-8", "backslashreplace"))
+    """Run `lastcopy` in a folder, in a process of its own, and hold its exit code against the expected one (None: any).
+
+    Of each command the first run of a session starts as a user's does, the others as forks of an interpreter that has loaded the program.
+    """
+    settings = environment(folder, **more)
+    command = next((os.fsdecode(argument) for argument in arguments if not os.fsdecode(argument).startswith("-")), "")
+    if obedient or command not in _started or not _forks().able(command, settings):
+        ended = _start(["-c", _OBEDIENT] if obedient else ["-m", "lastcopy"], arguments, folder, settings)
+        _started.add(command)
+    else:
+        ended = _fork(arguments, folder, settings)
     if code is not None:
         assert ended.code == code, f"{arguments}: exit {ended.code}\n{ended.err}\n{ended.out[:2000]!r}"
     return ended
+
+
+def _start(program: list[str], arguments: Sequence[str | bytes], folder: Path, settings: Mapping[str, str]) -> Ended:
+    done = subprocess.run(
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env=settings,
+        capture_output=True,
+        check=False,
+        timeout=_PATIENCE_SECONDS,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr.decode("utf-8", "backslashreplace"))
+
+
+def _fork(arguments: Sequence[str | bytes], folder: Path, settings: Mapping[str, str]) -> Ended:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = _forks().run(arguments, folder, settings, (out, err), _PATIENCE_SECONDS)
+        for stream in (out, err):
+            stream.seek(0)
+        return Ended(code, out.read(), err.read().decode("utf-8", "backslashreplace"))
+
+
+@functools.cache
+def _forks() -> Forks:
+    """One for all runs of this process: it is started by the second run of a command."""
+    return Forks(environment(Path("/")))
