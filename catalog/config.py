@@ -1,7 +1,6 @@
 """The configuration file `lastcopy.toml`: its models, and reading it with errors that name file, table and key."""
 
 import datetime
-import functools
 import json
 import os
 import re
@@ -364,7 +363,6 @@ def _told(found: "ErrorDetails") -> str:
     return ": ".join(part for part in (".".join(map(str, found["loc"])), meaning.removeprefix("Value error, ")) if part)
 
 
-@functools.lru_cache(maxsize=16)  # most snapshots hold the same one
 def restore(stored: str) -> Config:
     """The configuration that `Config.stored` wrote into a snapshot, without what is of the service: older snapshots have some."""
     data = json.loads(stored)

@@ -1,6 +1,7 @@
 """Snapshots: the catalog at a time, and the only way from one to the files that hold its entries."""
 
 import datetime
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from catalog.schema import SNAPSHOTS
 # A day, or a time with a zone or without one (ISO 8601); weeks are neither.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(?P<minute>[T ]\d\d:\d\d(?P<second>:\d\d(?P<parts>\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
 _UNITS = {"parts": datetime.timedelta(microseconds=1), "second": datetime.timedelta(seconds=1), "minute": datetime.timedelta(minutes=1)}
+
+_configuration = functools.lru_cache(maxsize=16)(config.restore)  # most snapshots hold the same one
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def _snapshot(row: Mapping[str, Any]) -> Snapshot:
         complete=row["complete"],
         scans=json.loads(row["scans"]),
         versions=json.loads(row["versions"]),
-        config=config.restore(row["config"]),
+        config=_configuration(row["config"]),
         config_hash=row["config_hash"],
         label_tables={int(place): digest for place, digest in json.loads(row["label_tables"]).items()},
         lastcopy_version=row["lastcopy_version"],

@@ -65,6 +65,7 @@ def test_rows_keep_the_order_in_which_they_were_added(root: Path) -> None:
     assert table.read(root, "scans")["started_at"].to_pylist() == sorted(table.read(root, "scans")["started_at"].to_pylist())
 
 
+@pytest.mark.slow
 def test_what_comes_later_is_derived_as_from_small_files(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "other")
     list(compaction.compact(root))

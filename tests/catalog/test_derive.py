@@ -73,6 +73,7 @@ def test_a_failed_scan_does_not_replace_the_one_before(tmp_path: Path) -> None:
     assert not made.complete
 
 
+@pytest.mark.slow
 def test_an_older_snapshot_is_derived_again_with_the_configuration_of_its_day(tmp_path: Path) -> None:
     write_scan(tmp_path, "work", {"a/plan.txt": {}, "b/empty": {"size_bytes": 0}})
     write_scan(tmp_path, "copy", {"a/plan.txt": {}})
@@ -134,6 +135,7 @@ def test_labels_of_an_imported_table_are_kept_with_the_snapshot(tmp_path: Path) 
     assert connect.connect(root, snapshot.find(root)).sql(query).fetchall() == expected
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_found_by_id_and_by_day(tmp_path: Path) -> None:
     write_scan(tmp_path, "work", {"a": {}})
     made = [derive.derive(tmp_path, config.parse(ESTATE), NOON + n * DAY) for n in range(3)]
@@ -241,6 +243,7 @@ def statuses(root: Path, made: snapshot.Snapshot) -> list[tuple[object, ...]]:
     return connect.connect(root, made).sql("SELECT path, status, first_seen_at FROM assets ORDER BY path").fetchall()
 
 
+@pytest.mark.slow
 def test_a_volume_that_was_out_of_the_configuration_for_a_time_holds_no_new_files(tmp_path: Path) -> None:
     write_changed_since_the_copy(tmp_path, NOON)
     derive.derive(tmp_path, config.parse(LATE), NOON)
@@ -257,6 +260,7 @@ def test_a_file_is_no_newer_where_an_earlier_scan_was_never_derived(tmp_path: Pa
     assert statuses(tmp_path, made) == [("plan", "unprotected", NOON)]
 
 
+@pytest.mark.slow
 def test_an_older_snapshot_says_the_same_where_those_before_it_are_not_stored(tmp_path: Path) -> None:
     made = []
     for day in range(4):
@@ -302,6 +306,7 @@ def test_what_was_made_while_the_clock_was_ahead_hides_nothing_after_it(tmp_path
     assert snapshot.find(tmp_path) == made
 
 
+@pytest.mark.slow
 def test_a_file_that_was_first_seen_while_the_clock_was_ahead_is_no_newer_than_it_is(tmp_path: Path) -> None:
     data = config.parse(ESTATE | {"classes": {"default": {"max_copy_age": "24h"}}})
     first = write_scan(tmp_path, "work", {"other": {}}, NOON - 2 * DAY)

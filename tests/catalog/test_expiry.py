@@ -60,6 +60,7 @@ def answers(root: Path) -> list[dict[str, list[str]]]:
     return found
 
 
+@pytest.mark.slow
 def test_reports_over_every_snapshot_stay_what_they_were(root: Path) -> None:
     told, rows = answers(root), {name: sorted(map(str, table.read(root, name).to_pylist())) for name in TABLES if name not in DERIVED or name == "history"}
     done = expiry.expire(root, NONE, now(), WEEK)
@@ -109,6 +110,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(root: Path) -> None:
     assert expiry.expire(root, NONE, now(), WEEK) == planned
 
 
+@pytest.mark.slow
 def test_files_that_an_older_snapshot_still_reads_stay(root: Path) -> None:
     kept.grow(root, 8, DAYS, derives=False)
     derive.derive(root, kept.CONFIG, NOON + datetime.timedelta(days=20))
@@ -120,6 +122,7 @@ def test_files_that_an_older_snapshot_still_reads_stay(root: Path) -> None:
     assert [finding for finding in integrity.verify(root, contents=True)[0] if finding.state == "error"] == []
 
 
+@pytest.mark.slow
 def test_what_was_written_together_and_no_snapshot_reads_goes(root: Path) -> None:
     kept.grow(root, 8, DAYS, derives=False)
     old = set(table.files(root, "digests")) - {path for one in snapshot.snapshots(root) for path in table.files(root, "digests", one.versions["digests"])}
@@ -288,6 +291,7 @@ def test_a_question_whose_rows_are_dropped_while_it_is_opened_is_not_answered_fr
         connect.connect(root, oldest)
 
 
+@pytest.mark.slow
 def test_the_newest_good_scan_stays_though_newer_ones_are_incomplete_or_failed(root: Path) -> None:
     for number, state in enumerate(("incomplete", "failed", "incomplete")):
         at = NOON + datetime.timedelta(days=DAYS + number)

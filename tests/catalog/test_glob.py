@@ -40,6 +40,7 @@ _PATTERNS = st.text(st.sampled_from("ab/*?[]!^-\\.:é() {}|&~"), max_size=12) | 
 _PATHS = st.binary(max_size=10) | st.text(st.sampled_from("ab/!^-[]\\.:é x"), max_size=10).map(str.encode)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(_PATTERNS, max_size=3), st.lists(_PATHS.map(names.escape), min_size=1, max_size=8))
 @example(["[!-a[:b]", "[a-]x"], ["-", "b", "[", "-x"])

@@ -91,6 +91,7 @@ def test_no_view_holds_anything_of_another_volume(stored: tuple[Path, Snapshot],
             assert not [word for word in secrets if word in shown], name
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("form", ["csv", "json", "html", "md"])
 def test_no_report_tells_anything_of_another_volume(form: str, stored: tuple[Path, Snapshot]) -> None:
     with opened(stored, "work:finance", "spare") as connection:
@@ -156,6 +157,7 @@ def test_foreign_copies_are_a_number(stored: tuple[Path, Snapshot]) -> None:
         assert (len(found.copies), found.elsewhere) == (2, 0)
 
 
+@pytest.mark.slow
 def test_how_many_files_of_a_volume_hold_a_content_is_not_told_of_a_part_of_it(tmp_path: Path) -> None:
     held: dict[str, Any] = {"digest": CONTENT["a"]}
     write_scan(tmp_path, "work", {"finance/a.txt": held})
@@ -168,6 +170,7 @@ def test_how_many_files_of_a_volume_hold_a_content_is_not_told_of_a_part_of_it(t
             assert ("2 other files of the volume" in found.text()) == (files == 3)
 
 
+@pytest.mark.slow
 def test_where_a_stub_leads_is_not_told_to_who_may_not_see_it(tmp_path: Path) -> None:
     stub = {"storage_class": "stub", "link_target": "spare:merger/plan.pdf", "tags": '{"sha256": "00", "size_bytes": 9}'}
     write_scan(tmp_path, "work", {"finance/plan.pdf": stub})

@@ -60,6 +60,7 @@ def test_a_checkpoint_stands_for_the_commits_before_it(tmp_path: Path) -> None:
     assert table.version(tmp_path, "problems") == 5
 
 
+@pytest.mark.slow
 def test_a_hundred_commits_and_the_checkpoint_that_the_engine_makes_by_itself_are_read(tmp_path: Path) -> None:
     for number in range(101):
         _append(tmp_path, number)

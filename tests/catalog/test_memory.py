@@ -21,6 +21,7 @@ def test_a_limit_of_the_configuration_holds_as_it_is(tmp_path: Path) -> None:
     assert export.memory_bytes(derive._open(tmp_path, limited, 8 * MEBIBYTE)) == 128 * MEBIBYTE
 
 
+@pytest.mark.slow
 def test_files_that_are_written_in_shares_are_all_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "_MEMORY_A_FILE_BYTES", 16 * MEBIBYTE)
     names = [f"folder-{number % 7}/file-{number:03}" for number in range(100)]

@@ -102,6 +102,7 @@ def test_a_text_may_grow_a_little() -> None:
     assert "REPLACE" in printed
 
 
+@pytest.mark.slow
 def test_a_long_flat_condition_is_allowed() -> None:
     text = " OR ".join(f"path = '{n}'" for n in range(480))
     assert predicate.check(text, COLUMNS, "here").count("OR") == 479
@@ -131,6 +132,7 @@ def test_any_text_is_either_refused_or_reads_nothing_but_its_row(text: str) -> N
         assert len(connection.execute(f"SELECT path FROM (SELECT 'a' AS path) WHERE {printed}").fetchall()) <= 1
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_any_text_quoted_as_a_literal_compares_with_exactly_that_text(text: str) -> None:
     literal = "'" + text.replace("'", "''") + "'"

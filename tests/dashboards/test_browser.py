@@ -35,6 +35,7 @@ def asked(visit: Visit) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(visit.page.url).query))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_page_is_drawn_by_its_own_address(visit: Visit, view: str) -> None:
     page = visit.open(f"{view}?volume=projects&path=inbox/%3Dcmd().csv&q=inbox")
@@ -52,6 +53,7 @@ def test_the_tiles_are_what_the_report_says(visit: Visit, shown: Shown) -> None:
     assert values == said
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_matrix_shows_the_assets_behind_it(visit: Visit, shown: Shown) -> None:
     visit.open("coverage")
     names = [row[0] for row in visit.cells()]
@@ -77,11 +79,13 @@ def test_a_rectangle_of_the_treemap_is_gone_into(visit: Visit, shown: Shown) -> 
     assert asked(visit) == {"volume": "projects", "folder": folders[0]["folder"]}
 
 
+@pytest.mark.slow
 def test_a_volume_of_the_overviews_treemap_leads_into_it(visit: Visit) -> None:
     visit.open("")
     visit.click("stEChartsChart", 0.3, 0.6, r"/explore\?volume=projects$")
 
 
+@pytest.mark.slow
 def test_a_duplicate_group_shows_its_members(visit: Visit, shown: Shown) -> None:
     visit.open("duplicates")
     groups = shown.report("duplicate-groups")
@@ -91,12 +95,14 @@ def test_a_duplicate_group_shows_its_members(visit: Visit, shown: Shown) -> None
     assert [row[:2] for row in visit.cells(1)] == [[row["volume"], row["path"]] for row in members]
 
 
+@pytest.mark.slow
 def test_a_row_leads_to_its_file(visit: Visit, shown: Shown) -> None:
     visit.open("search?q=merger")
     visit.click("stDataFrame", 0.2, 35 + 17, r"/file\?")
     assert asked(visit) == {"volume": "projects", "path": "contracts/2019-merger.pdf"}
 
 
+@pytest.mark.slow
 def test_the_search_stands_on_every_page_and_leads_to_what_it_finds(visit: Visit) -> None:
     page = visit.open("dormant")
     page.get_by_placeholder("name, part of a path, *.pdf").fill("teaser")
@@ -127,6 +133,7 @@ def test_the_past_stays_in_the_address_of_every_page_until_one_leaves_it(visit: 
     assert page.get_by_text("You look at the past.").count() == 0
 
 
+@pytest.mark.slow
 def test_what_burns_and_what_to_do_about_it_is_three_clicks(visit: Visit, shown: Shown) -> None:
     page = visit.open("")
     page.get_by_role("link", name="Loss simulator").click()
@@ -140,6 +147,7 @@ def test_what_burns_and_what_to_do_about_it_is_three_clicks(visit: Visit, shown:
     page.get_by_text("What it leaves out, and why").wait_for()
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text_in_tables_treemaps_and_headings(visit: Visit) -> None:
     name = "inbox/<img src=x onerror=alert(2)>.txt"
     visit.open("search?q=inbox")
@@ -151,6 +159,7 @@ def test_hostile_names_are_text_in_tables_treemaps_and_headings(visit: Visit) ->
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_page_runs_no_script_and_asks_no_host_but_its_own(visit: Visit) -> None:
     page = visit.open("")
     page.evaluate("""() => {
@@ -182,6 +191,7 @@ def test_a_page_is_whole_in_a_narrow_window_and_in_the_dark(visit: Visit) -> Non
         assert narrow.strangers + narrow.complaints == []
 
 
+@pytest.mark.slow
 def test_a_download_has_a_harmless_name_and_all_rows(visit: Visit, shown: Shown, tmp_path: Path) -> None:
     page = visit.open("reports?report=largest")
     with page.expect_download() as found:

@@ -77,6 +77,7 @@ def test_the_least_share_that_is_unknown_does_not_read_as_nothing(served: Shown,
     assert any("< 0.1 % unknown" in caption.value for caption in opened("overview").caption)
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_site_says_what_simulate_says_and_which_plan_mends_it(served: Shown) -> None:
     page = opened("loss")
     told = {one["outcome"]: one["assets"] for one in served.simulate("--lose", "site=paris")["totals"]}
@@ -85,12 +86,14 @@ def test_the_loss_of_a_site_says_what_simulate_says_and_which_plan_mends_it(serv
     assert not [button for button in page.button if button.label == "Create this plan"]
 
 
+@pytest.mark.slow
 def test_a_link_carries_every_choice_of_the_simulator(served: Shown) -> None:
     page = opened("loss", happens="A threat strikes", **{"which-threat": "Ransomware"})
     told = {one["outcome"]: one["assets"] for one in served.simulate("--threat", "ransomware")["totals"]}
     assert list(metrics(page).values()) == [str(told[outcome]) for outcome in ("lost", "unknown", "survives")]
 
 
+@pytest.mark.slow
 def test_a_wrong_choice_in_a_link_is_dropped(served: Shown) -> None:
     assert list(metrics(opened("loss", happens="<script>"))) == list(metrics(opened("loss")))
 
@@ -111,6 +114,7 @@ def test_every_cell_leads_to_as_many_assets_as_it_counts(served: Shown, by: str)
         assert len(behind) == row["assets"] - row["covered_assets"], row
 
 
+@pytest.mark.slow
 def test_the_threshold_of_dormancy_moves_the_files_and_what_they_cost(served: Shown) -> None:
     for days in ("365", "1825"):
         rows = served.report("dormant-copies", "--days", days)
@@ -203,6 +207,7 @@ def test_a_wrong_condition_is_answered_with_what_is_accepted(served: Shown) -> N
     assert "there is no column" in page.error[0].value
 
 
+@pytest.mark.slow
 def test_a_plan_is_made_over_the_newest_snapshot_only(shown: Shown) -> None:
     as_role(shown, "operator")
     first = shown.report("growth", "--by", "all")[0]["as_of"]
@@ -211,6 +216,7 @@ def test_a_plan_is_made_over_the_newest_snapshot_only(shown: Shown) -> None:
     assert not [code for code in page.code if "plan create" in code.value]
 
 
+@pytest.mark.slow
 def test_an_operator_makes_and_approves_a_plan_in_three_steps(shown: Shown) -> None:
     for volume in ("projects", "archive", "lyon"):
         ask("volume", "prepare", volume, folder=shown.folder)
@@ -232,6 +238,7 @@ def press(page: AppTest, label: str) -> None:
     assert not page.error, page.error[0].value
 
 
+@pytest.mark.slow
 def test_the_audit_trail_says_who_made_and_approved_a_plan_and_which_head_to_write_down(shown: Shown) -> None:
     for volume in ("projects", "archive", "lyon"):
         ask("volume", "prepare", volume, folder=shown.folder)

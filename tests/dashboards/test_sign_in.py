@@ -66,6 +66,7 @@ def sign_in(page: Page, who: str) -> None:
     page.get_by_role("button", name=who, exact=True).click()
 
 
+@pytest.mark.slow
 def test_somebody_signs_in_sees_the_page_that_he_asked_for_and_signs_out(visit: Visit) -> None:
     page = visit.page
     page.goto(f"{visit.address}/plans?policy=x")
@@ -84,6 +85,7 @@ def test_somebody_signs_in_sees_the_page_that_he_asked_for_and_signs_out(visit: 
     assert page.url.startswith(f"{visit.address}/coverage")
 
 
+@pytest.mark.slow
 def test_who_is_known_by_his_group_sees_his_part_and_no_page_that_is_not_his(visit: Visit) -> None:
     page = visit.page
     page.goto(f"{visit.address}/volumes")
@@ -114,6 +116,7 @@ def test_who_is_not_known_here_is_told_so_and_let_in_nowhere(visit: Visit, signe
     assert "Traceback" not in signed.lines()
 
 
+@pytest.mark.slow
 def test_a_page_that_is_still_open_shows_nothing_more_to_who_signed_out(visit: Visit) -> None:
     page = visit.page
     page.goto(f"{visit.address}/plans")

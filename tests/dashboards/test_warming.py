@@ -18,6 +18,7 @@ def view(shown: Shown) -> asking.View:
     return asking.View(str(seam.current().root()), asking.snapshots()[0].snapshot_id, "")
 
 
+@pytest.mark.slow
 def test_pages_find_the_answers_that_were_asked_ahead(view: asking.View, monkeypatch: pytest.MonkeyPatch) -> None:
     asking.warm(view, warming.ASKED)
     asked: list[str] = []

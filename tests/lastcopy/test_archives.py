@@ -48,6 +48,7 @@ def statuses(folder: Path) -> dict[str, tuple[str, str, int | None]]:
     return {row["path"]: (row["status"], row["reasons"], row["verification_level"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_what_an_archive_holds_protects_as_well_as_it_was_read(folder: Path) -> None:
     run("scan", folder=folder)
     assert statuses(folder) == {
@@ -67,6 +68,7 @@ def test_only_listed_it_is_known_by_sizes_and_times(folder: Path) -> None:
     assert found["changed.txt"] == ("unprotected", "changed_since_copy", None)
 
 
+@pytest.mark.slow
 def test_explain_names_the_archive_and_offers_no_command_to_copy_from_it(folder: Path) -> None:
     run("scan", folder=folder)
     told = ask("explain", "report.odt", "--format", "json", folder=folder).data
@@ -76,6 +78,7 @@ def test_explain_names_the_archive_and_offers_no_command_to_copy_from_it(folder:
     assert b"cp --" not in ask("explain", "report.odt", folder=folder).out
 
 
+@pytest.mark.slow
 def test_explain_offers_a_file_tree_that_holds_it_too_and_says_what_that_is(folder: Path) -> None:
     (folder / "mirror").mkdir()
     (folder / "mirror" / "report.odt").write_bytes(b"an older one")
@@ -93,6 +96,7 @@ def test_an_archive_that_lies_among_what_it_holds_protects_nothing(folder: Path)
     assert {status for status, _, _ in statuses(folder).values()} == {"unprotected"}
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_protects_nothing_that_cannot_be_read_of_it(folder: Path) -> None:
     run("scan", folder=folder)
     archive = folder / "vault" / "monthly.tar.gz"
@@ -103,6 +107,7 @@ def test_a_damaged_archive_protects_nothing_that_cannot_be_read_of_it(folder: Pa
     assert (problem["volume"], problem["path"], "archive" in problem["error"]) == ("tape", "", True)
 
 
+@pytest.mark.slow
 def test_an_offline_archive_that_is_not_there_is_skipped(folder: Path) -> None:
     run("scan", folder=folder)
     os.replace(folder / "vault", folder / "away")
@@ -111,6 +116,7 @@ def test_an_offline_archive_that_is_not_there_is_skipped(folder: Path) -> None:
     assert statuses(folder)["report.odt"][0] == "protected"
 
 
+@pytest.mark.slow
 def test_a_plan_is_made_beside_archives(folder: Path) -> None:
     (folder / "lastcopy.toml").write_text(DECLARED + '\n[policies.drop]\naction = "delete"\ndata_class = "default"\nquiet = "0s"\n')
     run("scan", folder=folder)
@@ -119,6 +125,7 @@ def test_a_plan_is_made_beside_archives(folder: Path) -> None:
     assert ended.code in (0, 5), ended.err
 
 
+@pytest.mark.slow
 def test_an_archive_may_be_the_home_of_what_no_primary_holds(folder: Path) -> None:
     (folder / "lastcopy.toml").write_text(DECLARED.replace('role = "backup"', 'role = "archive"'))
     (folder / "data" / "report.odt").unlink()
@@ -127,6 +134,7 @@ def test_an_archive_may_be_the_home_of_what_no_primary_holds(folder: Path) -> No
     assert sorted((row["path"], row["status"]) for row in rows) == [("changed.txt", "unprotected"), ("report.odt", "unprotected")]
 
 
+@pytest.mark.slow
 def test_every_command_that_looks_at_volumes_takes_an_archive_for_one(folder: Path) -> None:
     run("scan", folder=folder)
     [row] = [row for row in ask("report", "volumes", "--format", "json", folder=folder).data if row["volume"] == "tape"]

@@ -67,6 +67,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_old_snapshot_gives_the_pack_that_it_gave_when_it_was_the_newest(changed: Path) -> None:
     told = json.loads((changed / "first/pack.json").read_text())["snapshot"]
     run("audit", "pack", "--output", "first-again", "--snapshot", told["as_of"], folder=changed)
@@ -74,6 +75,7 @@ def test_an_old_snapshot_gives_the_pack_that_it_gave_when_it_was_the_newest(chan
     assert not _same(changed / "first", changed / "second")
 
 
+@pytest.mark.slow
 def test_the_pack_of_a_snapshot_that_followed_another_verifies_with_what_changed(changed: Path, tmp_path: Path) -> None:
     told = json.loads((changed / "second/pack.json").read_text())
     assert told["snapshot"]["previous_snapshot_id"] == json.loads((changed / "first/pack.json").read_text())["snapshot"]["snapshot_id"]
@@ -85,6 +87,7 @@ def test_the_pack_of_a_snapshot_that_followed_another_verifies_with_what_changed
     assert not wrong(copied(changed / "second", tmp_path))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("file", ["first_seen", "history", "files_before", "labels"])
 def test_what_an_earlier_snapshot_left_cannot_be_changed_where_a_figure_rests_on_it(changed: Path, tmp_path: Path, file: str) -> None:
     mine = copied(changed / "second", tmp_path)
@@ -103,6 +106,7 @@ def test_no_cell_of_a_csv_is_a_formula_and_no_text_steers_a_terminal(changed: Pa
     assert "'=legal()" in (changed / "first/reports/labels.csv").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_no_secret_gets_into_a_pack(tmp_path: Path) -> None:
     conftest.grow(tmp_path)
     secrets = SECRETS.format(canary=CANARY, hash=hashlib.sha256(CANARY.encode()).hexdigest())
@@ -137,6 +141,7 @@ def test_a_snapshot_whose_configuration_could_hold_a_secret_is_not_packed(tmp_pa
     assert not list(tmp_path.glob("*pack*"))
 
 
+@pytest.mark.slow
 def test_stored_rows_that_the_evidence_does_not_give_make_no_pack(tmp_path: Path) -> None:
     conftest.grow(tmp_path)
     run("scan", folder=tmp_path)
@@ -147,6 +152,7 @@ def test_stored_rows_that_the_evidence_does_not_give_make_no_pack(tmp_path: Path
     assert not list(tmp_path.glob("*pack*"))
 
 
+@pytest.mark.slow
 def test_a_backup_with_its_recovery_points_is_packed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = test_backups.folder.__wrapped__(tmp_path_factory)  # type: ignore[attr-defined]  # pytest keeps a fixture's function there
     run("audit", "pack", "--output", str(tmp_path / "made"), folder=folder)
@@ -157,6 +163,7 @@ def test_a_backup_with_its_recovery_points_is_packed(tmp_path: Path, tmp_path_fa
     assert any(name.startswith("reports/") for name in wrong(mine))
 
 
+@pytest.mark.slow
 def test_a_pack_that_was_killed_does_not_lie_there(changed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lastcopy", "audit", "pack", "--output", str(tmp_path / "pack")]
     running = subprocess.Popen(command, cwd=changed, env=environment(changed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -68,6 +68,7 @@ def test_what_recovery_points_hold_and_leave_out_is_told_of_each_asset(folder: P
     }
 
 
+@pytest.mark.slow
 def test_recovery_points_over_the_retention_show_that_versions_are_kept(folder: Path) -> None:
     restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-01 03:00:00", str(folder / "data" / "kept.odt"))
     run("scan", "nightly", folder=folder)
@@ -84,6 +85,7 @@ def test_recovery_points_over_the_retention_show_that_versions_are_kept(folder: 
     assert (found["build/x.o"], found["sub/n.tmp"]) == (("yes", "yes", "", 1), ("yes", "yes", "", 1))
 
 
+@pytest.mark.slow
 def test_fixity_says_that_it_reads_nothing_of_a_repository_that_cannot_be_looked_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scanners.restic._can_decrypt", lambda: False)
     refused = ask("fixity", "nightly", folder=folder, code=5)
@@ -92,6 +94,7 @@ def test_fixity_says_that_it_reads_nothing_of_a_repository_that_cannot_be_looked
     assert "nightly: nothing that it stores, or tells of, can be read here" in done.err
 
 
+@pytest.mark.slow
 def test_a_path_map_from_a_folder_that_was_never_backed_up_maps_nothing(folder: Path) -> None:
     (folder / "wrong.toml").write_text((folder / "lastcopy.toml").read_text().replace(str(folder / "data"), "/not/there"))
     (folder / "data" / "later.txt").write_bytes(b"in no backup")
@@ -115,6 +118,7 @@ def test_a_check_of_the_volume_names_what_a_scan_would_refuse(folder: Path, tmp_
     assert [row["state"] for row in told if row["check"] == "repository"] == ["error"]
 
 
+@pytest.mark.slow
 def test_a_check_of_the_volume_proposes_the_path_map_that_is_missing(folder: Path) -> None:
     written = (folder / "lastcopy.toml").read_text()
     restic(folder / "repository", "backup", "--quiet", "--time", "2020-11-02 03:00:00", str(folder / "data"))
@@ -128,6 +132,7 @@ def test_a_check_of_the_volume_proposes_the_path_map_that_is_missing(folder: Pat
     assert row["mend"] == next(line for line in lines if line.startswith("path_map"))
 
 
+@pytest.mark.slow
 def test_versions_of_a_path_are_no_changes_of_it_and_a_pack_of_many_of_them_verifies(tmp_path: Path) -> None:
     repository, data = repositories.new(tmp_path), tmp_path / "data"
     (data / "d").mkdir(parents=True)

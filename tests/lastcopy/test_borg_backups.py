@@ -75,6 +75,7 @@ def test_what_archives_hold_and_leave_out_is_told_of_each_asset(folder: Path) ->
     }
 
 
+@pytest.mark.slow
 def test_what_is_only_listed_is_found_by_its_rounded_times_and_proves_no_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scanners._borg._python", lambda program: None)
     (folder / "listed.toml").write_text((folder / "lastcopy.toml").read_text().replace("[classes.default]", "[classes.default]\nmin_verification_level = 0"))
@@ -90,6 +91,7 @@ def test_a_volume_of_which_nothing_can_be_read_makes_no_scan_read_its_files(fold
     assert ask("sql", "SELECT count(*) AS n FROM digests WHERE name = 'touched.txt'", "--format", "json", folder=folder).data == [{"n": 0}]
 
 
+@pytest.mark.slow
 def test_contents_of_equal_size_and_time_are_versions_of_their_own(tmp_path: Path) -> None:
     repository, data = borgs.new(tmp_path), tmp_path / "data"
     data.mkdir()

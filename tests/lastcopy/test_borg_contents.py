@@ -93,6 +93,7 @@ def test_fixity_reads_all_that_archives_hold_and_changes_nothing(folder: Path) -
     assert state(folder) == before
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_takes_its_level_from_the_files_that_it_hits_and_from_no_other(folder: Path) -> None:
     run("scan", folder=folder)
     run("fixity", "nightly", folder=folder)
@@ -118,6 +119,7 @@ def test_a_flipped_byte_takes_its_level_from_the_files_that_it_hits_and_from_no_
     assert state(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["deleted", "cut off"])
 def test_a_segment_that_is_lost_takes_its_files_and_raises_nothing(folder: Path, damage: str) -> None:
     run("scan", folder=folder)
@@ -135,6 +137,7 @@ def test_a_segment_that_is_lost_takes_its_files_and_raises_nothing(folder: Path,
     assert not {path for path, (status, _, level) in assets(folder).items() if level is not None and level > 1} - known
 
 
+@pytest.mark.slow
 def test_what_nobody_has_read_is_read_first_and_no_more_than_the_budget(folder: Path) -> None:
     run("scan", folder=folder)
     names = set[str]()

@@ -68,6 +68,7 @@ def threats(folder: Path) -> dict[str, tuple[str, str, str, int | None]]:
     return {row["path"]: (row["user_error"], row["ransomware"], row["facility_outage"], row["verification_level"]) for row in rows}
 
 
+@pytest.mark.slow_but_first
 def test_a_version_below_a_delete_marker_or_another_version_counts_once_it_was_read(folder: Path) -> None:
     run("scan", folder=folder)
     held = ("yes", "no", "yes", 3)
@@ -84,6 +85,7 @@ def test_what_is_only_listed_in_a_bucket_proves_nothing(folder: Path) -> None:
     assert not [path for path, (*said, _) in threats(folder).items() if "yes" in said]
 
 
+@pytest.mark.slow_but_first
 def test_a_digest_that_was_read_is_of_the_very_version(folder: Path) -> None:
     run("scan", folder=folder)
     query = "SELECT DISTINCT name, lower(to_hex(digest)) AS sha256 FROM digests WHERE volume = 'vault' ORDER BY ALL"
@@ -102,6 +104,7 @@ def test_volume_check_tells_what_the_bucket_says_of_itself(folder: Path, server:
     assert found["versioning"][1].startswith("keeps_versions is declared")
 
 
+@pytest.mark.slow
 def test_no_key_of_an_account_is_written_or_told_anywhere(folder: Path, server: Server) -> None:
     told = [
         run("--verbose", *words, folder=folder, code=None) for words in (("scan",), ("volume", "check"), ("doctor",), ("audit", "pack", "--output", "pack"))

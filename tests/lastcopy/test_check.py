@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.lastcopy.conftest import grow
 from tests.lastcopy.program import ask, run
 
 
+@pytest.mark.slow
 def test_a_volume_that_was_declared_after_the_snapshot_does_not_pass(tmp_path: Path) -> None:
     grow(tmp_path)
     file = tmp_path / "lastcopy.toml"
@@ -18,6 +21,7 @@ def test_a_volume_that_was_declared_after_the_snapshot_does_not_pass(tmp_path: P
     assert ask("check", "--snapshot", snapshot, folder=tmp_path).out.startswith(b"Met: "), "an older snapshot is judged by its own day"
 
 
+@pytest.mark.slow
 def test_what_became_unprotected_in_a_scan_between_is_found_against_an_earlier_time(tmp_path: Path) -> None:
     grow(tmp_path)
     file = tmp_path / "lastcopy.toml"

@@ -145,6 +145,7 @@ def test_a_version_that_is_damaged_takes_its_level_from_no_other_version_of_its_
     assert restored(made, "second") == {"report"}
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("pack", "read"), [("healthy", True), ("healthy", False), ("unknown", True)])
 def test_what_is_only_said_to_be_damaged_counts_again_once_it_was_read(tmp_path: Path, pack: str, read: bool) -> None:
     made = estate(tmp_path, RESTIC, {"one": b"the report", "two": b"its figures"})
@@ -189,6 +190,7 @@ def test_what_is_known_to_be_damaged_is_not_forgotten_as_the_repository_is_packe
     assert verdicts(made)["large"][0] == "unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", [RESTIC, BORG], ids=lambda product: product.name)
 def test_a_check_is_recorded_again_where_the_repository_lies_elsewhere_now(tmp_path: Path, product: Product) -> None:
     made = estate(tmp_path, product, {"one": os.urandom(300_000), "two": os.urandom(200_000)})

@@ -24,6 +24,7 @@ def _free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_the_dashboard_answers_on_loopback_until_it_is_interrupted(estate: Estate) -> None:
     port = _free_port()
     command = [sys.executable, "-m", "lastcopy", "dashboard", "--port", str(port)]

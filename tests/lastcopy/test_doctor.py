@@ -328,6 +328,7 @@ def test_a_volume_that_was_renamed_or_left_out_is_told(tmp_path: Path) -> None:
     assert "declared no more" in doctored(tmp_path, "declared").text
 
 
+@pytest.mark.slow
 def test_links_of_jobs_that_lead_nowhere_are_told(tmp_path: Path) -> None:
     prepared(tmp_path)
     ask("scan", folder=tmp_path, code=None)

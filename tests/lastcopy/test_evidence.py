@@ -93,6 +93,7 @@ def largest(folder: Path) -> Path:
 LISTED = {("unknown", "metadata_match_only", 0)}
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("words", "level"), [([], 1), (["--read-data"], 2), (["--read-data-subset=1/2"], 1), (["--read-data-subset=50%"], 1)])
 def test_a_check_of_restic_without_an_error_vouches_for_what_it_looked_at(by_restic: Path, words: Sequence[str], level: int) -> None:
     assert verdicts(by_restic) == LISTED
@@ -103,6 +104,7 @@ def test_a_check_of_restic_without_an_error_vouches_for_what_it_looked_at(by_res
     assert row["read_pct"] == {"": 0, "--read-data": 100, "--read-data-subset=1/2": 50, "--read-data-subset=50%": 50}["".join(words)]
 
 
+@pytest.mark.slow
 def test_all_parts_of_a_repository_are_the_whole_as_of_the_first(by_restic: Path) -> None:
     for part in (2, 1):
         record(by_restic, checked(by_restic, f"--read-data-subset={part}/2"), "--started", f"2020-10-0{9 - part}T00:00:00Z")
@@ -111,11 +113,13 @@ def test_all_parts_of_a_repository_are_the_whole_as_of_the_first(by_restic: Path
     assert {row["verified_at"] for row in rows} == {"2020-10-07T00:00:00Z"}
 
 
+@pytest.mark.slow
 def test_a_check_says_nothing_of_what_was_stored_later(by_restic: Path) -> None:
     record(by_restic, checked(by_restic, "--read-data"), "--started", "2020-09-30T00:00:00Z")
     assert verdicts(by_restic) == LISTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["flipped", "deleted", "cut off"])
 def test_errors_that_restic_finds_put_all_in_doubt_until_it_finds_none(by_restic: Path, damage: str) -> None:
     record(by_restic, checked(by_restic, "--read-data"), "--started", EARLY)
@@ -140,6 +144,7 @@ def test_errors_that_restic_finds_put_all_in_doubt_until_it_finds_none(by_restic
     assert verdicts(by_restic) == {("protected", "", 2)}
 
 
+@pytest.mark.slow
 def test_what_newer_restics_say_in_json_is_understood_and_what_was_read_is_to_be_given(by_restic: Path) -> None:
     said = by_restic / "said"
     summary = {"message_type": "summary", "num_errors": 0, "broken_packs": None, "suggest_repair_index": False, "suggest_prune": False}
@@ -201,6 +206,7 @@ def test_what_cannot_be_meant_is_told(by_restic: Path) -> None:
     ask("evidence", "record", "nightly", "nowhere", "--tool", "restic-check", "--exit-code", "0", folder=by_restic, code=6)
 
 
+@pytest.mark.slow
 def test_what_is_recorded_twice_stands_once(by_restic: Path) -> None:
     for _ in range(2):
         record(by_restic, checked(by_restic), "--started", EARLY, "--tool-version", "0.14.0\x1b[2J")
@@ -209,6 +215,7 @@ def test_what_is_recorded_twice_stands_once(by_restic: Path) -> None:
     assert row["tool_version"] == "0.14.0\\x1b[2J"
 
 
+@pytest.mark.slow
 def test_a_check_of_borg_tells_what_it_looked_at_and_when(by_borg: Path) -> None:
     assert verdicts(by_borg) == {("protected", "", 1)}
     assert "--info" in record(by_borg, checked_by_borg(by_borg, "check"), "--started", NOW, tool="borg-check", code=5)
@@ -219,6 +226,7 @@ def test_a_check_of_borg_tells_what_it_looked_at_and_when(by_borg: Path) -> None
     assert verdicts(by_borg) == {("protected", "", 2)}
 
 
+@pytest.mark.slow
 def test_errors_that_borg_finds_have_the_next_scan_read_what_they_may_hit_and_our_own_reading_tells_which_files_are_hit(by_borg: Path) -> None:
     record(by_borg, checked_by_borg(by_borg, "--info", "check", "--verify-data"), tool="borg-check")
     segment = largest(by_borg)
@@ -252,6 +260,7 @@ def made_by_nobody(folder: Path, *command: str, **env: str) -> tuple[int, Path]:
     return ran.returncode, folder / "said"
 
 
+@pytest.mark.slow
 def test_a_run_of_restic_that_could_not_read_a_file_is_known_as_partial(by_restic: Path) -> None:
     env = {"RESTIC_REPOSITORY": str(by_restic / "repository"), "RESTIC_PASSWORD_FILE": str(by_restic / "password")}
     code, said = made_by_nobody(by_restic, "restic", "--no-cache", "backup", "--json", str(by_restic / "data"), **env)
@@ -266,6 +275,7 @@ def test_a_run_of_restic_that_could_not_read_a_file_is_known_as_partial(by_resti
     assert verdicts(by_restic) == LISTED, "it proves nothing, and puts nothing in doubt"
 
 
+@pytest.mark.slow
 def test_a_run_of_borg_that_could_not_read_a_file_is_known_as_partial(by_borg: Path) -> None:
     env = {"BORG_PASSPHRASE": borgs.PASSPHRASE, "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes", "BORG_BASE_DIR": str(by_borg / "nobody")}
     command = ["borg", "--log-json", "create", "--json", f"{by_borg / 'repository'}::second", str(by_borg / "data")]

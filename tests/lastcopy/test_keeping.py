@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from catalog import inventory, snapshot
 from tests.lastcopy.conftest import Estate
 from tests.lastcopy.program import ask
@@ -11,6 +13,7 @@ from tests.lifecycle.grounds import Grounds
 NONE = ("--keep-daily", "0", "--keep-weekly", "0", "--keep-monthly", "0", "--keep-yearly", "0")
 
 
+@pytest.mark.slow
 def test_the_snapshot_that_a_plan_is_over_and_one_that_is_named_are_kept(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     grounds.write("data", "file", b"content")

@@ -57,6 +57,7 @@ def facts(folder: Path, path: str) -> tuple[Any, ...]:
     return row["system_failure"], row["reasons"] or "", row["freshness"], copy["match"], copy["verification_level"]
 
 
+@pytest.mark.slow_but_first
 def test_what_was_read_of_it_is_known_by_content(folder: Path) -> None:
     run("scan", folder=folder)
     assert facts(folder, "same") == ("yes", "mirror_only,not_immutable_or_offline", "current", "content", 3)
@@ -66,12 +67,14 @@ def test_what_was_read_of_it_is_known_by_content(folder: Path) -> None:
     assert facts(folder, "never")[:2] == ("no", "never_copied")
 
 
+@pytest.mark.slow_but_first
 def test_only_listed_its_times_are_compared_as_exactly_as_it_tells_them(folder: Path) -> None:
     run("scan", "--digest", "off", folder=folder)
     assert facts(folder, "same")[2:] == ("current", "metadata", 1)
     assert facts(folder, "older")[0] == "no"
 
 
+@pytest.mark.slow
 def test_a_host_that_is_away_leaves_what_was_seen_with_its_age(folder: Path) -> None:
     run("scan", folder=folder)
     declared = (folder / "lastcopy.toml").read_text()
@@ -81,6 +84,7 @@ def test_a_host_that_is_away_leaves_what_was_seen_with_its_age(folder: Path) -> 
     assert facts(folder, "same")[3] == "content"
 
 
+@pytest.mark.slow_but_first
 def test_explain_offers_no_command_that_would_not_work(folder: Path) -> None:
     run("scan", folder=folder)
     assert b"cp --" not in ask("explain", "data:d/same", folder=folder).out

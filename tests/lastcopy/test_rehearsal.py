@@ -37,6 +37,7 @@ def found(grounds: Grounds, loss: Loss) -> tuple[Any, ...]:
         connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [simulate.parse(["site=data"]), simulate.parse(["volume=vault"]), simulate.parse([], "ransomware")], ids=str)
 @pytest.mark.parametrize(
     "policy",

@@ -80,6 +80,7 @@ def named(rows: dict[str, Any], *names: str) -> list[Any]:
     return [rows[name] for name in names]
 
 
+@pytest.mark.slow
 def test_a_file_of_many_pieces_is_matched_by_its_content(folder: Path) -> None:
     before = state(folder)
     run("scan", folder=folder)
@@ -100,6 +101,7 @@ def test_a_change_of_a_file_of_many_pieces_that_shows_nowhere_is_a_conflict(fold
     assert found["half/large.bin"] == ("protected", "", 3)
 
 
+@pytest.mark.slow
 def test_versions_that_differ_by_nothing_but_their_pieces_are_told_apart(folder: Path) -> None:
     write(folder / "data" / "large.bin", LARGE[:-1] + bytes([LARGE[-1] ^ 1]))
     restic(folder / "repository", "backup", "--quiet", "--force", "--time", "2020-10-03 03:00:00", str(folder / "data"))
@@ -110,6 +112,7 @@ def test_versions_that_differ_by_nothing_but_their_pieces_are_told_apart(folder:
     assert ask("sql", query, "--format", "json", folder=folder).data == [{"n": 2}]
 
 
+@pytest.mark.slow
 def test_fixity_reads_all_of_a_repository_and_a_flipped_byte_takes_its_level_from_the_files_that_it_hits_and_from_no_other(folder: Path) -> None:
     run("scan", folder=folder)
     assert run("fixity", "nightly", folder=folder)
@@ -132,6 +135,7 @@ def test_fixity_reads_all_of_a_repository_and_a_flipped_byte_takes_its_level_fro
     assert {path: content for path, (content, _) in state(folder).items()} == {path: content for path, (content, _) in before.items()}
 
 
+@pytest.mark.slow
 def test_a_pack_that_is_lost_takes_its_files_at_the_next_scan(folder: Path) -> None:
     run("scan", folder=folder)
     run("fixity", "nightly", folder=folder)
@@ -146,6 +150,7 @@ def test_a_pack_that_is_lost_takes_its_files_at_the_next_scan(folder: Path) -> N
     assert all(verdict == ("protected", "", 3) for name, verdict in found.items() if name not in lost)
 
 
+@pytest.mark.slow
 def test_the_damage_of_a_repository_is_none_of_its_replica(folder: Path) -> None:
     shutil.copytree(folder / "repository", folder / "elsewhere")
     replica = (folder / "lastcopy.toml").read_text().partition("[volumes.nightly]")[2]
@@ -161,6 +166,7 @@ def test_the_damage_of_a_repository_is_none_of_its_replica(folder: Path) -> None
     assert set(assets(folder).values()) == {("protected", "", 3)}
 
 
+@pytest.mark.slow
 def test_what_was_read_of_a_repository_says_nothing_of_another_disk_in_its_place(folder: Path) -> None:
     run("scan", folder=folder)
     run("fixity", "nightly", folder=folder)
@@ -177,6 +183,7 @@ def test_what_was_read_of_a_repository_says_nothing_of_another_disk_in_its_place
     assert {"large.bin", "half/large.bin"} & {path.rpartition("data/")[2] for path, stage, _ in problems(folder) if stage == "read"}
 
 
+@pytest.mark.slow
 def test_a_touched_file_is_two_versions_and_no_hard_link(folder: Path) -> None:
     os.utime(folder / "data" / "small" / "3.txt", (OLD + 60, OLD + 60))
     restic(folder / "repository", "backup", "--quiet", "--time", "2020-10-03 03:00:00", str(folder / "data"))
@@ -185,6 +192,7 @@ def test_a_touched_file_is_two_versions_and_no_hard_link(folder: Path) -> None:
     assert ask("sql", query, "--format", "json", folder=folder).data == [{"n": 2, "size": 2 * 2003, "counted": 2 * 2003}]
 
 
+@pytest.mark.slow
 def test_fixity_reads_what_nobody_has_read_before_what_was_and_no_more_than_its_budget(folder: Path) -> None:
     run("scan", folder=folder)
     first = ask("fixity", "nightly", "--budget", "50000", "--format", "json", folder=folder).data

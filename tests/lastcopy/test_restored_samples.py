@@ -66,6 +66,7 @@ def flip(file: Path, at: int) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.slow
 def test_whatever_their_names_files_are_restored_and_exactly_these_are_at_level_4(folder: Path) -> None:
     ask("scan", folder=folder)
     before, listed = state(folder), sorted(os.listdir(folder))
@@ -84,6 +85,7 @@ def test_whatever_their_names_files_are_restored_and_exactly_these_are_at_level_
     assert sorted(os.listdir(folder)) == listed
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_given_back_loses_its_level(folder: Path) -> None:
     ask("scan", folder=folder)
     sample(folder, 1000)
@@ -102,6 +104,7 @@ def test_a_file_that_is_not_given_back_loses_its_level(folder: Path) -> None:
     assert levels(folder)["large.bin"] == 4
 
 
+@pytest.mark.slow
 def test_what_was_restored_is_no_copy_of_a_source_that_has_changed(folder: Path) -> None:
     (folder / "data" / "plain.txt").write_bytes(bytes(3000))
     os.utime(folder / "data" / "plain.txt", (1_600_000_000, 1_600_000_000))

@@ -38,6 +38,7 @@ def test_a_scan_gives_the_snapshot_its_state_and_counts(estate: Estate) -> None:
     assert estate.scanned.envelope["complete"] is False  # a volume was never scanned
 
 
+@pytest.mark.slow
 def test_what_it_says_goes_to_stderr_and_without_json_nothing_to_stdout(folder: Path) -> None:
     ended = run("scan", folder=folder)
     assert ended.out == b""
@@ -47,6 +48,7 @@ def test_what_it_says_goes_to_stderr_and_without_json_nothing_to_stdout(folder: 
     assert run("scan", "--quiet", folder=folder).err == ""
 
 
+@pytest.mark.slow
 def test_the_second_scan_says_what_became_unprotected(folder: Path) -> None:
     (folder / "lastcopy.toml").write_text((folder / "lastcopy.toml").read_text().replace("[volumes.vault]", "[volumes.vault]\nof = []"))
     run("scan", folder=folder)
@@ -59,6 +61,7 @@ def test_the_second_scan_says_what_became_unprotected(folder: Path) -> None:
     assert [row["path"] for row in listed.data] == ["fresh"]
 
 
+@pytest.mark.slow
 def test_an_unreadable_directory_makes_the_scan_incomplete_and_ends_with_4(folder: Path) -> None:
     (folder / "data" / "deep").chmod(0)
     ended = run("scan", "--format", "json", folder=folder, code=4, obedient=True)
@@ -67,12 +70,14 @@ def test_an_unreadable_directory_makes_the_scan_incomplete_and_ends_with_4(folde
     assert [row["path"] for row in run("report", "problems", "--format", "json", folder=folder).data] == ["deep"]
 
 
+@pytest.mark.slow
 def test_an_unreadable_file_ends_with_4_too(folder: Path) -> None:
     (folder / "data" / "deep" / "same").chmod(0)
     ended = run("scan", "--format", "json", folder=folder, code=4, obedient=True)
     assert ended.data["digest_problems"] == 1
 
 
+@pytest.mark.slow
 def test_a_refused_volume_ends_with_5_and_the_others_are_scanned(folder: Path) -> None:
     shutil.rmtree(folder / "data")
     (folder / "data").mkdir()
@@ -83,6 +88,7 @@ def test_a_refused_volume_ends_with_5_and_the_others_are_scanned(folder: Path) -
     assert states(accepted)["data"] == "complete"
 
 
+@pytest.mark.slow
 def test_a_copy_that_cannot_be_read_protects_nothing_and_everybody_says_so(folder: Path) -> None:
     for name in ("data", "mirror"):
         (folder / name / "asset").write_text("an asset and its copy")
@@ -106,6 +112,7 @@ def test_a_copy_that_cannot_be_read_protects_nothing_and_everybody_says_so(folde
     assert ("incomplete", "mirror") in [(finding["kind"], finding["name"]) for finding in findings]
 
 
+@pytest.mark.slow
 def test_a_copy_that_can_be_read_again_protects_again_and_its_problem_is_gone(folder: Path) -> None:
     (folder / "mirror" / "deep" / "same").chmod(0)
     run("scan", folder=folder, code=4, obedient=True)
@@ -117,6 +124,7 @@ def test_a_copy_that_can_be_read_again_protects_again_and_its_problem_is_gone(fo
     assert explained["copies"][0]["usable"] == "yes"
 
 
+@pytest.mark.slow
 def test_a_file_that_a_later_command_could_not_read_makes_its_volume_incomplete(folder: Path) -> None:
     run("scan", "--digest", "off", folder=folder)
     (folder / "mirror" / "deep" / "same").chmod(0)
@@ -149,6 +157,7 @@ def _findings(folder: Path, volume: str) -> list[dict[str, str]]:
     return [finding for finding in found if finding["name"] == volume]
 
 
+@pytest.mark.slow
 def test_the_empty_mount_point_of_an_offline_disk_is_skipped_like_an_absent_one(folder: Path) -> None:
     (folder / "vault").mkdir()
     ended = run("scan", "--format", "json", folder=folder)
@@ -158,6 +167,7 @@ def test_the_empty_mount_point_of_an_offline_disk_is_skipped_like_an_absent_one(
     assert "root is empty" in str(_findings(folder, "vault"))
 
 
+@pytest.mark.slow
 def test_an_offline_folder_that_was_emptied_is_refused_and_heard_of(folder: Path) -> None:
     (folder / "vault").mkdir()
     (folder / "vault" / "treasure").write_text("kept for years")
@@ -196,6 +206,7 @@ def test_a_volume_that_another_run_scans_ends_with_7_and_the_others_are_scanned(
         assert states(run("scan", "--format", "json", folder=folder, code=7)) == {"data": "failed", "mirror": "complete", "vault": "skipped"}
 
 
+@pytest.mark.slow
 def test_a_scan_waits_while_another_run_derives(folder: Path) -> None:
     command = [sys.executable, "-m", "lastcopy", "scan", "--digest", "off"]
     with lock.hold(folder / "catalog", "derive"):
@@ -224,6 +235,7 @@ def test_a_wrong_predicate_is_told_before_anything_is_scanned(folder: Path) -> N
     assert not (folder / "catalog").exists()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_scan_ends_with_130_says_how_to_go_on_and_leaves_no_snapshot(folder: Path, sent: signal.Signals) -> None:
     with (folder / "data" / "large").open("wb") as file:
@@ -274,6 +286,7 @@ def test_hostile_names_of_volumes_and_paths_reach_no_terminal(folder: Path) -> N
     assert os.linesep + "error: " in os.linesep + ended.err
 
 
+@pytest.mark.slow
 def test_sizes_beyond_any_sum_are_a_problem_and_every_report_still_answers(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "data") as data:
         (tmp_path / "lastcopy.toml").write_text('[volumes.data]\nurl = "data"\n[volumes.other]\nurl = "other"\nrole = "backup"\n')
@@ -293,6 +306,7 @@ def test_sizes_beyond_any_sum_are_a_problem_and_every_report_still_answers(tmp_p
     ask("check", "--fail-under", "1", folder=tmp_path, code=3)
 
 
+@pytest.mark.slow
 def test_a_volume_that_fails_in_a_way_that_nobody_foresaw_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def overflows(*_: object) -> None:
         raise OverflowError("int too big to convert")

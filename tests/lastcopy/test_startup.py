@@ -40,6 +40,7 @@ def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
     assert not HEAVY & set(modules)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("arguments", [["report", "volumes"], ["scan", "--digest", "off"], ["check"]])
 def test_no_program_imports_pandas_but_the_pages(tmp_path: Path, arguments: list[str]) -> None:
     grow(tmp_path)

@@ -62,6 +62,7 @@ def checksums(folder: Path, at: int) -> None:
     (folder / "data/changed.txt").write_bytes(b"after, and longer")
 
 
+@pytest.mark.slow
 def test_a_manifest_of_a_disk_on_the_shelf_protects_what_it_names_with_its_age(folder: Path) -> None:
     checksums(folder, DAY + 86_400)
     declare(folder, 'url = "manifest:vault/disk.sha256"')
@@ -97,6 +98,7 @@ def test_only_a_reading_in_place_is_worth_level_2(folder: Path) -> None:
     assert statuses(folder)["report.odt"][:3] == ("unknown", "never_verified", 1)
 
 
+@pytest.mark.slow
 def test_no_content_that_is_told_of_can_be_read_again_and_fixity_says_so(folder: Path) -> None:
     checksums(folder, DAY + 86_400)
     declare(folder, 'url = "manifest:vault/disk.sha256"')
@@ -105,6 +107,7 @@ def test_no_content_that_is_told_of_can_be_read_again_and_fixity_says_so(folder:
     assert "shelved" in run("fixity", folder=folder).err
 
 
+@pytest.mark.slow
 def test_a_manifest_in_the_tree_that_it_would_protect_is_refused(folder: Path) -> None:
     checksums(folder, DAY + 86_400)
     os.rename(folder / "vault/disk.sha256", folder / "data/disk.sha256")
@@ -132,6 +135,7 @@ def test_a_manifest_that_lies_with_a_replica_is_refused_for_both_would_count(fol
     assert "the files of that one would count as two copies" in run("scan", "shelved", folder=folder, code=5).err
 
 
+@pytest.mark.slow
 def test_manifests_of_several_disks_may_lie_in_one_folder_and_each_counts_once(folder: Path) -> None:
     checksums(folder, DAY + 86_400)
     shutil.copy2(folder / "vault/disk.sha256", folder / "vault/other.sha256")
@@ -143,6 +147,7 @@ def test_manifests_of_several_disks_may_lie_in_one_folder_and_each_counts_once(f
     assert "would count as two copies" in run("scan", "second", folder=folder, code=5).err
 
 
+@pytest.mark.slow
 def test_only_what_a_manifest_may_protect_is_read_for_its_names(folder: Path) -> None:
     checksums(folder, DAY + 86_400)
     (folder / "other").mkdir()
@@ -162,6 +167,7 @@ def mhl(folder: Path, *options: str, fails: bool = False) -> None:
     assert (done.returncode != 0) == fails, done.stderr
 
 
+@pytest.mark.slow
 def test_a_history_of_mhl_covers_what_it_tells_of_and_what_failed_covers_nothing(folder: Path) -> None:
     shutil.copytree(folder / "data", folder / "card")
     (folder / "card/new.txt").unlink()
@@ -198,6 +204,7 @@ def tape(folder: Path, updated: str) -> None:
     (folder / "data/changed.txt").write_bytes(b"after, and longer")
 
 
+@pytest.mark.slow
 def test_a_tape_on_the_shelf_counts_by_its_index_of_long_ago_and_its_verification_is_overdue(folder: Path) -> None:
     tape(folder, "2020-10-01T12:00:00Z")
     declare(folder, 'url = "listing:LTO001.xml"')
@@ -217,6 +224,7 @@ def test_a_tape_on_the_shelf_counts_by_its_index_of_long_ago_and_its_verificatio
     assert statuses(folder)["report.odt"] == ("unknown", "verification_too_old", 1, "2020-10-01T12:00:00Z")
 
 
+@pytest.mark.slow
 def test_a_listing_from_before_a_change_does_not_know_what_is_there_now(folder: Path) -> None:
     tape(folder, "2020-10-01T12:00:00Z")
     declare(folder, 'url = "listing:LTO001.xml"')
@@ -235,6 +243,7 @@ def test_what_is_only_listed_proves_no_content(folder: Path) -> None:
     assert statuses(folder)["report.odt"][:3] == ("unknown", "metadata_match_only", 0)
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_only_told_of_has_assets_whose_size_nobody_tells(folder: Path) -> None:
     checksums(folder, DAY + 86_400)
     (folder / "data/report.odt").unlink()

@@ -125,6 +125,7 @@ def test_what_was_archived_is_recalled_to_its_old_path(grounds: Grounds) -> None
     assert os.path.exists(grounds.at("vault", "closed/closed/one"))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("leave", ["stub", "symlink"])
 def test_a_recall_takes_the_place_of_the_pointer_that_was_left(grounds: Grounds, leave: str) -> None:
     grounds.write("data", "file", b"precious" * 20_000)
@@ -137,6 +138,7 @@ def test_a_recall_takes_the_place_of_the_pointer_that_was_left(grounds: Grounds,
     assert not os.path.islink(grounds.at("data", "file"))
 
 
+@pytest.mark.slow
 def test_a_recall_may_be_asked_for_by_a_report_over_the_archive(grounds: Grounds) -> None:
     for name in ("one", "two"):
         grounds.write("data", name, name.encode())
@@ -159,6 +161,7 @@ def test_a_recall_over_a_changed_archive_or_an_occupied_path_is_left_out(grounds
     assert refusals(grounds.plan("recall")) == {"changed": "changed_since_scan", "occupied": "target_exists_differs"}
 
 
+@pytest.mark.slow
 def test_a_purge_takes_what_is_past_the_grace_of_its_own_job(grounds: Grounds) -> None:
     for name in ("soon", "later"):
         grounds.write("data", name, name.encode())
@@ -188,6 +191,7 @@ def test_a_purge_keeps_what_the_floor_needs(grounds: Grounds) -> None:
     assert refusals(grounds.plan("purge", min_copies=2)) == {"file": "floor_not_reachable"}
 
 
+@pytest.mark.slow
 def test_what_was_undone_is_neither_recalled_nor_purged(grounds: Grounds) -> None:
     grounds.write("data", "file")
     grounds.scanned().prepared("data", "vault")
@@ -239,6 +243,7 @@ def test_only_copies_are_deleted_and_no_original(grounds: Grounds) -> None:
     assert refusals(made) == {"file": "is_original", "an archived original": "is_original"}
 
 
+@pytest.mark.slow
 def test_what_a_stub_leads_to_is_an_original_though_another_primary_holds_its_content(grounds: Grounds) -> None:
     grounds.configure(vault='role = "archive"\n', far='role = "primary"\n')
     grounds.write("data", "file", b"precious" * 20_000)

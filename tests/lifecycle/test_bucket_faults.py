@@ -33,6 +33,7 @@ def is_kept(estate: Buckets, path: str, content: bytes) -> None:
     assert estate.under_way() == []
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", ["lose_answer", "cut_request", "cut_answer", "refuse", "flip_up"])
 def test_an_object_is_stored_once_whatever_becomes_of_its_request(estate: Buckets, network: Proxy, kind: Kind) -> None:
     estate.write("data", "f", CONTENT)
@@ -44,6 +45,7 @@ def test_an_object_is_stored_once_whatever_becomes_of_its_request(estate: Bucket
     is_kept(estate, "f", CONTENT)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("method", "target", "kind"), [
     ("PUT", "partNumber=2", "lose_answer"),
     ("PUT", "partNumber=1", "cut_request"),
@@ -64,6 +66,7 @@ def test_an_object_of_parts_is_stored_once_whatever_becomes_of_a_request(estate:
     assert len(versions(estate, "f")) == 1
 
 
+@pytest.mark.slow
 def test_where_nobody_can_look_the_end_is_unknown_and_a_resume_looks(estate: Buckets, network: Proxy) -> None:
     estate.write("data", "f", CONTENT)
     estate.scanned()
@@ -79,6 +82,7 @@ def test_where_nobody_can_look_the_end_is_unknown_and_a_resume_looks(estate: Buc
     assert versions(estate, "f") == [stored]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", ["refuse", "lose_answer"])
 def test_what_somebody_stores_at_that_instant_stays_and_is_what_the_name_shows(estate: Buckets, network: Proxy, kind: Kind) -> None:
     estate.write("data", "f", CONTENT)
@@ -92,6 +96,7 @@ def test_what_somebody_stores_at_that_instant_stays_and_is_what_the_name_shows(e
     assert os.path.exists(estate.at("data", "f"))
 
 
+@pytest.mark.slow_but_first
 def test_an_equal_object_that_somebody_stores_at_that_instant_is_the_copy(estate: Buckets, network: Proxy) -> None:
     estate.write("data", "f", CONTENT)
     estate.scanned()
@@ -103,6 +108,7 @@ def test_an_equal_object_that_somebody_stores_at_that_instant_is_the_copy(estate
     assert "lastcopy-op" not in estate.object("f")["Metadata"]
 
 
+@pytest.mark.slow_but_first
 def test_a_bit_that_turns_on_its_way_back_is_seen_before_the_source_goes(estate: Buckets, network: Proxy) -> None:
     estate.write("data", "f", CONTENT)
     estate.scanned()
@@ -114,6 +120,7 @@ def test_a_bit_that_turns_on_its_way_back_is_seen_before_the_source_goes(estate:
     assert sum(one.startswith("PUT /") and "/kept/f" in one for one in network.seen) == 2
 
 
+@pytest.mark.slow_but_first
 def test_a_recall_goes_on_where_a_connection_breaks_off_and_believes_no_turned_bit(estate: Buckets, network: Proxy) -> None:
     estate.write("data", "f", CONTENT)
     estate.scanned()

@@ -36,6 +36,7 @@ def restored(estate: Buckets) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(os.fsdecode(estate.at("far"))).iterdir() if path.is_file()}
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("text", [b"a\0b", b"x" * 4096, b""])
 def test_an_object_that_says_that_it_is_a_link_and_can_be_none_ends_its_own_step(tmp_path: Path, text: bytes) -> None:
     estate = prepared(tmp_path)
@@ -59,6 +60,7 @@ def test_a_link_of_any_length_is_not_read(tmp_path: Path) -> None:
         source.metadata()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("times", [
     "9223372036854775807:9223372036854775807",
     "-9223372036854775808:-9223372036854775808",
@@ -74,6 +76,7 @@ def test_times_out_of_all_bounds_end_no_job(tmp_path: Path, times: str) -> None:
     assert restored(estate)["good"] == b"good"
 
 
+@pytest.mark.slow
 def test_no_object_makes_a_file_that_counts_as_a_stub(tmp_path: Path) -> None:
     estate = prepared(tmp_path)
     names = (stubs.ATTRIBUTE, "user.lastcopy.other", "user.note")
@@ -84,6 +87,7 @@ def test_no_object_makes_a_file_that_counts_as_a_stub(tmp_path: Path) -> None:
     assert os.listxattr(estate.at("far", "evil")) == ["user.note"]
 
 
+@pytest.mark.slow
 def test_an_upload_that_a_forged_note_names_goes_on(tmp_path: Path) -> None:
     server = stores.weed()
     with proxy.running(server.endpoint) as network:
@@ -101,6 +105,7 @@ def test_an_upload_that_a_forged_note_names_goes_on(tmp_path: Path) -> None:
         assert [one["Key"] for one in client.list_multipart_uploads(Bucket=estate.bucket)["Uploads"]] == ["other/big"]
 
 
+@pytest.mark.slow
 def test_nothing_of_a_note_stays_in_a_bucket_with_versions(tmp_path: Path) -> None:
     estate = prepared(tmp_path, versioned=True)
     estate.write("data", "f", os.urandom(9 << 20))
@@ -109,6 +114,7 @@ def test_nothing_of_a_note_stays_in_a_bucket_with_versions(tmp_path: Path) -> No
     assert (left.get("Versions"), left.get("DeleteMarkers")) == (None, None)
 
 
+@pytest.mark.slow
 def test_the_versions_of_a_name_are_found_without_those_of_all_that_begin_with_it(tmp_path: Path) -> None:
     server = stores.ceph()
     with proxy.running(server.endpoint) as network:
@@ -122,6 +128,7 @@ def test_the_versions_of_a_name_are_found_without_those_of_all_that_begin_with_i
         assert sum("versions=" in one for one in network.seen) == 1
 
 
+@pytest.mark.slow
 def test_a_store_that_is_full_rests_its_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     estate = prepared(tmp_path)
     for name in ("one", "two"):
@@ -152,6 +159,7 @@ def test_a_rebuild_closes_every_store(tmp_path: Path, monkeypatch: pytest.Monkey
     assert closed == ["vault"]
 
 
+@pytest.mark.slow
 def test_a_locked_copy_is_the_one_that_was_read_back_though_its_time_is_another(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores say that an object was modified when it was locked."""
     estate = buckets.made(tmp_path, server, 'immutability = "governance"\nlock_for = "2d"\n', locked=True).prepared()
@@ -167,6 +175,7 @@ def test_a_locked_copy_is_the_one_that_was_read_back_though_its_time_is_another(
     assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
 
 
+@pytest.mark.slow
 def test_an_object_of_which_the_store_tells_other_content_goes_and_is_sent_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     estate = prepared(tmp_path, versioned=True)
     estate.write("data", "f", b"content")

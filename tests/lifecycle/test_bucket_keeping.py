@@ -52,6 +52,7 @@ def test_one_place_of_a_bucket_is_one_volume_and_anothers_marker_stays(tmp_path:
     assert estate.store().identify().marker not in (None, "another")
 
 
+@pytest.mark.slow
 def test_locks_are_set_and_read_back_and_a_bucket_without_is_refused(tmp_path: Path, server: Server) -> None:
     (tmp_path / "one").mkdir()
     estate = prepared(tmp_path / "one", server, LOCKED, locked=True)
@@ -71,6 +72,7 @@ def test_locks_are_set_and_read_back_and_a_bucket_without_is_refused(tmp_path: P
         without.store().prepare("marker", at_us=1)
 
 
+@pytest.mark.slow_but_first
 def test_an_equal_object_of_another_that_is_not_locked_rests_no_archive(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server, LOCKED, locked=True)
     estate.write("data", "f", b"content")
@@ -82,6 +84,7 @@ def test_an_equal_object_of_another_that_is_not_locked_rests_no_archive(tmp_path
     assert os.path.exists(estate.at("data", "f"))
 
 
+@pytest.mark.slow
 def test_names_go_there_and_back_to_the_byte_or_are_refused(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server)
     odd = [
@@ -117,6 +120,7 @@ def test_names_go_there_and_back_to_the_byte_or_are_refused(tmp_path: Path, serv
     assert {path: Path(os.fsdecode(estate.at("far", path))).read_bytes() for path in taken} == content
 
 
+@pytest.mark.slow
 def test_an_object_whose_key_is_no_path_of_a_file_is_refused_and_others_come(tmp_path: Path) -> None:
     estate = prepared(tmp_path, stores.ceph())
     bad = ["a//b", "a/../b", "./c", "/d"]
@@ -130,6 +134,7 @@ def test_an_object_whose_key_is_no_path_of_a_file_is_refused_and_others_come(tmp
     assert len(estate.keys()) == 5
 
 
+@pytest.mark.slow_but_first
 def test_attributes_that_do_not_fit_are_losses_and_the_others_come_back(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server)
     where = estate.write("data", "f", b"content")
@@ -143,6 +148,7 @@ def test_attributes_that_do_not_fit_are_losses_and_the_others_come_back(tmp_path
     assert "user.large" not in os.listxattr(where)
 
 
+@pytest.mark.slow
 def test_folders_that_are_gone_come_back_as_they_were_and_what_they_lose_is_told(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server)
     estate.write("data", "one/two/f", b"content")
@@ -193,6 +199,7 @@ def test_a_symbolic_link_is_copied_as_its_text_and_restored_as_a_link(tmp_path: 
     assert store.open(b"link", published).metadata().link_target == b"else\xffwhere"
 
 
+@pytest.mark.slow
 def test_no_link_is_left_that_would_lead_into_a_bucket(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server)
     estate.write("data", "f", b"content")
@@ -204,6 +211,7 @@ def test_no_link_is_left_that_would_lead_into_a_bucket(tmp_path: Path, server: S
     assert Path(os.fsdecode(estate.at("data", "f"))).read_bytes() == b"content"
 
 
+@pytest.mark.slow
 def test_an_archive_is_undone_and_nothing_is_taken_out_of_a_bucket(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server)
     estate.write("data", "f", b"content")
@@ -218,6 +226,7 @@ def test_an_archive_is_undone_and_nothing_is_taken_out_of_a_bucket(tmp_path: Pat
     assert estate.run("copy", to="far", where="volume = 'vault'").counts == {"DONE": 1}
 
 
+@pytest.mark.slow
 def test_a_copy_in_a_bucket_rests_a_floor_until_it_is_another(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server, "versions = true\n", versioned=True)
     for name in ("kept", "replaced"):
@@ -231,6 +240,7 @@ def test_a_copy_in_a_bucket_rests_a_floor_until_it_is_another(tmp_path: Path, se
     assert os.path.exists(estate.at("data", "replaced"))
 
 
+@pytest.mark.slow
 def test_what_a_key_shows_is_restored_and_no_older_version(tmp_path: Path, server: Server) -> None:
     estate = prepared(tmp_path, server, "versions = true\n", versioned=True)
     for content in (b"one", b"two!", b"three"):
@@ -240,6 +250,7 @@ def test_what_a_key_shows_is_restored_and_no_older_version(tmp_path: Path, serve
     assert Path(os.fsdecode(estate.at("far", "f"))).read_bytes() == b"three"
 
 
+@pytest.mark.slow
 def test_objects_are_stored_in_the_class_that_is_configured(tmp_path: Path) -> None:
     estate = prepared(tmp_path, stores.weed(), 'storage_class = "STANDARD_IA"\n')
     estate.write("data", "f", b"content")
@@ -247,6 +258,7 @@ def test_objects_are_stored_in_the_class_that_is_configured(tmp_path: Path) -> N
     assert estate.object("f")["StorageClass"] == "STANDARD_IA"
 
 
+@pytest.mark.slow
 def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
     estate = prepared(tmp_path, stores.weed())
     where = estate.write("data", "f", b"")
@@ -260,6 +272,7 @@ def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 < 200  # MiB
 
 
+@pytest.mark.slow
 def test_no_secret_of_the_store_is_kept_or_told(tmp_path: Path) -> None:
     estate = prepared(tmp_path, stores.weed())
     estate.write("data", "f", b"content")

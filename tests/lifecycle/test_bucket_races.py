@@ -87,6 +87,7 @@ def planned_before(estate: Buckets, act: Callable[[], object]) -> job.Outcome:
     return job.run(estate.root, estate.config, drawn.id, clock=lambda: estate.now_us, actor="ada")
 
 
+@pytest.mark.slow_but_first
 def test_what_somebody_made_of_our_object_between_two_runs_stays(tmp_path: Path, network: Proxy, server: Server) -> None:
     estate = made(tmp_path, network, server, versioned=True)
     stop = crew.kill_switch(estate.config, estate.root)
@@ -102,6 +103,7 @@ def test_what_somebody_made_of_our_object_between_two_runs_stays(tmp_path: Path,
     assert os.path.exists(estate.at("data", "f"))
 
 
+@pytest.mark.slow
 def test_what_somebody_made_of_our_object_stays_where_ours_reads_back_wrongly(tmp_path: Path, network: Proxy, server: Server) -> None:
     estate = made(tmp_path, network, server, versioned=True)
     theirs = b"an edit by a user" * 9
@@ -113,6 +115,7 @@ def test_what_somebody_made_of_our_object_stays_where_ours_reads_back_wrongly(tm
     assert os.path.exists(estate.at("data", "f"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True])
 def test_what_is_stored_before_the_versions_are_looked_at_is_not_hidden(tmp_path: Path, overwriting: Proxy, *, lost: bool) -> None:
     estate = made(tmp_path, overwriting, stores.ceph(), versioned=True)
@@ -125,6 +128,7 @@ def test_what_is_stored_before_the_versions_are_looked_at_is_not_hidden(tmp_path
     assert contents(estate) == [(THEIRS, True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "content"), [("f", CONTENT), ("large", LARGE)])
 @pytest.mark.parametrize("lost", [False, True])
 def test_what_is_stored_just_before_ours_is_what_the_name_shows(tmp_path: Path, overwriting: Proxy, path: str, content: bytes, *, lost: bool) -> None:
@@ -142,6 +146,7 @@ def test_what_is_stored_just_before_ours_is_what_the_name_shows(tmp_path: Path, 
     assert os.path.exists(estate.at("data", path))
 
 
+@pytest.mark.slow
 def test_what_a_run_that_ended_there_had_stored_over_anothers_goes(tmp_path: Path, overwriting: Proxy) -> None:
     estate = made(tmp_path, overwriting, stores.ceph(), versioned=True)
     once(overwriting, "PUT", "/kept/f", put(estate, THEIRS))
@@ -155,6 +160,7 @@ def test_what_a_run_that_ended_there_had_stored_over_anothers_goes(tmp_path: Pat
     assert contents(estate) == [(THEIRS, True)]
 
 
+@pytest.mark.slow
 def test_an_old_version_below_a_delete_marker_is_no_conflict(tmp_path: Path, overwriting: Proxy) -> None:
     estate = made(tmp_path, overwriting, stores.ceph(), versioned=True)
     put(estate, THEIRS)()
@@ -164,6 +170,7 @@ def test_an_old_version_below_a_delete_marker_is_no_conflict(tmp_path: Path, ove
     assert contents(estate) == [(CONTENT, True), (THEIRS, False)]
 
 
+@pytest.mark.slow
 def test_a_bucket_that_keeps_every_version_and_overwrites_is_no_target(tmp_path: Path, overwriting: Proxy) -> None:
     estate = buckets.made(tmp_path, stores.ceph(), endpoint=overwriting.endpoint, locked=True)
     retain(estate)
@@ -177,6 +184,7 @@ def test_a_bucket_that_keeps_every_version_and_overwrites_is_no_target(tmp_path:
     assert contents(estate) == []
 
 
+@pytest.mark.slow
 def test_ours_that_cannot_be_taken_away_from_over_anothers_is_no_copy(tmp_path: Path, overwriting: Proxy) -> None:
     """The bucket is given a default retention after it was prepared."""
     estate = made(tmp_path, overwriting, stores.ceph(), locked=True)
@@ -189,6 +197,7 @@ def test_ours_that_cannot_be_taken_away_from_over_anothers_is_no_copy(tmp_path: 
     assert os.path.exists(estate.at("data", "f"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("was", "then"), [(False, ["Enabled"]), (False, ["Enabled", "Suspended"]), (True, ["Suspended"])])
 def test_a_bucket_whose_versioning_changed_is_to_be_prepared_again(tmp_path: Path, network: Proxy, server: Server, was: bool, then: list[str]) -> None:
     estate = made(tmp_path, network, server, versioned=was)
@@ -209,6 +218,7 @@ def test_a_bucket_whose_versioning_changed_is_to_be_prepared_again(tmp_path: Pat
     assert refusals(estate.plan("archive", to="vault")) != {"f": "not_prepared"}
 
 
+@pytest.mark.slow
 def test_an_answer_with_a_version_where_none_was_kept_takes_ours_away(tmp_path: Path, overwriting: Proxy) -> None:
     """Versions are enabled, and somebody stores an object, between the look at the bucket and our request."""
     estate = made(tmp_path, overwriting, stores.ceph())
@@ -225,6 +235,7 @@ def test_an_answer_with_a_version_where_none_was_kept_takes_ours_away(tmp_path: 
     assert os.path.exists(estate.at("data", "f"))
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_where_versions_end_while_the_job_runs(tmp_path: Path, overwriting: Proxy) -> None:
     estate = made(tmp_path, overwriting, stores.ceph(), versioned=True)
     came_by = once(overwriting, "GET", "kept%2Ff", lambda: versioning(estate, "Suspended"))
@@ -234,6 +245,7 @@ def test_nothing_is_sent_where_versions_end_while_the_job_runs(tmp_path: Path, o
     assert contents(estate) == []
 
 
+@pytest.mark.slow_but_first
 def test_an_object_that_is_there_is_seen_before_anything_is_sent(tmp_path: Path, network: Proxy, server: Server) -> None:
     estate = made(tmp_path, network, server)
     network.seen.clear()
@@ -242,6 +254,7 @@ def test_an_object_that_is_there_is_seen_before_anything_is_sent(tmp_path: Path,
     assert not any(one.startswith("PUT") and "/kept/f" in one for one in network.seen)
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_over_is_none(tmp_path: Path, server: Server) -> None:
     estate = buckets.made(tmp_path, server, 'immutability = "compliance"\n', locked=True).prepared()
     estate.write("data", "f", b"content")

@@ -34,6 +34,7 @@ def dressed(estate: Buckets, path: str, content: bytes) -> os.stat_result:
     return os.stat(where)
 
 
+@pytest.mark.slow
 def test_files_are_archived_and_recalled_to_the_bit(estate: Buckets) -> None:
     content = {"a/small": b"small", "a/large": LARGE if estate.server.name == "weed" else LARGE[: 9 << 20]}
     before = {path: dressed(estate, path, body) for path, body in content.items()}
@@ -57,6 +58,7 @@ def test_files_are_archived_and_recalled_to_the_bit(estate: Buckets) -> None:
         assert stat.S_IMODE(found.st_mode) == 0o640
 
 
+@pytest.mark.slow
 def test_what_was_archived_is_found_by_the_next_scan_as_a_copy(estate: Buckets) -> None:
     estate.write("data", "f", b"content of it")
     estate.prepared().scanned()
@@ -68,6 +70,7 @@ def test_what_was_archived_is_found_by_the_next_scan_as_a_copy(estate: Buckets) 
     assert entry["d"] == hashlib.sha256(b"content of it").hexdigest()
 
 
+@pytest.mark.slow_but_first
 def test_an_object_that_is_there_is_never_overwritten(estate: Buckets) -> None:
     estate.write("data", "f", b"ours")
     estate.prepared().scanned()

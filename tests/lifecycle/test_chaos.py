@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 _PROGRAMS = {"strace": "strace", "mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "fusermount3": "fuse3", "rsync": "rsync", "rclone": "rclone"}
-_GROUPS = ("archive", "copy", "undo", "targets")
+_GROUPS = ("archive", "copy")
 _SLOW_GROUPS = (
+    "undo",
+    "targets",
     "archive-stubs",
     "recall",
     "purge",

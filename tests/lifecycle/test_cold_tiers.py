@@ -40,6 +40,7 @@ def at_home(estate: Buckets) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if path.exists()}
 
 
+@pytest.mark.slow
 def test_a_recall_asks_for_what_is_in_the_archive_waits_and_goes_on_once_it_is_there(tmp_path: Path, box: Icebox) -> None:
     estate = archived(tmp_path, box, ASKS)
     came = estate.run("recall")
@@ -58,6 +59,7 @@ def test_a_recall_asks_for_what_is_in_the_archive_waits_and_goes_on_once_it_is_t
     assert at_home(estate) == {"one": b"one", "two": b"two"}
 
 
+@pytest.mark.slow
 def test_without_a_word_of_the_configuration_nothing_is_asked_for(tmp_path: Path, box: Icebox) -> None:
     estate = archived(tmp_path, box, "")
     came = estate.run("recall")
@@ -80,6 +82,7 @@ def test_a_store_that_refuses_to_bring_back_ends_the_step_with_its_word(tmp_path
     assert estate.resume(came.job_id).state == "waiting"
 
 
+@pytest.mark.slow
 def test_a_store_that_knows_the_class_and_gives_its_objects_is_asked_for_nothing(tmp_path: Path, box: Icebox) -> None:
     estate = archived(tmp_path, box, ASKS)
     box.gives = True
@@ -87,6 +90,7 @@ def test_a_store_that_knows_the_class_and_gives_its_objects_is_asked_for_nothing
     assert box.asked == []
 
 
+@pytest.mark.slow
 def test_what_is_in_an_archive_is_never_told_to_be_there_at_once(tmp_path: Path, box: Icebox) -> None:
     estate = buckets.made(tmp_path, stores.weed(), COLD, endpoint=box.endpoint)
     box.gives = True

@@ -52,6 +52,7 @@ def carried_out_and_scanned(grounds: Grounds, made: Plan) -> dict[str, Any]:
     return coverage(grounds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy",
     [
@@ -74,6 +75,7 @@ def test_the_coverage_after_is_what_a_scan_of_everything_finds(grounds: Grounds,
     assert effect["coverage"]["before"] != after or policy["action"] == "delete"
 
 
+@pytest.mark.slow
 def test_the_cost_is_that_of_the_space_on_both_sides(grounds: Grounds) -> None:
     grounds.write("data", "large", os.urandom(MIB))
     grounds.scanned()
@@ -97,6 +99,7 @@ def test_bytes_without_a_price_are_counted_apart(grounds: Grounds) -> None:
     }
 
 
+@pytest.mark.slow
 def test_what_is_at_the_target_already_costs_nothing_more(grounds: Grounds) -> None:
     for name in ("here", "there too"):
         grounds.write("data", name, os.urandom(MIB))
@@ -108,6 +111,7 @@ def test_what_is_at_the_target_already_costs_nothing_more(grounds: Grounds) -> N
     assert made.header.effect["cost"]["added_per_month"] == pytest.approx(5.0 * MIB / 2**40)
 
 
+@pytest.mark.slow
 def test_a_copy_on_a_volume_that_was_never_scanned_leaves_the_rest_of_it_unknown(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     grounds.write("data", "one", b"1")

@@ -435,6 +435,7 @@ def test_mirrors_of_each_other_keep_nothing_for_one_another(small: Estate) -> No
     assert small.states(delete) == ["REFUSED"]
 
 
+@pytest.mark.slow
 def test_a_floor_that_is_lowered_after_the_plan_was_made_is_the_plans(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path, "[lifecycle]\nmin_copies = 2\n")
     grounds.write("data", "f")
@@ -478,6 +479,7 @@ def test_a_file_that_a_killed_purge_refused_to_remove_can_be_purged_by_another_j
     assert (small.states(again), small.states(archive)) == (["DONE"], ["DONE"]), small.reasons(again)
 
 
+@pytest.mark.slow
 def test_evidence_that_was_too_old_for_the_plan_is_too_old_for_its_job(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path, more="[lifecycle]\nmin_copies = 1\nmax_evidence_age = '3d'\n")
     for volume in ("data", "far"):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from lifecycle.journal import Journal
 from tests.lifecycle.journals import TO_QUARANTINE, estate, job, opened, step
 
@@ -79,6 +81,7 @@ def _prepare(tmp_path: Path) -> tuple[Path, Path]:
     return root, marks
 
 
+@pytest.mark.slow
 def test_three_engines_never_share_a_chunk(tmp_path: Path) -> None:
     root, marks = _prepare(tmp_path)
     engines = [_start(root, marks, 2) for _ in range(3)]
@@ -93,6 +96,7 @@ def test_three_engines_never_share_a_chunk(tmp_path: Path) -> None:
     assert list(marks.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_engines_that_are_killed_at_any_moment_leave_a_journal_that_goes_on(tmp_path: Path) -> None:
     root, marks = _prepare(tmp_path)
     chance, head = random.Random(20261123), bytes(32)

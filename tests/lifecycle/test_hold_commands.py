@@ -137,6 +137,7 @@ def test_without_a_journal_there_are_no_holds_and_no_trail(estate: Path) -> None
     assert not (estate / "catalog" / "journal").exists()
 
 
+@pytest.mark.slow
 def test_the_trail_is_listed_and_verified(estate: Path) -> None:
     for reason in ("one", "two", "three"):
         run("hold", "place", "--volume", "data", "--reason", reason, folder=estate)

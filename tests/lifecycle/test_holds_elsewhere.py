@@ -124,6 +124,7 @@ def test_a_hold_whose_place_cannot_be_read_holds_everything(small: Estate) -> No
     assert refused(small, "prod", b"f")
 
 
+@pytest.mark.slow
 def test_a_plan_leaves_out_copies_of_what_was_taken_from_a_path_that_is_held_now(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     for name in ("held/f", "free/g"):

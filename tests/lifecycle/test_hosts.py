@@ -39,6 +39,7 @@ def either(tmp_path: Path, request: pytest.FixtureRequest) -> Hosts:
     return Hosts(folder, server=server)
 
 
+@pytest.mark.slow
 def test_files_are_archived_and_recalled_to_the_bit(estate: Hosts) -> None:
     content = {b"a/small": b"small", b"a/hole": b"x" + bytes(3 << 20) + b"y", b"b\n/=cmd()\xff": os.urandom(5 << 20)}
     for path, body in content.items():
@@ -68,6 +69,7 @@ def test_files_are_archived_and_recalled_to_the_bit(estate: Hosts) -> None:
         )
 
 
+@pytest.mark.slow
 def test_what_was_copied_is_found_by_the_next_scan(estate: Hosts) -> None:
     where = estate.write("data", "f", b"content of it")
     os.utime(where, ns=(ACCESSED_NS, MODIFIED_NS + 123_456_789))
@@ -81,6 +83,7 @@ def test_what_was_copied_is_found_by_the_next_scan(estate: Hosts) -> None:
     assert (row["copy_volume"], row["match"], row["verification_level"]) == ("vault", "content", 3)
 
 
+@pytest.mark.slow_but_first
 def test_what_is_there_is_never_overwritten_and_what_is_equal_is_taken_for_the_copy(either: Hosts) -> None:
     for name in ("planned", "late", "equal"):
         either.write("data", name, b"ours")
@@ -100,6 +103,7 @@ def test_what_is_there_is_never_overwritten_and_what_is_equal_is_taken_for_the_c
     assert Path(os.fsdecode(either.at("data", "equal"))).read_bytes() == b"ours"
 
 
+@pytest.mark.slow
 def test_a_link_in_the_place_of_a_folder_leads_nothing_outside(estate: Hosts, tmp_path: Path) -> None:
     estate.write("data", "d/f", b"ours")
     estate.ready()
@@ -126,6 +130,7 @@ def test_a_folder_that_is_declared_twice_is_refused(estate: Hosts) -> None:
     assert "same storage" in estate.ask("volume", "prepare", "vault", code=5).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finishes(estate: Hosts, before: bool) -> None:
     body = os.urandom(3 << 20)
@@ -141,6 +146,7 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
     assert estate.ask("audit", "verify").code == 0
 
 
+@pytest.mark.slow
 def test_of_a_connection_that_is_cut_in_the_middle_of_a_file_its_step_tells_and_nobody_else(
     tmp_path: Path, ssh_server: sshd.Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -154,6 +160,7 @@ def test_of_a_connection_that_is_cut_in_the_middle_of_a_file_its_step_tells_and_
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", [_WRITE, _READ], ids=["up", "down"])
 def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: Hosts, kind: int) -> None:
     estate.write("data", "f", b"content of the file")
@@ -179,6 +186,7 @@ def test_a_bit_that_flips_on_the_way_is_found_and_nothing_is_taken_away(estate: 
     assert b"f" not in estate.kept()
 
 
+@pytest.mark.slow
 def test_a_time_that_the_protocol_cannot_tell_is_a_loss_of_its_file_alone(estate: Hosts) -> None:
     os.utime(estate.write("data", "odd", b"1"), (-1, -1))  # 1969
     estate.write("data", "plain", b"2")
@@ -216,6 +224,7 @@ def test_a_host_that_takes_names_and_texts_of_links_the_other_way_round_makes_no
     assert not os.path.lexists(os.path.expanduser("~/somewhere"))
 
 
+@pytest.mark.slow
 def test_what_is_out_of_all_bounds_ends_its_own_step_alone(estate: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("odd", "plain"):
         estate.write("data", name, name.encode())

@@ -148,6 +148,7 @@ def test_what_failed_is_shown_with_its_reason_and_is_exit_4(folder: Path) -> Non
         assert again.data["reasons"] == [f"1 CONFLICT: not tried again; mend what 'lastcopy job show {done.data['id']}' says of them, then create a new plan"]
 
 
+@pytest.mark.slow
 def test_what_rests_in_quarantine_is_told_until_it_is_undone(folder: Path) -> None:
     os.link(folder / "prod" / "d1" / "f1", folder / "prod" / "d1" / "another name")
     ask("scan", "prod", folder=folder)
@@ -175,6 +176,7 @@ def test_a_plan_without_steps_is_done_and_says_that_nothing_was(folder: Path) ->
     assert job(folder, "resume", done.data["id"]).data["reasons"] == done.data["reasons"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_job_ends_with_130_and_is_resumed(folder: Path) -> None:
     before = files(folder / "prod")
     plan = approved(folder)
@@ -195,6 +197,7 @@ def test_an_interrupted_job_ends_with_130_and_is_resumed(folder: Path) -> None:
     assert files(folder / "prod") == before
 
 
+@pytest.mark.slow
 def test_three_engines_that_are_killed_again_and_again_lose_nothing(folder: Path) -> None:
     before = files(folder / "prod")
     plan = approved(folder)

@@ -106,6 +106,7 @@ def test_a_plan_under_another_name_is_refused(grounds: Grounds) -> None:
         plan.load(grounds.root, "../catalog")
 
 
+@pytest.mark.slow
 def test_hostile_names_survive_in_a_plan_and_are_escaped_in_every_output(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     for number, name in enumerate(HOSTILE):
@@ -224,6 +225,7 @@ _CHANGES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_planning_writes_to_no_volume(grounds: Grounds) -> None:
     trace = grounds.folder / "trace"
@@ -258,6 +260,7 @@ def test_an_action_over_no_rows_makes_an_empty_plan(grounds: Grounds) -> None:
     assert run("plan", "show", made.id, folder=grounds.folder).code == 0
 
 
+@pytest.mark.slow
 def test_chunks_are_full_at_128_steps_and_never_part_the_names_of_one_file(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     for number in range(125):
@@ -275,6 +278,7 @@ def test_chunks_are_full_at_128_steps_and_never_part_the_names_of_one_file(tmp_p
     assert len([step for step in made if step.chunk == 1]) <= 128 + 8
 
 
+@pytest.mark.slow
 def test_only_some_names_of_one_file_are_not_approved(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     first = grounds.write("data", "a/first", b"linked")

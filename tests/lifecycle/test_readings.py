@@ -42,6 +42,7 @@ def tried_again(grounds: Grounds, spoil: set[bytes]) -> None:
     spoil.clear()
 
 
+@pytest.mark.slow
 def test_no_plan_rests_on_a_copy_that_could_not_be_read_since(grounds: Grounds, spoil: set[bytes]) -> None:
     wanted: dict[str, Any] = {"to": "vault", "min_copies": 2, "where": "path IN ('f', 'g')"}
     assert paths(grounds.plan("archive", **wanted)) == [b"f", b"g"]
@@ -52,6 +53,7 @@ def test_no_plan_rests_on_a_copy_that_could_not_be_read_since(grounds: Grounds, 
     assert paths(grounds.plan("archive", **wanted)) == [b"f", b"g"]
 
 
+@pytest.mark.slow
 def test_no_job_rests_on_a_copy_that_could_not_be_read_since_its_plan(grounds: Grounds, spoil: set[bytes]) -> None:
     made = grounds.plan("archive", to="vault", min_copies=2, where="path IN ('f', 'g')")
     grounds.ask("plan", "approve", made.id)

@@ -31,6 +31,7 @@ def archived(grounds: Grounds, **policy: Any) -> Plan:  # noqa: ANN401  # keys o
     return grounds.plan("archive", **{"to": "vault", "report": "assets", **policy})
 
 
+@pytest.mark.slow
 def test_what_changed_since_the_scan_or_is_gone_is_left_out(grounds: Grounds) -> None:
     ready(grounds, "same", "longer", "rewritten", "gone", "replaced", "a folder now")
     with open(grounds.at("data", "longer"), "ab") as file:
@@ -48,6 +49,7 @@ def test_what_changed_since_the_scan_or_is_gone_is_left_out(grounds: Grounds) ->
     assert any("size_bytes" in detail for detail in details(made))
 
 
+@pytest.mark.slow
 def test_a_link_put_in_the_place_of_a_folder_above_leads_nowhere(grounds: Grounds) -> None:
     ready(grounds, "deep/file")
     os.rename(grounds.at("data", "deep"), grounds.at("far", "deep"))
@@ -55,6 +57,7 @@ def test_a_link_put_in_the_place_of_a_folder_above_leads_nowhere(grounds: Ground
     assert refusals(archived(grounds)) == {"deep/file": "changed_since_scan"}
 
 
+@pytest.mark.slow
 def test_files_within_the_quiet_time_are_left_alone(grounds: Grounds) -> None:
     ready(grounds, "one", "two")
     made = archived(grounds, quiet="3d")  # the plan is made two days after they were written
@@ -62,6 +65,7 @@ def test_files_within_the_quiet_time_are_left_alone(grounds: Grounds) -> None:
     assert len(steps(archived(grounds, quiet="1d"))) == 2
 
 
+@pytest.mark.slow
 def test_a_time_beyond_what_a_fingerprint_holds_blinds_no_plan(grounds: Grounds) -> None:
     ready(grounds, "far ahead", "ordinary")
     for volume in ("data", "far"):
@@ -73,6 +77,7 @@ def test_a_time_beyond_what_a_fingerprint_holds_blinds_no_plan(grounds: Grounds)
     assert (paths(made), refusals(made)) == ([b"ordinary"], {"far ahead": "not_supported"})
 
 
+@pytest.mark.slow
 def test_times_before_1970_are_kept(grounds: Grounds) -> None:
     where = grounds.write("data", "old", b"old")
     os.utime(where, ns=(-1_500, -1_500))
@@ -80,6 +85,7 @@ def test_times_before_1970_are_kept(grounds: Grounds) -> None:
     assert step.fingerprint.modified_ns == os.stat(where).st_mtime_ns == -1_500
 
 
+@pytest.mark.slow
 def test_only_some_names_of_a_file_are_not_archived_but_may_be_copied(grounds: Grounds) -> None:
     where = grounds.write("data", "a/one", b"linked")
     os.link(where, grounds.at("data", "a/two"))
@@ -95,6 +101,7 @@ def test_only_some_names_of_a_file_are_not_archived_but_may_be_copied(grounds: G
     assert len(steps(grounds.plan("copy", to="vault", where="path = 'a/one'"))) == 1
 
 
+@pytest.mark.slow
 def test_a_refused_name_takes_the_other_names_of_its_file_with_it(grounds: Grounds) -> None:
     os.link(grounds.write("data", "one", b"linked"), grounds.at("data", "two"))
     grounds.write("vault", "two", b"something else")
@@ -102,6 +109,7 @@ def test_a_refused_name_takes_the_other_names_of_its_file_with_it(grounds: Groun
     assert refusals(archived(grounds, where="volume = 'data'")) == {"two": "target_exists_differs", "one": "partial_hard_link_group"}
 
 
+@pytest.mark.slow
 def test_what_is_at_the_target_is_never_planned_over(grounds: Grounds) -> None:
     grounds.write("vault", "longer", b"something else")
     grounds.write("vault", "same", b"same")
@@ -111,12 +119,14 @@ def test_what_is_at_the_target_is_never_planned_over(grounds: Grounds) -> None:
     assert paths(made) == [b"free", b"same"]
 
 
+@pytest.mark.slow
 def test_what_lies_on_the_target_volume_already_does_not_go_there(grounds: Grounds) -> None:
     grounds.write("vault", "old", b"old")
     made = archived(ready(grounds, "new"))
     assert (paths(made), refusals(made)) == ([b"new"], {"old": "already_there"})
 
 
+@pytest.mark.slow
 def test_two_files_for_one_name_are_not_both_planned(grounds: Grounds) -> None:
     grounds.write("far", "same name", b"another")
     made = archived(ready(grounds, "same name", prepare=("data", "vault", "far")), min_copies=1)
@@ -124,6 +134,7 @@ def test_two_files_for_one_name_are_not_both_planned(grounds: Grounds) -> None:
     assert list(refusals(made).values()) == ["name_collides"]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("folds", "names", "expected"),
     [
@@ -150,6 +161,7 @@ def test_names_that_the_target_does_not_take_are_refused(grounds: Grounds) -> No
     assert refusals(archived(grounds)) == {"a rather long name": "name_too_long", "raw\\xff": "name_too_long"}
 
 
+@pytest.mark.slow
 def test_a_volume_that_was_never_prepared_is_told(grounds: Grounds) -> None:
     made = archived(ready(grounds, "file", prepare=("data",)))
     assert refusals(made) == {"file": "not_prepared"}
@@ -157,6 +169,7 @@ def test_a_volume_that_was_never_prepared_is_told(grounds: Grounds) -> None:
     assert len(steps(grounds.plan("copy", to="data", where="volume = 'nothing'"))) == 0
 
 
+@pytest.mark.slow
 def test_a_copy_only_reads_its_source_which_need_not_be_prepared(grounds: Grounds) -> None:
     ready(grounds, "file", prepare=("vault",))
     assert paths(grounds.plan("copy", to="vault")) == [b"file"]
@@ -180,6 +193,7 @@ def test_a_volume_that_is_not_there_makes_its_files_wait(grounds: Grounds) -> No
     assert "mount" in next(iter(details(made)))
 
 
+@pytest.mark.slow
 def test_what_is_under_hold_is_not_taken_away_but_may_be_copied(grounds: Grounds) -> None:
     ready(grounds, "held/file", "free")
     with grounds.journal() as journal:
@@ -195,6 +209,7 @@ def held_for(grounds: Grounds, owner: str) -> None:
         journal.place_hold(holds.Scope("owner", owner=owner), reason="a lawsuit", until_us=None, at_us=grounds.now_us - 1, actor="eve")
 
 
+@pytest.mark.slow
 def test_a_hold_on_an_owner_that_a_label_names_keeps_its_files_out_of_a_plan(grounds: Grounds) -> None:
     ready(grounds, "contracts/one", "free")
     grounds.configure('[[labels]]\nwhere = "path LIKE \'contracts/%\'"\nowner = "legal"\n')
@@ -218,6 +233,7 @@ def test_a_label_that_cannot_be_read_is_anybodys(grounds: Grounds) -> None:
     assert refusals(archived(grounds)) == {"one": "on_hold"}
 
 
+@pytest.mark.slow
 def test_a_quarantine_of_a_volume_inside_another_is_no_ones_file(grounds: Grounds) -> None:
     grounds.write("data", "inner/.lastcopy/quarantine/j2222222222-1-1", b"taken")
     grounds.write("data", "inner/.lastcopy-notes", b"mine")
@@ -235,6 +251,7 @@ def test_a_file_in_quarantine_of_a_volume_inside_another_is_no_copy_that_the_flo
     assert refusals(made) == {"file": "floor_not_reachable"}
 
 
+@pytest.mark.slow
 def test_limits_cut_off_the_end_of_the_reports_order(grounds: Grounds) -> None:
     for number, size in enumerate((400, 300, 200, 100)):
         grounds.write("data", f"{number}", bytes([number]) * size)
@@ -247,6 +264,7 @@ def test_limits_cut_off_the_end_of_the_reports_order(grounds: Grounds) -> None:
     assert "max_bytes is 750" in next(iter(details(archived(grounds, **order, max_bytes=750))))
 
 
+@pytest.mark.slow
 def test_all_names_of_a_file_are_within_a_limit_or_none(grounds: Grounds) -> None:
     where = grounds.write("data", "linked 1", b"linked")
     for number in (2, 3):
@@ -256,6 +274,7 @@ def test_all_names_of_a_file_are_within_a_limit_or_none(grounds: Grounds) -> Non
     assert len(steps(archived(grounds, max_steps=4))) == 4
 
 
+@pytest.mark.slow
 def test_twice_the_largest_file_must_be_free_beside_all_that_goes(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> None:
     from lifecycle.stores import posix
 
@@ -268,6 +287,7 @@ def test_twice_the_largest_file_must_be_free_beside_all_that_goes(grounds: Groun
     assert refusals(archived(grounds, **order)) == {"2": "no_space"}
 
 
+@pytest.mark.slow
 def test_the_floor_says_which_copies_do_not_count_and_why(grounds: Grounds) -> None:
     grounds.write("mirror", "file", b"file")
     ready(grounds, "file")
@@ -278,11 +298,13 @@ def test_the_floor_says_which_copies_do_not_count_and_why(grounds: Grounds) -> N
     assert "mirror:file: its volume follows" in detail
 
 
+@pytest.mark.slow
 def test_an_independent_copy_lets_the_floor_hold(grounds: Grounds) -> None:
     grounds.write("far", "kept", b"file")
     assert paths(archived(ready(grounds, "file"), min_copies=2, where="volume = 'data'")) == [b"file"]
 
 
+@pytest.mark.slow
 def test_evidence_that_is_too_old_does_not_count(grounds: Grounds) -> None:
     grounds.write("far", "kept", b"file")
     ready(grounds, "file")
@@ -291,11 +313,13 @@ def test_evidence_that_is_too_old_does_not_count(grounds: Grounds) -> None:
     assert "too long ago" in next(iter(details(made)))
 
 
+@pytest.mark.slow
 def test_an_empty_file_has_no_content_that_a_copy_could_prove(grounds: Grounds) -> None:
     grounds.write("data", "empty", b"")
     assert refusals(archived(ready(grounds))) == {"empty": "empty"}
 
 
+@pytest.mark.slow
 def test_copies_that_are_deleted_by_the_plan_itself_count_for_no_other(grounds: Grounds) -> None:
     for volume in ("vault", "far", "mirror"):
         grounds.write(volume, "file", b"file")

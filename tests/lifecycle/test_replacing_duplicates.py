@@ -301,6 +301,7 @@ def test_a_purge_that_was_killed_is_gone_on_with(small: Estate, monkeypatch: pyt
     assert small.read("prod", "d/other") == CONTENT
 
 
+@pytest.mark.slow
 def test_a_writer_that_waits_gets_the_very_file(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     job = small.job([step(small)], "dedupe", hard_links=True)
     writers: list[int] = []

@@ -52,6 +52,7 @@ def test_no_volume_needs_to_be_prepared_and_a_copy_serves_where_the_file_is_gone
     assert found(grounds.folder / "rescued")["from far/deep/down/file"] == b"precious" * 1000
 
 
+@pytest.mark.slow
 def test_what_is_there_is_never_overwritten_and_equal_content_is_taken_as_restored(grounds: Grounds) -> None:
     (grounds.folder / "rescued/deep/down").mkdir(parents=True)
     (grounds.folder / "rescued/deep/down/file").write_bytes(b"precious" * 1000)

@@ -87,6 +87,7 @@ def at(volume: str, parity: int) -> list[str]:
     return [f"{volume}:{folder}/f{number}" for number in range(parity, FILES, 2)]
 
 
+@pytest.mark.slow
 def test_what_a_job_took_is_no_loss(tmp_path: Path) -> None:
     folder = estate(tmp_path, "nothing")
     job = archived(folder)
@@ -97,6 +98,7 @@ def test_what_a_job_took_is_no_loss(tmp_path: Path) -> None:
     assert asset_paths(folder) == sorted(at("prod", 0) + at("prod", 1))
 
 
+@pytest.mark.slow
 def test_what_vanished_beside_it_is_a_loss(tmp_path: Path) -> None:
     folder = estate(tmp_path, "nothing")
     archived(folder)
@@ -108,6 +110,7 @@ def test_what_vanished_beside_it_is_a_loss(tmp_path: Path) -> None:
     ask("scan", "prod", folder=folder)
 
 
+@pytest.mark.slow
 def test_what_was_taken_before_the_last_scan_explains_nothing(tmp_path: Path) -> None:
     folder = estate(tmp_path, "nothing")
     archived(folder)
@@ -117,6 +120,7 @@ def test_what_was_taken_before_the_last_scan_explains_nothing(tmp_path: Path) ->
     assert "3 of 8 entries of the last scan vanished (37.5 %" in ask("scan", "prod", folder=folder, code=5).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("journal", ["gone", "another host's", "damaged", "not to be read"])
 def test_a_journal_that_is_missing_or_anothers_explains_nothing(tmp_path: Path, journal: str) -> None:
     folder = estate(tmp_path, "nothing")
@@ -135,6 +139,7 @@ def test_a_journal_that_is_missing_or_anothers_explains_nothing(tmp_path: Path, 
     ask("scan", "prod", "--accept-losses", folder=folder)
 
 
+@pytest.mark.slow
 def test_a_catalog_without_a_journal_pays_nothing_for_it(tmp_path: Path) -> None:
     (tmp_path / "lastcopy.toml").write_text('[catalog]\npath = "catalog"\n[volumes.prod]\nurl = "prod"\n')
     (tmp_path / "prod").mkdir()
@@ -147,6 +152,7 @@ def test_a_catalog_without_a_journal_pays_nothing_for_it(tmp_path: Path) -> None
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_stubs_are_pointers_and_what_they_stand_for_is_an_asset_once(tmp_path: Path) -> None:
     folder = estate(tmp_path, "stub")
     before = {row["path"]: row for row in report(folder, "assets")}
@@ -165,6 +171,7 @@ def test_stubs_are_pointers_and_what_they_stand_for_is_an_asset_once(tmp_path: P
     assert report(folder, "problems") == []
 
 
+@pytest.mark.slow
 def test_a_stub_whose_archive_is_gone_is_unprotected_and_says_why(tmp_path: Path) -> None:
     folder = estate(tmp_path, "stub")
     archived(folder)

@@ -25,6 +25,7 @@ def sources(grounds: Grounds, action: str, **policy: Any) -> list[tuple[str, byt
     return [(step.volume, step.path) for step in steps(grounds.plan(action, **{"report": "largest", "to": "vault", **policy}))]
 
 
+@pytest.mark.slow
 def test_of_two_files_for_one_name_the_primarys_goes_whatever_the_report_lists_first(grounds: Grounds) -> None:
     expected = [("data", b"file"), ("mirror", b"left over")]
     assert sources(grounds, "copy") == sources(grounds, "restore") == expected
@@ -38,6 +39,7 @@ def test_the_mirrors_file_does_not_go_in_place_of_an_original_that_cannot(ground
     assert sources(grounds, "copy") == [("mirror", b"left over")]
 
 
+@pytest.mark.slow
 def test_nothing_is_archived_from_a_replica_that_the_policy_does_not_name(grounds: Grounds) -> None:
     assert sources(grounds, "archive") == sources(grounds, "archive", where="path <> 'mirror'") == [("data", b"file")]
     made = grounds.plan("archive", report="largest", to="vault", where="path = 'left over'")
@@ -49,6 +51,7 @@ def test_a_replica_that_is_named_is_archived_from(grounds: Grounds) -> None:
     assert sources(grounds, "archive", where="volume = 'mirror' AND path = 'left over'") == [("mirror", b"left over")]
 
 
+@pytest.mark.slow
 def test_nothing_is_deleted_from_a_replica_that_the_policy_does_not_name(grounds: Grounds) -> None:
     for volume in ("data", "mirror", "far", "vault"):
         grounds.write(volume, "copied", b"copied")

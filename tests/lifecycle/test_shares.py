@@ -45,6 +45,7 @@ def store(estate: Hosts) -> Iterator[smb.Store]:
         yield found
 
 
+@pytest.mark.slow
 def test_files_are_archived_and_recalled_to_the_bit(estate: Hosts) -> None:
     content = {
         b"a/small": b"small",
@@ -74,6 +75,7 @@ def test_files_are_archived_and_recalled_to_the_bit(estate: Hosts) -> None:
     assert estate.ask("audit", "verify").code == 0
 
 
+@pytest.mark.slow
 def test_what_was_copied_is_found_by_the_next_scan_with_the_number_that_it_had(estate: Hosts) -> None:
     estate.write("data", "f", b"content of it")
     estate.ready()
@@ -89,6 +91,7 @@ def test_what_was_copied_is_found_by_the_next_scan_with_the_number_that_it_had(e
     assert (row["fs_id"], row["inode"]) == (found.fs_id, found.inode)
 
 
+@pytest.mark.slow
 def test_names_that_no_share_has_are_refused_and_never_changed(estate: Hosts) -> None:
     odd = [b"a:stream", b"back\\slash", b"what?", b"new\nline", b"dot.", b"trail ", b"CON", b"nul.txt", "é".encode() + b"\xff", b"d./f"]
     for path in (*odd, b"plain"):
@@ -118,6 +121,7 @@ def test_a_name_that_is_another_in_other_case_is_refused_and_hurts_nothing(estat
     assert (able.folds_case, able.stable_inodes, able.sync_directories, able.time_step_ns) == (True, True, True, 100)
 
 
+@pytest.mark.slow
 def test_of_two_files_whose_names_differ_by_case_alone_one_is_refused(estate: Hosts) -> None:
     estate.write("data", "Name", b"one")
     estate.write("data", "name", b"another")
@@ -187,6 +191,7 @@ def test_a_link_in_the_place_of_a_folder_leads_nowhere(estate: Hosts, store: smb
     assert os.listdir(estate.at("vault", text)) == [b"x"]
 
 
+@pytest.mark.slow
 def test_a_copy_whose_rename_was_not_heard_of_is_known_by_its_number(estate: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     estate.write("data", "f", b"content")
     estate.ready()
@@ -213,6 +218,7 @@ def test_a_share_that_is_declared_twice_is_refused(estate: Hosts) -> None:
     assert "same storage" in estate.ask("volume", "prepare", "vault", code=5).err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finishes(estate: Hosts, before: bool) -> None:
     body = os.urandom(1 << 20)
@@ -228,6 +234,7 @@ def test_a_connection_that_is_lost_at_any_request_loses_nothing_and_resume_finis
     assert estate.ask("audit", "verify").code == 0
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("way", ["write", "block"])
 def test_a_bit_that_is_other_than_it_was_written_is_found_and_nothing_is_taken_away(estate: Hosts, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     estate.write("data", "f", b"content of the file")
@@ -245,6 +252,7 @@ def test_a_bit_that_is_other_than_it_was_written_is_found_and_nothing_is_taken_a
     assert b"f" not in estate.kept()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [Break("cut", up=True, at=20_000), Break("lost reply", up=True, at=30_000), Break("stall", up=True, at=25_000)], ids=str)
 def test_of_a_line_that_breaks_in_the_middle_of_a_file_resume_makes_the_best(
     tmp_path: Path, smb_server: Server, broken: Break, monkeypatch: pytest.MonkeyPatch
@@ -263,6 +271,7 @@ def test_of_a_line_that_breaks_in_the_middle_of_a_file_resume_makes_the_best(
         assert far.left() == []
 
 
+@pytest.mark.slow
 def test_a_password_is_nowhere_but_in_its_file(tmp_path: Path, estate: Hosts) -> None:
     secret = tmp_path / "secret"
     secret.write_text(smbd.PASSWORD)

@@ -96,6 +96,7 @@ def test_a_purge_neither_rests_on_such_a_copy_nor_waits_for_it(small: Estate) ->
     assert os.path.exists(in_quarantine(small, made))
 
 
+@pytest.mark.slow
 def test_no_plan_of_a_purge_rests_on_the_copy_of_an_earlier_job_whose_volume_is_told_of_by_now(tmp_path: Path) -> None:
     grounds = Grounds(tmp_path)
     grounds.write("data", "f", CONTENT)

@@ -50,6 +50,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     found.connection.close()
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(seed=SEEDS)
 def test_many_estates_side_by_side_are_derived_as_they_are_computed(judge: Judge, seed: int) -> None:
@@ -65,6 +66,7 @@ def test_an_estate_by_itself_is_derived_as_it_is_computed(judge: Judge, seed: in
     assert not judge.differences(estate), judge.smallest([estate])
 
 
+@pytest.mark.slow
 def test_orphans_that_are_certain_are_derived_as_they_are_computed(judge: Judge) -> None:
     estates = (generated.estate(random.Random(seed)) for seed in range(1000, 1400))
     sure = [estate for estate in estates if any(certain == "yes" for _, certain in orphans(estate).values())]
@@ -73,6 +75,7 @@ def test_orphans_that_are_certain_are_derived_as_they_are_computed(judge: Judge)
         assert not judge.differences(estate), judge.smallest([estate])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_catalog_on_disk_shows_its_readers_what_is_computed(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

@@ -32,6 +32,7 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     connection.close()
 
 
+@pytest.mark.slow
 def test_what_survives_every_single_loss_is_what_is_left_when_the_volumes_are_taken_away_one_by_one(judged: Judged) -> None:
     places = _domains(judged.estate)
     losses = list(_losses(judged.estate.config, places))

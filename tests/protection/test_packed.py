@@ -12,7 +12,8 @@ from tests.protection import generated
 from tests.protection.merged import merge, packs
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 10))])
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("seed", range(10))
 def test_the_evidence_of_a_pack_gives_what_the_catalog_gave(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     estate = merge(packs([generated.estate(chance) for _ in range(20)])[0])

@@ -45,6 +45,7 @@ def _reached(results: list[dict[str, str]], only: list[set[str]], *, enough: set
     return level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estate", ESTATES, ids=["generated", "generated too", *[f"table {place}" for place in range(len(ESTATES) - 2)]])
 def test_a_level_is_what_a_class_that_requires_it_would_find_met(estate: Estate, tmp_path: Path) -> None:
     whole = [_asked(estate, **NAMED[name]) for name in LADDER]

@@ -69,6 +69,7 @@ def product(request: pytest.FixtureRequest) -> Product:
     return found
 
 
+@pytest.mark.slow_but_first
 def test_a_touched_file_is_current_by_its_content_and_another_version_where_none_is_known(tmp_path: Path, product: Product) -> None:
     """T3: touch."""
     made = estate(tmp_path, product, {"touched": b"the report", "kept": b"as it was"})
@@ -78,6 +79,7 @@ def test_a_touched_file_is_current_by_its_content_and_another_version_where_none
     assert made.told() == {"touched": COVERED if product is RESTIC else ("unprotected", "changed_since_copy"), "kept": COVERED}
 
 
+@pytest.mark.slow_but_first
 def test_a_renamed_file_is_current_by_its_content_and_missing_where_none_is_known(tmp_path: Path, product: Product) -> None:
     """T4: rename."""
     made = estate(tmp_path, product, {"before": b"the report"})
@@ -87,6 +89,7 @@ def test_a_renamed_file_is_current_by_its_content_and_missing_where_none_is_know
     assert made.told() == {"after": COVERED if product is RESTIC else ("unprotected", "never_copied")}
 
 
+@pytest.mark.slow_but_first
 def test_every_name_of_a_hard_linked_file_is_current(tmp_path: Path, product: Product) -> None:
     """T5: hard-linked names, of which borg stores no size."""
     made = estate(tmp_path, product, {"one": b"the report"})
@@ -97,6 +100,7 @@ def test_every_name_of_a_hard_linked_file_is_current(tmp_path: Path, product: Pr
     assert made.told() == dict.fromkeys(("one", "two", "three"), COVERED)
 
 
+@pytest.mark.slow_but_first
 def test_two_equal_files_of_one_volume_are_no_copies_of_each_other(tmp_path: Path, product: Product) -> None:
     """T6: duplicates in production."""
     made = estate(tmp_path, product, {"kept": b"backed up"})
@@ -111,6 +115,7 @@ def test_two_equal_files_of_one_volume_are_no_copies_of_each_other(tmp_path: Pat
     }
 
 
+@pytest.mark.slow_but_first
 def test_an_empty_file_elsewhere_protects_no_empty_file(tmp_path: Path, product: Product) -> None:
     """T7: an empty file that lies elsewhere only."""
     made = estate(tmp_path, product, {"empty": b""})
@@ -120,6 +125,7 @@ def test_an_empty_file_elsewhere_protects_no_empty_file(tmp_path: Path, product:
     assert made.told() == {"empty": COVERED, "another": ("unprotected", "never_copied")}
 
 
+@pytest.mark.slow_but_first
 def test_times_that_a_backup_cannot_keep_are_compared_by_nothing(tmp_path: Path, product: Product) -> None:
     """T9: modified in 1969 and 2300."""
     made = estate(tmp_path, product, {})
@@ -131,6 +137,7 @@ def test_times_that_a_backup_cannot_keep_are_compared_by_nothing(tmp_path: Path,
     assert made.told() == {"early": odd, "late": odd, "usual": COVERED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only_listed", [False, True])
 def test_the_time_zones_of_who_backs_up_and_of_who_scans_change_nothing(
     tmp_path: Path, product: Product, only_listed: bool, monkeypatch: pytest.MonkeyPatch
@@ -148,6 +155,7 @@ def test_the_time_zones_of_who_backs_up_and_of_who_scans_change_nothing(
         assert made.told() == {"file": COVERED}
 
 
+@pytest.mark.slow_but_first
 def test_what_a_backup_could_not_read_is_not_protected_though_its_recovery_point_is_there(tmp_path: Path, product: Product) -> None:
     """T11: a partial run of a user who may not read everything."""
     made = estate(tmp_path, product, {"open": b"anybody may", "closed": b"nobody may", "folder/inside": b"nor what is below", "changed": b"before"})
@@ -169,6 +177,7 @@ def test_what_a_backup_could_not_read_is_not_protected_though_its_recovery_point
     assert len(ask("report", "recovery-points", "--format", "json", folder=made.folder).data) == 2
 
 
+@pytest.mark.slow
 def test_a_content_that_another_repository_shows_to_differ_takes_what_is_known_by_size_and_time_too(tmp_path: Path) -> None:
     """T2: changed with the same size and time."""
     made = estate(tmp_path, BORG, {"tampered": b"the report", "kept": b"as it was"})
@@ -188,6 +197,7 @@ def test_a_content_that_another_repository_shows_to_differ_takes_what_is_known_b
     assert made.told() == {"tampered": ("unprotected", "conflict"), "kept": COVERED}
 
 
+@pytest.mark.slow
 def test_a_name_that_a_listing_cannot_tell_is_unknown_and_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T8: a name that is not UTF-8, by restic's own listing."""
     made = estate(tmp_path, RESTIC, {"kept": b"the report"})
@@ -199,6 +209,7 @@ def test_a_name_that_a_listing_cannot_tell_is_unknown_and_not_missing(tmp_path: 
     assert made.told() == {"kept": COVERED, "sub/latin-\\xe9": ("unknown", "scan_incomplete")}
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_backup_left_counts_for_nothing(tmp_path: Path) -> None:
     """T12: an archive that is a checkpoint of borg's."""
     made = estate(tmp_path, BORG, {"before": b"in the first"})
@@ -223,6 +234,7 @@ def test_what_an_interrupted_backup_left_counts_for_nothing(tmp_path: Path) -> N
     assert made.problems() == ["archive second.checkpoint is left out: an interrupted backup left it"]
 
 
+@pytest.mark.slow
 def test_who_works_on_the_repository_meanwhile_hinders_no_scan_and_what_is_not_finished_counts_for_nothing(tmp_path: Path, product: Product) -> None:
     """T17: lock held. The scan takes none and waits for none, so it is no failure; what it may not see yet is not there."""
     made = estate(tmp_path, product, {"before": b"in the first", "large": os.urandom(1 << 20)})
@@ -245,6 +257,7 @@ def test_who_works_on_the_repository_meanwhile_hinders_no_scan_and_what_is_not_f
     assert made.told() == {"before": COVERED, "large": COVERED, "new": ("unprotected", "never_copied")}
 
 
+@pytest.mark.slow
 def test_a_repository_on_the_device_of_what_it_is_of_survives_no_loss_of_it(tmp_path: Path, product: Product) -> None:
     """T13: repository on the same device, and on the same system."""
     made = estate(tmp_path, product, {"file": b"the report"})
@@ -266,6 +279,7 @@ def outcomes(made: Estate) -> dict[str, str]:
     return {threat: row[threat] for threat in ("user_error", "system_failure", "facility_outage")}
 
 
+@pytest.mark.slow
 def test_a_wrong_password_leaves_what_was_known_with_its_age_and_the_rest_unknown(tmp_path: Path, product: Product) -> None:
     """T18: wrong password."""
     made = estate(tmp_path, product, {"file": b"the report"})
@@ -281,6 +295,7 @@ def test_a_wrong_password_leaves_what_was_known_with_its_age_and_the_rest_unknow
     assert after["scanned_at"] == before["scanned_at"]
 
 
+@pytest.mark.slow
 def test_a_repository_that_was_not_scanned_since_a_file_changed_says_nothing_of_it(tmp_path: Path, product: Product) -> None:
     """T24: crawl older than the asset's change."""
     made = estate(tmp_path, product, {"kept": b"the report", "changed": b"before"})
@@ -295,6 +310,7 @@ def test_a_repository_that_was_not_scanned_since_a_file_changed_says_nothing_of_
     assert set(made.told().values()) == {COVERED}
 
 
+@pytest.mark.slow
 def test_of_replicas_with_one_id_each_is_seen_as_it_is(tmp_path: Path, product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     """T19: replica with the same id. Restic can list from the cache of whoever used the other one, borg takes the older one for an attack."""
     made = estate(tmp_path, product, {"old": b"in both"})
@@ -315,6 +331,7 @@ def test_of_replicas_with_one_id_each_is_seen_as_it_is(tmp_path: Path, product: 
         made.scan("replica", code=8)
 
 
+@pytest.mark.slow
 def test_a_time_beyond_64_bits_of_nanoseconds_is_one_that_cannot_be_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """T21: modified in 2300, which restic keeps. Its content is known; where it is not, a time of the future proves nothing."""
     made = estate(tmp_path, RESTIC, {"usual": b"a report"})
@@ -342,6 +359,7 @@ def test_a_mirror_survives_neither_its_users_nor_ransomware(tmp_path: Path) -> N
     assert row["reasons"].startswith("mirror_only")
 
 
+@pytest.mark.slow
 def test_snapshots_that_share_files_by_hard_links_are_one_copy_of_several_versions(tmp_path: Path) -> None:
     """T14: three snapshots of rsnapshot."""
     if not shutil.which("rsnapshot"):
@@ -368,6 +386,7 @@ def test_snapshots_that_share_files_by_hard_links_are_one_copy_of_several_versio
     assert found == {"kept": (3, 1, 15), "changed": (3, 3, 24), "gone": (1, 1, 17)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["weed", "ceph"])
 def test_governance_holds_back_everybody_but_the_admin_and_compliance_him_too(tmp_path: Path, store: str) -> None:
     """T16: governance against compliance, of versions that an enemy with the key of the bucket tries to delete."""

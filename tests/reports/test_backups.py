@@ -101,6 +101,7 @@ def _left_out(estate: Estate) -> set[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_as_an_independent_computation_has_it(tmp_path: Path) -> None:
     estates = [estate for seed in range(12) if _left_out(estate := many(seed, 12))][:3]
     assert estates
@@ -140,6 +141,7 @@ def test_samples_that_differ_are_a_conflict_that_was_read(tmp_path: Path) -> Non
         assert [(row["copy_volume"], row["differs"], row["digested_at"]) for row in rows(connection, "conflicts")] == [("bad", "yes", None)]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("seed", range(2))
 def test_conflicts_are_those_of_an_independent_computation(tmp_path: Path, seed: int) -> None:
     estate = many(seed, 40)
@@ -151,6 +153,7 @@ def test_conflicts_are_those_of_an_independent_computation(tmp_path: Path, seed:
     assert sure == {(row["volume"], row["path"]) for row in found}, "of each conflict at least one copy was read"
 
 
+@pytest.mark.slow
 def test_who_sees_a_part_of_a_backup_is_not_told_what_it_is_made_of(tmp_path: Path) -> None:
     scans: dict[str, tuple[Scan, ...]] = {
         "home": (Scan(AS_OF - HOUR, files=(File("a/cache/x", 10, OLD), File("b/cache/x", 10, OLD))),),

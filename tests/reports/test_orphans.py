@@ -59,6 +59,7 @@ def test_what_copies_hold_and_no_home_does_is_told_and_how_sure_that_is(tmp_path
     assert sure == [("etc/passwd",), ("srv/perhaps moved",)]
 
 
+@pytest.mark.slow
 def test_what_the_scan_of_the_home_did_not_see_makes_nothing_an_orphan_for_certain(tmp_path: Path) -> None:
     estate = an_estate()
     [scan] = estate.scans["home"]
@@ -79,6 +80,7 @@ def test_what_jobs_keep_beside_files_is_no_certain_orphan_of_a_backup_that_has_i
         assert dict(told(connection, "orphans", "path", "certain"))["srv/.lastcopy/volume.json"] == "unknown"
 
 
+@pytest.mark.slow
 def test_a_part_of_an_estate_is_told_the_orphans_whose_homes_lie_in_it(tmp_path: Path) -> None:
     home = (File("a/f", 1, OLD),)
     mirror = tuple(File(path, 10 + place, OLD) for place, path in enumerate(("a/gone", "b/gone")))
@@ -197,6 +199,7 @@ def test_without_a_declared_retention_nobody_knows_when_but_what_left_the_newest
     assert found == [("left out since", None, "left_newest"), ("deleted", None, "left_newest"), ("deleted, kept", None, "left_newest")]
 
 
+@pytest.mark.slow
 def test_who_does_not_see_other_copies_is_not_told_that_the_last_ends(tmp_path: Path) -> None:
     with opened(tmp_path, backed_up(keeps_versions="30d"), "home", "nightly") as connection:
         assert [path for (path,) in told(connection, "expiring-copies", "path", days=10)] == ["deleted", "deleted, kept", "left out since"]

@@ -95,6 +95,7 @@ def test_of_each_file_that_is_gone_the_newest_copy_from_before_is_told(attacked:
     assert all(row["copy_path"] == row["path"] and row["copy_modified_at"] == row["modified_before_at"] for row in rows)
 
 
+@pytest.mark.slow
 def test_an_attack_that_keeps_names_is_seen_by_the_content(tmp_path: Path) -> None:
     grow(tmp_path)
     scanned(tmp_path, lambda: encrypt(tmp_path / "work" / "plans", rename=False))
@@ -111,6 +112,7 @@ def test_where_no_kind_of_content_was_looked_for_nothing_is_known_of_it(attacked
     assert found["work", "other", "unrecognized"] == ("none", 0, None)
 
 
+@pytest.mark.slow
 def test_a_tree_that_was_wiped_is_seen_and_without_change_there_is_no_signal(tmp_path: Path) -> None:
     grow(tmp_path)
     scanned(tmp_path, lambda: None)

@@ -70,6 +70,7 @@ def test_the_content_itself_is_preferred_to_an_older_version_that_is_nearer(tmp_
     assert [(one.volume, one.assets, one.older_assets) for one in found.recalls] == [("cloud", 1, 1), ("tape", 1, 0)]
 
 
+@pytest.mark.slow
 def test_the_worst_single_loss_comes_first(paris: tuple[Any, config.Config]) -> None:
     rows = single_losses.ranked(*paris).to_pylist()
     taken = {(row["kind"], row["name"]): (row["lost_assets"], row["unknown_assets"], row["survives_assets"]) for row in rows}

@@ -100,6 +100,7 @@ def test_every_threat_and_control_has_a_line() -> None:
     assert len(requirement.lines(full)) == 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_controls_are_as_an_independent_computation_has_them(tmp_path: Path, seed: int) -> None:
     estate = many(seed)
@@ -120,6 +121,7 @@ def test_controls_are_as_an_independent_computation_has_them(tmp_path: Path, see
     assert len({row["data_class"] for row in found}) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 2, 3])
 def test_exceptions_are_counted_as_an_independent_computation_has_them(tmp_path: Path, seed: int) -> None:
     estate = many(seed)

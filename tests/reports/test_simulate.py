@@ -45,6 +45,7 @@ def results(connection: duckdb.DuckDBPyConnection, made: config.Config, loss: Lo
     return {row["path"]: (row["original"], row["copies"], row["outcome"]) for row in simulate.outcomes(connection, made, loss).to_pylist()}
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(primary=VOLUME, others=st.lists(VOLUME, min_size=1, max_size=4), accept=st.booleans(), seed=st.integers(0, 999))
 def test_a_threat_is_yes_exactly_where_a_copy_survives_it(
@@ -169,6 +170,7 @@ def test_what_is_perhaps_on_the_lost_device_is_perhaps_lost(tmp_path: Path) -> N
     assert results(connection, made, simulate.parse(["device=disk-2"])) == {"a": ("unknown", "no", "unknown")}
 
 
+@pytest.mark.slow
 def test_each_of_many_volumes_is_told_from_the_others_before_and_after_the_sets_were_prepared(tmp_path: Path) -> None:
     backups = {f"v{n:02}": {"role": "backup", "site": f"s{n}", "system": f"s{n}"} for n in range(23)}
     names = {name: f"only-on-{name}" for name in backups}

@@ -59,6 +59,7 @@ def test_changes_wait_until_the_first_scan_or_recovery_point_that_shows_a_copy(t
     assert {**volume, "by": "", "name": ""} == {**row, "by": "", "name": ""}
 
 
+@pytest.mark.slow
 def test_a_part_of_the_estate_is_not_told_what_rests_on_copies_elsewhere(tmp_path: Path) -> None:
     config = parse({"volumes": {"home": {"url": "/h"}, "mirror": {"url": "/m", "role": "replica", "of": ["home"]}}})
     new = file("new", 2, AS_OF - 3 * DAY)
@@ -68,6 +69,7 @@ def test_a_part_of_the_estate_is_not_told_what_rests_on_copies_elsewhere(tmp_pat
             assert [(row["covered_assets"], row["told_assets"]) for row in rows(connection, "time-to-protect")] == [(1, told)]
 
 
+@pytest.mark.slow
 def test_a_disk_on_a_shelf_that_a_manifest_tells_of_hides_nothing_of_other_copies(tmp_path: Path) -> None:
     volumes = {
         "home": {"url": "/h"},
@@ -87,6 +89,7 @@ def test_a_disk_on_a_shelf_that_a_manifest_tells_of_hides_nothing_of_other_copie
         assert (row["covered_assets"], row["told_assets"], row["longest_hours"]) == (2, 1, 71)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 3])
 def test_what_is_told_of_classes_is_as_an_independent_computation_has_it(tmp_path: Path, seed: int) -> None:
     estate = many(seed)

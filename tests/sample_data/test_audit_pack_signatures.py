@@ -43,6 +43,7 @@ def mine(signed: Path, tmp_path: Path) -> Path:
     return copied(signed, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_good_signature_names_its_signer(mine: Path, keys: Path) -> None:
     found = ask("audit", "verify", str(mine), "--signers", str(keys / "signers"), "--format", "json", folder=keys).data
     told = subprocess.run(["ssh-keygen", "-l", "-f", keys / "ours.pub"], capture_output=True, text=True, check=True).stdout
@@ -50,6 +51,7 @@ def test_a_good_signature_names_its_signer(mine: Path, keys: Path) -> None:
     assert found["key"] == told.split()[1]
 
 
+@pytest.mark.slow
 def test_without_signers_the_key_is_told_and_trusted_by_nobody(mine: Path, keys: Path) -> None:
     found = ask("audit", "verify", str(mine), "--format", "json", folder=keys).data
     assert (found["state"], found["signature"], found["signer"]) == ("verified", "unknown_signer", None)
@@ -63,6 +65,7 @@ def test_ssh_keygen_verifies_the_signature_without_lastcopy(mine: Path, keys: Pa
         assert subprocess.run(command, stdin=listed, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_signature_of_another_list_is_bad_with_and_without_signers(mine: Path, keys: Path) -> None:
     (mine / "README.txt").write_text("read something else\n")
     resum(mine)
@@ -72,6 +75,7 @@ def test_a_signature_of_another_list_is_bad_with_and_without_signers(mine: Path,
         assert {"file": "SHA256SUMS.sig", "wrong": "is not a signature of the list as it is"} in ended.data["findings"]
 
 
+@pytest.mark.slow
 def test_one_changed_byte_of_the_signature_is_found(mine: Path, keys: Path) -> None:
     file = mine / "SHA256SUMS.sig"
     content = file.read_bytes()
@@ -82,6 +86,7 @@ def test_one_changed_byte_of_the_signature_is_found(mine: Path, keys: Path) -> N
     assert ask("audit", "verify", str(mine), "--format", "json", folder=keys, code=1).data["signature"] == "bad"
 
 
+@pytest.mark.slow
 def test_a_pack_that_must_be_signed_and_is_not_does_not_verify(mine: Path, keys: Path) -> None:
     (mine / "SHA256SUMS.sig").unlink()
     assert ask("audit", "verify", str(mine), "--format", "json", folder=keys).data["signature"] == "none"
@@ -90,6 +95,7 @@ def test_a_pack_that_must_be_signed_and_is_not_does_not_verify(mine: Path, keys:
     ask("audit", "verify", str(mine), "--signers", str(keys / "no such"), folder=keys, code=6)
 
 
+@pytest.mark.slow
 def test_a_signature_by_another_key_does_not_verify(mine: Path, keys: Path) -> None:
     (mine / "SHA256SUMS.sig").unlink()
     subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", keys / "theirs", "-n", "lastcopy-audit-pack", mine / "SHA256SUMS"], check=True)
@@ -99,6 +105,7 @@ def test_a_signature_by_another_key_does_not_verify(mine: Path, keys: Path) -> N
     assert ask("audit", "verify", str(mine), "--signers", str(both), "--format", "json", folder=keys).data["signer"] == "other@example.org"
 
 
+@pytest.mark.slow
 def test_a_signature_for_another_purpose_is_bad(mine: Path, keys: Path) -> None:
     (mine / "SHA256SUMS.sig").unlink()
     subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", keys / "ours", "-n", "git", mine / "SHA256SUMS"], check=True)
@@ -113,6 +120,7 @@ def test_a_signature_that_is_a_link_is_not_read(mine: Path, keys: Path, tmp_path
     assert {"file": "SHA256SUMS.sig", "wrong": "is a symbolic link, and no file of a pack"} in found["findings"]
 
 
+@pytest.mark.slow
 def test_a_key_with_a_passphrase_does_not_sign_where_nobody_is_asked(demo: Demo, tmp_path: Path) -> None:
     key = _key(tmp_path, "locked", "secret")
     ended = run("audit", "pack", "--output", str(tmp_path / "pack"), "--sign", str(key), "--no-input", folder=demo.folder, code=2, SSH_AUTH_SOCK="")

@@ -36,6 +36,7 @@ def mine(pack: Path, tmp_path: Path) -> Path:
     return copied(pack, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_pack_verifies_where_neither_the_catalog_nor_the_volumes_are(demo: Demo, mine: Path, tmp_path: Path) -> None:
     gone = demo.folder.with_name("gone")
     demo.folder.rename(gone)
@@ -68,6 +69,7 @@ def _asked(query: str) -> Rows:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+@pytest.mark.slow
 def test_the_same_snapshot_gives_the_same_bytes(demo: Demo, pack: Path, tmp_path: Path) -> None:
     run("audit", "pack", "--output", str(tmp_path / "again"), folder=demo.folder, TMPDIR=str(tmp_path), TZ="Asia/Tokyo")
     names = [str(path.relative_to(pack)) for path in pack.rglob("*") if path.is_file()]
@@ -75,6 +77,7 @@ def test_the_same_snapshot_gives_the_same_bytes(demo: Demo, pack: Path, tmp_path
     assert sorted(names) == sorted(str(path.relative_to(tmp_path / "again")) for path in (tmp_path / "again").rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_the_reports_of_the_pack_are_those_of_the_catalog(demo: Demo, pack: Path) -> None:
     told = json.loads((pack / "pack.json").read_text())
     assert {"coverage", "assets", "unprotected", "problems", "volumes"} <= {answer["report"] for answer in told["reports"]}
@@ -88,6 +91,7 @@ def test_the_reports_of_the_pack_are_those_of_the_catalog(demo: Demo, pack: Path
             )
 
 
+@pytest.mark.slow
 def test_one_changed_byte_in_any_file_is_found(mine: Path) -> None:
     names = [str(path.relative_to(mine)) for path in mine.rglob("*") if path.is_file()]
     assert len(names) > 100
@@ -111,6 +115,7 @@ def _of_file(rows: Rows, volume: str, path: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_figure_that_was_changed_in_a_report_is_found_though_the_sums_are_made_anew(mine: Path) -> None:
     change_rows(mine / "reports/coverage.by-volume.parquet", lambda rows: _one_more(rows, "covered_assets"))
     csv = mine / "reports/unprotected.csv"
@@ -123,6 +128,7 @@ def test_a_figure_that_was_changed_in_a_report_is_found_though_the_sums_are_made
     assert set(found) == {"reports/coverage.by-volume.parquet", "reports/unprotected.csv", "reports/assets.parquet"}
 
 
+@pytest.mark.slow
 def test_an_entry_that_was_changed_is_found_in_every_figure_that_rests_on_it(mine: Path) -> None:
     def grow(rows: Rows) -> None:
         _of_file(rows, "projects", "contracts/2019-merger.pdf")["size_bytes"] += 1
@@ -132,6 +138,7 @@ def test_an_entry_that_was_changed_is_found_in_every_figure_that_rests_on_it(min
     assert {"reports/assets.parquet", "reports/coverage.by-class.parquet", "reports/largest.csv", "evidence/digests.parquet"} <= set(wrong(mine))
 
 
+@pytest.mark.slow
 def test_an_entry_that_was_added_is_found(mine: Path) -> None:
     def add(rows: Rows) -> None:
         there = _of_file(rows, "projects", "contracts/2026-nda.odt")  # was never copied
@@ -144,6 +151,7 @@ def test_an_entry_that_was_added_is_found(mine: Path) -> None:
     assert {"reports/unprotected.parquet", "reports/assets.csv"} <= set(wrong(mine))
 
 
+@pytest.mark.slow
 def test_a_digest_that_was_changed_is_found(mine: Path) -> None:
     def forge(rows: Rows) -> None:
         digests = {row["name"]: row for row in rows if row["digest"]}
@@ -154,6 +162,7 @@ def test_a_digest_that_was_changed_is_found(mine: Path) -> None:
     assert any(name.startswith("reports/") for name in wrong(mine))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("column", ["digested_at", "volume"])
 def test_a_digest_of_nothing_that_the_snapshot_has_is_found(mine: Path, column: str) -> None:
     change_rows(mine / "evidence/digests.parquet", lambda rows: rows.append(rows[0] | {"size_bytes": 12345, column: rows[0][column]}))
@@ -161,12 +170,14 @@ def test_a_digest_of_nothing_that_the_snapshot_has_is_found(mine: Path, column: 
     assert "evidence/digests.parquet" in wrong(mine)
 
 
+@pytest.mark.slow
 def test_a_problem_that_was_taken_out_is_found(mine: Path) -> None:
     change_rows(mine / "evidence/problems.parquet", lambda rows: rows.clear())
     resum(mine)
     assert {"reports/problems.parquet", "reports/assets.parquet"} <= set(wrong(mine))
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_said_to_be_complete_is_found(mine: Path) -> None:
     def complete(rows: Rows) -> None:
         for row in rows:
@@ -178,6 +189,7 @@ def test_a_scan_that_is_said_to_be_complete_is_found(mine: Path) -> None:
     assert {"pack.json", "reports/volumes.parquet", "reports/assets.parquet"} <= set(wrong(mine))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("query", ["sql/reports/coverage.sql", "sql/derivation/verdicts.sql"])
 def test_a_query_that_was_changed_is_found_and_never_run(mine: Path, tmp_path: Path, query: str) -> None:
     text = (mine / query).read_text()
@@ -191,6 +203,7 @@ def _class_copies(data: Any) -> None:  # noqa: ANN401  parsed JSON
     data["classes"]["core"]["copies"] = 1
 
 
+@pytest.mark.slow
 def test_a_configuration_value_that_was_changed_is_found(mine: Path) -> None:
     change_json(mine / "configuration.json", _class_copies)
     resum(mine)
@@ -201,6 +214,7 @@ def test_a_configuration_value_that_was_changed_is_found(mine: Path) -> None:
     assert {"reports/assets.parquet", "reports/unprotected.csv"} <= set(wrong(mine))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -224,12 +238,14 @@ def test_what_the_manifest_says_is_computed_again(mine: Path, place: tuple[Any, 
     assert list(wrong(mine)) == ([] if place[0] == "libraries" else ["pack.json"])
 
 
+@pytest.mark.slow
 def test_a_pack_of_another_version_says_so(mine: Path) -> None:
     change_json(mine / "pack.json", lambda told: told.update(lastcopy="0.0.1"))
     resum(mine)
     assert wrong(mine)["pack.json"].startswith("was made by Lastcopy 0.0.1, and this is ")
 
 
+@pytest.mark.slow
 def test_the_time_of_a_snapshot_cannot_be_changed(mine: Path) -> None:
     def later(rows: Rows) -> None:
         rows[0]["as_of"] = rows[0]["as_of"].replace(year=2030)
@@ -243,6 +259,7 @@ def test_the_time_of_a_snapshot_cannot_be_changed(mine: Path) -> None:
     assert {"reports/assets.parquet", "reports/fixity.parquet"} <= set(wrong(mine))
 
 
+@pytest.mark.slow
 def test_a_report_that_was_taken_out_or_put_in_is_found(mine: Path) -> None:
     (mine / "reports/problems.csv").unlink()
     shutil.copy(mine / "reports/gaps.csv", mine / "reports/gains.csv")
@@ -278,6 +295,7 @@ def test_a_name_that_is_too_long_is_told_of_before_anything_is_made(demo: Demo, 
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_pack_that_could_not_be_signed_leaves_nothing_behind(demo: Demo, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("no key")
     ended = ask("audit", "pack", "--output", str(tmp_path / "pack"), "--sign", str(tmp_path / "key"), "--no-input", folder=demo.folder, code=2)

@@ -148,6 +148,7 @@ def test_no_name_reaches_the_terminal_unescaped(demo: Demo) -> None:
     assert not [byte for byte in (b"\x1b[31m", "\u202e".encode(), b"\xe9.txt") if byte in shown]
 
 
+@pytest.mark.slow
 def test_a_second_demo_in_the_same_folder_gives_the_same_truth(demo: Demo) -> None:
     again = run("demo", str(demo.folder), "--format", "json", folder=demo.folder.parent)
     assert json.loads(again.out)
@@ -155,6 +156,7 @@ def test_a_second_demo_in_the_same_folder_gives_the_same_truth(demo: Demo) -> No
     assert {_key(row): row["status"] for row in found} == {key: row.truth.status for key, row in ASSETS.items() if row.truth}
 
 
+@pytest.mark.slow
 def test_the_readme_shows_what_is_really_printed(demo: Demo) -> None:
     readme = (Path(estate.__file__).parent.parent / "README.md").read_text("utf-8")
     shown = readme.partition("```text\n")[2].partition("```")[0].split("$ lastcopy ")[1:]
@@ -164,6 +166,7 @@ def test_the_readme_shows_what_is_really_printed(demo: Demo) -> None:
         assert [line for line in lines if line not in ("", "…") and line not in [text.rstrip() for text in printed]] == [], command
 
 
+@pytest.mark.slow
 def test_a_configuration_that_was_edited_is_kept_and_that_is_said(tmp_path: Path) -> None:
     settings = demo_estate.build(tmp_path / "demo", built_at=1.7e9)
     assert demo_estate.set_aside(settings.parent) is None

@@ -134,6 +134,7 @@ def _summed(rows: list[dict[str, Any]], key: str) -> dict[str, dict[str, int]]:
     return {word: {"assets": assets[word], "bytes": size[word]} for word in assets}
 
 
+@pytest.mark.slow
 def test_dormant_files_are_archived_as_the_plan_said_and_undo_brings_every_bit_back(company: Company) -> None:
     before, archived_before = everything(company.root("projects")), everything(company.root("archive"))
     covered, costs = company.coverage(), {volume: company.cost(volume) for volume in ("projects", "archive")}

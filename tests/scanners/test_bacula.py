@@ -98,6 +98,7 @@ def write(path: Path, content: bytes) -> None:
     os.utime(path, ns=(LONG_AGO * 10**9, LONG_AGO * 10**9 + 123_456_789))
 
 
+@pytest.mark.slow
 def test_what_real_jobs_stored_is_told_as_versions_with_the_jobs_that_bring_them_back(tmp_path: Path, root: Path) -> None:
     baculas.need()
     with Bacula(tmp_path) as bacula:
@@ -139,6 +140,7 @@ def test_what_real_jobs_stored_is_told_as_versions_with_the_jobs_that_bring_them
     assert sorted(path.name for path in bacula.catalog.parent.glob("bacula.db*")) == ["bacula.db"]
 
 
+@pytest.mark.slow
 def test_jobs_that_failed_and_media_that_do_not_count_protect_nothing(tmp_path: Path, root: Path) -> None:
     baculas.need()
     with Bacula(tmp_path, accurate=True) as bacula:
@@ -195,6 +197,7 @@ access = "offline"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signature", "reason"), [("SHA256", ""), ("MD5", "")])
 def test_assets_are_covered_by_what_jobs_stored(tmp_path: Path, signature: str, reason: str) -> None:
     baculas.need()

@@ -66,6 +66,7 @@ class TestBorg(Contract):
     def factory(self, tmp_path: Path) -> Factory:
         return Repository(tmp_path)
 
+    @pytest.mark.slow
     def test_an_interrupted_scan_leaves_the_catalog_as_it_was_and_is_gone_on_with(self, factory: Factory, root: Path) -> None:
         items = many(60)
         declared = factory.make(items)
@@ -77,6 +78,7 @@ class TestBorg(Contract):
         assert paths(root, result) == expected(items)
         assert len(table.read(root, "recovery_points")) == 1
 
+    @pytest.mark.slow
     def test_without_resume_the_leftovers_of_an_interrupted_scan_are_removed(self, factory: Factory, root: Path) -> None:
         items = many(60)
         declared = factory.make(items)
@@ -100,6 +102,7 @@ def rows_by_path(root: Path, result: crawl.ScanResult) -> dict[str, list[dict[st
     return {path: sorted(rows, key=lambda row: -row["size_bytes"]) for path, rows in found.items()}
 
 
+@pytest.mark.slow
 def test_versions_are_intervals_of_archives(tmp_path: Path, root: Path, way: str) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"t/kept", b"1"), Item(b"t/changed", b"old"), Item(b"t/gone", b"x")])
@@ -128,6 +131,7 @@ def test_versions_are_intervals_of_archives(tmp_path: Path, root: Path, way: str
     assert [len(after.get(path, ())) for path in ("t/kept", "t/changed", "t/gone")] == [1, 1, 0]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.usefixtures("way")
 def test_every_name_of_a_hard_link_has_the_size_of_the_file(tmp_path: Path, root: Path) -> None:
     tree = tmp_path / "tree"
@@ -143,6 +147,7 @@ def test_every_name_of_a_hard_link_has_the_size_of_the_file(tmp_path: Path, root
     assert result.state == "complete"
 
 
+@pytest.mark.slow_but_first
 def test_times_that_borg_cannot_keep_are_unknown_and_types_are_told(tmp_path: Path, root: Path, way: str) -> None:
     tree = tmp_path / "tree"
     archives.grow(tree, [Item(b"early", b"1"), Item(b"late", b"2"), Item(b"ns", b"3")])
@@ -168,6 +173,7 @@ def test_times_that_borg_cannot_keep_are_unknown_and_types_are_told(tmp_path: Pa
         assert found[name]["mode"] == os.lstat(tree / name).st_mode
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.usefixtures("way")
 def test_the_time_zone_of_who_scans_changes_nothing(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = filled(tmp_path, [Item(b"file", b"x")])
@@ -181,6 +187,7 @@ def test_the_time_zone_of_who_scans_changes_nothing(tmp_path: Path, root: Path, 
     assert abs((found[0][0] - there).total_seconds() - (tmp_path / "tree/file").stat().st_mtime) < 1e-3
 
 
+@pytest.mark.slow
 def test_what_one_machine_backed_up_is_no_copy_for_another(tmp_path: Path, root: Path) -> None:
     repository = filled(tmp_path, [Item(b"file", b"x")])
     with pytest.raises(UnreachableError, match="none of its recovery points is of elsewhere"):
@@ -188,6 +195,7 @@ def test_what_one_machine_backed_up_is_no_copy_for_another(tmp_path: Path, root:
     assert scan(root, declared_of(repository, hosts=[os.uname().nodename])).files == 1
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_backup_left_is_told_and_counts_for_nothing(tmp_path: Path, root: Path) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"whole", b"x")])
@@ -201,6 +209,7 @@ def test_what_an_interrupted_backup_left_is_told_and_counts_for_nothing(tmp_path
     assert len(table.read(root, "recovery_points")) == 1
 
 
+@pytest.mark.slow
 def test_what_archives_have_in_common_is_told_once(tmp_path: Path, root: Path) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
     archives.grow(tree, [Item(b"d%02d/%04d" % (i % 40, i), b"%d" % (i % 3)) for i in range(6000)])
@@ -219,6 +228,7 @@ def test_what_archives_have_in_common_is_told_once(tmp_path: Path, root: Path) -
     assert told["linked"][0][0] == told["d01/0001"][0][0] == 1
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("damage", ["gone", "shorter"])
 def test_files_of_which_a_segment_is_not_whole_are_problems_and_attest_nothing(tmp_path: Path, root: Path, damage: str) -> None:
     repository, tree = filled(tmp_path, many(20)), tmp_path / "tree"
@@ -247,6 +257,7 @@ def test_borg_of_another_form_than_is_known_is_asked_for_its_listings(own: Path,
     assert {row["restore_state"] for row in entries(root, result)} == {None}
 
 
+@pytest.mark.slow_but_first
 def test_an_archive_that_is_deleted_while_it_is_scanned_is_not_told(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     archives.grow(own.parent / "tree", [Item(b"late", b"x")])
     backup(own, own.parent / "tree", "last")
@@ -265,6 +276,7 @@ def test_an_archive_that_is_deleted_while_it_is_scanned_is_not_told(own: Path, r
     assert len(table.read(root, "recovery_points")) == 1
 
 
+@pytest.mark.slow
 def test_an_archive_of_the_future_is_left_out(tmp_path: Path, root: Path) -> None:
     repository = filled(tmp_path, [Item(b"file", b"old")])
     (tmp_path / "tree/file").write_bytes(b"newer")
@@ -274,6 +286,7 @@ def test_an_archive_of_the_future_is_left_out(tmp_path: Path, root: Path) -> Non
     assert result.state == "incomplete"
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.usefixtures("way")
 def test_archives_are_asked_for_whatever_their_names(tmp_path: Path, root: Path) -> None:
     repository, tree = new(tmp_path), tmp_path / "tree"
@@ -283,6 +296,7 @@ def test_archives_are_asked_for_whatever_their_names(tmp_path: Path, root: Path)
     assert (result.state, result.files) == ("complete", 1)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("encryption", ["none", "authenticated", "keyfile", "repokey-blake2"])
 def test_every_kind_of_encryption_is_read(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, encryption: str) -> None:
     new(tmp_path)
@@ -296,6 +310,7 @@ def test_every_kind_of_encryption_is_read(tmp_path: Path, root: Path, monkeypatc
     assert scan(root, declared_of(repository)).files == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("way")
 def test_replicas_with_one_id_do_not_hide_each_other(tmp_path: Path, root: Path) -> None:
     repository = filled(tmp_path, [Item(b"file", b"x")])
@@ -337,6 +352,7 @@ def failure(root: Path, declared: dict[str, Any]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_wrong_passphrase_is_told_and_older_evidence_stays(own: Path, root: Path) -> None:
     result = scan(root, declared_of(own))
     (own.parent / "password").write_text("wrong\n")
@@ -353,6 +369,7 @@ def test_no_passphrase_and_no_repository_are_told(own: Path, root: Path, monkeyp
     assert "there is no repository" in failure(root, declared_of(own) | {"url": f"borg:{own.parent}"})
 
 
+@pytest.mark.slow
 def test_a_passphrase_comes_from_a_command_or_the_environment(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_command = {"url": f"borg:{own}", "role": "backup", "password_command": f"cat {own.parent}/password"}
     assert scan(root, by_command).entries
@@ -421,6 +438,7 @@ def test_without_landlock_a_repository_that_can_be_written_to_is_refused(own: Pa
     assert "has no Landlock" in failure(root, declared_of(own))
 
 
+@pytest.mark.slow
 def test_a_repository_that_hangs_is_given_up(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_program, "_SILENT_SECONDS", 3.0)
     (own / "config").unlink()
@@ -487,6 +505,7 @@ def test_a_repository_holds_copies_and_no_originals(own: Path, root: Path, role:
         scan(root, declared_of(own, role=role))
 
 
+@pytest.mark.slow
 def test_another_repository_in_its_place_is_refused(own: Path, root: Path) -> None:
     scan(root, declared_of(own))
     shutil.rmtree(own)

@@ -102,6 +102,7 @@ def test_a_name_with_a_nul_makes_no_listing(tmp_path: Path, monkeypatch: pytest.
         found(tmp_path, forged(tmp_path, [{"path": b"d/nul\0l"}, {"path": b"good"}]))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.usefixtures("way")
 def test_sizes_times_and_modes_that_no_file_has_do_no_harm(tmp_path: Path) -> None:
     items: list[dict[str, Any]] = [

@@ -226,6 +226,7 @@ def test_of_a_folder_that_was_prepared_for_jobs_their_own_is_left_out_and_nobody
     assert (problems(tmp_path / "catalog", result), result.excluded) == ([], 1)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     wanted=st.sets(
@@ -252,6 +253,7 @@ def test_a_zip_whose_time_has_no_zone_has_no_time(tmp_path: Path) -> None:
     assert (found[b"x"]["modified_at"], found[b"x"]["time_flags"]) == (None, 0)
 
 
+@pytest.mark.slow
 def test_incremental_sparse_and_labelled_archives_of_gnu_tar_are_understood(tmp_path: Path) -> None:
     tree, long = tmp_path / "tree", "n" * 150
     archives.grow(tree, [Item(f"{long}/{long}".encode(), b"long"), Item(b"plain", b"1")])

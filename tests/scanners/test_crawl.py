@@ -232,6 +232,7 @@ def test_progress_counts_up_and_knows_its_share_from_the_last_scan(root: Path, t
     assert len(heard) > 3
 
 
+@pytest.mark.slow
 def test_no_shard_is_lost_or_run_twice_however_many_workers_there_are(root: Path, tree: Tree) -> None:
     items = many()
     declared = tree.make(items)

@@ -495,6 +495,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("after", [1, 15, 40])
 def test_a_killed_run_leaves_no_process_and_the_next_goes_on_where_it_stopped(estate: Estate, after: int) -> None:
     found = many(estate, 3000)

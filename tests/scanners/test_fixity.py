@@ -32,6 +32,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
     return spoiled(monkeypatch)
 
 
+@pytest.mark.slow
 def test_what_could_not_be_read_again_is_tried_at_each_scan_until_it_was_read(estate: Estate, spoil: set[bytes]) -> None:
     estate.put("a/file", b"same")
     estate.put("b/file", b"same")
@@ -52,6 +53,7 @@ def test_what_could_not_be_read_again_is_tried_at_each_scan_until_it_was_read(es
     assert estate.scan_and_digest().read == 0
 
 
+@pytest.mark.slow
 def test_what_could_not_be_read_stays_a_problem_where_nothing_is_read(estate: Estate, spoil: set[bytes]) -> None:
     estate.put("a/file", b"same")
     bad = estate.put("b/file", b"same")
@@ -67,6 +69,7 @@ def test_what_could_not_be_read_stays_a_problem_where_nothing_is_read(estate: Es
     assert estate.digest().read == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_nobody_shares_its_size_with_any_more_is_tried_too(estate: Estate, spoil: set[bytes]) -> None:
     twin, bad = estate.put("a/file", b"x" * LARGE), estate.put("b/file", b"x" * LARGE)
     estate.scan_and_digest()
@@ -82,6 +85,7 @@ def test_a_file_that_nobody_shares_its_size_with_any_more_is_tried_too(estate: E
     assert estate.known(bad) == sha256(b"x" * LARGE)
 
 
+@pytest.mark.slow
 def test_within_a_budget_what_was_read_longest_ago_is_read_again_first(estate: Estate) -> None:
     for name, size in (("old", 300), ("middle", 200), ("young", 100)):
         estate.put(f"a/{name}", os.urandom(size))
@@ -120,6 +124,7 @@ def test_what_was_never_read_is_read_whatever_the_budget(estate: Estate) -> None
     assert estate.digest("all", again=True, budget=0).read == 1
 
 
+@pytest.mark.slow
 def test_content_that_is_another_under_the_same_size_and_times_is_a_problem(estate_in_memory: Estate) -> None:
     estate = estate_in_memory
     good, bad = estate.put("a/good", b"good" * 2000), estate.put("a/bad", b"right" * 2000)

@@ -284,6 +284,7 @@ def _rows(root: Path, volume: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("mapping", [{}, {"path_map": {"/": "p:"}}])
 def test_a_bucket_and_its_inventory_are_one_copy(tmp_path: Path, root: Path, mapping: dict[str, Any]) -> None:
     told, _ = _estate(tmp_path, stores.weed())
@@ -314,6 +315,7 @@ def test_a_bucket_of_amazon_is_one_whatever_its_address() -> None:
     assert _store.identity("https://s3.amazonaws.com.example.org", "b") != _store.identity(None, "b")
 
 
+@pytest.mark.slow
 def test_two_inventories_of_one_bucket_are_one_copy(tmp_path: Path, root: Path) -> None:
     told, made = _estate(tmp_path, stores.weed())
     again = told["volumes"]["vault"] = dict(told["volumes"]["listed"])

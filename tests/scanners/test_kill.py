@@ -117,6 +117,7 @@ def kill_at_random_moments(scans: Scans, root: Path, times: int, seed: int) -> N
     assert not list((root / ".scans").iterdir())
 
 
+@pytest.mark.slow
 def test_a_scan_killed_at_any_of_40_moments_leaves_the_catalog_whole(scans: Scans, tmp_path: Path) -> None:
     kill_at_random_moments(scans, tmp_path / "catalog", 20, seed=7)
 

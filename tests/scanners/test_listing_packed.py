@@ -127,6 +127,7 @@ def _all(changed: pa.Array, rows: int = 1) -> dict[str, pa.Array]:
     return {name: values.take(pa.array([0] * rows)) for name, values in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_listing_that_is_not_whole_fails(tmp_path: Path, root: Path, what: str) -> None:
     name, content, why = BROKEN[what]
@@ -178,6 +179,7 @@ print(paths(root, result), len(found), found[0]["error"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["dictionary", "DELTA_BYTE_ARRAY"])
 def test_a_small_file_that_has_one_long_text_in_every_row_does_not_fill_the_memory(tmp_path: Path, encoding: str) -> None:
     """In processes that have 1.5 GB more than it begins with: a text for each row takes 2 GB."""

@@ -348,6 +348,7 @@ _LINES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(wanted=_LINES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_sha256sum_writes_comes_back_to_the_byte(tmp_path_factory: pytest.TempPathFactory, wanted: dict[bytes, bytes]) -> None:

@@ -203,6 +203,7 @@ def open_to_all(tmp_path: Path) -> None:
         pytest.skip("a user without rights cannot run this Python")
 
 
+@pytest.mark.slow
 def test_a_directory_that_may_not_be_read_is_a_problem_and_what_was_below_is_carried_over(factory: Factory, root: Path, tmp_path: Path) -> None:
     declared = factory.make([Item(b"open/a", b"1"), Item(b"shut/b", b"2"), Item(b"shut/in/c", b"3"), Item(b"dim/d", b"4")])
     open_to_all(tmp_path)
@@ -577,6 +578,7 @@ def test_media_types_come_from_the_head_and_are_kept_for_unchanged_files(factory
     assert second == first | {"a.txt": "application/pdf"}
 
 
+@pytest.mark.slow
 def test_a_directory_of_100000_entries_needs_little_memory(factory: Factory, root: Path, tmp_path: Path) -> None:
     declared = factory.make([Item(b"big", None)])
     at = os.open(tmp_path / "tree" / "big", os.O_RDONLY)

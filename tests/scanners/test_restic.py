@@ -238,6 +238,7 @@ def test_a_wrong_password_is_told_and_older_evidence_stays(own: Path, root: Path
     assert snapshot.newest_scans(root)["v"].scan_id == result.scan_id
 
 
+@pytest.mark.slow
 def test_the_key_is_asked_for_once_and_again_when_what_tells_it_has_changed(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said, asked = _restic.Restic.blocks, list[str]()
 
@@ -393,6 +394,7 @@ def test_no_job_works_on_a_repository(own: Path) -> None:
         stores.connect(declared, "v")
 
 
+@pytest.mark.slow
 def test_another_repository_in_its_place_is_refused(own: Path, root: Path) -> None:
     scan(root, declared_of(own))
     shutil.rmtree(own)
@@ -401,6 +403,7 @@ def test_another_repository_in_its_place_is_refused(own: Path, root: Path) -> No
         scan(root, declared_of(own))
 
 
+@pytest.mark.slow
 def test_a_repository_of_the_older_format_is_looked_into(tmp_path: Path, root: Path) -> None:
     folder = tmp_path / "old"
     folder.mkdir()

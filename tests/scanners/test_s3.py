@@ -133,6 +133,7 @@ def test_versions_and_delete_markers_are_entries_and_the_latest_says_so(root: Pa
 
 
 # SeaweedFS loses versions of one folder, too, where a page has fewer than these.
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("server", "page"), [("ceph", 1), ("ceph", 2), ("ceph", 3), ("ceph", 7), ("weed", 7)], indirect=["server"])
 def test_no_version_is_lost_between_pages(root: Path, server: Server, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [b"q/a/b", b"q/a-b", b"q/a", b"p/1", b"p/2", b"p/x/1", b"z", b"a b+c%2B&d"]
@@ -153,6 +154,7 @@ def test_a_version_whose_name_the_store_does_not_tell_is_a_problem_and_its_objec
     assert result.state == "incomplete"
 
 
+@pytest.mark.slow_but_first
 def test_content_is_read_in_ranges_and_bound_to_the_version(root: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_gets, "_RANGE_BYTES", 100_000)
     old, new = os.urandom(350_001), os.urandom(350_001)
@@ -208,6 +210,7 @@ def _fault(server: Server, cut_after: int, times: int) -> Iterator[tuple[str, li
         proxy.server_close()
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_off_is_tried_again_and_one_that_always_does_fails_the_scan(root: Path, server: Server) -> None:
     content = os.urandom(3_000_000)
     bucket = server.filled([Item(b"large", content), *(Item(b"f%03d" % number, b"x") for number in range(200))])
@@ -223,6 +226,7 @@ def test_a_connection_that_breaks_off_is_tried_again_and_one_that_always_does_fa
             scan(root, declared)
 
 
+@pytest.mark.slow_but_first
 def test_what_is_refused_says_what_to_do(root: Path, server: Server, tmp_path: Path) -> None:
     bucket = server.filled([Item(b"a", b"x")])
     wrong = tmp_path / "wrong"
@@ -309,6 +313,7 @@ def test_an_attested_sha256_of_a_whole_object_is_a_digest_and_one_of_its_parts_i
     assert {row["digest"] for row in entries(root, scan(root, server.declared(bucket)))} == {None}
 
 
+@pytest.mark.slow
 def test_of_a_store_that_loses_versions_between_pages_every_folder_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     """SeaweedFS loses versions where a key is also the folder of others; with pages of five such that no list of objects shows."""
     server = stores.weed()

@@ -182,6 +182,7 @@ def test_what_hides_or_forges_text_is_escaped_in_tags() -> None:
     assert json.loads(_heads._tag_set(odd) or "") == {"a\\xe2\\x80\\xae": "<\\x0a"}
 
 
+@pytest.mark.slow
 def test_a_class_is_of_what_has_a_tag(root: Path) -> None:
     server = stores.weed()
     declared = server.declared(tagged(server), heads=True, tags=True, role="archive")
@@ -191,6 +192,7 @@ def test_a_class_is_of_what_has_a_tag(root: Path) -> None:
         assert connection.sql("SELECT name, data_class FROM files ORDER BY name").fetchall() == [("plain", "default"), ("tagged", "space")]
 
 
+@pytest.mark.slow
 def test_a_sample_proves_what_was_looked_at_and_nothing_of_the_rest(root: Path) -> None:
     server = stores.weed()
     bucket = server.bucket(versioned=True)

@@ -287,6 +287,7 @@ def test_servers_that_encrypt_and_those_that_only_sign_are_read(tmp_path: Path, 
         other.stop()
 
 
+@pytest.mark.slow
 def test_who_is_not_let_in_is_told_and_no_password_is(smb_server: Server, tree: Path, root: Path, tmp_path: Path) -> None:
     tree.mkdir()
     (tmp_path / "password").write_text("canary-7f3a\n")

@@ -68,6 +68,7 @@ def test_one_receiver_who_cannot_be_told_keeps_nobody_else_from_it(estate: Estat
     assert len(inbox.messages) == 2
 
 
+@pytest.mark.slow
 def test_a_scheduled_report_is_a_file_and_a_mail(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
     task = '[schedule.paper]\ncron = "@monthly"\nrun = "report coverage --output coverage-{day}.html"\nto = ["ops"]\n'
     declared = told_to(estate, inbox, tmp_path, task)
@@ -136,6 +137,7 @@ def test_an_address_that_cannot_be_had_is_said_without_it(estate: Estate, inbox:
     assert alerts.send(by_command, "ops", by_command.notify.to["ops"], PLAIN)
 
 
+@pytest.mark.slow
 def test_the_test_command_says_who_can_be_told(estate: Estate, inbox: Inbox, tmp_path: Path) -> None:
     told_to(estate, inbox, tmp_path)
     assert run("notify", "test", "--format", "json", folder=tmp_path).data == [{"receiver": "ops", "state": "ok", "error": None}]
@@ -151,6 +153,7 @@ def test_the_test_command_says_who_can_be_told(estate: Estate, inbox: Inbox, tmp
     assert "no receiver 'x'; receivers are ops" in run("notify", "test", "x", folder=tmp_path, code=6).err
 
 
+@pytest.mark.slow
 def test_a_mail_has_the_report_as_it_was_written(estate: Estate, mailbox: Mailbox, tmp_path: Path) -> None:
     task = '[schedule.paper]\ncron = "@monthly"\nrun = "report assets --output assets.xlsx"\nto = ["ops"]\n'
     declared = told_to(estate, mailbox, tmp_path, task)

@@ -78,6 +78,7 @@ def test_an_opening_that_fails_is_tried_again_by_who_comes_next(fresh: TestClien
     assert fresh.get("/api/snapshots", headers=bearer("deep")).status_code == 200
 
 
+@pytest.mark.slow
 def test_an_opening_that_takes_too_long_is_ended(fresh: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_LONGEST_SECONDS", 2.0)
     interrupted: list[str] = []

@@ -39,6 +39,7 @@ _HOST = {"Host": "127.0.0.1"}
 OTHERS = ("mirror", "vault", "lyon", "nas-2", "disk-2")
 
 
+@pytest.mark.slow
 def test_every_answer_is_one_that_the_openapi_names(served: Served) -> None:
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", served.client.app, headers=bearer("all") | _HOST)
     operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
@@ -138,6 +139,7 @@ def text_of(given: bytes, form: str) -> str:
     return given.decode()
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("form", get_args(api.Form))
 def test_no_file_tells_a_limited_token_anything_of_another_volume(form: str, served: Served) -> None:
     def got(name: str, token: str) -> str:

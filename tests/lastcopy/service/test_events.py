@@ -82,6 +82,7 @@ def test_what_became_unprotected_is_told_also_when_later_scans_changed_nothing(t
     assert told(declared, inbox) == []
 
 
+@pytest.mark.slow
 def test_less_than_the_limit_is_not_told(tmp_path: Path, inbox: Inbox) -> None:
     grow(tmp_path)
     declared = told_to(tmp_path, inbox, DECLARED + "[notify]\nunprotected_over = 1\n", "unprotected")
@@ -92,6 +93,7 @@ def test_less_than_the_limit_is_not_told(tmp_path: Path, inbox: Inbox) -> None:
     assert told(declared, inbox) == []
 
 
+@pytest.mark.slow
 def test_a_scan_that_fails_is_told_until_one_succeeds(tmp_path: Path, inbox: Inbox) -> None:
     grow(tmp_path)
     declared = told_to(tmp_path, inbox, DECLARED, "failed")

@@ -83,6 +83,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_it_serves_and_ends_cleanly_with_json_lines_on_request(estate: Estate) -> None:
     with serving(estate.folder, "--no-pages", "--log-json") as service:
         assert httpx.get(f"{service.url}healthz").json()["status"] == "ok"
@@ -93,6 +94,7 @@ def test_it_serves_and_ends_cleanly_with_json_lines_on_request(estate: Estate) -
     assert [line["event"] for line in logged] == ["serving", "ending"]
 
 
+@pytest.mark.slow
 def test_the_dashboard_is_served_beside_the_api(estate: Estate) -> None:
     with serving(estate.folder, "--no-schedule") as service:
         assert httpx.get(f"{service.url}_stcore/health").text == "ok"
@@ -115,6 +117,7 @@ def test_it_listens_beyond_loopback_only_where_somebody_can_be_known(estate: Est
     assert "[api.tokens]" in ended.err
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_said(estate: Estate) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -140,6 +143,7 @@ def state_of(folder: Path, task: str) -> str:
     return next(str(row["state"]) for row in ask("schedule", "list", "--format", "json", folder=folder).data if row["task"] == task)
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_in_a_scan_leaves_nothing_running_and_catches_up(big: Path) -> None:
     root = big / "catalog"
     tasks.write(root, "nightly", tasks.Run(LONG_AGO))
@@ -165,6 +169,7 @@ def test_a_service_that_is_killed_in_a_scan_leaves_nothing_running_and_catches_u
     assert tasks.read(root, "nightly") == first
 
 
+@pytest.mark.slow
 def test_sigterm_interrupts_a_scan_which_the_next_start_goes_on_with(big: Path) -> None:
     root = big / "catalog"
     tasks.write(root, "nightly", tasks.Run(LONG_AGO))
@@ -207,6 +212,7 @@ def test_twenty_clients_are_answered_while_scans_come_to_be_published(tmp_path: 
         assert len(published) == 4
 
 
+@pytest.mark.slow
 def test_only_one_service_runs_the_schedule_of_a_catalog(big: Path) -> None:
     with serving(big, "--no-pages"):
         assert "service is locked" in run("serve", "--listen", "127.0.0.1:0", "--no-pages", folder=big, code=7).err

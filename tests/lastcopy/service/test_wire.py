@@ -98,6 +98,7 @@ def closed(opened: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 def test_connections_that_say_no_whole_request_do_not_shut_the_service_for_good(sent: bytes, listening: Listening) -> None:
     with contextlib.ExitStack() as held:
@@ -107,6 +108,7 @@ def test_connections_that_say_no_whole_request_do_not_shut_the_service_for_good(
         assert all(closed(one) for one in silent)
 
 
+@pytest.mark.slow
 def test_a_head_that_comes_byte_by_byte_has_no_longer(listening: Listening) -> None:
     begun = time.monotonic()
     with listening.open(b"GET / HTTP/1.1\r\nX: ") as dripping, contextlib.suppress(ConnectionError):
@@ -117,6 +119,7 @@ def test_a_head_that_comes_byte_by_byte_has_no_longer(listening: Listening) -> N
     until(lambda: listening.connections == 0)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_second_head_that_does_not_end_is_not_waited_for(at_once: bool, listening: Listening) -> None:
     listening.server.config.timeout_keep_alive = 4
@@ -127,6 +130,7 @@ def test_a_second_head_that_does_not_end_is_not_waited_for(at_once: bool, listen
         assert closed(asking)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["much", "endless"])
 def test_who_does_not_take_his_answer_is_let_go(path: str, listening: Listening) -> None:
     with listening.open(f"GET /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()):
@@ -137,6 +141,7 @@ def test_who_does_not_take_his_answer_is_let_go(path: str, listening: Listening)
         until(lambda: listening.connections == 0, 30)
 
 
+@pytest.mark.slow
 def test_an_answer_may_take_longer_than_a_head_and_a_connection_rest_between_two(listening: Listening) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{listening.port}") as client:
         assert client.get("/slow").status_code == 200
@@ -146,6 +151,7 @@ def test_an_answer_may_take_longer_than_a_head_and_a_connection_rest_between_two
         assert set(listening.server.server_state.connections) == before
 
 
+@pytest.mark.slow
 def test_two_requests_at_once_are_both_answered(listening: Listening) -> None:
     with listening.open(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2) as asking:
         heard = b""
@@ -155,6 +161,7 @@ def test_two_requests_at_once_are_both_answered(listening: Listening) -> None:
             heard += piece
 
 
+@pytest.mark.slow
 def test_a_websocket_stays(listening: Listening) -> None:
     with connect(f"ws://127.0.0.1:{listening.port}/echo") as spoken:
         time.sleep(7)
