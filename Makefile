@@ -30,7 +30,9 @@ $(INSTALLED): pyproject.toml
 demo: setup ## build the sample estate, scan it, print coverage, dormant copies and duplicates
 	$(RUN) -m lastcopy demo
 
-check: setup format lint types layers sql test ## all that CI runs
+check: setup ## all that CI runs: what reads the code, side by side, then the tests
+	@$(MAKE) --no-print-directory --jobs --output-sync format lint types layers sql
+	@$(MAKE) --no-print-directory test
 
 format: setup
 	$(RUN) -m ruff format --check .

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
-from tests.lifecycle import buckets
+from tests.lifecycle import buckets, waiting
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.proxy import Fault, Kind, Proxy
 from tests.scanners.stores import Server
@@ -136,12 +137,26 @@ def test_a_recall_goes_on_where_a_connection_breaks_off_and_believes_no_turned_b
     assert Path(os.fsdecode(estate.at("data", "f"))).read_bytes() == CONTENT
 
 
-@pytest.mark.slow  # who writes waits for the lease, and the engine for the proxy, in which he writes: the kernel ends that
+@pytest.mark.slow_but_first
 def test_a_source_that_changes_while_it_is_stored_stays(estate: Buckets, network: Proxy) -> None:
     where = estate.write("data", "f", CONTENT)
     estate.scanned()
+    writers: list[Popen[bytes]] = []
+    network.faults = [Fault("GET", "/kept/f", "cut_answer", first=lambda: writers.append(waiting.writer(where, "WRITTEN")))]
+    came = estate.run("archive", to="vault")
+    assert network.faults[0].times == 0
+    assert writers[0].wait() == 0
+    assert set(came.counts) <= {"SOURCE_CHANGED", "SOURCE_BUSY"}, estate.reasons(came.job_id)
+    assert Path(os.fsdecode(where)).read_bytes() == b"WRITTEN" + CONTENT[7:]
 
-    def changed() -> None:
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["weed"], indirect=True)
+def test_a_source_that_the_kernel_lets_somebody_write_to_stays(estate: Buckets, network: Proxy) -> None:
+    where = estate.write("data", "f", CONTENT)
+    estate.scanned()
+
+    def changed() -> None:  # he waits for the lease, and the engine for the proxy, in which he writes: the kernel ends that, after 45 seconds
         Path(os.fsdecode(where)).write_bytes(CONTENT + b"more")
 
     network.faults = [Fault("GET", "/kept/f", "cut_answer", first=changed)]

@@ -1,10 +1,10 @@
 """Dedupe where the kernel does not share blocks by itself: an equal file takes the other's place, which rests in quarantine until it is undone or purged."""
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -14,7 +14,7 @@ from lifecycle import purging, rebuilding, sharing
 from lifecycle.holds import Scope
 from lifecycle.manifest import Step
 from lifecycle.stores import Fingerprint, Pointer, _calls, _standins, posix
-from tests.lifecycle import estate
+from tests.lifecycle import estate, waiting
 from tests.lifecycle.estate import Estate
 from tests.lifecycle.stores.places import xfs
 from tests.lifecycle.test_enemies import killed_at
@@ -301,27 +301,19 @@ def test_a_purge_that_was_killed_is_gone_on_with(small: Estate, monkeypatch: pyt
     assert small.read("prod", "d/other") == CONTENT
 
 
-@pytest.mark.slow
 def test_a_writer_that_waits_gets_the_very_file(small: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     job = small.job([step(small)], "dedupe", hard_links=True)
-    writers: list[int] = []
+    writers: list[Popen[bytes]] = []
     real = _calls.exchange
 
     def exchange(*given: int | bytes) -> None:
         if not writers:
-            writers.append(os.fork())
-            if writers[0] == 0:
-                with open(small.at("prod", "d/other"), "r+b") as file:  # waits until the lease is given back
-                    file.write(b"WRITTEN")
-                os._exit(0)
-            inode = str(os.stat(small.at("prod", "d/other")).st_ino)
-            while not any("LEASE  BREAKING" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines()):
-                time.sleep(0.01)
+            writers.append(waiting.writer(small.at("prod", "d/other"), "WRITTEN"))
         real(*given)  # type: ignore[arg-type]  # passed on as they came
 
     monkeypatch.setattr(_calls, "exchange", exchange)
     small.carry_out(job)
-    os.waitpid(writers[0], 0)
+    assert writers[0].wait() == 0
     assert small.states(job) == ["SOURCE_BUSY"], small.reasons(job)
     assert small.read("prod", "d/other")[:7] == b"WRITTEN"
     assert small.read("prod", "kept") == CONTENT

@@ -39,9 +39,9 @@ class Server:
     endpoint: str
     folder: Path
 
-    @property
+    @functools.cached_property
     def client(self) -> Any:  # noqa: ANN401 - botocore has no types
-        """A client of the SDK with all rights, which tries once."""
+        """A client of the SDK with all rights, which tries once. Made once: it reads a description of the service that is as long as a book."""
         session: Any = Session()
         session.set_credentials(KEY, SECRET)
         chosen: Any = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}, request_checksum_calculation="when_required", read_timeout=60)
