@@ -2,6 +2,7 @@
 
 import functools
 import re
+from urllib.parse import quote, unquote
 
 HOME = b".lastcopy"
 QUARANTINE = b"quarantine"
@@ -10,6 +11,7 @@ TEMPORARY = b".lastcopy~"
 FILES_AT_HOME = frozenset({MARKER, b"volume.json.new", b"clock"})
 _KEY = re.compile(r"[A-Za-z0-9-]{1,48}")  # so that a temporary name stays within 64 bytes
 _IN_QUARANTINE = re.compile(rb"[A-Za-z0-9-]{1,48}(?:\.json|\.new)?")
+_HASH_LETTERS = 16
 _REMEMBERED = 1024  # names that a chunk of steps asks about again and again
 
 
@@ -45,3 +47,21 @@ def is_key(text: str) -> bool:
 def is_in_quarantine(name: bytes) -> bool:
     """Whether a name in a quarantine is one that jobs give: a key, its sidecar, or a pointer in the making."""
     return _IN_QUARANTINE.fullmatch(name) is not None
+
+
+def hidden(path_hash: int, version: str) -> bytes:
+    """The end of the name of what tells that jobs took a version of an object away; its beginning is a step's."""
+    return b"%016x/%s" % (path_hash % (1 << 64), quote(version, safe="").encode())
+
+
+def hidden_in(name: bytes) -> tuple[int, str] | None:
+    """The path hash and the version that the name of such an object ends with; None where it is no such name."""
+    _, _, rest = name.partition(b"/")
+    path_hash, _, version = rest.partition(b"/")
+    try:
+        number = int(path_hash, 16)
+    except ValueError:
+        return None
+    if len(path_hash) != _HASH_LETTERS or not version:
+        return None
+    return number - (1 << 64) if number >> 63 else number, unquote(version.decode("ascii", "replace"))

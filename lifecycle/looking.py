@@ -270,6 +270,9 @@ def _unfit(draft: Draft, place: Place, row: Mapping[str, Any]) -> Refusal | None
     if _is_ours(names.unescape(row["path"])):
         return _OURS
     if place.refusal is None and draft.action.TOUCHES and place.capabilities is not None and not place.capabilities.quarantine:
+        if place.capabilities.versioning not in (None, "enabled"):
+            told = f"the bucket of volume {row['volume']} keeps no versions, so that nothing could be put back: enable them"
+            return ("not_supported", f"{told}, then 'lastcopy volume prepare {row['volume']}'")
         told = f"jobs copy from volume {row['volume']}, and take nothing away there: its storage does not let them do it safely, or was not asked yet"
         return ("not_supported", f"{told}; 'lastcopy volume prepare {row['volume']}' asks it")
     if (

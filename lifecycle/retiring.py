@@ -62,7 +62,8 @@ def retire(run: Run, works: Sequence[Work]) -> None:
     going = [work for work in works if work.live and work.moved is None]
     before = folder_times.seen(run, going)
     run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
-    run.each(going, lambda work: _take(run, work))
+    able = run.store(going[0].step.volume).capabilities if going else None
+    (run.together if able is not None and able.waits else run.each)(going, lambda work: _take(run, work))
     run.each(going, lambda work: unheard(run, work))
     run.each(going, lambda work: is_the_one(run, work))
     run.at_once(works, "source", settle_taken)

@@ -35,6 +35,11 @@ class Lister:
         """Take all that begins with a prefix. Raises StoreError, PageError."""
         self._settle(prefix, take, problem, flat=True)
 
+    def all_below(self, prefix: bytes) -> Iterator[Items]:
+        """What a bucket shows of all that begins with a prefix. Raises StoreError, PageError."""
+        for page in self._pages(prefix, versions=False):
+            yield from page.items
+
     def of_key(self, key: bytes, *, sorted_keys: bool = False) -> Iterator[Items]:
         """The versions and delete markers of one key; `sorted_keys`: none comes after a greater key, as the API has it. Raises StoreError, PageError."""
         for page in self._pages(key, versions=True):

@@ -1,7 +1,7 @@
 """Entries of an object store: the columns of what pages list, each object or version known by a number that holds for its content."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import unescape
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ COLUMNS = frozenset(
     }
 )  # fmt: skip
 OURS = ours.HOME.decode() + "/"  # a directory that no scan enters
+Version = tuple[int, str]  # the hash of its path, and its id
 _DAY_US = 86_400_000_000
 _TYPES = {"Contents": "object", "Version": "object", "DeleteMarker": "delete_marker"}
 _PLAIN = bytes({*range(0x20, 0x7F)} - {0x5C})
@@ -106,14 +107,14 @@ class Naming:
         return pa.array(us).cast(pa.timestamp("us")), pa.array(flags.astype(np.int32)), (us // 1_000_000).tolist()
 
 
-def sorted_rows(tables: Sequence[pa.Table], exclude: str | None) -> tuple[dict[str, pa.Array], int, int]:
+def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, taken: Collection[Version] = ()) -> tuple[dict[str, pa.Array], int, int]:
     """The columns of `schema.ENTRIES`, sorted by path, versions in the order of the store; how many rows are excluded, and how many are accounted for.
 
-    What lies in the directory `OURS` is left out, and what is told twice is there once.
+    What lies in the directory `OURS` is left out, and so is what jobs have `taken` away and will let go; what is told twice is there once.
     """
     table = pa.concat_tables(tables, promote_options="default")
     table = table.append_column("place", pa.array(np.arange(table.num_rows)))
-    is_ours = pc.starts_with(table["dir"], OURS)
+    is_ours = pc.or_(pc.starts_with(table["dir"], OURS), _are(table, taken))
     table, own = table.filter(pc.invert(is_ours)), pc.sum(is_ours).as_py() or 0
     excluded = repeated = 0
     if exclude is not None:
@@ -126,6 +127,15 @@ def sorted_rows(tables: Sequence[pa.Table], exclude: str | None) -> tuple[dict[s
     columns = {name: table[name].combine_chunks() for name in table.column_names if name in COLUMNS}
     told = {name: column.dictionary_encode() if name in _WORDS else column for name, column in columns.items()}
     return told, excluded, table.num_rows + own + excluded + repeated
+
+
+def _are(table: pa.Table, versions: Collection[Version]) -> pa.ChunkedArray:
+    """Which rows are one of some versions of objects."""
+    if not versions:
+        return pa.chunked_array([pa.repeat(False, table.num_rows)])
+    named = pc.is_in(table["version_id"], pa.array({names.escape(version.encode("utf-8", "surrogateescape")) for _, version in versions}, pa.string()))
+    hashed = pc.is_in(table["path_hash"], pa.array({path_hash for path_hash, _ in versions}, pa.int64()))
+    return pc.and_(named, hashed)
 
 
 def _repeated(table: pa.Table) -> "np.ndarray[Any, Any]":

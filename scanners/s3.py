@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import glob, names
+from catalog import glob, names, ours
 from catalog.errors import ConfigError
 from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
 from scanners._heads import Asked, Heads
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CAPABILITIES = Capabilities(columns=_objects.COLUMNS, read_through=True, in_any_order=True, protections=True)
 
+_QUARANTINE = b"%s/%s/" % (ours.HOME, ours.QUARANTINE)
 _BATCH_ROWS = 65_536
 _MANY_PLACES = 64  # so many prefixes keep all processes busy
 _MOST_LEVELS = 32  # and so many are listed to find them
@@ -57,6 +58,7 @@ class Scanner:
             else None
         )
         rows = _Rows(sink, self._naming, self._settings.exclude, heads)
+        rows.taken = self._taken(rows)
         try:
             for number, place in enumerate(shard.places):
                 if number and sink.spent(rows.waiting):
@@ -88,6 +90,22 @@ class Scanner:
     def close(self) -> None:
         """Close the connections."""
         self._store.close()
+
+    def _taken(self, rows: "_Rows") -> frozenset[_objects.Version]:
+        """The versions that jobs hide until they let them go: copies of nothing. Raises StoreError, PageError as UnreachableError."""
+        if not self._settings.versions:
+            return frozenset()  # they do not show
+        prefix, found = self._store.prefix + _QUARANTINE, set[_objects.Version]()
+        try:
+            for items in Lister(self._store, versions=False).all_below(prefix):
+                found.update(one for key in items.keys if (one := ours.hidden_in(key[len(prefix) :])) is not None)
+        except StoreError as error:
+            if not error.refused:
+                raise self._store.unreachable(error) from error
+            rows.hide(prefix, str(error))
+        except PageError as error:
+            raise self._store.unreachable(error) from error
+        return frozenset(found)
 
     def _explore(self, rows: "_Rows") -> list[str]:
         """List a small volume at once, and of a large one what lies above its prefixes, until there are many; gives these as places."""
@@ -121,6 +139,7 @@ class _Rows:
         self._sink, self._naming, self._exclude, self._heads = sink, naming, exclude, heads
         self._tables: list[pa.Table] = []
         self.waiting = self.listed = self.accounted = 0
+        self.taken: frozenset[_objects.Version] = frozenset()  # what jobs hide, and will let go
 
     def spent(self, more: int) -> bool:
         """Whether so many more rows are beyond the shard's budget."""
@@ -156,7 +175,7 @@ class _Rows:
         """Write the rows that wait."""
         if not self._tables:
             return
-        columns, excluded, counted = _objects.sorted_rows(self._tables, self._exclude)
+        columns, excluded, counted = _objects.sorted_rows(self._tables, self._exclude, self.taken)
         self._tables, self.waiting = [], 0
         self._sink.exclude(excluded)
         self.accounted += counted

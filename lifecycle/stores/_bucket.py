@@ -49,6 +49,14 @@ class Bucket(_store.Store):
         """Remove one version of an object; of a bucket that keeps none, the object. Writes. Raises StoreError."""
         self._written("DELETE", key, {} if version is None else {"versionId": version}, {}, b"")
 
+    def hide(self, key: bytes, etag: str) -> tuple[str | None, bool]:
+        """Put a delete marker over what a key shows; gives its id, and whether the store calls it one. Writes. Raises StoreError.
+
+        `If-Match` has a store that heeds it refuse (412) where the key shows something else by now.
+        """
+        answer = self._written("DELETE", key, {}, {"If-Match": etag}, b"")[0]
+        return answer.get("x-amz-version-id"), answer.get("x-amz-delete-marker", "").lower() == "true"
+
     def begin_upload(self, key: bytes, headers: Mapping[str, str]) -> str:
         """Begin an object of several parts, which shows only once it is complete; gives the id of the upload. Writes. Raises StoreError."""
         found = _UPLOAD_ID.search(self._written("POST", key, {"uploads": ""}, headers, b"")[1])
@@ -154,9 +162,8 @@ class Bucket(_store.Store):
 
     def below(self, prefix: bytes) -> Iterator[bytes]:
         """The keys of all objects that begin with a prefix. Raises StoreError, PageError."""
-        for page in Lister(self, versions=False)._pages(prefix, versions=False):
-            for items in page.items:
-                yield from items.keys
+        for items in self._lister.all_below(prefix):
+            yield from items.keys
 
     def _written(self, method: str, key: bytes, query: Query, headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, str], bytes]:
         with closing(self._sent(method, key, query, headers, body)) as response:

@@ -87,7 +87,7 @@ class Canaries:
             time_step_ns=1,
             name_bytes=longest,
             stable_inodes=False,
-            quarantine=False,
+            quarantine=apart and self._hides(),
         )
 
     def _put(self, name: bytes, body: bytes, headers: Mapping[str, str] | None = None, query: Query | None = None) -> str | None:
@@ -168,6 +168,25 @@ class Canaries:
                 raise
             return False
         return set(self._bucket.versions(self._folder + b"removed")) == {one} and self._get(b"removed") == b"one"
+
+    def _hides(self) -> bool:
+        """Whether a delete marker hides an object, says which it is, and shows it again once it is removed."""
+        self._put(b"hidden", b"one")
+        version, key = self._put(b"hidden", b"two"), self._folder + b"hidden"
+        try:
+            marker, is_marker = self._bucket.hide(key, (self._bucket.find(key) or {}).get("etag", ""))
+        except StoreError as error:
+            if error.passing and error.status != 501:
+                raise
+            return False
+        if not (is_marker and marker and version):
+            return False
+        self._stored.append((key, marker))
+        found = self._bucket.versions(key)
+        if self._bucket.find(key) is not None or version not in found or marker not in found or not found[marker].is_latest:
+            return False
+        self._bucket.delete(key, marker)
+        return self._get(b"hidden") == b"two"
 
     def _locks(self) -> bool:
         """Whether a lock is told as it was given, and keeps a version from being removed."""

@@ -1,5 +1,6 @@
 """Where an object is in its bucket and what is there: keys, fingerprints, contents, and what it means for a step that a request failed."""
 
+import datetime
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,6 +71,15 @@ class Objects:
         told = told_by(found, size_bytes)
         return Fingerprint("file", size_bytes, told.modified_s * 10**9, self.bucket.naming.fs_id, self.bucket.naming.number(self.key(path), told))
 
+    def is_still(self, until: str) -> bool:
+        """Whether a time is to come, by the store's own clock; one that cannot be read is. Raises EndError, UnreachableError."""
+        try:
+            told = datetime.datetime.fromisoformat(until)
+        except ValueError:
+            return True
+        with self.ending("ask for its time", HOME):
+            return told.tzinfo is None or told.timestamp() * 1e9 >= self.bucket.clock_ns()
+
     def blocks(self, path: bytes, expected: Fingerprint, version: str | None = None) -> Iterator[bytes]:
         """The content of an object that is what was expected, each request of it being held against that. Raises EndError SOURCE_CHANGED, UnreachableError."""
         if expected.inode is None:
@@ -95,9 +105,10 @@ class Reading:
 
     leased = False
 
-    def __init__(self, objects: Objects, path: bytes, fingerprint: Fingerprint, told: Mapping[str, str]) -> None:
+    def __init__(self, objects: Objects, path: bytes, fingerprint: Fingerprint, told: Mapping[str, str], version: str | None = None) -> None:
+        """`version`: that version of it; None = what its name shows."""
         self.fingerprint = fingerprint
-        self._objects, self._path, self._told = objects, path, told
+        self._objects, self._path, self._told, self._version = objects, path, told, version
 
     def metadata(self) -> Metadata:
         """What the object tells of the file that it is a copy of. Raises EndError, UnreachableError."""
@@ -112,7 +123,7 @@ class Reading:
 
     def blocks(self) -> Iterator[memoryview | int]:
         """The content in order. Raises EndError, UnreachableError."""
-        for block in self._objects.blocks(self._path, self.fingerprint):
+        for block in self._objects.blocks(self._path, self.fingerprint, self._version):
             yield memoryview(block)
 
     def is_wanted(self) -> bool:
@@ -121,7 +132,7 @@ class Reading:
 
     def check(self) -> None:
         """Raises EndError SOURCE_CHANGED if another object is there now, UnreachableError."""
-        found = self._objects.find(self._path)
+        found = self._objects.find(self._path, self._version)
         wrong = "it is gone" if found is None else self.fingerprint.differs(self._objects.fingerprint(self._path, found))
         if wrong:
             raise EndError("SOURCE_CHANGED", f"{self._objects.shown(self._path)}: changed while it was worked on ({wrong})", retry=True)

@@ -12,12 +12,13 @@ from catalog import names
 from catalog.config import Config, Volume
 from catalog.ours import HOME, MARKER, temporary
 from lifecycle.ends import EndError
-from lifecycle.stores import Capabilities, Fingerprint, Metadata, Source, Stray, _cold, _object_names, _uploads
+from lifecycle.stores import Capabilities, Fingerprint, Metadata, Move, Pointer, Source, Stray, _cold, _object_names, _uploads
 from lifecycle.stores._additive import Additive
 from lifecycle.stores._bucket import Bucket
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._object_canaries import Canaries, is_until
 from lifecycle.stores._object_metadata import OP
+from lifecycle.stores._object_quarantine import Hidden
 from lifecycle.stores._objects import Objects, Reading
 from lifecycle.stores._uploads import Means, Upload
 from scanners._store import StoreError
@@ -148,17 +149,57 @@ class Store(Additive):
             )
         return self._objects.fingerprint(path, told)
 
+    def quarantine(self, path: bytes, key: str, expected: Fingerprint, *, leave: Pointer | None = None) -> Fingerprint:
+        """Hide the version that a path shows under a delete marker, see what was hidden, show it again if it is not what was expected. Writes.
+
+        Raises EndError, UnreachableError.
+        """
+        if leave is not None:
+            raise EndError("REFUSED", f"{self.shown(path)}: in a bucket nothing is left in the place of an object")
+        self._need_quarantine(path)
+        return self._hidden.hide(path, key, expected)
+
+    def announce(self, moves: Iterable[Move]) -> None:
+        """Nothing yet: what is written down of a version is put just before its marker."""
+
+    def settle_quarantine(self) -> None:
+        """What is written down of versions that show again goes. Writes. Raises EndError, UnreachableError."""
+        self._hidden.settle()
+
+    def quarantined(self, key: str) -> Fingerprint | None:
+        """The version that a step hides; None = none. Only reads. Raises EndError, UnreachableError."""
+        return self._hidden.look(key)
+
+    def open_quarantined(self, key: str, expected: Fingerprint) -> Reading:
+        """Open a hidden version. Only reads. Raises EndError STALE, UnreachableError."""
+        return self._hidden.open(key, expected)
+
+    def put_back(self, key: str, path: bytes, expected: Fingerprint) -> None:
+        """Take away the delete marker of a step, if its version shows then. Writes. Raises EndError CONFLICT, STALE, UnreachableError."""
+        self._need_quarantine(path)
+        self._hidden.show(key, path, expected)
+
+    def remove(self, key: str, expected: Fingerprint) -> None:
+        """Remove a hidden version by its id. Writes. Raises EndError STALE, REFUSED where it is locked, UnreachableError."""
+        self._hidden.remove(key, expected)
+
     def discard(self, path: bytes, key: str, inode: int | None = None) -> None:
-        """Let go of the parts that this operation sent, and of their note. An object stays. Writes. Raises EndError, UnreachableError."""
+        """Let go of the parts that this operation sent, and of what was written down of a version that was never hidden. An object stays. Writes.
+
+        Raises EndError, UnreachableError.
+        """
         with self._objects.ending("discard", path):
             self._bucket.find(self._objects.key(path))  # where nobody can look, nothing is let go
             _uploads.abort(self._objects, path, key)
+        if self.capabilities is not None and self.capabilities.quarantine:
+            self._hidden.forget(key)
 
     def settle(self, paths: Iterable[bytes]) -> None:
         """Nothing: what a store has said yes to is durable."""
 
     def strays(self) -> Iterator[Stray]:
-        """The uploads that jobs noted and have not let go. Only reads. Raises EndError, UnreachableError."""
+        """What is hidden, and the uploads that jobs noted and have not let go. Only reads. Raises EndError, UnreachableError."""
+        yield from self._hidden.strays()
         with self._objects.ending("look for uploads", _MARKER):
             start = self._bucket.prefix + _uploads.UPLOADS
             for key in self._bucket.below(start):
@@ -186,6 +227,18 @@ class Store(Additive):
     @cached_property
     def _objects(self) -> Objects:
         return Objects(self._volume, self._bucket)
+
+    @cached_property
+    def _hidden(self) -> Hidden:
+        return Hidden(self._objects)
+
+    def _need_quarantine(self, path: bytes) -> None:
+        """Raises EndError REFUSED where nothing can be hidden so that it can be shown again, or nobody knows; UnreachableError."""
+        self._refuse_changed(path)
+        if not self._able(path).quarantine:
+            raise EndError(
+                "REFUSED", f"{self.shown(path)}: its bucket does not keep versions, or none of them can be removed alone: nothing is taken out of it"
+            )
 
     @property
     def _fs_id(self) -> str:
@@ -236,9 +289,7 @@ class Store(Additive):
 
     def _means(self, path: bytes) -> Means:
         """What the copies share. Raises EndError REFUSED where nobody knows what the bucket can do, or it lacks too much."""
-        if self.capabilities is None and self._is_changed:
-            told = f"{_object_names.CHANGED}; 'lastcopy volume prepare {self._volume}' finds out what that means"
-            raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}", retry=True, stops_volume=True)
+        self._refuse_changed(path)
         able = self._able(path)
         _cold.refuse_unread(self._declared, self._volume, able)
         if able.publish == "none":
@@ -246,6 +297,12 @@ class Store(Additive):
             told += " (a default retention keeps all); mend that, and prepare the volume again"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}")
         return self._shared
+
+    def _refuse_changed(self, path: bytes) -> None:
+        """Raises EndError REFUSED where the bucket keeps versions otherwise than when it was prepared; UnreachableError."""
+        if self.capabilities is None and self._is_changed:
+            told = f"{_object_names.CHANGED}; 'lastcopy volume prepare {self._volume}' finds out what that means"
+            raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}", retry=True, stops_volume=True)
 
     @cached_property
     def _shared(self) -> Means:

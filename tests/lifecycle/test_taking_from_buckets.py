@@ -1,0 +1,223 @@
+"""Objects are taken out of buckets that keep versions, on real servers: a delete marker hides the version that was verified, and nothing else."""
+
+import datetime
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.errors import UnreachableError
+from lifecycle import job
+from lifecycle.stores import _bucket
+from tests.lifecycle import buckets
+from tests.lifecycle.buckets import Buckets
+from tests.lifecycle.grounds import DAY_US, details, refusals
+from tests.lifecycle.proxy import Fault, Kind, Proxy
+from tests.scanners.stores import Server
+
+BODY = b"content that matters\n" * 100
+LINES = "versions = true\n"
+
+
+class KilledError(BaseException):
+    """A process ends there."""
+
+
+def holding(folder: Path, server: Server, *paths: str, endpoint: str | None = None, **options: bool) -> Buckets:
+    """With objects in the bucket alone."""
+    estate = buckets.made(folder, server, LINES, endpoint=endpoint, **({"versioned": True} | options))
+    for path in paths:
+        stored(estate, path, BODY + path.encode())
+    return estate.prepared().scanned()
+
+
+def stored(estate: Buckets, path: str, body: bytes) -> str:
+    """Store an object as anybody does; gives its version."""
+    return str(estate.server.client.put_object(Bucket=estate.bucket, Key=f"kept/{path}", Body=body).get("VersionId", ""))
+
+
+def versions(estate: Buckets, path: str = "") -> dict[str, str]:
+    """All versions and delete markers below a path but those of ours, and what each is."""
+    found = estate.server.client.list_object_versions(Bucket=estate.bucket, Prefix=f"kept/{path}")
+    told = {one["VersionId"]: "object" for one in found.get("Versions", []) if "/.lastcopy/" not in one["Key"]}
+    return told | {one["VersionId"]: "marker" for one in found.get("DeleteMarkers", []) if "/.lastcopy/" not in one["Key"]}
+
+
+def notes(estate: Buckets) -> list[str]:
+    found = estate.server.client.list_object_versions(Bucket=estate.bucket, Prefix="kept/.lastcopy/quarantine/")
+    return [one["Key"] for one in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]]
+
+
+def archived(estate: Buckets) -> job.Outcome:
+    return estate.run("archive", to="far", where="volume = 'vault'")
+
+
+def undone(estate: Buckets, came: job.Outcome) -> job.Outcome:
+    return job.undo(estate.root, estate.config, came.job_id, clock=lambda: estate.now_us, actor="ada")
+
+
+def test_what_was_archived_is_hidden_shown_again_and_purged_and_recalled(tmp_path: Path, server: Server) -> None:
+    estate = holding(tmp_path, server, "a/f", "g")
+    first = versions(estate)
+    came = archived(estate)
+    assert came.counts == {"QUARANTINED": 2}, estate.reasons(came.job_id)
+    assert estate.keys() == []
+    assert first.items() <= versions(estate).items()
+    assert sorted(versions(estate).values()) == ["marker", "marker", "object", "object"]
+    assert Path(os.fsdecode(estate.at("far", "a/f"))).read_bytes() == BODY + b"a/f"
+    estate.scanned()
+    assert estate.ask("sql", "SELECT path FROM entries WHERE volume = 'vault' AND type = 'object'", "--format", "json").data == []
+    assert estate.ask("sql", "SELECT count(*) AS n FROM copies WHERE copy_volume = 'vault'", "--format", "json").data == [{"n": 0}]
+    assert undone(estate, came).complete
+    assert estate.object("a/f")["Body"] == BODY + b"a/f"
+    assert versions(estate) == first
+    assert notes(estate) == []
+    estate.scanned()
+    again = archived(estate)
+    assert again.counts == {"QUARANTINED": 2}, estate.reasons(again.job_id)
+    estate.now_us += 40 * DAY_US
+    purged = estate.run("purge")
+    assert purged.counts == {"DONE": 2}, estate.reasons(purged.job_id)
+    assert (versions(estate), notes(estate)) == ({}, [])
+    assert undone(estate, again).complete
+    assert estate.object("a/f")["Body"] == BODY + b"a/f"
+    assert estate.ask("audit", "verify").code == 0
+
+
+def test_older_versions_stay_hidden_when_the_one_above_them_is_purged(tmp_path: Path, server: Server) -> None:
+    estate = holding(tmp_path, server)
+    older, newer = stored(estate, "f", b"older"), stored(estate, "f", BODY)
+    came = archived(estate.scanned())
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    estate.now_us += 40 * DAY_US
+    assert estate.run("purge").counts == {"DONE": 1}
+    left = versions(estate)
+    assert left.pop(older) == "object"
+    assert newer not in left
+    assert list(left.values()) == ["marker"]
+    assert estate.keys() == []
+
+
+def at_the_last_moment(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
+    """Has something happen just before the first delete marker is put, and just after."""
+    really, turns = _bucket.Bucket.hide, [act]
+
+    def hide(bucket: _bucket.Bucket, *given: Any) -> Any:  # noqa: ANN401  # as it takes
+        if turns:
+            turns.pop()()
+            came = really(bucket, *given)
+            then()
+            return came
+        return really(bucket, *given)
+
+    monkeypatch.setattr(_bucket.Bucket, "hide", hide)
+
+
+def test_a_newer_version_that_comes_at_the_last_moment_shows(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    estate = holding(tmp_path, server, "f")
+    at_the_last_moment(monkeypatch, lambda: stored(estate, "f", b"newer"))
+    came = archived(estate)
+    assert came.counts == {"SOURCE_CHANGED": 1}, estate.reasons(came.job_id)
+    assert estate.object("f")["Body"] == b"newer"
+    assert list(versions(estate).values()) == ["object", "object"]
+    assert notes(estate) == []
+
+
+def test_a_newer_version_that_a_killed_run_hid_is_shown_by_the_next(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store lets no marker depend on what shows, or does not heed it."""
+    estate = holding(tmp_path, server, "f")
+    really = _bucket.Bucket._written
+
+    def written(bucket: _bucket.Bucket, method: str, key: bytes, query: Any, headers: Any, body: bytes) -> Any:  # noqa: ANN401  # as it takes
+        return really(bucket, method, key, query, {} if method == "DELETE" else headers, body)
+
+    def killed() -> None:
+        raise KilledError
+
+    monkeypatch.setattr(_bucket.Bucket, "_written", written)
+    at_the_last_moment(monkeypatch, lambda: stored(estate, "f", b"newer"), killed)
+    made = estate.approved("archive", to="far", where="volume = 'vault'")
+    with pytest.raises(KilledError):
+        estate.carried_out(made)
+    assert estate.keys() == []
+    came = estate.carried_out(made)
+    assert came.counts == {"SOURCE_CHANGED": 1}, estate.reasons(came.job_id)
+    assert estate.object("f")["Body"] == b"newer"
+    assert list(versions(estate).values()) == ["object", "object"]
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "cut_request", "refuse"])
+def test_a_marker_is_put_once_whatever_becomes_of_its_request(tmp_path: Path, server: Server, network: Proxy, kind: Kind) -> None:
+    estate = holding(tmp_path, server, "f", endpoint=network.endpoint)
+    network.faults = [Fault("DELETE", "/kept/f", kind)]
+    made = estate.approved("archive", to="far", where="volume = 'vault'")
+    with suppress(UnreachableError):
+        estate.carried_out(made)
+    assert network.faults[0].times == 0
+    came = estate.carried_out(made)
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    assert sorted(versions(estate).values()) == ["marker", "object"]
+    network.faults = [Fault("DELETE", "/kept/f", kind)]
+    with suppress(UnreachableError):
+        undone(estate, came)
+    assert undone(estate, came).complete
+    assert list(versions(estate).values()) == ["object"]
+    assert estate.object("f")["Body"] == BODY + b"f"
+
+
+@pytest.mark.parametrize("act", ["stored", "deleted"])
+def test_what_somebody_did_to_the_name_since_stays(tmp_path: Path, server: Server, act: str) -> None:
+    estate = holding(tmp_path, server, "f")
+    [version] = versions(estate)
+    came = archived(estate)
+    theirs = stored(estate, "f", b"since") if act == "stored" else ""
+    if act == "deleted":
+        theirs = estate.server.client.delete_object(Bucket=estate.bucket, Key="kept/f")["VersionId"]
+    back = undone(estate, came)
+    assert back.counts == {"CONFLICT": 1}
+    assert version in estate.reasons(back.job_id)
+    assert {version, theirs} <= versions(estate).keys()
+    estate.server.client.delete_object(Bucket=estate.bucket, Key="kept/f", VersionId=theirs)
+    assert undone(estate, came).complete
+    assert estate.object("f")["Body"] == BODY + b"f"
+
+
+def test_a_locked_version_is_hidden_and_not_purged_before_its_time(tmp_path: Path, server: Server) -> None:
+    estate = holding(tmp_path, server, "f", locked=True)
+    [version] = versions(estate)
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=90)
+    kept = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    estate.server.client.put_object_retention(Bucket=estate.bucket, Key="kept/f", VersionId=version, Retention=kept)
+    came = archived(estate)
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    estate.now_us += 40 * DAY_US
+    purged = estate.run("purge")
+    assert purged.counts == {"REFUSED": 1}, estate.reasons(purged.job_id)
+    assert "a lock keeps its version until" in estate.reasons(purged.job_id)
+    assert versions(estate)[version] == "object"
+    assert undone(estate, came).complete
+
+
+def test_a_bucket_without_versions_is_refused_and_so_is_an_object_from_before_it_had_any(tmp_path: Path, server: Server) -> None:
+    estate = holding(tmp_path, server, "f", versioned=False)
+    made = estate.plan("archive", to="far", where="volume = 'vault'")
+    assert refusals(made) == {"f": "not_supported"}
+    assert "keeps no versions" in next(iter(details(made)))
+    estate.server.client.put_bucket_versioning(Bucket=estate.bucket, VersioningConfiguration={"Status": "Enabled"})
+    came = archived(estate.prepared("vault").scanned())
+    assert came.counts == {"REFUSED": 1}, estate.reasons(came.job_id)
+    assert "from before its bucket kept versions" in estate.reasons(came.job_id)
+    assert estate.object("f")["Body"] == BODY + b"f"
+
+
+def test_a_lost_journal_is_made_anew_and_what_is_hidden_shows_again(tmp_path: Path, server: Server) -> None:
+    estate = holding(tmp_path, server, "d/f")
+    assert archived(estate).counts == {"QUARANTINED": 1}
+    for found in (estate.root / "journal").iterdir():
+        found.unlink()
+    estate.ask("job", "rebuild")
+    assert estate.object("d/f")["Body"] == BODY + b"d/f"
+    assert (list(versions(estate).values()), notes(estate)) == (["object"], [])
