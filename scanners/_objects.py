@@ -130,12 +130,12 @@ def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, taken: Collecti
 
 
 def _are(table: pa.Table, versions: Collection[Version]) -> pa.ChunkedArray:
-    """Which rows are one of some versions of objects."""
+    """Which rows are one of some versions of objects that no name shows."""
     if not versions:
         return pa.chunked_array([pa.repeat(False, table.num_rows)])
     named = pc.is_in(table["version_id"], pa.array({names.escape(version.encode("utf-8", "surrogateescape")) for _, version in versions}, pa.string()))
     hashed = pc.is_in(table["path_hash"], pa.array({path_hash for path_hash, _ in versions}, pa.int64()))
-    return pc.and_(named, hashed)
+    return pc.and_(pc.and_(named, hashed), pc.invert(pc.fill_null(table["is_latest"], True)))
 
 
 def _repeated(table: pa.Table) -> "np.ndarray[Any, Any]":

@@ -1,4 +1,4 @@
-"""What jobs take out of a bucket that keeps versions: a delete marker hides exactly the version that was verified, and nothing is moved. See ADR 0032.
+"""What jobs take out of a bucket that keeps versions: a delete marker hides exactly the version that was verified, and nothing is moved. See ADR 0033.
 
 Under `.lastcopy/quarantine/<key>/` two objects tell of each: a note, put before the marker, whose name says which version of which path it is, so that
 scans leave that out (`catalog.ours.hidden`); and one whose name ends with the marker, put once it was seen what that hides.
@@ -55,7 +55,7 @@ class Hidden:
             if told is None or wrong:
                 raise EndError("SOURCE_CHANGED", f"{shown}: {wrong}; it stays where it is", retry=True)
             note = self._noted(path, key, told.get("x-amz-version-id"))
-            marker = self._marked(note, told.get("etag", ""))
+            marker = self._marked(note, key, told.get("etag", ""))
         after = self._versions(path)
         found = self._fingerprint(path, self._below(note, marker, after)) if marker in after and note.version in after else None
         if found is None or expected.differs(found):
@@ -84,7 +84,8 @@ class Hidden:
             told = self._objects.find(path)
             if told is None or expected.differs(self._objects.fingerprint(path, told)):
                 raise EndError("STALE", f"{shown}: its version is not in quarantine any more")
-            return  # a killed run has put it back
+            self._spent.append(key)  # a killed run has put it back
+            return
         found = self._versions(path)
         if note.version not in found:
             raise EndError("STALE", f"{shown}: its version {names.escape(note.version.encode())} is not there any more")
@@ -113,6 +114,7 @@ class Hidden:
         """
         note = self._note(key)
         if note is None:
+            self._drop(key)
             return
         path, shown = note.path, self._objects.shown(note.path)
         found = self._versions(path)
@@ -178,7 +180,7 @@ class Hidden:
             self._objects.bucket.put(self._place(key, hidden(hashes.of_path(path), version)), text)
         return note
 
-    def _marked(self, note: Note, etag: str) -> str:
+    def _marked(self, note: Note, key: str, etag: str) -> str:
         """Put a delete marker over what a name shows; gives its id. Where no answer comes the versions tell. Writes. Raises EndError, UnreachableError."""
         shown = self._objects.shown(note.path)
         with self._objects.ending("hide", note.path):
@@ -186,13 +188,18 @@ class Hidden:
                 marker, is_marker = self._objects.bucket.hide(self._objects.key(note.path), etag)
             except StoreError as error:
                 if error.status == 412:
-                    raise EndError("SOURCE_CHANGED", f"{shown}: was replaced just now; it stays where it is", retry=True) from error
+                    self._drop(key)
+                    raise EndError("SOURCE_CHANGED", f"{shown}: was replaced or deleted just now; what came stays", retry=True) from error
                 came = self._marker(note, self._versions(note.path)) if error.passing else None
                 if came is None:
                     raise  # where no answer came nobody knows whether one will: the next run looks
                 return came
         if marker is not None and is_marker and marker not in _NO_VERSION:
             return marker
+        found = self._versions(note.path)
+        if note.version in found and not found[note.version].is_latest and marker in _NO_VERSION and "null" not in found:
+            self._drop(key)  # some stores put no marker over another
+            raise EndError("SOURCE_CHANGED", f"{shown}: was deleted just now", retry=True)
         if is_marker and marker is not None:
             self._remove(note.path, marker)
         raise EndError("REFUSED", f"{shown}: its bucket keeps no versions any more; look at the versions of this name", retry=True, stops_volume=True)
@@ -250,7 +257,7 @@ class Hidden:
         """Remove all that is written down of a step, every version of it. Writes. Raises EndError, UnreachableError."""
         bucket = self._objects.bucket
         with self._objects.ending("tidy the quarantine", FOLDER):
-            for one in list(bucket.below(self._place(key, b""))):
+            for one in sorted(bucket.below(self._place(key, b"")), reverse=True):  # the note last
                 for version in bucket.versions(one):
                     bucket.delete(one, version)
 

@@ -10,7 +10,7 @@ import pytest
 
 from catalog import names
 from catalog.errors import UnreachableError
-from lifecycle import job, stores
+from lifecycle import job, retiring, stores
 from lifecycle.ends import EndError
 from lifecycle.stores import _line, _share_tree
 from tests.lifecycle import wires
@@ -19,6 +19,12 @@ from tests.lifecycle.hosts import Hosts
 from tests.scanners import smbd, sshd
 
 AT_MOST = 2  # of the requests of an act at which a connection is lost; more by hand
+
+
+class KilledError(BaseException):
+    """A process ends there."""
+
+
 BODY = b"content that matters\n" * 1000
 
 
@@ -181,6 +187,25 @@ def test_a_file_that_is_replaced_by_one_like_it_at_the_last_moment_goes_back(eit
     assert came.counts == {"SOURCE_CHANGED": 1}, either.reasons(came.job_id)
     assert either.kept() == {b"f": newer}
     assert [name for name in ours(either) if not name.endswith(".json")] == []
+
+
+def test_a_run_that_is_killed_before_it_read_what_it_moved_leaves_that_to_the_next(estate: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    holding(estate, "f")
+    made_of = estate.approved("archive", to="far", where="volume = 'vault'")
+    newer = BODY[:-1] + b"!f"
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(retiring, "is_the_one", killed)
+    between(monkeypatch, estate, lambda: _replace(estate, newer))
+    with pytest.raises(KilledError):
+        estate.carried_out(made_of)
+    monkeypatch.undo()
+    assert estate.kept() == {}
+    came = estate.carried_out(made_of)
+    assert came.counts == {"SOURCE_CHANGED": 1}, estate.reasons(came.job_id)
+    assert estate.kept() == {b"f": newer}
 
 
 def _replace(estate: Hosts, content: bytes) -> None:
