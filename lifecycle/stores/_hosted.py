@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from catalog.ours import HOME, MARKER, QUARANTINE, is_temporary, key_of
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Move, Pointer, Source, Stray
-from lifecycle.stores._additive import Additive
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._host_files import sha256_of
 from lifecycle.stores._marked import Marked
+from lifecycle.stores._plain import Plain
 
 if TYPE_CHECKING:
     from lifecycle.stores._hosted_quarantine import Quarantine
@@ -92,7 +92,7 @@ class Files(Protocol):
         """Remove a file, if it is there. Writes."""
 
 
-class Hosted(Additive):
+class Hosted(Plain):
     """What stores of such folders share."""
 
     _files: Files

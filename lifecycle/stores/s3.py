@@ -13,13 +13,13 @@ from catalog.config import Config, Volume
 from catalog.ours import HOME, MARKER, temporary
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Move, Pointer, Source, Stray, _cold, _object_names, _uploads
-from lifecycle.stores._additive import Additive
 from lifecycle.stores._bucket import Bucket
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._object_canaries import Canaries, is_until
 from lifecycle.stores._object_metadata import OP
 from lifecycle.stores._object_quarantine import Hidden
 from lifecycle.stores._objects import Objects, Reading
+from lifecycle.stores._plain import Plain
 from lifecycle.stores._uploads import Means, Upload
 from scanners._store import StoreError
 
@@ -27,7 +27,7 @@ _MARKER = HOME + b"/" + MARKER
 _LASTING = ("x-amz-version-id", "etag", "content-length")  # what a lock leaves as it was
 
 
-class Store(Additive):
+class Store(Plain):
     """One bucket, or what is below a prefix of it. Its calls may come from several threads."""
 
     def __init__(self, config: Config, volume: str) -> None:
