@@ -20,6 +20,7 @@ from tests.lifecycle.grounds import DAY_US, details, refusals
 from tests.lifecycle.proxy import Fault, Kind, Proxy
 from tests.scanners.stores import Server
 
+pytestmark = pytest.mark.slow_but_first  # each makes, scans and works on an estate
 BODY = b"content that matters\n" * 100
 LINES = "versions = true\n"
 AT_MOST = 1  # of the requests of an act at which a process ends; more by hand

@@ -18,6 +18,7 @@ from tests.lifecycle.grounds import DAY_US, details, paths, refusals
 from tests.lifecycle.hosts import Hosts
 from tests.scanners import smbd, sshd
 
+pytestmark = pytest.mark.slow_but_first  # each makes, scans and works on an estate
 AT_MOST = 1  # of the requests of an act at which a connection is lost; more by hand
 
 
