@@ -134,8 +134,10 @@ def by_role(volumes: Iterable[str], roles: Mapping[str, str]) -> list[tuple[str,
     return [(name, ROLES.get(role, GREY)) for name, role in sorted(found, key=lambda one: order.index(one[1]) if one[1] in ROLES else len(order))]
 
 
-def trend(rows: Sequence[Mapping[str, Any]], value: str, title: str, *, by: str = "name", percent: bool = False) -> None:
-    """Draw a line for each `by` over the rows' `as_of`."""
+def trend(
+    rows: Sequence[Mapping[str, Any]], value: str, title: str, *, by: str = "name", percent: bool = False, ahead: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Draw a line for each `by` over the rows' `as_of`, and of rows of the report `forecast` what is likely, and what lies between low and high."""
     data = alt.InlineData(values=[{"as_of": row["as_of"].isoformat(), "by": str(row[by]) or "all", "value": row[value]} for row in rows])
     scale = alt.Scale(domain=[0, 100]) if percent else alt.Scale(zero=True)
     chart = (
@@ -148,9 +150,20 @@ def trend(rows: Sequence[Mapping[str, Any]], value: str, title: str, *, by: str 
             strokeDash=alt.StrokeDash("by:N", title=None),
             tooltip=[alt.Tooltip("by:N", title=""), alt.Tooltip("as_of:T", title="as of", format="%Y-%m-%d %H:%M"), alt.Tooltip("value:Q", title=title)],
         )
-        .properties(height=240)
     )
-    st.altair_chart(chart, width="stretch")
+    st.altair_chart((chart + _outlook(ahead) if ahead else chart).properties(height=240), width="stretch")
+
+
+def _outlook(ahead: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401  # charts in layers, which Altair does not type
+    ends = [
+        {"as_of": row[at].isoformat(), "by": row["volume"], "low": row[low], "value": row[likely], "high": row[high]}
+        for row in ahead
+        for at, low, likely, high in (("until_at", "bytes", "bytes", "bytes"), ("ahead_at", "low_bytes", "likely_bytes", "high_bytes"))
+    ]
+    of = alt.Chart(alt.InlineData(values=ends)).encode(x="as_of:T", color="by:N")
+    shown = ("value", "likely"), ("low", "low"), ("high", "high")
+    told = [alt.Tooltip("by:N", title=""), *(alt.Tooltip(f"{name}:Q", title=title, format=".4~s") for name, title in shown)]
+    return of.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q", tooltip=told) + of.mark_line(strokeDash=[2, 3]).encode(y="value:Q", tooltip=told)
 
 
 def age_range(first: int | None, end: int | None) -> str:

@@ -1,5 +1,6 @@
 """Questions over a snapshot: one .sql file a question, and what renders the answers."""
 
+import datetime
 import re
 import tomllib
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ _COMMENT = re.compile(r"\A/\*(.*?)\*/\s*", re.DOTALL)
 class Parameter:
     """A value that a report asks for; its type is that of the default. `choices` is empty where any value will do, `least` None where any number will.
 
-    Where it `names_a_volume`, every value but the default must be the name of one.
+    Where it `names_a_volume`, every value but the default must be the name of one; where it is `a_day`, '' or a day as 2026-10-31.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Parameter:
     choices: tuple[Value, ...] = ()
     least: int | None = None
     names_a_volume: bool = False
+    a_day: bool = False
 
     def parse(self, given: object) -> Value:
         """A value as the report needs it, from text or from Python. Raises ConfigError that says what is accepted."""
@@ -40,6 +42,8 @@ class Parameter:
             raise ConfigError(f"parameter {self.name}: {given!r} is not {_ARTICLES[type(self.default)]}; {self.help}") from error
         if self.least is not None and not isinstance(value, str) and value < self.least:
             raise ConfigError(f"parameter {self.name}: {given!r} is less than {self.least}; {self.help}")
+        if self.a_day and value and not _is_a_day(str(value)):
+            raise ConfigError(f"parameter {self.name}: {given!r} is no day, as 2026-10-31; {self.help}")
         if self.choices and value not in self.choices:
             raise ConfigError(f"parameter {self.name}: {given!r} is not one of {', '.join(map(str, self.choices))}")
         return value
@@ -48,6 +52,13 @@ class Parameter:
         if isinstance(self.default, int):
             return int(str(given))
         return float(str(given)) if isinstance(self.default, float) else str(given)
+
+
+def _is_a_day(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 _ARTICLES = {int: "a whole number", float: "a number", str: "a text"}
@@ -160,7 +171,8 @@ def read(file: Path) -> Report:
 
 
 def _parameter(name: str, fields: Mapping[str, Any]) -> Parameter:
-    return Parameter(name, fields["default"], fields["help"], tuple(fields.get("choices", ())), fields.get("least"), fields.get("names_a_volume", False))
+    flags = {flag: fields.get(flag, False) for flag in ("names_a_volume", "a_day")}
+    return Parameter(name, fields["default"], fields["help"], tuple(fields.get("choices", ())), fields.get("least"), **flags)
 
 
 def _column(name: str, fields: str | Mapping[str, str]) -> Column:

@@ -5,12 +5,22 @@ table = ["name", "assets", "told_assets", "median_hours", "p90_hours", "p99_hour
 
 [params.by]
 default = "class"
-choices = ["class", "volume"]
-help = "one line for each data class or volume"
+choices = ["class", "volume", "month"]
+help = "one line for each data class, each volume, or each month (UTC) of the last change"
+
+[params.since]
+default = ""
+a_day = true
+help = "only assets that were last changed on this day (UTC) or later; '' = all"
+
+[params.until]
+default = ""
+a_day = true
+help = "only assets that were last changed on this day or earlier; '' = all"
 
 [columns]
 by = "what the lines stand for"
-name = "the class or the volume"
+name = "the class, the volume or the month; '' = nothing tells the month"
 assets = { meaning = "assets in all", unit = "files" }
 covered_assets = { meaning = "assets with a current copy", unit = "files" }
 told_assets = { meaning = "assets among them of which scans and recovery points tell when each of their copies was first there, but those that a manifest or a listing tells of; the hours are of these", unit = "files" }
@@ -25,6 +35,7 @@ overdue_assets = { meaning = "assets among them that wait longer than their clas
 longest_waiting_hours = { meaning = "the longest that one of them waits, up to the snapshot; null = of none is it known", unit = "hours" }
 unknown_assets = { meaning = "assets of which it is not known whether a copy is current", unit = "files" }
 max_copy_age_hours = { meaning = "how long a change may wait by the class; null = it does not say, or the line has several", unit = "hours" }
+undated_assets = { meaning = "assets of which nothing tells when they changed: they are of no month, and where since or until is given in no other column", unit = "files" }
 */
 -- What others tell of a volume is of no time at which somebody looked.
 WITH hearsay AS (
@@ -130,7 +141,16 @@ firsts AS (
 
 spans AS (
     SELECT
-        CASE WHEN $by = 'class' THEN changed.data_class ELSE changed.volume END AS name,
+        CASE
+            WHEN $by = 'class' THEN changed.data_class
+            WHEN $by = 'volume' THEN changed.volume
+            ELSE coalesce(substr(CAST(changed.changed_at AS VARCHAR), 1, 7), '')
+        END AS name,
+        coalesce(
+            changed.changed_at >= CAST(CASE WHEN $since = '' THEN '0001-01-01' ELSE $since END AS TIMESTAMP)
+            AND changed.changed_at < CAST(CASE WHEN $until = '' THEN '9999-01-01' ELSE $until END AS TIMESTAMP) + INTERVAL 1 DAY,
+            $since = '' AND $until = ''
+        ) AS counts,
         changed.counted_bytes,
         changed.freshness,
         classes.max_copy_age_days,
@@ -150,6 +170,8 @@ spans AS (
 minutes AS (
     SELECT
         name,
+        counts,
+        changed_at IS NULL AS undated,
         freshness,
         max_copy_age_days * 24 AS allowed_hours,
         CASE
@@ -166,6 +188,15 @@ minutes AS (
     FROM spans
 ),
 
+named AS (
+    SELECT
+        name,
+        sum(CASE WHEN undated THEN 1 ELSE 0 END) AS undated_assets
+    FROM minutes
+    WHERE counts OR undated
+    GROUP BY 1
+),
+
 counted AS (
     SELECT
         name,
@@ -176,6 +207,7 @@ counted AS (
         count(*) AS assets,
         sum(counted_bytes) AS bytes
     FROM minutes
+    WHERE counts
     GROUP BY 1, 2, 3, 4, 5
 ),
 
@@ -228,21 +260,23 @@ sums AS (
 
 SELECT
     $by AS "by",
-    sums.name,
-    sums.assets,
-    sums.covered_assets,
+    named.name,
+    coalesce(sums.assets, 0) AS assets,
+    coalesce(sums.covered_assets, 0) AS covered_assets,
     coalesce(quantiles.told_assets, 0) AS told_assets,
     quantiles.median_hours,
     quantiles.p90_hours,
     quantiles.p99_hours,
     quantiles.longest_hours,
-    sums.late_assets,
-    sums.waiting_assets,
-    sums.waiting_bytes,
-    sums.overdue_assets,
+    coalesce(sums.late_assets, 0) AS late_assets,
+    coalesce(sums.waiting_assets, 0) AS waiting_assets,
+    coalesce(sums.waiting_bytes, 0) AS waiting_bytes,
+    coalesce(sums.overdue_assets, 0) AS overdue_assets,
     sums.longest_waiting_hours,
-    sums.unknown_assets,
-    sums.max_copy_age_hours
-FROM sums
-LEFT JOIN quantiles ON sums.name = quantiles.name
+    coalesce(sums.unknown_assets, 0) AS unknown_assets,
+    sums.max_copy_age_hours,
+    named.undated_assets
+FROM named
+LEFT JOIN sums ON named.name = sums.name
+LEFT JOIN quantiles ON named.name = quantiles.name
 ORDER BY name ASC

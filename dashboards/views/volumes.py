@@ -1,9 +1,10 @@
-"""What is scanned, how old is what is known of it, what could not be read, and how well copies are known."""
+"""What is scanned, how old is what is known of it, what could not be read, how well copies are known, and how volumes fill."""
 
 import streamlit as st
 
 from dashboards import asking, charts, chrome, links, marks, tables
 from dashboards.marks import literal
+from reports import Value
 
 _VOLUMES = (
     "volume",
@@ -23,6 +24,7 @@ _VOLUMES = (
     "cost_per_month",
     "last_error",
 )
+_AHEAD = {"90 days": 90, "30 days": 30, "A year": 365}
 
 
 def draw() -> None:
@@ -50,15 +52,29 @@ def draw() -> None:
     tables.draw(asking.report("problems", where=where), "problems")
     st.subheader("How well the copies are known", anchor=False)
     tables.draw(asking.report("fixity", where=where), "fixity")
-    st.subheader("Size over time", anchor=False)
+    ahead = _over_time(volume, where)
+    with st.expander("Files of these tables, and the same by command", icon=":material/download:"):
+        for name in ("volumes", "problems", "fixity", "growth"):
+            tables.downloads(name, f"volumes-{name}", where=where if name != "growth" else where and where.replace("volume", "name", 1))
+        tables.downloads("forecast", "volumes-forecast", ahead, where)
+
+
+def _over_time(volume: str | None, where: str | None) -> dict[str, Value]:
+    """Draw how volumes grew and what comes, and give the parameters of the forecast."""
+    st.subheader("Size over time, and when they are full", anchor=False)
+    ahead: dict[str, Value] = {"ahead": _AHEAD[chrome.one_of("Days ahead", list(_AHEAD), "ahead")]}
+    forecast = asking.report("forecast", ahead, where, limit=None)
     rows = [one for one in asking.report("growth", {"by": "volume"}, limit=None).dicts() if volume in (None, one["name"])]
     if len({one["as_of"] for one in rows}) > 1:
-        charts.trend(rows, "bytes", "bytes")
+        charts.trend(rows, "bytes", "bytes", ahead=[one for one in forecast.dicts() if one["likely_bytes"] is not None])
     else:
         st.caption("There is one snapshot: a trend needs two.")
-    with st.expander("Files of these tables, and the same by command", icon=":material/download:"):
-        for name in ("volumes", "problems", "fixity"):
-            tables.downloads(name, f"volumes-{name}", where=where)
+    tables.draw(forecast, "forecast")
+    st.caption(
+        "As it went in the half year before the snapshot: in nine cases of ten it ends between low and high if it goes on so. Full is the file system,"
+        " whoever takes its space. Where there is no forecast, the last columns say why."
+    )
+    return ahead
 
 
 draw()

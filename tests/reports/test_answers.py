@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import reports
+from catalog.errors import ConfigError
 from catalog.words import THREATS
 from reports import state
 from tests.reports.conftest import AS_OF, Estate, Rows, answer
@@ -188,6 +189,31 @@ def test_growth_is_the_difference_to_the_snapshot_before(estate: Estate) -> None
     connection = estate(history=[row(1, "a", 10), row(2, "a", 7), row(1, "b", 1), row(2, "b", 2)])
     assert answer(reports.load("growth").run(connection), "name", "bytes", "growth_bytes") == [("a", 10, None), ("a", 7, -3), ("b", 1, None), ("b", 2, 1)]
     assert answer(reports.load("growth").run(connection, {"by": "all"}), "name", "bytes", "growth_bytes") == [("", 11, None), ("", 9, -2)]
+
+
+def test_growth_between_two_days_is_that_of_the_snapshots_of_these_days(estate: Estate) -> None:
+    held = {1: 10, 2: 7, 3: 30, 4: 31}
+    rows = [
+        {
+            "volume": "a",
+            "data_class": "default",
+            "snapshot_id": f"s{day}",
+            "as_of": datetime.datetime(2026, 10, day, 23),
+            "bytes": size,
+            "files": day,
+            "assets": 2 * day,
+        }
+        for day, size in held.items()
+    ]
+    connection, found = estate(history=rows), reports.load("growth")
+    columns = ("snapshot_id", "growth_bytes", "since_first_bytes", "since_first_files", "since_first_assets")
+    between = [("s2", -3, 0, 0, 0), ("s3", 23, 23, 1, 2)]
+    assert answer(found.run(connection, {"since": "2026-10-02", "until": "2026-10-03"}), *columns) == between
+    assert answer(found.run(connection, {"since": "2026-10-03"}), "snapshot_id", "since_first_bytes") == [("s3", 0), ("s4", 1)]
+    assert answer(found.run(connection, {"until": "2026-10-01"}), "snapshot_id", "growth_bytes") == [("s1", None)]
+    for day in ("2026-10-32", "yesterday", "20261001"):
+        with pytest.raises(ConfigError, match="is no day, as 2026-10-31"):
+            found.run(connection, {"since": day})
 
 
 def test_changes_tell_new_gone_changed_moved_and_newly_unprotected(estate: Estate) -> None:

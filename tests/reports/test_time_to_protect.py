@@ -11,7 +11,7 @@ import pytest
 
 from catalog.config import parse
 from tests.protection.oracle import Match, Verdict, judge
-from tests.protection.plain import Estate, File, Scan
+from tests.protection.plain import FLAGGED_MODIFIED, Estate, File, Scan
 from tests.protection.table import AS_OF
 from tests.reports.estates import many, opened, rows
 
@@ -38,6 +38,7 @@ def test_changes_wait_until_the_first_scan_or_recovery_point_that_shows_a_copy(t
     edited, waits, late = file("edited", 4, AS_OF - 2 * DAY - MINUTE), file("waits", 5, AS_OF - 9 * HOUR), file("forgotten", 6, AS_OF - 6 * DAY)
     before = replace(edited, size=9, modified=AS_OF - 99 * DAY)
     point = AS_OF - 4 * DAY + 90 * MINUTE
+    changed = (lately, tonight, edited, waits, late)
     scans: dict[str, tuple[Scan, ...]] = {
         "home": (Scan(FIRST, files=(long_ago, before)), Scan(AS_OF - HOUR, files=(long_ago, lately, tonight, edited, waits, late))),
         "mirror": (
@@ -50,6 +51,11 @@ def test_changes_wait_until_the_first_scan_or_recovery_point_that_shows_a_copy(t
     with opened(tmp_path, Estate(config, AS_OF, scans)) as connection:
         [row] = rows(connection, "time-to-protect")
         [volume] = rows(connection, "time-to-protect", by="volume")
+        months = rows(connection, "time-to-protect", by="month")
+        day = str((AS_OF - 3 * DAY).date())
+        [of_a_day] = rows(connection, "time-to-protect", since=day, until=day)
+        [lately_only] = rows(connection, "time-to-protect", since=str((AS_OF - 5 * DAY).date()))
+        nothing = rows(connection, "time-to-protect", until="1999-12-31")
     # 'new' and 'edited' were there at the scan an hour ago, 71 h and 47 h after; 'backed up' 1.5 h after; when 'old' was copied nobody tells.
     assert {name: row[name] for name in ("assets", "covered_assets", "told_assets", "waiting_assets", "waiting_bytes", "overdue_assets", "unknown_assets")} == {
         "assets": 6, "covered_assets": 4, "told_assets": 3, "waiting_assets": 2, "waiting_bytes": 11, "overdue_assets": 0, "unknown_assets": 0,
@@ -57,6 +63,23 @@ def test_changes_wait_until_the_first_scan_or_recovery_point_that_shows_a_copy(t
     assert (row["median_hours"], row["p90_hours"], row["longest_hours"], row["late_assets"]) == (47, 71, 71, 2)
     assert (row["longest_waiting_hours"], row["max_copy_age_hours"]) == (6 * 24, 36.0)
     assert {**volume, "by": "", "name": ""} == {**row, "by": "", "name": ""}
+    assert (row["undated_assets"], nothing) == (0, [])
+    assert sum(one["assets"] for one in months) == 6
+    assert {one["name"] for one in months} == {f"{one.modified:%Y-%m}" for one in (long_ago, *changed)}
+    assert (of_a_day["assets"], of_a_day["median_hours"]) == (1, 71)
+    assert (lately_only["assets"], lately_only["told_assets"], lately_only["median_hours"], lately_only["overdue_assets"]) == (4, 3, 47, 0)
+
+
+def test_what_changed_at_a_time_that_nothing_tells_is_of_no_day_and_counted_as_that(tmp_path: Path) -> None:
+    config = parse({"volumes": {"home": {"url": "/h"}}})
+    files = (file("told", 1, AS_OF - 3 * DAY), file("untold", 2, AS_OF - 3 * DAY, flags=FLAGGED_MODIFIED))
+    with opened(tmp_path, Estate(config, AS_OF, {"home": (Scan(AS_OF - HOUR, files=files),)})) as connection:
+        [row] = rows(connection, "time-to-protect", since="2000-01-01")
+        [elsewhen] = rows(connection, "time-to-protect", until="2000-01-01")
+        months = {one["name"]: (one["assets"], one["undated_assets"]) for one in rows(connection, "time-to-protect", by="month")}
+    assert (row["assets"], row["waiting_assets"], row["undated_assets"]) == (1, 1, 1)
+    assert (elsewhen["assets"], elsewhen["waiting_assets"], elsewhen["undated_assets"]) == (0, 0, 1)
+    assert months == {"": (1, 1), f"{AS_OF - 3 * DAY:%Y-%m}": (1, 0)}
 
 
 @pytest.mark.slow
