@@ -74,6 +74,7 @@ def test_what_the_folder_does_not_give_back_is_not_called_restored(grounds: Grou
     assert not [name for name in found(grounds.folder / "rescued") if ".lastcopy" not in name]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("folder", "words"),
     [

@@ -49,6 +49,7 @@ def grounds(tmp_path: Path, request: pytest.FixtureRequest) -> Grounds:
     return made
 
 
+@pytest.mark.slow_but_first
 def test_no_plan_rests_on_a_copy_that_no_job_can_look_at(grounds: Grounds) -> None:
     made = grounds.plan("archive", to="vault", min_copies=2, where="volume = 'data'")
     assert {copy.volume for step in steps(made) for copy in step.evidence} == {"far"}

@@ -43,7 +43,10 @@ class Judged:
 ESTATES = _estates()
 
 
-@pytest.fixture(scope="module", params=range(len(ESTATES)))
+_QUICK = {0, len(ESTATES) // 2, len(ESTATES) - 1}  # two of the table, and one by chance
+
+
+@pytest.fixture(scope="module", params=[pytest.param(place, marks=[] if place in _QUICK else [pytest.mark.slow]) for place in range(len(ESTATES))])
 def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
     estate, root = ESTATES[request.param], tmp_path_factory.mktemp("estate")
     connection = derived(root, estate)
