@@ -36,6 +36,7 @@ class Scanner:
         self._settings, self._store = settings, Store(settings)
         self._lister = Lister(self._store, versions=settings.versions)
         self._naming = Naming(self._store.identity, self._store.prefix, settings.started_us)
+        self._hidden: frozenset[_objects.Version] | None = None
 
     def probe(self) -> Facts:
         """Look at the bucket. Raises UnreachableError."""
@@ -58,7 +59,9 @@ class Scanner:
             else None
         )
         rows = _Rows(sink, self._naming, self._settings.exclude, heads)
-        rows.taken = self._taken(rows)
+        if self._hidden is None:  # asked once by a process
+            self._hidden = self._taken(rows)
+        rows.taken = self._hidden
         try:
             for number, place in enumerate(shard.places):
                 if number and sink.spent(rows.waiting):

@@ -314,13 +314,14 @@ def test_a_run_that_is_killed_at_any_request_loses_nothing_and_the_next_finishes
 
 
 def test_a_bucket_without_versions_is_refused_and_so_is_an_object_from_before_it_had_any(tmp_path: Path, server: Server) -> None:
-    estate = holding(tmp_path, server, "f", versioned=False)
+    estate = holding(tmp_path, server, "f", "below", versioned=False)
     made = estate.plan("archive", to="far", where="volume = 'vault'")
-    assert refusals(made) == {"f": "not_supported"}
+    assert refusals(made) == {"f": "not_supported", "below": "not_supported"}
     assert "keeps no versions" in next(iter(details(made)))
     estate.server.client.put_bucket_versioning(Bucket=estate.bucket, VersioningConfiguration={"Status": "Enabled"})
+    stored(estate, "below", b"over one from before")
     came = archived(estate.prepared("vault").scanned())
-    assert came.counts == {"REFUSED": 1}, estate.reasons(came.job_id)
+    assert came.counts == {"REFUSED": 2}, estate.reasons(came.job_id)
     assert "from before its bucket kept versions" in estate.reasons(came.job_id)
     assert estate.object("f")["Body"] == BODY + b"f"
 
