@@ -29,6 +29,7 @@ Control = Literal[
 RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
 _COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
 _ENCRYPTED_KINDS = {"restic": True, "borg": None, "bacula": None}  # where the configuration does not say it: restic has no other repositories, borg has both
+_PACKED_KINDS = ("restic", "borg", "bacula", "container", "manifest")  # what they take of their storage is not the sum of the files that they tell of
 _SECRET = ("password_file", "password_command", "identity_file", "profile", "credentials_file", "credentials_command")  # where secrets are
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
@@ -60,6 +61,7 @@ class Volume(_Table):
     access: Access | None = None
     wait: Seconds | None = None
     restore_bytes_per_second: Bytes | None = Field(default=None, gt=0)
+    capacity: Bytes | None = Field(default=None, gt=0)
     cost_per_tib_month: float | None = Field(default=None, ge=0)
     exclude: tuple[Pattern, ...] = ()
     of: tuple[Name, ...] | None = None
@@ -111,6 +113,12 @@ class Volume(_Table):
         if unknown or (columns and "path" not in columns):
             raise ValueError(f"it says under which name a listing has {', '.join(_COLUMNS)}: 'path' must be there, and nothing else may be")
         return columns
+
+    @model_validator(mode="after")
+    def _tells_what_is_taken(self) -> "Volume":
+        if self.capacity is not None and self.kind in _PACKED_KINDS:
+            raise ValueError(f"capacity is held against the bytes in files, and a volume of kind {self.kind} takes other than these")
+        return self
 
     @property
     def needs_key(self) -> bool | None:

@@ -155,17 +155,18 @@ def volume_rows(root: Path, wanted: Snapshot) -> pa.Table:
             "cost_per_tib_month": volume.cost_per_tib_month,
             "currency": wanted.config.catalog.currency,
         }
-        rows.append(row | _scan_columns(good.get(name), [scan for scan in known if scan.volume == name]))
+        rows.append(row | _scan_columns(good.get(name), [scan for scan in known if scan.volume == name], volume.capacity))
     return pa.Table.from_pylist(rows, VOLUMES)
 
 
-def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow]) -> dict[str, Any]:
+def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow], declared_bytes: int | None) -> dict[str, Any]:
     failed = known[-1] if known and known[-1].state == "failed" else None
     failure = {"last_error": failed.error if failed else None, "last_failed_at": failed.started_at if failed else None}
     if good is None:
         return {"state": "failed" if failed else "never_scanned"} | failure
     names = ("state", "scan_id", "finished_at", "entries", "files", "bytes", "problems", "carried_entries", "clock", "capacity_bytes", "free_bytes")
-    return {name: getattr(good, name) for name in names} | {"scanned_at": good.known_at} | failure
+    room = {} if good.capacity_bytes is not None or declared_bytes is None else {"capacity_bytes": declared_bytes, "free_bytes": declared_bytes - good.bytes}
+    return {name: getattr(good, name) for name in names} | {"scanned_at": good.known_at} | failure | room
 
 
 def _ensure(root: Path, wanted: Snapshot, derives: bool) -> None:

@@ -18,6 +18,7 @@ _BADGES = {
     "yes": "#2e8b57", "protected": "#2e8b57", "survives": "#2e8b57", "met": "#2e8b57", "complete": "#2e8b57",
 }  # fmt: skip
 _SIGNED = {"status", "status_before", "outcome", "state", "user_error", "ransomware", "system_failure", "facility_outage", "result"}
+_MOMENT_PIXELS = 128
 FORMATS = tuple(form for form in render.FORMATS if form not in ("table", "json", "md"))
 
 
@@ -69,7 +70,9 @@ def _colour(value: object) -> str:
 
 
 def _configured(column: Column) -> Any:  # noqa: ANN401  # a column's configuration, a dictionary of Streamlit's own
-    return st.column_config.Column(heading(column), help=f"{column.meaning}{f' ({column.unit})' if column.unit else ''}", alignment=_side(column))
+    said = f"{column.meaning}{f' ({column.unit})' if column.unit else ''}"
+    width = _MOMENT_PIXELS if column.unit == "UTC" else None  # by itself it is as wide as what the first rows have
+    return st.column_config.Column(heading(column), help=said, alignment=_side(column), width=width)
 
 
 def _side(column: Column) -> Any:  # noqa: ANN401  # a word of Streamlit's own

@@ -34,6 +34,7 @@ MEANINGS: dict[str, str] = {
     "[volumes.NAME] access": "reached at any time, after a wait, or only when somebody mounts it; a scan of all skips an `offline` one that is not there",
     "[volumes.NAME] wait": "how long it takes until it can be read: a medium to be fetched, a store to be thawed; absent: nothing where access is `online`",
     "[volumes.NAME] restore_bytes_per_second": "how fast it is read when much is brought back; a simulated loss tells hours by it",
+    "[volumes.NAME] capacity": "the most that it may hold, as a quota of a bucket, where no scan tells it; `forecast` holds the bytes in its files against it",
     "[volumes.NAME] cost_per_tib_month": "what a TiB costs a month, in the catalog's currency",
     "[volumes.NAME] exclude": "glob patterns of paths that are not scanned; `**` crosses folders",
     "[volumes.NAME] of": "the volumes that it protects; absent: every primary",

@@ -29,7 +29,7 @@ growth_files = { meaning = "likewise their growth a day", unit = "files" }
 low_files = { meaning = "files then, at the least", unit = "files" }
 likely_files = { meaning = "files then, as is most likely", unit = "files" }
 high_files = { meaning = "at the most", unit = "files" }
-capacity_bytes = { meaning = "what the volume, or the file system that it lies on, holds at most; null = unknown", unit = "bytes" }
+capacity_bytes = { meaning = "what the volume, or the file system that it lies on, holds at most, as a scan tells it or the configuration declares; null = unknown", unit = "bytes" }
 free_bytes = { meaning = "what is free of it", unit = "bytes" }
 gets_full = "yes: nothing is free; likely: full_at is within ten years; possible: only full_earliest_at is; no: not even that; unknown"
 full_earliest_at = { meaning = "when it is full at the earliest, by what is taken of the capacity, whoever took it; null = not within ten years, or unknown", unit = "UTC" }
@@ -95,9 +95,12 @@ told AS (
         CASE
             WHEN kinds.measure = 'bytes' THEN looks.bytes
             WHEN kinds.measure = 'files' THEN looks.files
+            -- Where a scan tells no capacity, the one that is declared is held against the bytes in files.
+            WHEN looks.capacity_bytes IS NULL AND volumes.capacity_bytes IS NOT NULL THEN looks.bytes
             ELSE looks.capacity_bytes - looks.free_bytes
         END AS amount
     FROM looks
+    INNER JOIN volumes ON looks.volume = volumes.volume
     CROSS JOIN kinds
     LEFT JOIN made_anew ON looks.volume = made_anew.volume
     WHERE made_anew.volume IS NULL OR looks.seen_at >= made_anew.since

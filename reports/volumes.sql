@@ -23,7 +23,7 @@ sites = { meaning = "places, joined by commas; '' = unknown", unit = "list" }
 regions = { meaning = "what one disaster may strike as a whole, joined by commas; '' = unknown", unit = "list" }
 admins = { meaning = "who can delete everything on it, joined by commas; '' = unknown", unit = "list" }
 devices = { meaning = "devices, joined by commas; '' = unknown", unit = "list" }
-capacity_bytes = { meaning = "its capacity; null = unknown", unit = "bytes" }
+capacity_bytes = { meaning = "its capacity, as the scan tells it, else as declared; null = unknown", unit = "bytes" }
 free_bytes = { meaning = "what is free; null = unknown", unit = "bytes" }
 cost_per_month = { meaning = "the price of what its files take; null where none is declared", unit = "money" }
 currency = "of the price"

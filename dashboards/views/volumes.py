@@ -69,7 +69,7 @@ def _over_time(volume: str | None, where: str | None) -> dict[str, Value]:
         charts.trend(rows, "bytes", "bytes", ahead=[one for one in forecast.dicts() if one["likely_bytes"] is not None])
     else:
         st.caption("There is one snapshot: a trend needs two.")
-    tables.draw(forecast, "forecast")
+    tables.draw(forecast, "forecast", [name for name in forecast.table if name != "free_bytes"])
     st.caption(
         "As it went in the half year before the snapshot: in nine cases of ten it ends between low and high if it goes on so. Full is the file system,"
         " whoever takes its space. Where there is no forecast, the last columns say why."

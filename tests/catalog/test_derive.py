@@ -188,6 +188,16 @@ def test_a_snapshot_of_a_clock_that_was_ahead_hides_none_that_followed_it() -> N
     assert snapshot.among(known, "ahead").snapshot_id == "ahead"
 
 
+def test_a_capacity_that_no_scan_tells_is_the_one_that_is_declared_and_what_is_free_the_rest_of_it(tmp_path: Path) -> None:
+    write_scan(tmp_path, "work", {"a": {}, "b": {}})  # of 10 bytes each
+    volumes = {"work": ESTATE["volumes"]["work"] | {"capacity": "1 KiB"}, "copy": ESTATE["volumes"]["copy"] | {"capacity": "1 KiB"}}
+    made = derive.derive(tmp_path, config.parse({"volumes": volumes}), NOON)
+    query = "SELECT volume, capacity_bytes, free_bytes FROM volumes ORDER BY volume"
+    assert connect.connect(tmp_path, made).sql(query).fetchall() == [("copy", None, None), ("work", 1024, 1004)]
+    with pytest.raises(ConfigError, match="a volume of kind restic takes other than these"):
+        config.parse({"volumes": {"backups": {"url": "restic:/repo", "capacity": "1 KiB"}}})
+
+
 def test_an_interrupted_derivation_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_scan(tmp_path, "work", {"a": {}})
     first = derive.derive(tmp_path, config.parse(ESTATE), NOON)

@@ -159,6 +159,12 @@ def test_noise_alone_may_fill_a_volume_and_never_surely_does(estate: Estate) -> 
     assert found["full_latest_at"] is None
 
 
+def test_what_is_declared_of_a_volume_that_tells_no_capacity_is_held_against_its_files(estate: Estate) -> None:
+    rows = [row | {"capacity_bytes": None, "free_bytes": None} for row in scans(line(30, 70 * GB, GB))]
+    found = told(estate, rows, volume={"capacity_bytes": 125 * GB, "free_bytes": 25 * GB})
+    assert (found["gets_full"], found["full_at"]) == ("likely", AS_OF + 25 * DAY)
+
+
 def test_a_full_volume_is_full_whatever_its_history(estate: Estate) -> None:
     found = told(estate, filling({0: 100 * GB}, lambda held: held, 100 * GB), volume={"capacity_bytes": 100 * GB, "free_bytes": 0})
     assert (found["gets_full"], found["full_unknown_because"], found["unknown_because"]) == ("yes", None, "too_few_days")
