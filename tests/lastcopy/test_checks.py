@@ -127,6 +127,7 @@ def test_after_a_check_that_found_errors_exactly_the_files_that_are_hit_lose_the
     assert "scan_incomplete" in explained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", [RESTIC, BORG], ids=lambda product: product.name)
 def test_a_version_that_is_damaged_takes_its_level_from_no_other_version_of_its_path(tmp_path: Path, product: Product) -> None:
     made = estate(tmp_path, product, {"report": os.urandom(300_000)})
