@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from catalog import lock, log, table
+from catalog import lock, table
 from catalog.errors import CatalogError, ConflictError
 
 LOCK = "upkeep"
@@ -88,19 +88,18 @@ def _parted(files: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
 
 
 def _merges(root: Path, name: str) -> list[Merge]:
-    now = table.state(root, name)
-    files = now.files
+    files = table.state(root, name).files
     groups = chosen([(path, file.size_bytes) for path, file in files.items()])
-    _check_columns(root, name, now, [path for group in groups for path in group])
+    check_columns(root, name, [path for group in groups for path in group])
     return [Merge(name, tuple(group), sum(files[path].rows or 0 for path in group), sum(files[path].size_bytes for path in group)) for group in groups]
 
 
-def _check_columns(root: Path, name: str, now: log.State, paths: Iterable[str]) -> None:
+def check_columns(root: Path, name: str, paths: Iterable[str]) -> None:
     """Raises CatalogError where a table, or a file of it, has not exactly the columns that are written here."""
     import pyarrow.parquet as pq
 
     unlike = "which this version of Lastcopy does not write; nothing was changed, compact it with the version that wrote it"
-    if strange := (now.columns or frozenset()) ^ set(table.stored_schema(name).names):
+    if strange := (table.state(root, name).columns or frozenset()) ^ set(table.stored_schema(name).names):
         raise CatalogError(f"{root / name}: has the columns {', '.join(sorted(strange))}, {unlike}")
     for path in paths:
         try:

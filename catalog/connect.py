@@ -16,7 +16,7 @@ from catalog.columns import INT, SMALL, TEXT, TIMESTAMP
 from catalog.derive.expressions import parquet, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import UnderivedError
-from catalog.schema import DERIVED, ENTRIES, TABLES
+from catalog.schema import DERIVED, TABLES
 from catalog.sight import Sight
 from catalog.snapshot import ScanRow, Snapshot
 
@@ -187,9 +187,9 @@ def _open(root: Path, memory_limit: str | None, threads: int | None) -> "DuckDBP
     if threads is not None:
         settings["threads"] = threads
     connection = duckdb.connect(config=settings)
-    folder, rebuilt = (str(path).replace("'", "''") for path in (root.absolute(), former.place()))
+    folder = str(root.absolute()).replace("'", "''")
     spill = f"{tempfile.gettempdir()}/lastcopy-{os.getpid()}-{secrets.token_hex(4)}".replace("'", "''")  # a reader may not write to the catalog
-    connection.execute(f"SET temp_directory = '{spill}'; SET allowed_directories = ['{folder}/', '{rebuilt}/']")
+    connection.execute(f"SET temp_directory = '{spill}'; SET allowed_directories = ['{folder}/']")
     return connection
 
 
@@ -197,9 +197,7 @@ def _create_stored(connection: "DuckDBPyConnection", root: Path, wanted: Snapsho
     def create(name: str, query: str) -> None:
         _view(connection, name, query if sight is None else limiting.view(name, query, sight))
 
-    entries = [path for paths in snapshot.snapshot_files(root, wanted).values() for path in paths]
-    columns = ENTRIES.append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
-    create("entries", f"SELECT *, dir || name AS path FROM {parquet(entries, columns, 'scan_id', 'volume')}")
+    create("entries", f"SELECT *, dir || name AS path FROM {former.entries(root, wanted.scans)[0]}")
     stored = {name: _stored(root, name, wanted) for name in DERIVED}
     for name in _JOINED:
         create(f"stored_{name}", stored.pop(name))

@@ -98,7 +98,9 @@ def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_
     # In this order: a scan that is published and forgotten meanwhile is in what is read of the log after that. The other way round its files would be nobody's.
     lying = inventory.lying(folder)
     unfinished = _unfinished(root)
-    is_listed = name == "digests" and _is_any_held(root, _READERS)  # a run that reads contents holds the list of files that it began with, however long
+    is_listed = name in ("digests", *READ_NOW) and _is_any_held(
+        root, _READERS
+    )  # a run that reads contents holds the list of files that it began with, however long
     now = table.state(root, name)
     pinned = {one.versions[name] for one in known if name in one.versions and name not in READ_NOW}
     lives = _lives(folder, pinned, now.version)

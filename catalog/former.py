@@ -1,180 +1,167 @@
 """Scans that are not stored whole any more: what a later scan did not see as it was is kept of them, and they are read as if they were whole.
 
 Scans of a volume follow one another. Of an older one only those rows are stored that the next one did not see exactly so, each with the first scan that saw
-it and the first that did not (`former_entries`); the others are rows of the next scan that is stored whole, of whose rows it is known since when they have
-been there (`entry_origins`). See `thinning` for how that comes about.
+it and the first that did not (`former_entries`); the others are rows of the next scan that is stored whole, of which it is known since when they have been
+there (`entry_origins`). See `thinning` for how that comes about. Here are the SQL texts by which such scans are read; they make no file.
 """
 
-import atexit
-import hashlib
-import itertools
-import os
-import secrets
-import shutil
-import tempfile
-import threading
+import datetime
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from catalog import hashes, names, snapshot, table
+from catalog import snapshot, table
+from catalog.derive.expressions import parquet, quoted
 from catalog.errors import CatalogError
-from catalog.schema import ENTRIES
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from catalog.schema import ENTRIES, ENTRY_ORIGINS, FORMER_ENTRIES, FORMER_SCANS
 
 COLUMNS = ", ".join(f'"{name}"' for name in ENTRIES.names if name != "entry_id")
-ORDER = ", ".join(f'"{name}"' for name in ENTRIES.names if name not in ("entry_id", "path_hash"))  # that hash is one of directory and name
-BATCH_ROWS = 50_000
-_BEGAN_IN = os.getpid()
-_PLACE = Path(tempfile.gettempdir()) / f"lastcopy-entries-{_BEGAN_IN}-{secrets.token_hex(8)}"
-_ONE_AT_A_TIME = threading.Lock()
+ORDER = ", ".join(f'"{name}" ASC NULLS LAST' for name in ENTRIES.names if name != "entry_id")
+_PARTED = ENTRIES.append(pa.field("volume", pa.string())).append(pa.field("scan_id", pa.string()))
 _TRIES = 5
-_GONE = f"""
-SELECT {COLUMNS}
-FROM read_parquet($former, hive_partitioning = false)
-WHERE volume = $volume AND first_scan_id IN (SELECT unnest($upto)) AND gone_scan_id IN (SELECT unnest($after))
-"""
-_STILL_THERE = f"""
-SELECT {COLUMNS}
-FROM read_parquet($whole, hive_partitioning = false) AS whole
-INNER JOIN read_parquet($origins, hive_partitioning = false) AS origins USING (entry_id)
-WHERE first_scan_id IN (SELECT unnest($upto))
-"""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Where the rows of a scan are that is not stored whole: absolute paths of files, and which rows of them."""
+class Segment:
+    """Scans of a volume that are made one of another, oldest first, and the files of which they are made. The last one is stored whole."""
 
     volume: str
+    scan_ids: Sequence[str]
     former: Sequence[str]
     whole: Sequence[str]
     origins: Sequence[str]
-    upto: Sequence[str]  # the scan and those before it, one of which saw a row first
-    after: Sequence[str]  # those after it, up to the one that is whole, one of which did not see a row any more
 
-    def rows(self, connection: "DuckDBPyConnection") -> "DuckDBPyRelation":
-        """Ask for the rows, without ids, and those of older scans without hashes, in the order of all other columns."""
-        told: dict[str, Any] = {"whole": self.whole, "origins": self.origins, "upto": self.upto}
-        if not self.former:
-            return connection.sql(f"{_STILL_THERE} ORDER BY {ORDER}", params=told)
-        told |= {"former": self.former, "volume": self.volume, "after": self.after}
-        return connection.sql(f"{_GONE} UNION ALL {_STILL_THERE} ORDER BY {ORDER}", params=told)
-
-
-def place() -> Path:
-    """Where this process puts scans that it reads as if they were whole; made when the first one is, and gone when the process ends."""
-    return _PLACE
+    def rows(self, columns: str) -> str:
+        """A query over the rows of all its scans but the last: these columns, `first_scan_id`, and `gone_scan_id`, which is the last where they are in that."""
+        last = quoted(self.scan_ids[-1])
+        columns = f"{columns}, first_scan_id"
+        whole, origins = f"{parquet(self.whole, ENTRIES)} AS whole", f"{parquet(self.origins, ENTRY_ORIGINS)} AS origins"
+        still = f"SELECT {columns}, {last} AS gone_scan_id FROM {whole} INNER JOIN {origins} USING (entry_id)"
+        gone = f"SELECT {columns}, gone_scan_id FROM {parquet(self.former, FORMER_ENTRIES)} WHERE volume = {quoted(self.volume)}"
+        return f"{gone} AND gone_scan_id IN ({_listed(self.scan_ids[1:])}) UNION ALL {still} WHERE first_scan_id <> {last}"
 
 
-def files(root: Path, scan_id: str, volume: str) -> list[str]:
-    """The Parquet file with the rows of a scan that is not stored whole, made now; of any other scan none.
+def entries(root: Path, scans: Mapping[str, str]) -> tuple[str, bool]:
+    """A table expression over the entries of scans, by volume, with their volume and scan id; and whether any of it has to be made anew for each reading.
 
-    Raises CatalogError where what is stored does not come to as many rows as the scan had.
+    Raises CatalogError where what is stored of a scan does not come to its rows.
     """
-    if not table.files(root, "former_scans", scan_id=[scan_id], volume=[volume]):
-        return []
-    catalog = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:16]
-    made = _PLACE / catalog / f"scan_id={scan_id}" / f"volume={volume}" / "part-0.parquet"
-    with _ONE_AT_A_TIME:
-        if not made.exists():
-            if not _PLACE.exists():
-                _PLACE.mkdir(mode=0o700)
-                atexit.register(_remove)
-            unfinished = _PLACE / f"{secrets.token_hex(8)}.parquet"
-            make(root, scan_id, volume, unfinished)
-            made.parent.mkdir(parents=True)
-            unfinished.rename(made)
-    return [str(made)]
+    whole: list[str] = []
+    made: list[str] = []
+    for volume, scan_id in scans.items():
+        files = snapshot.entry_files(root, scan_id, volume)
+        whole += files
+        if not files and table.files(root, "former_scans", scan_id=[scan_id], volume=[volume]):
+            made.append(query(root, scan_id, volume))
+    read = parquet(whole, _PARTED, "scan_id", "volume")
+    if not made:
+        return read, False
+    columns = ", ".join(f'"{name}"' for name in _PARTED.names)
+    return f"({' UNION ALL '.join(f'SELECT {columns} FROM {part}' for part in [read, *(f'({one})' for one in made)])})", True
 
 
-def make(root: Path, scan_id: str, volume: str, made: Path) -> int:
-    """Write the rows of a scan that is not stored whole, with the ids that they had, into a new file; gives how many. Raises CatalogError as `files`."""
+def query(root: Path, scan_id: str, volume: str) -> str:
+    """A query that makes the rows of a scan of what is stored of it: the columns of ENTRIES, volume and scan id. Raises CatalogError as `entries`."""
     scan = next(scan for scan in snapshot.scans(root) if scan.scan_id == scan_id)
-    ids = _ids(table.read(root, "former_scans", ["first_entry_id", "entries"], scan_id=[scan_id], volume=[volume]))
-    rows = 0
-    with opened(made.parent) as connection, table.writer(made.parent, ".", made.name, ENTRIES) as sink:
-        reader = parts(root, scan_id, volume).rows(connection).to_arrow_reader(BATCH_ROWS)
-        for group in table.groups(reader):
-            numbers = pa.array(itertools.islice(ids, group.num_rows), pa.int64())
-            if len(numbers) < group.num_rows:
-                break
-            sink.write_table(hashed(group).append_column("entry_id", numbers).select(ENTRIES.names).cast(ENTRIES))
-            rows += group.num_rows
-    if rows != scan.entries + scan.carried_entries or next(ids, None) is not None:
-        told = f"scan {scan_id} of volume {volume} had {scan.entries + scan.carried_entries} entries, and what is stored of it comes to {rows}"
-        raise CatalogError(f"{root}: {told}; 'lastcopy catalog verify' says more")
-    return rows
+    found = segment(root, scan_id, volume)
+    place = found.scan_ids.index(scan_id)
+    told, comes = scan.entries + scan.carried_entries, counts(found)[place]
+    if told != comes:
+        text = f"scan {scan_id} of volume {volume} had {told} entries, and what is stored of it comes to {comes}"
+        raise CatalogError(f"{root}: {text}; 'lastcopy catalog verify' says more")
+    there = f"first_scan_id IN ({_listed(found.scan_ids[: place + 1])}) AND gone_scan_id IN ({_listed(found.scan_ids[place + 1 :])})"
+    numbered = f"SELECT {COLUMNS}, row_number() OVER (ORDER BY {ORDER}) - 1 AS place FROM ({found.rows(COLUMNS)}) WHERE {there}"
+    runs = f"SELECT place, first_entry_id FROM {parquet(stored(root, 'former_scans', volume)[scan_id], FORMER_SCANS)}"
+    ids = "runs.first_entry_id + numbered.place - runs.place AS entry_id"
+    named = f"{quoted(volume)} AS volume, {quoted(scan_id)} AS scan_id"
+    return f"SELECT {ids}, {COLUMNS}, {named} FROM ({numbered}) AS numbered ASOF JOIN ({runs}) AS runs ON numbered.place >= runs.place"
 
 
-def hashed(rows: pa.Table) -> pa.Table:
-    """Rows with the hashes of their paths, where they have none."""
-    place = rows.schema.get_field_index("path_hash")
-    given = zip(rows["path_hash"].to_pylist(), rows["dir"].to_pylist(), rows["name"].to_pylist(), strict=True)
-    made = [hashes.of_path(names.unescape(folder + name)) if known is None else known for known, folder, name in given]
-    return rows.set_column(place, "path_hash", pa.array(made, pa.int64()))
+def first_seen(root: Path, volume: str, scans: Sequence[snapshot.ScanRow]) -> Iterator[str]:
+    """Queries of volume, dir, name and first_seen_at: when files of those scans that are not stored whole were seen first. Raises CatalogError."""
+    times = {scan.scan_id: scan.known_at for scan in scans}
+    for found in _segments(root, volume, stored(root, "entries", volume)):
+        if times.keys().isdisjoint(found.scan_ids[:-1]):
+            continue
+        chain = ", ".join(f"({quoted(scan_id)}, {place}, {_time(times.get(scan_id))})" for place, scan_id in enumerate(found.scan_ids))
+        yield f"""
+            WITH chain(scan_id, place, seen_at) AS (VALUES {chain}),
+            seen AS ({found.rows("dir, name, type")}),
+            spans AS (
+                SELECT span.first_scan_id, span.gone_scan_id, min(chain.seen_at) AS seen_at
+                FROM (SELECT DISTINCT first_scan_id, gone_scan_id FROM seen) AS span
+                INNER JOIN chain AS first ON first.scan_id = span.first_scan_id
+                INNER JOIN chain AS gone ON gone.scan_id = span.gone_scan_id
+                INNER JOIN chain ON chain.place >= first.place AND chain.place < gone.place
+                GROUP BY ALL
+            )
+            SELECT {quoted(volume)} AS volume, seen.dir, seen.name, spans.seen_at AS first_seen_at
+            FROM seen INNER JOIN spans USING (first_scan_id, gone_scan_id)
+            WHERE seen.type IN ('file', 'object') AND spans.seen_at IS NOT NULL
+        """
 
 
-def unhashed(rows: pa.Table) -> pa.Table:
-    """Rows without those hashes that `hashed` makes again."""
-    place = rows.schema.get_field_index("path_hash")
-    made = hashed(rows.set_column(place, "path_hash", pa.nulls(rows.num_rows, pa.int64())))["path_hash"].to_pylist()
-    kept = [None if known == again else known for known, again in zip(rows["path_hash"].to_pylist(), made, strict=True)]
-    return rows.set_column(place, "path_hash", pa.array(kept, pa.int64()))
-
-
-def opened(folder: Path) -> "DuckDBPyConnection":
-    """A connection that puts what does not fit into its memory below a folder."""
-    import duckdb
-
-    return duckdb.connect(config={"temp_directory": str(folder / f"{secrets.token_hex(8)}.spill"), "autoinstall_known_extensions": False})
-
-
-def parts(root: Path, scan_id: str, volume: str) -> Parts:
-    """Where the rows of a scan are. Raises CatalogError where a part is not there."""
-    previous = {scan.scan_id: scan.previous_scan_id for scan in snapshot.scans(root)}
+def segment(root: Path, scan_id: str, volume: str) -> Segment:
+    """The scans that one, which may still be stored whole too, is made with. Raises CatalogError where a part is not there."""
     for _ in range(_TRIES):  # another run may do the same with the scan that is whole, and take its origins away
-        whole, following = stored(root, "entries", volume), followers(root, volume)
-        chain = [scan_id]  # which may still be stored whole, too
-        while (len(chain) == 1 or chain[-1] not in whole) and chain[-1] in following:
-            chain.append(following[chain[-1]])
-        origins = table.files(root, "entry_origins", scan_id=chain[-1:], volume=[volume])
-        if len(chain) > 1 and chain[-1] in whole and origins:
-            before = [scan_id]
-            while (one := previous.get(before[-1])) and following.get(one) == before[-1]:
-                before.append(one)
-            return Parts(volume, table.files(root, "former_entries"), whole[chain[-1]], origins, before, chain[1:])
+        whole = {other: files for other, files in stored(root, "entries", volume).items() if other != scan_id}
+        for found in _segments(root, volume, whole):
+            if scan_id in found.scan_ids[:-1] and found.origins:
+                return found
     raise CatalogError(f"{root}: of scan {scan_id} of volume {volume} a part is not there; 'lastcopy catalog verify' says more")
 
 
+def _segments(root: Path, volume: str, whole: Mapping[str, Sequence[str]]) -> Iterator[Segment]:
+    made_of = {after: before for before, after in followers(root, volume).items() if before not in whole}
+    origins, former = stored(root, "entry_origins", volume), table.files(root, "former_entries")
+    for scan_id, files in whole.items():
+        scan_ids = [scan_id]
+        while (before := made_of.get(scan_ids[-1])) is not None:
+            scan_ids.append(before)
+        if len(scan_ids) > 1:
+            yield Segment(volume, scan_ids[::-1], former, files, origins.get(scan_id, ()))
+
+
+def counts(found: Segment) -> list[int]:
+    """How many rows each scan of a segment comes to. Raises CatalogError where a file cannot be read."""
+    places = {scan_id: place for place, scan_id in enumerate(found.scan_ids)}
+    more = [0] * len(places)  # rows than the scan before: those that it saw first, less those that it did not see any more
+    asked = f"SELECT first_scan_id, gone_scan_id, count(*) FROM ({found.rows('1')}) GROUP BY ALL"
+    for first, gone, count in _answered(found.volume, asked):
+        if first in places:
+            more[places[first]] += count
+            more[places[gone]] -= count
+    return [sum(more[: place + 1]) for place in range(len(more))]
+
+
+def all_counts(root: Path) -> Mapping[tuple[str | None, str | None], int | None]:
+    """How many rows each scan that is not stored whole comes to, by scan id and volume; 0 where a part of it is not there. Raises CatalogError."""
+    found: dict[tuple[str | None, str | None], int | None] = {}
+    known = table.state(root, "former_scans").files.values() if table.exists(root, "former_scans") else ()
+    for volume in sorted({str(file.partition["volume"]) for file in known}):
+        whole = stored(root, "entries", volume)
+        found |= dict.fromkeys(((scan_id, volume) for scan_id in followers(root, volume).keys() - whole.keys()), 0)
+        for one in _segments(root, volume, whole):
+            if one.origins:
+                found |= {(scan_id, volume): rows for scan_id, rows in zip(one.scan_ids[:-1], counts(one)[:-1], strict=True)}
+    return found
+
+
 def followers(root: Path, volume: str) -> Mapping[str, str]:
-    """The scan that each of a volume is made from, where it is not stored whole any more, or was about to be not."""
-    import pyarrow.parquet as pq
-
-    found = {}
-    for scan_id, paths in stored(root, "former_scans", volume).items():
-        following = pq.ParquetFile(paths[0]).read(["next_scan_id"], use_threads=False)["next_scan_id"].to_pylist()
-        if following and following[0]:
-            found[scan_id] = str(following[0])
-    return found
+    """The scan that each of a volume is made with, where it is not stored whole any more, or was about to be not."""
+    return {scan_id: str(told[0]) for scan_id, told in looked_at(root, volume).items() if told[0]}
 
 
-def chains(root: Path) -> Mapping[str, list[str]]:
-    """The good scans of each volume that follow one another up to the newest, oldest first."""
-    good = {scan.scan_id: scan for scan in snapshot.scans(root) if scan.state != "failed"}
-    found: dict[str, list[str]] = {}
-    for volume, newest in snapshot.newest_scans(root).items():
-        chain = [newest.scan_id]
-        while (before := good.get(good[chain[-1]].previous_scan_id or "")) and before.volume == volume and before.scan_id not in chain:
-            chain.append(before.scan_id)
-        found[volume] = chain[::-1]
-    return found
+def looked_at(root: Path, volume: str) -> Mapping[str, tuple[str | None, str | None]]:
+    """Of each scan of a volume that was looked at: the scan that it was held against, or why it stays whole."""
+    files = [path for paths in stored(root, "former_scans", volume).values() for path in paths]
+    schema = FORMER_SCANS.append(pa.field("scan_id", pa.string()))
+    asked = f"SELECT scan_id, min(next_scan_id), min(stays_whole) FROM {parquet(files, schema, 'scan_id', 'volume')} GROUP BY ALL"
+    return {scan_id: (after, why) for scan_id, after, why in _answered(volume, asked)} if files else {}
 
 
 def stored(root: Path, name: str, volume: str) -> Mapping[str, list[str]]:
@@ -184,58 +171,22 @@ def stored(root: Path, name: str, volume: str) -> Mapping[str, list[str]]:
     for path, file in known.items():
         if file.partition["volume"] == volume:
             found[str(file.partition["scan_id"])].append(str((root / name / path).absolute()))
-    return found
+    return dict(found)
 
 
-def counts(root: Path) -> Mapping[tuple[str | None, str | None], int | None]:
-    """How many rows each scan that is not stored whole comes to, by scan id and volume; 0 where a part of it is not there."""
-    found: dict[tuple[str | None, str | None], int | None] = {}
-    known = table.state(root, "former_scans").files.values() if table.exists(root, "former_scans") else ()
-    for volume in sorted({str(file.partition["volume"]) for file in known}):
-        whole, following = stored(root, "entries", volume), followers(root, volume)
-        for scan_id in following.keys() - whole.keys():
-            found[scan_id, volume] = 0
-        for segment in _segments(whole, following):
-            rows = _sums(root, volume, segment)
-            for place, scan_id in enumerate(segment[:-1]):
-                found[scan_id, volume] = sum(rows[: place + 1])
-    return found
+def _answered(volume: str, query: str) -> list[tuple[Any, ...]]:
+    import duckdb
+
+    try:
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+            return connection.execute(query).fetchall()
+    except duckdb.Error as error:
+        raise CatalogError(f"volume {volume}: what is stored of older scans cannot be read ({error}); 'lastcopy catalog verify' says more") from error
 
 
-def _segments(whole: Collection[str], following: Mapping[str, str]) -> Iterator[list[str]]:
-    """Scans that are made one of another, oldest first; the last one is stored whole."""
-    made_of = {after: before for before, after in following.items() if before not in whole}
-    for scan_id in whole:
-        segment = [scan_id]
-        while (before := made_of.get(segment[-1])) is not None:
-            segment.append(before)
-        if len(segment) > 1:
-            yield segment[::-1]
+def _listed(scan_ids: Collection[str]) -> str:
+    return ", ".join(map(quoted, scan_ids))
 
 
-def _sums(root: Path, volume: str, segment: Sequence[str]) -> list[int]:
-    """By how many rows each scan has more than the one before it: those that it saw first, less those that it did not see any more."""
-    places = {scan_id: place for place, scan_id in enumerate(segment)}
-    rows = [0] * len(segment)
-    with opened(Path(tempfile.gettempdir())) as connection:
-        if former := table.files(root, "former_entries"):
-            asked = "SELECT first_scan_id, gone_scan_id, count(*) FROM read_parquet($1, hive_partitioning = false) WHERE volume = $2 GROUP BY ALL"
-            for first, gone, count in connection.execute(asked, [former, volume]).fetchall():
-                if first in places and gone in places:
-                    rows[places[first]] += count
-                    rows[places[gone]] -= count
-        if origins := table.files(root, "entry_origins", scan_id=segment[-1:], volume=[volume]):
-            asked = "SELECT first_scan_id, count(*) FROM read_parquet($1, hive_partitioning = false) GROUP BY ALL"
-            for first, count in connection.execute(asked, [origins]).fetchall():
-                rows[places.get(first, 0)] += count
-    return rows
-
-
-def _ids(runs: pa.Table) -> Iterator[int]:
-    for first, count in zip(runs["first_entry_id"].to_pylist(), runs["entries"].to_pylist(), strict=True):
-        yield from range(first, first + count)
-
-
-def _remove() -> None:
-    if os.getpid() == _BEGAN_IN:  # and no fork of it
-        shutil.rmtree(_PLACE, ignore_errors=True)
+def _time(known: datetime.datetime | None) -> str:
+    return "CAST(NULL AS TIMESTAMP)" if known is None else f"TIMESTAMP '{known.isoformat(' ')}'"

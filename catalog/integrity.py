@@ -63,7 +63,7 @@ def verify(root: Path, *, contents: bool = False) -> tuple[list[Finding], Looked
     damaged = {finding.table for finding in findings if finding.state == "error"}
     if unread and "snapshots" not in damaged:
         findings.append(_error("snapshots", "", "unreadable", f"the snapshots cannot be read: {unread}", _BACKUP))
-    elif damaged.isdisjoint(("scans", "snapshots")) and not any(finding.check == "log" for finding in findings):
+    elif damaged.isdisjoint(("scans", "snapshots", *READ_NOW[1:])) and not any(finding.check == "log" for finding in findings):
         findings += _published(root)
     return findings, Looked(tables, files, size_bytes)
 
@@ -163,9 +163,9 @@ def _others(name: str, found: Mapping[str, inventory.Lying]) -> Iterator[Finding
 
 def _published(root: Path) -> Iterator[Finding]:
     """What scans and snapshots say of themselves and the tables do not hold."""
+    scans = snapshot.scans(root)  # before their entries, which are there when a scan is published
     whole = _entry_rows(root)  # before the others: a scan that is whole no more by then is in both
-    entries = {**former.counts(root), **whole}
-    scans = snapshot.scans(root)
+    entries = {**former.all_counts(root), **whole}
     for scan in scans:
         told, found = scan.entries + scan.carried_entries, entries.get((scan.scan_id, scan.volume), 0)
         if scan.state != "failed" and found is not None and told != found:

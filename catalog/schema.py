@@ -61,7 +61,7 @@ FORMER_ENTRIES = pa.schema(
         ("volume", WORD),
         ("first_scan_id", WORD),  # the first of the volume's scans one after the other that saw the row exactly so
         ("gone_scan_id", WORD),  # the first after it that did not
-        *(field for field in ENTRIES if field.name != "entry_id"),  # path_hash is null where it is `hashes.of_path`: it is made again
+        *(field for field in ENTRIES if field.name != "entry_id"),
     ]
 )
 
@@ -71,8 +71,8 @@ ENTRY_ORIGINS = pa.schema([("entry_id", INT), ("first_scan_id", WORD)])
 # Of a scan that was looked at to be stored as `former` rows: the ids of its entries in the order of all their columns, as runs; or why it stays whole.
 FORMER_SCANS = pa.schema(
     [
+        ("place", INT),  # of the run's first entry in that order, from 0
         ("first_entry_id", INT),  # of a run of ids, each one more than the one before
-        ("entries", INT),  # how many ids the run has
         ("next_scan_id", WORD),  # the scan that it was held against: of its rows, and of what is gone by it, this one is made
         ("stays_whole", WORD),  # changed: too little of it is in the next scan; small: nothing is gained; alike: two rows differ in nothing; else null
     ]

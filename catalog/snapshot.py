@@ -1,4 +1,4 @@
-"""Snapshots: the catalog at a time, and the only way from one to the files that hold its entries."""
+"""Snapshots: the catalog at a time, and the scans that it rests on."""
 
 import datetime
 import functools
@@ -103,7 +103,12 @@ def newest_scans(root: Path, version: int | None = None) -> dict[str, ScanRow]:
 
     The newest is the one that no other scan followed: a scan made while the clock was ahead does not hide those after it.
     """
-    good = [scan for scan in scans(root, version) if scan.state != "failed"]
+    return newest_of(scans(root, version))
+
+
+def newest_of(known: Sequence[ScanRow]) -> dict[str, ScanRow]:
+    """As `newest_scans`, of those scans, oldest first."""
+    good = [scan for scan in known if scan.state != "failed"]
     followed = {scan.previous_scan_id for scan in good}
     return {scan.volume: scan for scan in good} | {scan.volume: scan for scan in good if scan.scan_id not in followed}
 
@@ -115,15 +120,8 @@ def failed_since(root: Path) -> dict[str, ScanRow]:
 
 
 def entry_files(root: Path, scan_id: str, volume: str) -> list[str]:
-    """The Parquet files that hold the entries of one published scan; of one that is not stored whole any more, made now. Raises CatalogError."""
-    from catalog import former  # it needs the scans
-
-    return table.files(root, "entries", scan_id=[scan_id], volume=[volume]) or former.files(root, scan_id, volume)
-
-
-def snapshot_files(root: Path, snapshot: Snapshot) -> dict[str, list[str]]:
-    """The Parquet files that hold the entries of a snapshot, by volume. All reading of entries starts here."""
-    return {volume: entry_files(root, scan_id, volume) for volume, scan_id in snapshot.scans.items()}
+    """The Parquet files that hold the entries of one published scan, if it is stored whole: the newest good one of a volume always is. See `former`."""
+    return table.files(root, "entries", scan_id=[scan_id], volume=[volume])
 
 
 def snapshots(root: Path) -> list[Snapshot]:

@@ -33,6 +33,7 @@ _PLAIN = {"accessed_at": 3, "size_bytes": 1}  # zstd's level: it packs these sma
 _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
 _GROUP_BYTES = 256 << 20
 GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
+_TRIES = 20  # to add files while others take some out
 _KEPT_FILES, _SMALL_BYTES = 512, 32 << 10  # of tables that have a small file a scan or snapshot
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -125,14 +126,23 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
     A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
     Raises ConflictError where one of the replaced files is in the table no more: then nothing was changed.
     """
-    known = _made(root, table)
-    if app_id in known.app_ids or not (files or replaced):
-        return known.version
-    leaving = list(map(_within(root, table), replaced))
-    if gone := [path for path in leaving if path not in known.files]:
-        raise ConflictError(f"{root / table}: another run replaced {gone[0]}; run it again")
-    _sync_files(root / table, files)
-    _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in leaving}, known.version)
+    is_on_disk = False
+    for tries_left in reversed(range(_TRIES)):
+        known = _made(root, table)
+        if app_id in known.app_ids or not (files or replaced):
+            return known.version
+        leaving = list(map(_within(root, table), replaced))
+        if gone := [path for path in leaving if path not in known.files]:
+            raise ConflictError(f"{root / table}: another run replaced {gone[0]}; run it again")
+        if not is_on_disk:
+            _sync_files(root / table, files)
+            is_on_disk = True
+        try:
+            _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in leaving}, known.version)
+            break
+        except ConflictError:  # what is only added stands beside whatever was done meanwhile, removals too
+            if leaving or not tries_left:
+                raise
     for written in log.written_after(root / table, known.version):
         sync(written)
     sync(root / table / log.FOLDER)

@@ -97,8 +97,11 @@ def show_compacted(chosen: Settings, merges: "Sequence[Merge]", thinned: "Sequen
         return
     files = counted(sum(len(merge.files) for merge in merges), "file")
     talk.say(f"{files} {'would be ' if dry_run else ''}written together into {len(merges):,}" if merges else "there is nothing to write together")
+    stay = len(thinned) - len(done)
     if dry_run and done:
         talk.say(f"{counted(len(done), 'older scan')} ({size(sum(one.bytes for one in done))}) would be looked at")
-    elif thinned:
+    elif done:
         was, comes = (size(sum(getattr(one, name) for one in done)) for name in ("bytes", "stored_bytes"))
-        talk.say(f"{counted(len(done), 'older scan')} stored in {comes} in place of {was}; {counted(len(thinned) - len(done), 'scan')} stay whole")
+        talk.say(f"{counted(len(done), 'older scan')} stored in {comes} in place of {was}")
+    if stay:
+        talk.say(f"{counted(stay, 'older scan')} kept whole: nothing would be gained, or too much changed")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog import connect, derive, glob, names, snapshot, table
+from catalog import connect, derive, former, glob, names, table
 from catalog.config import Config
 from catalog.derive import earlier
 from catalog.derive.expressions import parquet, problem_rows, quoted, recovery_points, verifications
@@ -127,9 +127,8 @@ def _judge(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, targe
 
 
 def _apply(connection: "DuckDBPyConnection", root: Path, wanted: Snapshot, *, removes: bool) -> None:
-    files = [path for paths in snapshot.snapshot_files(root, wanted).values() for path in paths]
     schema = ENTRIES.append(pa.field("volume", pa.string()))
-    connection.execute(f"CREATE TEMP VIEW entries_now AS SELECT {', '.join(map(_named, schema.names))} FROM {parquet(files, schema, 'scan_id', 'volume')}")
+    connection.execute(f"CREATE TEMP VIEW entries_now AS SELECT {', '.join(map(_named, schema.names))} FROM {former.entries(root, wanted.scans)[0]}")
     read = table.files(root, "digests", wanted.versions.get("digests"))
     connection.execute(f"CREATE TEMP VIEW digests_now AS SELECT * FROM {parquet(read, TABLES['digests'])}")
     connection.execute(f"CREATE TEMP TABLE planned AS {planning.sql('planned')}")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import lock, recovery, snapshot, table, verification
+from catalog import former, lock, recovery, snapshot, table, verification
 from catalog.config import Config
 from catalog.derive import earlier, export, facts, labels
 from catalog.derive.expressions import parquet, problem_rows, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
-from catalog.schema import DERIVED, ENTRIES, TABLES
+from catalog.schema import DERIVED, TABLES
 from catalog.snapshot import ScanRow, Snapshot
 
 if TYPE_CHECKING:
@@ -184,9 +184,8 @@ def _problems(root: Path, good: Mapping[str, ScanRow]) -> list[str]:
 
 
 def _create_sources(connection: "DuckDBPyConnection", root: Path, new: Snapshot) -> None:
-    entry_files = [path for paths in snapshot.snapshot_files(root, new).values() for path in paths]
-    schema = ENTRIES.append(pa.field("volume", pa.string()))
-    connection.execute(f"CREATE TEMP VIEW entries AS SELECT * FROM {parquet(entry_files, schema, 'scan_id', 'volume')}")
+    entries, made = former.entries(root, new.scans)
+    connection.execute(f"CREATE TEMP {'TABLE' if made else 'VIEW'} entries AS SELECT * FROM {entries}")
     digest_files = table.files(root, "digests", new.versions.get("digests"))
     connection.execute(f"CREATE TEMP VIEW digests AS SELECT * FROM {parquet(digest_files, TABLES['digests'])}")
     problem_files = table.files(root, "problems", new.versions.get("problems"), scan_id=new.scans.values())

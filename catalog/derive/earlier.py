@@ -1,12 +1,12 @@
 """What earlier scans saw: the SQL of `files_before`, from which the time that each path was first seen comes."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from catalog import snapshot, table
+from catalog import former, snapshot, table
 from catalog.derive.expressions import parquet
 from catalog.derived import STORED_FILES
 from catalog.schema import ENTRIES
@@ -28,7 +28,9 @@ def files_before(root: Path, new: Snapshot) -> str:
         if not between:
             stored[tuple(files)].append(volume)
             continue
-        seen = [_of_files(files, [volume]), *(_of_scan(root, new, scan) for scan in between)]
+        whole = former.stored(root, "entries", volume)
+        seen = [_of_files(files, [volume]), *(_of_scan(whole[scan.scan_id], scan) for scan in between if scan.scan_id in whole)]
+        seen += [f"SELECT * FROM ({query})" for query in former.first_seen(root, volume, between)]
         parts.append(f"SELECT volume, dir, name, min(first_seen_at) AS first_seen_at FROM ({' UNION ALL '.join(seen)}) AS seen GROUP BY volume, dir, name")
     return " UNION ALL ".join([*(_of_files(list(files), volumes) for files, volumes in stored.items()), *parts])
 
@@ -59,7 +61,6 @@ def _of_files(files: list[str], volumes: list[str]) -> str:
     return f"SELECT volume, dir, name, first_seen_at FROM {parquet(files, STORED_FILES)} WHERE volume IN ({names})"
 
 
-def _of_scan(root: Path, new: Snapshot, scan: ScanRow) -> str:
-    files = snapshot.entry_files(root, scan.scan_id, scan.volume)
+def _of_scan(files: Sequence[str], scan: ScanRow) -> str:
     entries = parquet(files, ENTRIES.append(pa.field("volume", pa.string())), "scan_id", "volume")
     return f"SELECT volume, dir, name, TIMESTAMP '{scan.known_at.isoformat(' ')}' AS first_seen_at FROM {entries} WHERE type IN ('file', 'object')"

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import duckdb
 
-from catalog import compaction, expiry, integrity, snapshot, table, thinning
+from catalog import compaction, expiry, former, integrity, snapshot, table, thinning
 from catalog.retention import Wish
 from catalog.schema import TABLES
 from tests.catalog import kept
@@ -165,10 +165,9 @@ def _thin(root: Path) -> None:
 
 def _scans(root: Path) -> object:
     """The rows of every scan, however they are stored."""
-    return {
-        scan.scan_id: sorted(str(pq.read_table(file, partitioning=None).to_pylist()) for file in snapshot.entry_files(root, scan.scan_id, scan.volume))
-        for scan in snapshot.scans(root)
-    }
+    with duckdb.connect() as connection:
+        read = {scan.scan_id: former.entries(root, {scan.volume: scan.scan_id})[0] for scan in snapshot.scans(root)}
+        return {scan_id: sorted(map(str, connection.execute(f"SELECT * FROM {entries}").fetchall())) for scan_id, entries in read.items()}
 
 
 def _is_thin(root: Path) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import deltalake
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from catalog import derive, expiry, former, hashes, integrity, inventory, lock, names, snapshot, table, thinning
 from catalog.errors import CatalogError, LockedError
 from catalog.retention import Wish
+from catalog.schema import ENTRIES
 from tests.catalog import kept
 from tests.catalog.estates import NOON, write_scan
 
@@ -27,11 +30,15 @@ def tree(files: int = FILES) -> Tree:
     return {f"d{number % 40:02}/f{number:05}": {"size_bytes": number} for number in range(files)}
 
 
+def told(files: Tree) -> Tree:
+    """Files with numbers and hashes of their own."""
+    return {path: {"inode": place, "path_hash": place} | given for path, given in sorted(files.items()) for place in [hashes.of_path(names.unescape(path))]}
+
+
 def scan(root: Path, files: Tree, day: int, volume: str = "work") -> str:
     """Publish what a scan of the day saw."""
     before = {one.volume: one.scan_id for one in snapshot.newest_scans(root).values()} if table.exists(root, "scans") else {}
-    told = {path: {"inode": place, "path_hash": place} | given for path, given in sorted(files.items()) for place in [hashes.of_path(names.unescape(path))]}
-    return write_scan(root, volume, told, NOON + datetime.timedelta(days=day), previous_scan_id=before.get(volume))
+    return write_scan(root, volume, told(files), NOON + datetime.timedelta(days=day), previous_scan_id=before.get(volume))
 
 
 def change(files: Tree, chance: random.Random, share: int) -> None:
@@ -46,8 +53,9 @@ def change(files: Tree, chance: random.Random, share: int) -> None:
 
 def rows(root: Path, scan_id: str, volume: str = "work") -> list[str]:
     """The rows of a scan, as they are read."""
-    files = snapshot.entry_files(root, scan_id, volume)
-    return sorted(str(row) for file in files for row in pq.ParquetFile(file).read().cast(table.file_schema("entries")).to_pylist())
+    names = ", ".join(f'"{name}"' for name in ENTRIES.names)
+    with duckdb.connect() as connection:
+        return sorted(map(str, connection.execute(f"SELECT {names} FROM {former.entries(root, {volume: scan_id})[0]}").fetchall()))
 
 
 def thin(root: Path) -> list[thinning.Thinned]:
@@ -128,17 +136,15 @@ def test_rows_that_come_back_as_they_were_are_of_those_scans_only(tmp_path: Path
     assert {scan_id: rows(tmp_path, scan_id) for scan_id in seen} == seen
 
 
-def test_hashes_that_nobody_can_make_again_and_ids_of_any_order_are_kept(tmp_path: Path) -> None:
+def test_ids_of_many_shards_in_any_order_are_kept(tmp_path: Path) -> None:
     chance = random.Random(1)
     seen = {}
     for day in range(3):
-        ids = chance.sample(range(10**6), FILES)
+        shards = chance.sample(range(40), 40)
         files = {
-            path: given | {"path_hash": 7 if number % 500 == 0 else hashes.of_path(path.encode()), "entry_id": ids[number]}
-            for number, (path, given) in enumerate(tree().items())
+            path: given | {"entry_id": shards[int(path[1:3])] * 2**32 + place, "size_bytes": day if place % 200 == 0 else place}
+            for place, (path, given) in enumerate(sorted(tree().items()))
         }
-        for number in range(0, FILES, 100):
-            files[f"d{number % 40:02}/f{number:05}"]["size_bytes"] = day
         scan_id = scan(tmp_path, files, day)
         seen[scan_id] = rows(tmp_path, scan_id)
     thin(tmp_path)
@@ -165,7 +171,7 @@ def test_small_scans_stay_whole(tmp_path: Path) -> None:
     for day in range(3):
         scan(tmp_path, tree(20) | {"new": {"size_bytes": day}}, day)
     assert {one.stays_whole for one in thin(tmp_path)} == {"small"}
-    assert former.counts(tmp_path) == {}
+    assert former.all_counts(tmp_path) == {}
 
 
 @pytest.mark.slow
@@ -200,7 +206,7 @@ def test_a_scan_that_does_not_come_to_the_same_stays_as_it_was(
     def shifted(made: Callable[[Any, str], pa.Table]) -> Callable[[object, str], pa.Table]:
         def runs(asked: object, next_scan_id: str) -> pa.Table:
             found = made(asked, next_scan_id)
-            return found.set_column(0, "first_entry_id", pa.array([value + 1 for value in found["first_entry_id"].to_pylist()]))
+            return found.set_column(1, "first_entry_id", pa.array([value + 1 for value in found["first_entry_id"].to_pylist()]))
 
         return runs
 
@@ -232,9 +238,8 @@ def test_a_scan_of_another_host_that_followed_the_same_one_hides_none(root: Path
     """It began before the newest one was published: both name the same scan as the one before them."""
     thin(root)
     ids = sorted(grown[1])
-    told = {path: {"inode": number} for number, path in enumerate(tree())}
-    other = write_scan(root, "work", told, NOON + datetime.timedelta(days=DAYS), previous_scan_id=ids[-2])
-    last = write_scan(root, "work", told, NOON + datetime.timedelta(days=DAYS + 1), previous_scan_id=other)
+    other = write_scan(root, "work", told(tree()), NOON + datetime.timedelta(days=DAYS), previous_scan_id=ids[-2])
+    last = write_scan(root, "work", told(tree()), NOON + datetime.timedelta(days=DAYS + 1), previous_scan_id=other)
     assert snapshot.newest_scans(root)["work"].scan_id == last
     assert [one.scan_id for one in thin(root)] == [other]
     assert {scan_id: rows(root, scan_id) for scan_id in ids} == grown[1]
@@ -259,12 +264,46 @@ def test_what_a_killed_run_held_against_another_scan_is_never_read(tmp_path: Pat
     first, before = seen
     for day in (2, 3):  # of another host, which knew the first one only
         files["d02/f00002"] = {"size_bytes": 10**6 + day}
-        told = {path: given | {"path_hash": hashes.of_path(path.encode()), "inode": hashes.of_path(path.encode())} for path, given in sorted(files.items())}
-        before = write_scan(tmp_path, "work", told, NOON + datetime.timedelta(days=day), previous_scan_id=first if day == 2 else before)
+        before = write_scan(tmp_path, "work", told(files), NOON + datetime.timedelta(days=day), previous_scan_id=first if day == 2 else before)
         seen[before] = rows(tmp_path, before)
     assert [one.stays_whole for one in thin(tmp_path)] == [None, None]
     assert first not in whole(tmp_path)
     assert {scan_id: rows(tmp_path, scan_id) for scan_id in seen} == seen
+
+
+def test_a_scan_is_published_while_another_one_is_taken_out(root: Path, grown: tuple[Path, Mapping[str, list[str]]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commit was begun over a version that still had that one."""
+    opened, oldest = deltalake.DeltaTable, min(grown[1])
+
+    def open_and_be_overtaken(place: str, version: int | None = None) -> deltalake.DeltaTable:
+        found = opened(place, version=version)
+        monkeypatch.setattr(deltalake, "DeltaTable", opened)
+        table.commit(root, "entries", [], "taken-out", former.stored(root, "entries", "work")[oldest])
+        return found
+
+    monkeypatch.setattr(deltalake, "DeltaTable", open_and_be_overtaken)
+    newest = scan(root, tree(), DAYS)
+    assert newest in whole(root)
+    assert oldest not in whole(root)
+
+
+@pytest.mark.parametrize("name", ["former_entries", "entry_origins", "former_scans"])
+def test_a_damaged_file_is_named_and_ends_nothing_else(root: Path, name: str) -> None:
+    thin(root)
+    damaged = Path(table.files(root, name)[0])
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert {(finding.table, finding.check) for finding in integrity.verify(root)[0] if finding.state == "error"} == {(name, "size")}
+    with pytest.raises(CatalogError):
+        [rows(root, scan_id) for scan_id in table.read(root, "scans")["scan_id"].to_pylist()]
+
+
+def test_a_file_with_a_column_that_is_not_known_is_left_alone(root: Path, grown: tuple[Path, Mapping[str, list[str]]]) -> None:
+    file = former.stored(root, "entries", "work")[max(grown[1])][0]
+    given = pq.ParquetFile(file).read()
+    pq.write_table(given.append_column("new", pa.array([1] * given.num_rows)), file)
+    with pytest.raises(CatalogError, match="does not write"):
+        thin(root)
+    assert whole(root) == set(grown[1])
 
 
 def test_one_run_at_a_time(root: Path) -> None:
