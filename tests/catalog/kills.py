@@ -153,7 +153,7 @@ def _grow_for_thin(root: Path) -> None:
     """Four scans, of which one file of fifty changes."""
     before = None
     for day in range(DAYS):
-        paths = {f"f{number:04}": {"size_bytes": day if number % 50 == 0 else number, "path_hash": number**5 % 2**48} for number in range(2_000)}
+        paths = {f"f{number:04}": {"size_bytes": day if number % 50 == 0 else number, "path_hash": number**5 % 2**48} for number in range(6_000)}
         before = write_scan(root, "work", paths, NOON + datetime.timedelta(days=day), previous_scan_id=before)
     with contextlib.closing(thinning.thin(root)) as thinned:
         assert next(thinned).stays_whole is None  # the first one was done before
