@@ -167,7 +167,8 @@ def _scans(root: Path) -> object:
     """The rows of every scan, however they are stored."""
     with duckdb.connect() as connection:
         read = {scan.scan_id: former.entries(root, {scan.volume: scan.scan_id})[0] for scan in snapshot.scans(root)}
-        return {scan_id: sorted(map(str, connection.execute(f"SELECT * FROM {entries}").fetchall())) for scan_id, entries in read.items()}
+        columns = f"entry_id, {former.COLUMNS}, volume, scan_id"
+        return {scan_id: sorted(map(str, connection.execute(f"SELECT {columns} FROM {entries}").fetchall())) for scan_id, entries in read.items()}
 
 
 def _is_thin(root: Path) -> bool:
