@@ -149,7 +149,7 @@ def _tables(root: Path) -> list[Remark]:
                 lost = [path for path in table.files(root, name) if not Path(path).is_file()]
                 text = f"version {number}"
                 if lost:
-                    mend = "restore the files from a backup of the catalog; a new scan replaces what is missing"
+                    mend = "restore the files from a backup of the catalog; a new scan makes the newest state known anew, older ones stay damaged"
                     found.append(Remark("catalog", f"table {name}", "error", f"{counted(len(lost), 'file')} missing, {escaped(lost[0])} among them", mend))
                 else:
                     found.append(Remark("catalog", f"table {name}", "ok", text))
