@@ -48,7 +48,7 @@ class Hidden:
         """
         temporary(key)  # it must be a key
         shown, note = self._objects.shown(path), self._note(key)
-        marker = None if note is None else self._marker(note, self._versions(path))
+        marker = None if note is None or note.path != path else self._last_marker(note, self._versions(path))
         if note is None or marker is None:  # else a run that was killed came so far
             told = self._objects.find(path)
             wrong = "it is gone" if told is None else expected.differs(self._objects.fingerprint(path, told))
@@ -57,9 +57,9 @@ class Hidden:
             note = self._noted(path, key, told.get("x-amz-version-id"))
             marker = self._marked(note, key, told.get("etag", ""))
         after = self._versions(path)
-        found = self._fingerprint(path, self._below(note, marker, after)) if marker in after and note.version in after else None
+        found = self._fingerprint(path, self._below(note, marker, after)) if _is_new_marker(note, marker, after) and note.version in after else None
         if found is None or expected.differs(found):
-            self._remove(path, marker)
+            self._unmark(note, marker)
             self._drop(key)
             raise EndError("SOURCE_CHANGED", f"{shown}: was replaced while it was hidden; what came shows again", retry=True)
         with self._objects.ending("write down what was hidden", path):
@@ -91,7 +91,7 @@ class Hidden:
             raise EndError("STALE", f"{shown}: its version {names.escape(note.version.encode())} is not there any more")
         marker = self._marker(note, found)
         if marker is not None and found[marker].is_latest:
-            self._remove(path, marker)
+            self._unmark(note, marker)
             told = self._objects.find(path)
             if told is None or expected.differs(self._objects.fingerprint(path, told)):
                 raise EndError("CONFLICT", f"{shown}: was put back, and replaced by somebody as soon as it was shown")
@@ -131,7 +131,7 @@ class Hidden:
             if note.version in found:
                 raise EndError("FAILED", f"{shown}: the store says that the version is removed, and has it still", retry=True)
         if marker is not None and set(found) == {marker}:
-            self._remove(path, marker)
+            self._unmark(note, marker)
         self._drop(key)
 
     def forget(self, key: str) -> None:
@@ -187,37 +187,53 @@ class Hidden:
             try:
                 marker, is_marker = self._objects.bucket.hide(self._objects.key(note.path), etag)
             except StoreError as error:
+                came = self._marker(note, self._versions(note.path)) if error.passing or error.status == 412 else None
+                if came is not None:  # also where it is refused: who passes requests on may have sent it twice
+                    return came
                 if error.status == 412:
                     self._drop(key)
                     raise EndError("SOURCE_CHANGED", f"{shown}: was replaced or deleted just now; what came stays", retry=True) from error
-                came = self._marker(note, self._versions(note.path)) if error.passing else None
-                if came is None:
-                    raise  # where no answer came nobody knows whether one will: the next run looks
-                return came
+                raise  # where no answer came nobody knows whether one will: the next run looks
         if marker is not None and is_marker and marker not in _NO_VERSION:
             return marker
         found = self._versions(note.path)
+        if came := self._marker(note, found):  # some stores put no marker over another
+            return came
         if note.version in found and not found[note.version].is_latest and marker in _NO_VERSION and "null" not in found:
-            self._drop(key)  # some stores put no marker over another
+            self._drop(key)
             raise EndError("SOURCE_CHANGED", f"{shown}: was deleted just now", retry=True)
-        if is_marker and marker is not None:
-            self._remove(note.path, marker)
-        raise EndError("REFUSED", f"{shown}: its bucket keeps no versions any more; look at the versions of this name", retry=True, stops_volume=True)
+        told = "its bucket keeps no versions any more, and a delete marker that has no id may lie over it: look at the versions of this name"
+        raise EndError("REFUSED", f"{shown}: {told}", retry=True, stops_volume=True)
 
     def _marker(self, note: Note, found: Mapping[str, Version]) -> str | None:
-        """The marker of a step, if it is there: the one that was written down, else the first that came since the note."""
-        if note.marker is not None:
-            return note.marker if note.marker in found else None
-        came = [version for version, one in found.items() if one.is_marker and version not in note.before]
-        return came[-1] if came else None  # a store lists the newest first
+        """The marker of a step, if it is there: the one that was written down, else the one marker that came since the note, if nothing else did.
+
+        Whoever may store objects may write notes: they are believed of a delete marker that came after them, and of nothing else.
+        """
+        if note.marker is not None and _is_new_marker(note, note.marker, found):
+            return note.marker
+        came = [version for version in found if version not in note.before]
+        return came[0] if len(came) == 1 and _is_new_marker(note, came[0], found) else None
+
+    def _last_marker(self, note: Note, found: Mapping[str, Version]) -> str | None:
+        """The marker of a step, or the one that hides what came since its note: a store that lets no marker depend on what shows put it over that."""
+        came = [version for version in found if found[version].is_latest and _is_new_marker(note, version, found)]
+        return self._marker(note, found) or (came[0] if came else None)
 
     def _below(self, note: Note, marker: str, found: Mapping[str, Version]) -> str:
-        """The version that a marker hides: as long as nobody has looked, one that came meanwhile and does not show."""
-        if note.marker is None and found[marker].is_latest:
+        """The version that a marker hides: as long as nobody has looked, one that came before it and after the note."""
+        if note.marker is None:
+            put = found[marker]
             came = [version for version, one in found.items() if not one.is_marker and version not in note.before]
-            if came:
-                return came[0]
+            hidden_by_it = [version for version in came if put.is_latest or found[version].stored_at <= put.stored_at]
+            if hidden_by_it:
+                return hidden_by_it[0]
         return note.version
+
+    def _unmark(self, note: Note, marker: str) -> None:
+        """Take away a delete marker that came since a note; nothing else. Writes. Raises EndError, UnreachableError."""
+        if _is_new_marker(note, marker, self._versions(note.path)):
+            self._remove(note.path, marker)
 
     def _refuse_locked(self, shown: str, told: Mapping[str, str]) -> None:
         until = told.get("x-amz-object-lock-retain-until-date", "")
@@ -235,6 +251,8 @@ class Hidden:
             return self._objects.bucket.versions(self._objects.key(path))
 
     def _remove(self, path: bytes, version: str) -> None:
+        if version in _NO_VERSION:  # what has that id can be replaced by somebody at any time
+            raise EndError("REFUSED", f"{self._objects.shown(path)}: what is to be removed has no id of its own; look at the versions of this name")
         with self._objects.ending("remove a version", path):
             self._objects.bucket.delete(self._objects.key(path), version)
 
@@ -264,3 +282,8 @@ class Hidden:
     def _place(self, key: str, name: bytes) -> bytes:
         temporary(key)  # it is a key
         return b"%s%s%s/%s" % (self._objects.bucket.prefix, FOLDER, key.encode(), name)
+
+
+def _is_new_marker(note: Note, version: str, found: Mapping[str, Version]) -> bool:
+    """Whether a version is a delete marker that was not there when a note was written."""
+    return version in found and found[version].is_marker and version not in note.before and version not in _NO_VERSION
