@@ -49,4 +49,5 @@ def _page(name: str, title: str, icon: str) -> st.Page:
     return st.Page(f"views/{name}.py", title=title, icon=icon, url_path=name, default=name == "overview", visibility="hidden" if hidden else "visible")
 
 
-main()
+if __name__ == "__main__":  # as Streamlit runs it; whoever imports it draws nothing
+    main()

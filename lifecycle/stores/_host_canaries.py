@@ -121,11 +121,12 @@ def _syncs(files: HostFiles, place: bytes) -> bool:
 
 
 def _takes(files: HostFiles, trying: Canaries) -> bool:
-    """Whether the host moves a file by one rename, see `_line.Files.take`."""
-    one, two = map(trying.place, (b"taken", b"there"))
+    """Whether the host moves a file by one rename, and links files, without which what it calls a rename may replace something; see `_line.Files.take`."""
+    one, two, linked = map(trying.place, (b"taken", b"there", b"linked"))
     files.write_new(one, b"content")
     files.line.ask(lambda client: client.posix_rename(one, two))
-    return files.seen(one, one) is None and files.read_small(two, 99) == b"content"
+    files.line.ask(lambda client: client.link(two, linked))
+    return files.seen(one, one) is None and files.read_small(linked, 99) == b"content"
 
 
 def _links(files: HostFiles, at: bytes) -> bool:

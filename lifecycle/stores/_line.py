@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 60.0  # for an answer
 SYNC_SECONDS = 600.0  # for one that waits for a disk
 FRESH = 0x02 | 0x08 | 0x20  # SSH_FXF_WRITE, SSH_FXF_CREAT and SSH_FXF_EXCL
+_ROOT = 0
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 T = TypeVar("T")
 
@@ -231,13 +232,17 @@ class Files:
         """Have what a path leads to at one instant lie at a place of ours, where nothing is. Writes.
 
         By `posix-rename@openssh.com`, which is one rename: what the protocol itself calls one is a link and a removal on OpenSSH, and who saves a file
-        under its name in between would lose it. Raises EndError SOURCE_CHANGED, SFTPError, UnreachableError.
+        under its name in between would lose it. Where the host's kernel lets nobody link files of others, that rename, by which a file comes back, is a look
+        and a rename over whatever is there: a file of another user stays where it is. Raises EndError SOURCE_CHANGED, REFUSED, SFTPError, UnreachableError.
         """
         found = self.look(path)
         wrong = "it is gone" if found is None else expected.differs(found)
         if wrong:
             raise EndError("SOURCE_CHANGED", f"{self.shown(path)}: {wrong}; it stays where it is", retry=True)
         place = self.at(path)
+        there, home = self.status(place), self.status(self.home())
+        if there is None or home is None or home.uid not in (_ROOT, there.uid):
+            raise EndError("REFUSED", f"{self.shown(path)}: belongs to another user than the account of jobs, and could not be put back over nothing; it stays")
         self.line.ask(lambda client: client.posix_rename(place, to))
 
     def remove(self, place: bytes) -> None:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from catalog.config import Policy
 from catalog.errors import RefusedError
-from dashboards import acting, app, links, options, rights, seam
+from dashboards import acting, app, asking, links, options, rights, seam
 from lifecycle import plan
 from tests.dashboards.conftest import Shown
 from tests.dashboards.test_pages import VIEWS, as_role, opened
@@ -62,9 +62,10 @@ def test_a_page_that_a_role_may_not_open_is_not_drawn(shown: Shown, role: seam.R
 def test_no_link_leads_to_a_page_that_is_not_there(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
     monkeypatch.setattr(st, "page_link", lambda page, **_: drawn.append(page))
-    monkeypatch.setattr(links, "_snapshot", dict)
     for (role, limits), pages in WHO.items():
         as_role(shown, role, limits)
+        newest = asking.View(str(seam.current().root()), asking.snapshots()[0].snapshot_id, "")
+        monkeypatch.setattr(asking, "view", lambda newest=newest: newest)
         drawn.clear()
         for name in rights.PAGES:
             links.to(f"views/{name}.py", name)
