@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import urllib3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from tests.scanners.contract import Item
@@ -103,6 +104,7 @@ def _weed(program: str) -> Server:
     _start(folder, program, "mini", *words, f"-s3.port={port}")
     server = Server("weed", f"http://127.0.0.1:{port}", folder)
     _await(server)
+    _await_long_names(server)
     return server
 
 
@@ -192,6 +194,20 @@ def _start(folder: Path, *words: str) -> None:
 
 def _die_with_us() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _await_long_names(server: Server) -> None:
+    """Wait until a store that answers keeps versions of the longest names: in its first moments SeaweedFS answers 500 to them, and later never."""
+    until, bucket = time.monotonic() + _SECONDS, server.bucket(versioned=True)
+    while True:
+        try:
+            server.client.put_object(Bucket=bucket, Key="n" * 255, Body=b"content")
+        except ClientError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _await(server: Server) -> None:
