@@ -3,33 +3,26 @@
 import datetime
 import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from catalog.errors import ConfigError
-from catalog.fields import TABLE, Address, Bytes, Folder, Name, Pattern, Seconds, Share
+from catalog.fields import TABLE, Bytes, Folder, Name, Seconds
 from catalog.services import Api, Dashboard, Grant, Notify, Task
+from catalog.volumes import Volume, local_path
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-Role = Literal["primary", "replica", "backup", "archive"]
-Media = Literal["disk", "ssd", "object", "tape", "optical"]
-Access = Literal["online", "nearline", "offline"]
-Immutability = Literal["none", "append_only", "governance", "compliance"]
 Control = Literal[
     "user_error", "ransomware", "system_failure", "facility_outage", "copies", "systems", "sites", "regions", "admins", "media",
     "offline_or_immutable", "max_copy_age", "min_verification_level", "max_verification_age", "retention",
 ]  # fmt: skip
 RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
-_COLUMNS = ("path", "size_bytes", "modified_at", "sha256", "type")  # that a listing may have
-_ENCRYPTED_KINDS = {"restic": True, "borg": None, "bacula": None}  # where the configuration does not say it: restic has no other repositories, borg has both
-_PACKED_KINDS = ("restic", "borg", "bacula", "container", "manifest")  # what they take of their storage is not the sum of the files that they tell of
 _SECRET = ("password_file", "password_command", "identity_file", "profile", "credentials_file", "credentials_command")  # where secrets are
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
@@ -45,91 +38,6 @@ class Catalog(_Table):
     currency: str = "EUR"
     memory_limit: Bytes | None = None
     threads: int | None = Field(default=None, ge=1)
-
-
-class Volume(_Table):
-    """`[volumes.NAME]`: a place that is scanned, and what is declared of it. What is absent is unknown."""
-
-    url: str
-    role: Role = "primary"
-    system: str | None = None
-    site: str | None = None
-    region: str | None = None
-    admin: str | None = None
-    device: str | None = None
-    media: Media | None = None
-    access: Access | None = None
-    wait: Seconds | None = None
-    restore_bytes_per_second: Bytes | None = Field(default=None, gt=0)
-    capacity: Bytes | None = Field(default=None, gt=0)
-    cost_per_tib_month: float | None = Field(default=None, ge=0)
-    exclude: tuple[Pattern, ...] = ()
-    of: tuple[Name, ...] | None = None
-    path_map: dict[str, str] = {}
-    on: Name | None = None
-    keeps_versions: Seconds | None = None
-    immutability: Immutability | None = None
-    immutable_until: datetime.date | None = None
-    encrypted: bool | None = None
-    key_on: tuple[Name, ...] = ()
-    hosts: tuple[str, ...] = ()
-    password_file: str | None = None
-    password_command: str | None = None
-    identity_file: str | None = None
-    known_hosts: str | None = None
-    endpoint: Address | None = None
-    endpoint_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,40}$")
-    profile: str | None = None
-    credentials_file: str | None = None
-    credentials_command: str | None = None
-    metadata_server: bool = False
-    versions: bool = False
-    heads: bool | Share = False
-    tags: bool = False
-    storage_class: str | None = Field(default=None, pattern=r"^[A-Z0-9_]{1,40}$")
-    lock_for: Seconds | None = None
-    restore_for: Seconds | None = Field(default=None, gt=0)
-    restore_tier: Literal["Standard", "Bulk", "Expedited"] = "Standard"
-    read_in_place: bool = False
-    told_at: AwareDatetime | None = None
-    columns: dict[str, str] = {}
-    times: Literal["iso", "s", "ms", "us", "ns"] = "iso"
-    digest: Literal["off", "match", "all"] | None = None
-    media_types: bool = False
-    cross_mounts: bool = False
-    max_loss_pct: float = Field(default=50.0, ge=0, le=100)
-
-    @field_validator("url")
-    @classmethod
-    def _tells_no_secret(cls, url: str) -> str:
-        if re.search(r"//[^/]*:[^/]*@", url):
-            raise ValueError("a url is stored and shown, and must not hold a password; give it by password_file, password_command or the environment")
-        return url
-
-    @field_validator("columns")
-    @classmethod
-    def _are_known(cls, columns: dict[str, str]) -> dict[str, str]:
-        unknown = sorted(set(columns) - set(_COLUMNS))
-        if unknown or (columns and "path" not in columns):
-            raise ValueError(f"it says under which name a listing has {', '.join(_COLUMNS)}: 'path' must be there, and nothing else may be")
-        return columns
-
-    @model_validator(mode="after")
-    def _tells_what_is_taken(self) -> "Volume":
-        if self.capacity is not None and self.kind in _PACKED_KINDS:
-            raise ValueError(f"capacity is held against the bytes in files, and a volume of kind {self.kind} takes other than these")
-        return self
-
-    @property
-    def needs_key(self) -> bool | None:
-        """Whether nobody can read it without a key or a password that is kept elsewhere; None = not known."""
-        return True if self.key_on else _ENCRYPTED_KINDS.get(self.kind, False) if self.encrypted is None else self.encrypted
-
-    @property
-    def kind(self) -> str:
-        """The kind of storage: the scheme of the URL, `posix` for a plain path."""
-        scheme = re.match(r"([a-z][a-z0-9+]*):", self.url)
-        return scheme[1] if scheme and scheme[1] != "file" else "posix"
 
 
 def _several(value: object) -> object:
@@ -380,20 +288,6 @@ def restore(stored: str) -> Config:
     local = {name: path for name, volume in found.volumes.items() if (path := local_path(volume.url)) is not None}
     found._roots = {name: os.path.normpath(path) for name, path in local.items()} if roots is None else roots
     return found
-
-
-def local_path(url: str) -> str | None:
-    """The path on this host that a URL names: of a file tree, or `KIND:PATH`; None for one that names a host or a service (`KIND://…`, `KIND:OTHER:…`)."""
-    kind, colon, rest = url.partition(":")
-    if not colon or kind == "file" or not re.fullmatch(r"[a-z][a-z0-9+]*", kind):
-        return path_of(url)
-    rest = rest.removeprefix("local:")
-    return None if not rest or rest.startswith("//") or re.match(r"[A-Za-z][A-Za-z0-9+.@-]*:", rest) else rest
-
-
-def path_of(url: str) -> str:
-    """The path of a file tree, of the forms that its URL may have: a plain path, `file:PATH` or `file://PATH`."""
-    return re.sub(r"^//+", "/", url.removeprefix("file://").removeprefix("file:"))
 
 
 def _refuse_a_circle(name: str, key: str, way: str, places: Callable[[Volume], Sequence[str]], volumes: dict[str, Volume]) -> None:

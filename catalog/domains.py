@@ -8,8 +8,9 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from catalog.config import Config, DataClass, Volume
+from catalog.config import Config, DataClass
 from catalog.errors import ConfigError
+from catalog.volumes import Volume
 
 NO, UNKNOWN, YES = 0, 1, 2
 AXES = ("systems", "sites", "regions", "admins", "devices")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from catalog import domains, names
-from catalog.config import Config, Volume
+from catalog.config import Config
 from catalog.errors import ConfigError, LastcopyError
+from catalog.volumes import Volume
 
 State = Literal["ok", "unknown", "warning", "error"]
 ENOUGH_BYTES = 1_000_000_000

@@ -10,14 +10,14 @@ import typer
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from catalog import config, fields, services
+from catalog import config, fields, services, volumes
 from lastcopy import cli, exits, keys, settings
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _GENERATED = "<!-- Written by `make docs` from the code; edit that. -->\n"
 MODELS: dict[str, type[BaseModel]] = {
     "[catalog]": config.Catalog,
-    "[volumes.NAME]": config.Volume,
+    "[volumes.NAME]": volumes.Volume,
     "[classes.NAME]": config.DataClass,
     "[[labels]]": config.Label,
     "[[exceptions]]": config.AcceptedFinding,

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 import scanners
 from catalog import domains, glob
-from catalog.config import Config, Volume
+from catalog.config import Config
 from catalog.errors import LastcopyError, RefusedError
 from catalog.snapshot import ScanRow
+from catalog.volumes import Volume
 from lastcopy import mounts
 from lastcopy.diagnosis import Remark, escaped
 from reports.state import counted

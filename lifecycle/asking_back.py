@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from catalog.config import Volume
+from catalog.volumes import Volume
 from reports import tiers
 
 if TYPE_CHECKING:

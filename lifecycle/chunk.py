@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from catalog import names, printable, snapshot
-from catalog.config import Config, Policy, path_of
+from catalog.config import Config, Policy
 from catalog.domains import Domain, cautious, effective
 from catalog.errors import ConfigError, UnreachableError
+from catalog.volumes import path_of
 from lifecycle import folder_times, guard, stores
 from lifecycle.ends import EndError, failed
 from lifecycle.folder_times import Folder, Left

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import names
-from catalog.config import path_of
 from catalog.errors import NotFoundError
+from catalog.volumes import path_of
 from catalog.words import THREATS
 from reports import cells, locks, mending, terminal, tiers
 from reports.state import age, counted, day

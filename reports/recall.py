@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from catalog.config import Config, Volume
+from catalog.config import Config
+from catalog.volumes import Volume
 from reports import terminal, tiers
 from reports.alike import Alike
 

@@ -19,8 +19,9 @@ from catalog.schema import SCANS
 from scanners import Facts, Scanner, Settings, Shard, ShardRecord
 
 if TYPE_CHECKING:
-    from catalog.config import Config, Volume
+    from catalog.config import Config
     from catalog.snapshot import ScanRow
+    from catalog.volumes import Volume
     from scanners.journal import Journal
 
 _GREATEST_SUM = 2**63 - 1  # that a column of integers holds; no volume within its share of it makes a sum that is beyond

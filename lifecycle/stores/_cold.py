@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from catalog.config import Volume
+from catalog.volumes import Volume
 from lifecycle import asking_back
 from lifecycle.ends import ColdError, EndError
 from lifecycle.stores import Capabilities, Fingerprint

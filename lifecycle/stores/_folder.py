@@ -2,9 +2,10 @@
 
 import time
 
-from catalog.config import Config, Volume
+from catalog.config import Config
 from catalog.errors import UnreachableError
 from catalog.ours import temporary
+from catalog.volumes import Volume
 from lifecycle.stores import Capabilities, Identity, _canaries, _staging, posix
 
 _CANARIES = temporary("canaries")

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import scanners
 from catalog import names
-from catalog.config import Config, Volume
+from catalog.config import Config
 from catalog.ours import HOME, MARKER, temporary
+from catalog.volumes import Volume
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Move, Pointer, Source, Stray, _cold, _object_names, _uploads
 from lifecycle.stores._bucket import Bucket

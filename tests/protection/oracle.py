@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from catalog.config import DataClass, Volume
+from catalog.config import DataClass
+from catalog.volumes import Volume
 from tests.protection import pointers
 from tests.protection.checks import known_of
 from tests.protection.evidence import Evidence, first_names

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.config import Config, Volume
+from catalog.config import Config
 from catalog.glob import regex
+from catalog.volumes import Volume
 
 
 @dataclass(frozen=True)
