@@ -11,7 +11,7 @@ TEMPORARY = b".lastcopy~"
 FILES_AT_HOME = frozenset({MARKER, b"volume.json.new", b"clock"})
 _KEY = re.compile(r"[A-Za-z0-9-]{1,48}")  # so that a temporary name stays within 64 bytes
 _IN_QUARANTINE = re.compile(rb"[A-Za-z0-9-]{1,48}(?:\.json|\.new)?")
-_HASH_LETTERS = 16
+_HASH = re.compile(rb"[0-9a-f]{16}")
 _REMEMBERED = 1024  # names that a chunk of steps asks about again and again
 
 
@@ -54,14 +54,10 @@ def hidden(path_hash: int, version: str) -> bytes:
     return b"%016x/%s" % (path_hash % (1 << 64), quote(version, safe="").encode())
 
 
-def hidden_in(name: bytes) -> tuple[int, str] | None:
-    """The path hash and the version that the name of such an object ends with; None where it is no such name."""
+def hidden_in(name: bytes) -> str | None:
+    """The version that the name of such an object ends with; None where it is no such name."""
     _, _, rest = name.partition(b"/")
     path_hash, _, version = rest.partition(b"/")
-    try:
-        number = int(path_hash, 16)
-    except ValueError:
+    if not _HASH.fullmatch(path_hash) or not version:
         return None
-    if len(path_hash) != _HASH_LETTERS or not version:
-        return None
-    return number - (1 << 64) if number >> 63 else number, unquote(version.decode("ascii", "replace"))
+    return unquote(version.decode("ascii", "replace"))

@@ -63,6 +63,7 @@ class Settings:
     heads: float = 0.0  # the share of objects that are asked for what no list tells
     tags: bool = False  # whether these are asked for their tags, too
     versions: bool = False  # whether every version is listed, and every delete marker
+    related: tuple[str, ...] = ()  # of a bucket: the prefixes of other volumes of it that lie above or below this one
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,16 @@ def settings(config: "Config", volume: str, started_us: int = 0) -> Settings:
         heads=float(declared.heads),
         tags=declared.tags,
         versions=declared.versions,
+        related=_related(config, volume) if declared.kind == "s3" else (),
     )
+
+
+def _related(config: "Config", volume: str) -> tuple[str, ...]:
+    places = {name: other.url.removeprefix("s3://").partition("/") for name, other in config.volumes.items() if other.kind == "s3"}
+    bucket, _, prefix = places.pop(volume)
+    here = f"{prefix.strip('/')}/".lstrip("/")
+    others = {f"{other.strip('/')}/".lstrip("/") for same, _, other in places.values() if same == bucket}
+    return tuple(sorted(other for other in others if other.startswith(here) or here.startswith(other)))
 
 
 def _beside(config: "Config", file: str | None) -> str | None:

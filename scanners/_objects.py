@@ -1,7 +1,7 @@
 """Entries of an object store: the columns of what pages list, each object or version known by a number that holds for its content."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from html import unescape
 from typing import Any, NamedTuple
 
@@ -20,7 +20,6 @@ COLUMNS = frozenset(
     }
 )  # fmt: skip
 OURS = ours.HOME.decode() + "/"  # a directory that no scan enters
-Version = tuple[int, str]  # the hash of its path, and its id
 _DAY_US = 86_400_000_000
 _TYPES = {"Contents": "object", "Version": "object", "DeleteMarker": "delete_marker"}
 _PLAIN = bytes({*range(0x20, 0x7F)} - {0x5C})
@@ -107,10 +106,11 @@ class Naming:
         return pa.array(us).cast(pa.timestamp("us")), pa.array(flags.astype(np.int32)), (us // 1_000_000).tolist()
 
 
-def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, taken: Collection[Version] = ()) -> tuple[dict[str, pa.Array], int, int]:
+def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, taken: pa.Array | None = None) -> tuple[dict[str, pa.Array], int, int]:
     """The columns of `schema.ENTRIES`, sorted by path, versions in the order of the store; how many rows are excluded, and how many are accounted for.
 
-    What lies in the directory `OURS` is left out, and so is what jobs have `taken` away and will let go; what is told twice is there once.
+    What lies in the directory `OURS` is left out, and so are the versions, by their ids, that jobs have `taken` away and will let go, unless their name shows
+    them; what is told twice is there once.
     """
     table = pa.concat_tables(tables, promote_options="default")
     table = table.append_column("place", pa.array(np.arange(table.num_rows)))
@@ -129,13 +129,11 @@ def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, taken: Collecti
     return told, excluded, table.num_rows + own + excluded + repeated
 
 
-def _are(table: pa.Table, versions: Collection[Version]) -> pa.ChunkedArray:
-    """Which rows are one of some versions of objects that no name shows."""
+def _are(table: pa.Table, versions: pa.Array | None) -> pa.ChunkedArray:
+    """Which rows are one of some versions, and not what their name shows. A bucket gives an id once, whatever the name."""
     if not versions:
         return pa.chunked_array([pa.repeat(False, table.num_rows)])
-    named = pc.is_in(table["version_id"], pa.array({names.escape(version.encode("utf-8", "surrogateescape")) for _, version in versions}, pa.string()))
-    hashed = pc.is_in(table["path_hash"], pa.array({path_hash for path_hash, _ in versions}, pa.int64()))
-    return pc.and_(pc.and_(named, hashed), pc.invert(pc.fill_null(table["is_latest"], True)))
+    return pc.and_(pc.is_in(table["version_id"], versions), pc.invert(pc.fill_null(table["is_latest"], True)))
 
 
 def _repeated(table: pa.Table) -> "np.ndarray[Any, Any]":

@@ -36,7 +36,7 @@ class Scanner:
         self._settings, self._store = settings, Store(settings)
         self._lister = Lister(self._store, versions=settings.versions)
         self._naming = Naming(self._store.identity, self._store.prefix, settings.started_us)
-        self._hidden: frozenset[_objects.Version] | None = None
+        self._hidden: pa.Array | None = None
 
     def probe(self) -> Facts:
         """Look at the bucket. Raises UnreachableError."""
@@ -94,21 +94,22 @@ class Scanner:
         """Close the connections."""
         self._store.close()
 
-    def _taken(self, rows: "_Rows") -> frozenset[_objects.Version]:
-        """The versions that jobs hide until they let them go: copies of nothing. Raises StoreError, PageError as UnreachableError."""
-        if not self._settings.versions:
-            return frozenset()  # they do not show
-        prefix, found = self._store.prefix + _QUARANTINE, set[_objects.Version]()
-        try:
-            for items in Lister(self._store, versions=False).all_below(prefix):
-                found.update(one for key in items.keys if (one := ours.hidden_in(key[len(prefix) :])) is not None)
-        except StoreError as error:
-            if not error.refused:
+    def _taken(self, rows: "_Rows") -> pa.Array:
+        """The ids of versions that jobs hide until they let them go, on this volume or on one above or below it: copies of nothing. Raises UnreachableError."""
+        found: set[str] = set()
+        related = [prefix.encode("utf-8", "surrogateescape") for prefix in self._settings.related]
+        for prefix in dict.fromkeys([self._store.prefix, *related]) if self._settings.versions else ():  # else they do not show
+            start = prefix + _QUARANTINE
+            try:
+                for items in Lister(self._store, versions=False).all_below(start):
+                    found.update(one for key in items.keys if (one := ours.hidden_in(key[len(start) :])) is not None)
+            except StoreError as error:
+                if not error.refused:
+                    raise self._store.unreachable(error) from error
+                rows.hide(start if start.startswith(self._store.prefix) else self._store.prefix, f"what jobs hide is not known: {error}")
+            except PageError as error:
                 raise self._store.unreachable(error) from error
-            rows.hide(prefix, str(error))
-        except PageError as error:
-            raise self._store.unreachable(error) from error
-        return frozenset(found)
+        return pa.array([names.escape(version.encode("utf-8", "surrogateescape")) for version in found], pa.string())
 
     def _explore(self, rows: "_Rows") -> list[str]:
         """List a small volume at once, and of a large one what lies above its prefixes, until there are many; gives these as places."""
@@ -142,7 +143,7 @@ class _Rows:
         self._sink, self._naming, self._exclude, self._heads = sink, naming, exclude, heads
         self._tables: list[pa.Table] = []
         self.waiting = self.listed = self.accounted = 0
-        self.taken: frozenset[_objects.Version] = frozenset()  # what jobs hide, and will let go
+        self.taken = pa.array([], pa.string())  # ids of the versions that jobs hide, and will let go
 
     def spent(self, more: int) -> bool:
         """Whether so many more rows are beyond the shard's budget."""

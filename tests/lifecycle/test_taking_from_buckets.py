@@ -176,6 +176,30 @@ def test_what_was_archived_is_hidden_shown_again_and_purged_and_recalled(tmp_pat
     assert estate.ask("audit", "verify").code == 0
 
 
+def test_what_is_hidden_is_no_copy_through_another_volume_of_the_bucket_either(tmp_path: Path, server: Server) -> None:
+    estate = holding(tmp_path, server, "f")
+    whole = estate.server.declared(estate.bucket)
+    estate.configure(
+        f"""
+        [volumes.whole]
+        url = "{whole["url"]}"
+        endpoint = "{whole["endpoint"]}"
+        credentials_file = "{whole["credentials_file"]}"
+        role = "backup"
+        of = ["far"]
+        versions = true
+        """
+    )
+    asked = ("sql", "SELECT path FROM entries WHERE volume = 'whole' AND type = 'object' AND path NOT LIKE '%.lastcopy/%'", "--format", "json")
+    estate.scanned()
+    assert estate.ask(*asked).data == [{"path": "kept/f"}]
+    came = archived(estate)
+    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
+    estate.scanned()
+    assert estate.ask(*asked).data == []
+    assert estate.ask("sql", "SELECT count(*) AS n FROM copies WHERE copy_volume = 'whole'", "--format", "json").data == [{"n": 0}]
+
+
 def test_older_versions_stay_hidden_when_the_one_above_them_is_purged(tmp_path: Path, server: Server) -> None:
     estate = holding(tmp_path, server)
     older, newer = stored(estate, "f", b"older"), stored(estate, "f", BODY)
