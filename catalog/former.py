@@ -68,11 +68,8 @@ def query(root: Path, scan_id: str, volume: str) -> str:
     """A query that makes the rows of a scan of what is stored of it: the columns of ENTRIES, volume and scan id. Raises CatalogError as `entries`."""
     scan = next(scan for scan in snapshot.scans(root) if scan.scan_id == scan_id)
     found = segment(root, scan_id, volume)
+    _check(root, [scan], found)
     place = found.scan_ids.index(scan_id)
-    told, comes = scan.entries + scan.carried_entries, counts(found)[place]
-    if told != comes:
-        text = f"scan {scan_id} of volume {volume} had {told} entries, and what is stored of it comes to {comes}"
-        raise CatalogError(f"{root}: {text}; 'lastcopy catalog verify' says more")
     there = f"first_scan_id IN ({_listed(found.scan_ids[: place + 1])}) AND gone_scan_id IN ({_listed(found.scan_ids[place + 1 :])})"
     numbered = f"SELECT {COLUMNS}, row_number() OVER (ORDER BY {ORDER}) - 1 AS place FROM ({found.rows(COLUMNS)}) WHERE {there}"
     runs = f"SELECT place, first_entry_id FROM {parquet(stored(root, 'former_scans', volume)[scan_id], FORMER_SCANS)}"
@@ -82,11 +79,13 @@ def query(root: Path, scan_id: str, volume: str) -> str:
 
 
 def first_seen(root: Path, volume: str, scans: Sequence[snapshot.ScanRow]) -> Iterator[str]:
-    """Queries of volume, dir, name and first_seen_at: when files of those scans that are not stored whole were seen first. Raises CatalogError."""
+    """Queries of volume, dir, name and first_seen_at: when files of those scans that are not stored whole were seen first. Raises CatalogError as `entries`."""
     times = {scan.scan_id: scan.known_at for scan in scans}
     for found in _segments(root, volume, stored(root, "entries", volume)):
-        if times.keys().isdisjoint(found.scan_ids[:-1]):
+        here = [scan for scan in scans if scan.scan_id in found.scan_ids[:-1]]
+        if not here:
             continue
+        _check(root, here, found)
         chain = ", ".join(f"({quoted(scan_id)}, {place}, {_time(times.get(scan_id))})" for place, scan_id in enumerate(found.scan_ids))
         yield f"""
             WITH chain(scan_id, place, seen_at) AS (VALUES {chain}),
@@ -103,6 +102,16 @@ def first_seen(root: Path, volume: str, scans: Sequence[snapshot.ScanRow]) -> It
             FROM seen INNER JOIN spans USING (first_scan_id, gone_scan_id)
             WHERE seen.type IN ('file', 'object') AND spans.seen_at IS NOT NULL
         """
+
+
+def _check(root: Path, scans: Sequence[snapshot.ScanRow], found: Segment) -> None:
+    """Raises CatalogError where what is stored of scans of a segment does not come to their rows."""
+    comes = dict(zip(found.scan_ids, counts(found), strict=True))
+    for scan in scans:
+        told = scan.entries + scan.carried_entries
+        if told != comes[scan.scan_id]:
+            text = f"scan {scan.scan_id} of volume {scan.volume} had {told} entries, and what is stored of it comes to {comes[scan.scan_id]}"
+            raise CatalogError(f"{root}: {text}; 'lastcopy catalog verify' says more")
 
 
 def segment(root: Path, scan_id: str, volume: str) -> Segment:

@@ -231,6 +231,8 @@ def test_what_is_missing_is_told_and_never_read_as_less(root: Path, grown: tuple
         else:
             assert found == grown[1][scan_id]
     assert refused
+    with pytest.raises(CatalogError):  # nor is a path newer than it is
+        list(former.first_seen(root, "work", snapshot.scans(root)[:-1]))
     assert {finding.check for finding in integrity.verify(root)[0] if finding.state == "error"} == {"entries"}
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -103,6 +103,22 @@ class Grounds:
 
     def resume(self, job_id: str, *, ask_again: bool = False) -> job.Outcome:
         return job.resume(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada", ask_again=ask_again)
+
+    def undone(self, job_id: str) -> job.Outcome:
+        return job.undo(self.root, self.config, job_id, clock=lambda: self.now_us, actor="ada")
+
+    def begun(self, act: str, path: str) -> Callable[[], job.Outcome]:
+        """What carries out an act (archive, undo, purge) on one file of the vault, all that comes before being done."""
+        made = self.approved("archive", to="far", where=f"volume = 'vault' AND path = '{path}'")
+        if act == "archive":
+            return lambda: self.carried_out(made)
+        came = self.carried_out(made)
+        assert came.counts == {"QUARANTINED": 1}, self.reasons(came.job_id)
+        if act == "undo":
+            return lambda: self.undone(came.job_id)
+        self.now_us += 40 * DAY_US
+        purging = self.approved("purge", where=f"path = '{path}'")
+        return lambda: self.carried_out(purging)
 
     def reasons(self, job_id: str) -> str:
         with self.journal() as journal:

@@ -64,10 +64,6 @@ def archived(estate: Buckets) -> job.Outcome:
     return estate.run("archive", to="far", where="volume = 'vault'")
 
 
-def undone(estate: Buckets, came: job.Outcome) -> job.Outcome:
-    return job.undo(estate.root, estate.config, came.job_id, clock=lambda: estate.now_us, actor="ada")
-
-
 @contextmanager
 def requests(act: Callable[[int], bool]) -> Iterator[None]:
     """Has something happen at each request to the store, by its number, before it is sent; and, where that says so, once it is answered."""
@@ -111,25 +107,11 @@ def counted(act: Callable[[], object]) -> int:
     return last + 1
 
 
-def _begun(estate: Buckets, act: str, path: str) -> Callable[[], job.Outcome]:
-    """What carries out an act on one object, all that comes before being done."""
-    made = estate.approved("archive", to="far", where=f"volume = 'vault' AND path = '{path}'")
-    if act == "archive":
-        return lambda: estate.carried_out(made)
-    came = estate.carried_out(made)
-    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
-    if act == "undo":
-        return lambda: undone(estate, came)
-    estate.now_us += 40 * DAY_US
-    purging = estate.approved("purge", where=f"path = '{path}'")
-    return lambda: estate.carried_out(purging)
-
-
 def _killed_and_resumed(estate: Buckets, act: str, path: str, at: int, *, before: bool) -> None:
     """An act whose process ends: the version is there, or, once it is purged, the copy; and all is as it is to be once the act is gone on with."""
     shown, body = f"{act} killed at {at}, {'before' if before else 'after'}", BODY + path.encode()
     [version], was = versions(estate, path), len(notes(estate))
-    carry_out = _begun(estate, act, path)
+    carry_out = estate.begun(act, path)
     with killed(at, before=before), pytest.raises(KilledError):
         carry_out()
     there = versions(estate, path)
@@ -139,7 +121,7 @@ def _killed_and_resumed(estate: Buckets, act: str, path: str, at: int, *, before
     told = {"archive": ["marker", "object"], "undo": ["object"], "purge": []}[act]
     assert sorted(versions(estate, path).values()) == told, shown
     if act == "archive":
-        assert undone(estate, came).complete, shown
+        assert estate.undone(came.job_id).complete, shown
     if act != "purge":
         assert list(versions(estate, path)) == [version], shown
         assert estate.object(path)["Body"] == body, shown
@@ -160,7 +142,7 @@ def test_what_was_archived_is_hidden_shown_again_and_purged_and_recalled(tmp_pat
     estate.scanned()
     assert estate.ask("sql", "SELECT path FROM entries WHERE volume = 'vault' AND type = 'object'", "--format", "json").data == []
     assert estate.ask("sql", "SELECT count(*) AS n FROM copies WHERE copy_volume = 'vault'", "--format", "json").data == [{"n": 0}]
-    assert undone(estate, came).complete
+    assert estate.undone(came.job_id).complete
     assert estate.object("a/f")["Body"] == BODY + b"a/f"
     assert versions(estate) == first
     assert notes(estate) == []
@@ -171,7 +153,7 @@ def test_what_was_archived_is_hidden_shown_again_and_purged_and_recalled(tmp_pat
     purged = estate.run("purge")
     assert purged.counts == {"DONE": 2}, estate.reasons(purged.job_id)
     assert (versions(estate), notes(estate)) == ({}, [])
-    assert undone(estate, again).complete
+    assert estate.undone(again.job_id).complete
     assert estate.object("a/f")["Body"] == BODY + b"a/f"
     assert estate.ask("audit", "verify").code == 0
 
@@ -276,8 +258,8 @@ def test_a_marker_is_put_once_whatever_becomes_of_its_request(tmp_path: Path, se
     assert sorted(versions(estate).values()) == ["marker", "object"]
     network.faults = [Fault("DELETE", "/kept/f", kind)]
     with suppress(UnreachableError):
-        undone(estate, came)
-    assert undone(estate, came).complete
+        estate.undone(came.job_id)
+    assert estate.undone(came.job_id).complete
     assert list(versions(estate).values()) == ["object"]
     assert estate.object("f")["Body"] == BODY + b"f"
 
@@ -290,7 +272,7 @@ def test_what_somebody_did_to_the_name_since_stays(tmp_path: Path, server: Serve
     theirs = stored(estate, "f", b"since") if act == "stored" else ""
     if act == "deleted":
         theirs = estate.server.client.delete_object(Bucket=estate.bucket, Key="kept/f").get("VersionId", "")
-    back = undone(estate, came)
+    back = estate.undone(came.job_id)
     if not theirs:  # Ceph puts no marker over another
         assert back.complete
         return
@@ -298,7 +280,7 @@ def test_what_somebody_did_to_the_name_since_stays(tmp_path: Path, server: Serve
     assert version in estate.reasons(back.job_id)
     assert {version, theirs} <= versions(estate).keys()
     estate.server.client.delete_object(Bucket=estate.bucket, Key="kept/f", VersionId=theirs)
-    assert undone(estate, came).complete
+    assert estate.undone(came.job_id).complete
     assert estate.object("f")["Body"] == BODY + b"f"
 
 
@@ -341,7 +323,7 @@ def test_notes_under_the_key_of_a_step_to_come_make_it_remove_no_version(tmp_pat
     came = archived(estate)
     assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
     assert versions(estate)[version] == "object"
-    assert undone(estate, came).complete
+    assert estate.undone(came.job_id).complete
     assert list(versions(estate)) == [version]
 
 
@@ -360,7 +342,7 @@ def test_a_marker_whose_request_was_sent_twice_is_known_as_ours(tmp_path: Path, 
     monkeypatch.undo()
     estate.ask("job", "rebuild")
     if came.counts == {"QUARANTINED": 1}:
-        assert undone(estate, came).complete
+        assert estate.undone(came.job_id).complete
     assert [told for told in versions(estate).values() if told == "object"] == ["object"]
     assert estate.object("f")["Body"] == BODY + b"f"
 
@@ -378,7 +360,7 @@ def test_who_stores_and_deletes_after_a_killed_run_keeps_what_he_did(tmp_path: P
     estate.server.client.delete_object(Bucket=estate.bucket, Key="kept/f", VersionId=ours_put)
     stored(estate, "f", b"theirs")
     estate.server.client.delete_object(Bucket=estate.bucket, Key="kept/f")
-    assert undone(estate, came).counts == {"CONFLICT": 1}
+    assert estate.undone(came.job_id).counts == {"CONFLICT": 1}
     assert estate.keys() == []
 
 
@@ -394,7 +376,7 @@ def test_a_locked_version_is_hidden_and_not_purged_before_its_time(tmp_path: Pat
     assert purged.counts == {"REFUSED": 1}, estate.reasons(purged.job_id)
     assert "a lock keeps its version until" in estate.reasons(purged.job_id)
     assert versions(estate)[version] == "object"
-    assert undone(estate, came).complete
+    assert estate.undone(came.job_id).complete
 
 
 @pytest.mark.slow  # dozens of jobs
@@ -402,7 +384,7 @@ def test_a_run_that_is_killed_at_any_request_loses_nothing_and_the_next_finishes
     everyone = [f"d{number:03d}" for number in range(3 * (AT_MOST + 1))]
     estate, names = holding(tmp_path, server, *everyone), iter(everyone)
     for turn, act in enumerate(("archive", "undo", "purge")):
-        total = counted(_begun(estate, act, next(names)))
+        total = counted(estate.begun(act, next(names)))
         for at in range(total // (2 * AT_MOST), total, max(1, total // AT_MOST))[:AT_MOST]:
             _killed_and_resumed(estate, act, next(names), at, before=turn == 1)
     assert len(notes(estate)) == 2  # of what was archived to count

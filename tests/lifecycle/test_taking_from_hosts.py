@@ -10,7 +10,7 @@ import pytest
 
 from catalog import names
 from catalog.errors import UnreachableError
-from lifecycle import job, retiring, stores
+from lifecycle import retiring, stores
 from lifecycle.ends import EndError
 from lifecycle.stores import _line, _share_tree
 from tests.lifecycle import wires
@@ -53,10 +53,6 @@ def holding(estate: Hosts, *paths_: str) -> Hosts:
     return estate.ready()
 
 
-def undone(estate: Hosts, job_id: str) -> job.Outcome:
-    return job.undo(estate.root, estate.config, job_id, clock=lambda: estate.now_us, actor="ada")
-
-
 def states(estate: Hosts, job_id: str) -> list[str]:
     with estate.journal() as journal:
         return [record.state for record in journal.records(job_id)]
@@ -68,25 +64,11 @@ def ours(estate: Hosts) -> list[str]:
     return sorted(os.listdir(place)) if place.exists() else []
 
 
-def _begun(estate: Hosts, act: str, path: str) -> Callable[[], job.Outcome]:
-    """What carries out an act on one file, all that comes before being done."""
-    made_of = estate.approved("archive", to="far", where=f"volume = 'vault' AND path = '{path}'")
-    if act == "archive":
-        return lambda: estate.carried_out(made_of)
-    came = estate.carried_out(made_of)
-    assert came.counts == {"QUARANTINED": 1}, estate.reasons(came.job_id)
-    if act == "undo":
-        return lambda: undone(estate, came.job_id)
-    estate.now_us += 40 * DAY_US
-    purging = estate.approved("purge", where=f"path = '{path}'")
-    return lambda: estate.carried_out(purging)
-
-
 def _cut_and_resumed(estate: Hosts, act: str, path: str, at: int, *, before: bool) -> None:
     """An act whose connection is lost: the content is somewhere at once, and where it is to be once the act is gone on with."""
     shown, body = f"{act} cut at {at}, {'before' if before else 'after'}", BODY + path.encode()
     was = ours(estate)
-    carry_out = _begun(estate, act, path)
+    carry_out = estate.begun(act, path)
     with wires.cut(estate.server, at, before=before), suppress(UnreachableError):
         came = carry_out()
         assert not came.complete, f"{shown}: {came}"
@@ -99,7 +81,7 @@ def _cut_and_resumed(estate: Hosts, act: str, path: str, at: int, *, before: boo
     assert estate.kept().get(path.encode()) == (body if act == "undo" else None), shown
     if act == "archive":
         assert len(ours(estate)) == len(was) + 2, shown
-        assert undone(estate, came.job_id).complete
+        assert estate.undone(came.job_id).complete
         assert estate.kept()[path.encode()] == body, shown
     assert ours(estate) == was, shown
 
@@ -114,7 +96,7 @@ def test_what_was_archived_rests_in_quarantine_comes_back_and_is_purged_and_reca
     assert len(ours(either)) == 4
     either.scanned()
     assert either.ask("sql", "SELECT path FROM entries WHERE volume = 'vault' AND type = 'file'", "--format", "json").data == []
-    assert undone(either, came.job_id).complete
+    assert either.undone(came.job_id).complete
     assert either.kept() == {b"a/f": BODY + b"a/f", b"g": BODY + b"g"}
     assert os.stat(either.at("vault", "a/f")).st_mtime_ns == was.st_mtime_ns
     assert ours(either) == []
@@ -126,7 +108,7 @@ def test_what_was_archived_rests_in_quarantine_comes_back_and_is_purged_and_reca
     assert purged.counts == {"DONE": 2}, either.reasons(purged.job_id)
     assert ours(either) == []
     assert states(either, again.job_id) == ["DONE", "DONE"]
-    back = undone(either, again.job_id)
+    back = either.undone(again.job_id)
     assert back.complete, back.reasons
     assert either.kept() == {b"a/f": BODY + b"a/f", b"g": BODY + b"g"}
     assert either.ask("audit", "verify").code == 0
@@ -142,7 +124,7 @@ def test_a_redundant_copy_on_a_host_is_deleted_and_only_where_another_stays(eith
     either.now_us += 40 * DAY_US
     purged = either.run("purge")
     assert purged.counts == {"REFUSED": 1}, either.reasons(purged.job_id)
-    assert undone(either, came.job_id).complete
+    assert either.undone(came.job_id).complete
     assert either.kept() == {b"twice": BODY}
 
 
@@ -219,7 +201,7 @@ def test_a_file_that_came_to_its_name_meanwhile_keeps_it(either: Hosts) -> None:
     holding(either, "f")
     came = either.run("archive", to="far", where="volume = 'vault'")
     either.write("vault", "f", b"saved since")
-    back = undone(either, came.job_id)
+    back = either.undone(came.job_id)
     assert not back.complete
     assert either.kept() == {b"f": b"saved since"}
     os.unlink(either.at("vault", "f"))
@@ -236,7 +218,7 @@ def test_what_somebody_writes_to_a_file_in_quarantine_is_not_purged_and_comes_ba
     either.now_us += 40 * DAY_US
     made_of = either.plan("purge")
     assert refusals(made_of) == {"f": "changed_since_scan"} or either.run("purge").counts.keys() <= {"SOURCE_CHANGED", "STALE"}
-    assert undone(either, came.job_id).complete
+    assert either.undone(came.job_id).complete
     assert either.kept()[b"f"][:5] == b"late!"
 
 
@@ -304,7 +286,7 @@ def test_a_connection_that_is_lost_at_any_request_of_taking_loses_nothing_and_re
     holding(either, *everyone)
     names_of = iter(everyone)
     for turn, act in enumerate(("archive", "undo", "purge")):
-        total = wires.counted(either.server, _begun(either, act, next(names_of)))
+        total = wires.counted(either.server, either.begun(act, next(names_of)))
         for at in range(total // (2 * AT_MOST), total, max(1, total // AT_MOST))[:AT_MOST]:
             _cut_and_resumed(either, act, next(names_of), at, before=turn == 1)
     assert either.ask("audit", "verify").code == 0
