@@ -151,6 +151,10 @@ def _thin(pair: _Pair) -> Thinned:
             gone = _written(root, "former_entries", {}, _asked(connection, pair, _GONE))
             runs = table.write(root, "former_scans", _runs(_asked(connection, pair, _IN_ORDER), pair.newer_id), older_partition)
             why = "small" if gone.size_bytes + runs.size_bytes >= size_bytes * _MOST else None
+            if why:
+                (root / "former_scans" / runs.path).unlink()
+            if why or not gone.rows:
+                (root / "former_entries" / gone.path).unlink()
         if why:
             kept = table.write(root, "former_scans", pa.Table.from_pylist([{"stays_whole": why}], FORMER_SCANS), older_partition)
             table.commit(root, "former_scans", [kept], f"whole-{pair.older_id}-{pair.newer_id}", before)
