@@ -21,9 +21,9 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null || { echo "libmagic is missing; this line installs it, as root: $(SYSTEM)" >&2; exit 1; }
 	@echo 'making .venv: a minute with pip, seconds with uv' >&2
 	@if command -v uv >/dev/null; then \
-	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && uv pip install --quiet --python $(RUN) --editable '.[archives,pdf,restic,s3,serve,sftp,smb]' --group dev; \
+	  uv venv --quiet --allow-existing --python "$(PYTHON)" .venv && uv pip install --quiet --python $(RUN) --editable '.[archives,pdf,restic,s3,serve,sftp,smb,spark]' --group dev; \
 	else \
-	  $(PYTHON) -m venv .venv && $(RUN) -m pip install --quiet --upgrade 'pip>=25.1' && $(RUN) -m pip install --quiet --editable '.[archives,pdf,restic,s3,serve,sftp,smb]' --group dev; \
+	  $(PYTHON) -m venv .venv && $(RUN) -m pip install --quiet --upgrade 'pip>=25.1' && $(RUN) -m pip install --quiet --editable '.[archives,pdf,restic,s3,serve,sftp,smb,spark]' --group dev; \
 	fi
 	@touch $(INSTALLED)
 

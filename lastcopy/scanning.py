@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import lastcopy
 from catalog.config import Config
 from catalog.errors import ConfigError, LockedError, NotFoundError, RefusedError, UnreachableError
-from lastcopy import diagnosis, exits, journals, output, settings, talk
+from lastcopy import diagnosis, engines, exits, journals, output, settings, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
-from lastcopy.settings import Mode, Settings
+from lastcopy.settings import Engine, Mode, Settings
 
 if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
@@ -41,6 +41,7 @@ class Wish:
     budget: int | None = None  # bytes of it, what was read longest ago first; None: all of it
     restore: int = 0  # so many files of each volume, backups, are given back by its program, and compared
     seed: int = 0  # that they are chosen with
+    engine: Engine = "local"  # what runs the shards of volumes that other hosts can read
 
 
 @dataclass
@@ -71,6 +72,9 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     config = chosen.configuration()
     root = settings.root_of(config)
     outcome = Outcome(*chosen_volumes(root, config, wish.volumes), again=wish.again)
+    cluster = engines.remote(wish.engine)
+    for name in _only_here(config, outcome.wanted) if cluster else []:
+        _say(chosen, f"{name}: a volume of kind {config.volumes[name].kind} is scanned by this machine, not on the cluster")
     unable = _not_read(config, outcome.wanted) if wish.again else []
     if unable and set(wish.volumes) & set(unable):
         programs = "'restic check --read-data' or 'borg check --verify-data'"
@@ -84,7 +88,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
         raise ConfigError("\n".join(remark.text for remark in wrong))
     with _terminated_like_interrupted():
         try:
-            _run(root, config, wish, outcome, chosen)
+            _run(root, config, wish, outcome, chosen, cluster)
         except KeyboardInterrupt:
             left = [name for name in outcome.wanted if name not in outcome.scans]
             text = f"interrupted; nothing half-read was published. Go on with: {' '.join(['lastcopy scan', *left, '--resume'])}"
@@ -94,7 +98,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     return outcome.code
 
 
-def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings) -> None:
+def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings, cluster: str | None) -> None:
     from catalog import snapshot
     from scanners import crawl
     from scanners.digest import digest
@@ -117,6 +121,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                     accept_losses=wish.accept_losses,
                     explained=journals.taken(config, name, before[name].started_at) if name in before else 0,
                     progress=bars.crawl(name),
+                    cluster=cluster,
                 )
             except Exception as error:  # one volume's, foreseen or not: the others are scanned all the same
                 outcome.errors[name] = error
@@ -207,6 +212,12 @@ def _not_read(config: Config, names: Sequence[str]) -> list[str]:
 
     able = {name: scanners.load(config.volumes[name].kind).CAPABILITIES for name in names}
     return [name for name in names if able[name].told or (able[name].recovery_points and not _is_readable(config, name))]
+
+
+def _only_here(config: Config, names: Sequence[str]) -> list[str]:
+    import scanners
+
+    return [name for name in names if not scanners.load(config.volumes[name].kind).CAPABILITIES.elsewhere]
 
 
 def _is_readable(config: Config, name: str) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
 
 Mode = Literal["off", "match", "all"]
+Engine = Literal["local", "spark"]
 Format = Literal["table", "csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf"]
 _ENDINGS: dict[str, Format] = {f".{form}": form for form in ("csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf")} | {".txt": "table"}
 _PANEL = "Everywhere"

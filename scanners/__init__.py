@@ -27,6 +27,7 @@ class Capabilities:
     in_any_order: bool = False  # and of them as few or many as are asked for: several passes take no longer than one
     on_request: bool = False  # scans leave contents unread: to read some would be to read nearly all
     recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
+    elsewhere: bool = False  # other hosts may have it mounted at the same place, and run shards of it
     protections: bool = False  # its storage tells of itself what protects it
     told: bool = False  # reads what others wrote of the volume, which itself is not looked at
     told_in_place: bool = False  # and the paths in it are of where it lies

@@ -67,6 +67,7 @@ class Budget:
     entries: int = 250_000
     seconds: float = 1.0  # in a worker
     own_seconds: float = 0.4  # in this process, that also has to hear the workers
+    far_seconds: float = 10.0  # on a cluster, where a round takes as long as its longest shard, and some more to begin
 
 
 @dataclass
@@ -94,9 +95,11 @@ def scan(
     explained: int = 0,
     progress: Callable[[Progress], None] | None = None,
     budget: Budget = Budget(),
+    cluster: str | None = None,
 ) -> ScanResult:
     """Scan a volume into the catalog at `root` and publish the scan. `now` gives an aware time; `workers` counts this process (None: one a CPU).
 
+    `cluster` is the address of one that runs the shards, `workers` of them at a time, where the kind of volume lets it; None: they run on this machine.
     `explained` of the entries that vanished were taken away by jobs since the last good scan: they are no losses.
     Only the catalog is written. Raises NotFoundError, LockedError, UnreachableError, RefusedError, and KeyboardInterrupt: then
     the catalog is as it was, and `resume` goes on. A scan that is refused or fails on the way leaves a row of state `failed`.
@@ -109,7 +112,10 @@ def scan(
         run = None
         try:
             run = _begin(root, config, volume, module, started_at, resume, None if accept_losses else explained)
-            _crawl(run, module, _workers(workers), budget, progress)
+            if cluster is not None and module.CAPABILITIES.elsewhere:
+                _crawl_elsewhere(run, module, cluster, workers, budget, progress)
+            else:
+                _crawl(run, module, _workers(workers), budget, progress)
             return _publish(run, config, now, None if accept_losses else explained)
         except RefusedError as error:
             if run:
@@ -216,6 +222,20 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
                     talk.say(result.record)
     finally:
         scanner.close()
+
+
+def _crawl_elsewhere(run: _Run, module: Any, remote: str, workers: int | None, budget: Budget, progress: Callable[[Progress], None] | None) -> None:  # noqa: ANN401 - a module
+    """Run all shards on a cluster."""
+    from scanners import _elsewhere, cluster
+
+    scanner: Scanner = module.Scanner(run.settings)
+    try:
+        work = cluster.Work(module.__name__, run.settings, run.journal.target, _elsewhere.identity(scanner, run.settings))
+        root = scanner.root_shard()
+    finally:
+        scanner.close()
+    first, later = (budget.first_entries, budget.first_seconds), (budget.entries, budget.far_seconds)
+    cluster.crawl(remote, work, root, run.journal, workers or cluster.AT_ONCE, first, later, _Talk(run, progress).say)
 
 
 def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained: int | None) -> ScanResult:

@@ -114,7 +114,7 @@ def resume(target: Target, settings: Settings) -> Journal | None:
     if not journal.records or not all((target.root / name / file.path).is_file() for name in TABLES for file in journal.files(name)):
         return None
     # A shard that was running has left files under its number; numbers go on behind every one that may have been given away.
-    numbers = [int(file.name.removeprefix("left-")) for file in target.journal.glob("left-*")]
+    numbers = [int(file.name.removeprefix("left-").partition(".")[0]) for file in target.journal.glob("left-*")]
     journal.next_number = max(journal.next_number, *numbers, 0) + 1_000
     os.truncate(file, whole_bytes)  # else the next record would end a torn line
     return journal

@@ -20,7 +20,7 @@ from scanners._root import Rooted
 
 _OF_OBJECTS = {"version_id", "is_latest", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
-CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True)
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True, elsewhere=True)
 
 _OPEN_DIRECTORIES = 128  # listed and stat'ed together
 _GROUP = 8192  # names that are stat'ed together

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,10 +45,11 @@ class Target:
 class ParquetSink:
     """One shard's files: made when the first row comes, on disk when `finish` gives the record."""
 
-    def __init__(self, target: Target, number: int, budget_entries: int, budget_seconds: float) -> None:
-        """`number` is the shard's; it makes entry ids unique."""
+    def __init__(self, target: Target, number: int, budget_entries: int, budget_seconds: float, *, alone: bool = True) -> None:
+        """`number` is the shard's; it makes entry ids unique. Not `alone`: another process may run the same shard at the same time, and one of both counts."""
         self._target, self._number = target, number
         self._budget_entries, self._until = budget_entries, time.monotonic() + budget_seconds
+        self._leavings = f"left-{number}" if alone else f"left-{number}.{uuid.uuid4().hex}"
         self._files: dict[str, tuple[str, Any]] = {}
         self._problems: list[dict[str, Any]] = []
         self._left: list[Segment] = []
@@ -100,7 +102,7 @@ class ParquetSink:
         if not waiting:
             return
         size = min(_SEGMENT_PLACES, max(1, len(waiting) // _SEGMENTS))
-        file = self._target.journal / f"left-{self._number}"
+        file = self._target.journal / self._leavings
         with file.open("ab") as out:
             for first in range(0, len(waiting), size):
                 group = waiting[first : first + size]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lastcopy import exits, settings
-from lastcopy.settings import Mode
+from lastcopy.settings import Engine, Mode
 
 
 def scan(
@@ -19,6 +19,7 @@ def scan(
         bool, typer.Option("--accept-losses", help="Publish also where most entries disappeared, or the file system is another one.")
     ] = False,
     workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="How many processes read; else by the machine.")] = None,
+    engine: Annotated[Engine, typer.Option("--engine", help="What reads file trees: this machine, or the cluster of $SPARK_REMOTE.")] = "local",
 ) -> None:
     """Scan volumes and publish a snapshot. Reads your storage, never writes to it.
 
@@ -28,7 +29,7 @@ def scan(
     from lastcopy import scanning
 
     chosen = settings.of(context)
-    wish = scanning.Wish(tuple(volumes or ()), digest, resume, accept_losses, workers, again)
+    wish = scanning.Wish(tuple(volumes or ()), digest, resume, accept_losses, workers, again, engine=engine)
     code = scanning.scan(chosen, wish)
     if code is not exits.Exit.DONE:
         raise typer.Exit(code)

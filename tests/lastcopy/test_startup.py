@@ -42,7 +42,7 @@ def test_help_and_version_import_no_heavy_library(arguments: list[str]) -> None:
 
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("arguments", [["report", "volumes"], ["scan", "--digest", "off"], ["check"]])
-def test_no_program_imports_pandas_but_the_pages(tmp_path: Path, arguments: list[str]) -> None:
+def test_no_program_imports_pandas_or_the_client_of_a_cluster_but_those_that_use_them(tmp_path: Path, arguments: list[str]) -> None:
     grow(tmp_path)
     run("scan", "--digest", "off", folder=tmp_path)
     program = (
@@ -52,7 +52,7 @@ def test_no_program_imports_pandas_but_the_pages(tmp_path: Path, arguments: list
         "try:\n"
         "    __main__.main()\n"
         "finally:\n"
-        "    print(sorted({'pandas', 'pyarrow'} & set(sys.modules)), file=sys.stderr)"
+        "    print(sorted({'pandas', 'pyarrow', 'pyspark', 'grpc'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "['pyarrow']"
