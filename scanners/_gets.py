@@ -93,8 +93,7 @@ class Reader:
         for items in self._lister.of_key(wanted.key):
             if items.kind == "Version":
                 rows = self._naming.rows(items)
-                for number, place in zip(rows["inode"].to_pylist(), range(len(rows)), strict=True):
-                    version = items.values["VersionId"][place]
+                for number, version in zip(rows["inode"].to_pylist(), items.values("VersionId"), strict=True):
                     if number == wanted.number and version:
                         return version.decode("utf-8", "surrogateescape")
         return None

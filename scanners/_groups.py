@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scanners import _borg_inside
+from scanners import _borg_inside, _naming
 from scanners._nodes import NO_NAME, Findings
 from scanners._program import RunError
-from scanners._records import BLOCK_BYTES, LONGEST_BYTES, Fields, escaped, modified, number, split, table
+from scanners._records import BLOCK_BYTES, LONGEST_BYTES, Fields, modified, number, split, table
 
 _UNTOLD_LINK = "nothing tells which file it is a hard link of: it is left out"
 _LATEST = r"^[0-9]{1,19}$"
@@ -42,7 +42,7 @@ def _taken(torn: bytearray, started_us: int, findings: Findings) -> Iterator[pa.
 def _items(given: dict[str, pa.Array], started_us: int, findings: Findings) -> pa.Table:
     states = given["state"]
     found = Fields(
-        paths=escaped(given["path"], bytes),
+        paths=_naming.escaped(given["path"], bytes),
         kinds=given["kind"],
         modes=pc.bit_wise_and(given["mode"].cast(pa.int32()), 0o7777),
         sizes=number(given["size"]),

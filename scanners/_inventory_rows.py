@@ -134,21 +134,19 @@ def _tables(batch: pa.RecordBatch, inventory: Inventory, naming: Naming) -> list
     found = []
     for kind, chosen in (("Version", pc.invert(is_marker)), ("DeleteMarker", is_marker)):
         rows = {name: column.filter(chosen) for name, column in given.items()}
-        found += (
-            [_table(kind, [key for key, is_one in zip(keys, chosen.to_pylist(), strict=True) if is_one], rows, inventory, naming)] if len(rows["Key"]) else []
-        )
+        found += [_table(kind, keys.filter(chosen), rows, inventory, naming)] if len(rows["Key"]) else []
     return found
 
 
-def _table(kind: str, keys: Sequence[bytes], given: dict[str, pa.Array], inventory: Inventory, naming: Naming) -> pa.Table:
+def _table(kind: str, keys: pa.Array, given: dict[str, pa.Array], inventory: Inventory, naming: Naming) -> pa.Table:
     """The entries of rows of one kind. Raises PageError, ChangedError."""
     needed = ("LastModifiedDate",) if kind == "DeleteMarker" else ("LastModifiedDate", "Size")
     if any(given[name].null_count for name in needed):
         raise ChangedError(f"a row lacks one of {', '.join(needed)}")
-    items = {_ITEMS.get(name, name): column.to_pylist() for name, column in given.items() if name not in _TAGS and name not in _LOCKS}
+    items = {_ITEMS.get(name, name): column for name, column in given.items() if name not in _TAGS and name not in _LOCKS}
     if kind == "DeleteMarker":
-        items |= {name: [None] * len(keys) for name in ("Size", "ETag") if name in items}
-    table = naming.rows(Items(kind, keys, items))
+        items |= {name: pa.nulls(len(keys), pa.binary()) for name in ("Size", "ETag") if name in items}
+    table = naming.rows(Items(kind, {**items, "Key": keys}))
     for name, column in {**_locks(given, inventory.told_us), "tags": _tags(given)}.items():
         table = table.append_column(name, column.cast(_TYPES[name]))
     return table
@@ -176,14 +174,17 @@ def _check_lengths(name: str, column: pa.Array) -> None:
         raise ChangedError(f"column {name} has a value of more than {_MOST_VALUE_BYTES} bytes")
 
 
-def _keys(column: pa.Array, *, encoded: bool) -> list[bytes]:
+def _keys(column: pa.Array, *, encoded: bool) -> pa.Array:
     """The bytes of keys. Raises ChangedError for what is no key, or is not encoded as it must be."""
-    keys: list[bytes] = column.to_pylist()
+    keys = column
     if encoded:
         if pc.any(pc.match_substring_regex(column, rb"%(?:[^0-9A-Fa-f]|.[^0-9A-Fa-f]|.?$)"), min_count=0).as_py():
             raise ChangedError("a key is not encoded as in a url: no inventory in CSV has such")
-        keys = [key if key is None else unquote_to_bytes(key.replace(b"+", b" ")) for key in keys]  # as forms of HTML are
-    if not all(key is not None and 0 < len(key) <= _MOST_KEY_BYTES for key in keys):
+        strange = pc.match_substring_regex(column, "[%+]")
+        read = [unquote_to_bytes(key.replace(b"+", b" ")) for key in column.filter(strange).to_pylist()]  # as forms of HTML are
+        keys = pc.replace_with_mask(column, strange, pa.array(read, pa.binary()))
+    lengths = pc.binary_length(keys)
+    if not pc.all(pc.fill_null(pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, _MOST_KEY_BYTES)), False), min_count=0).as_py():
         raise ChangedError(f"a key is empty, or has more than {_MOST_KEY_BYTES} bytes")
     return keys
 

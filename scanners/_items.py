@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from scanners import _naming
 from scanners._nodes import Findings
 from scanners._program import RunError
-from scanners._records import BLOCK_BYTES, LONGEST_BYTES, Fields, escaped, modified, number, split, table
+from scanners._records import BLOCK_BYTES, LONGEST_BYTES, Fields, modified, number, split, table
 
 _FIELDS = ("type", "mode", "uid", "gid", "size", "isomtime", "health", "source", "bpath")
 FORMAT = "".join(f"{{{name}}}{{NUL}}" for name in _FIELDS)
@@ -111,7 +112,7 @@ def _items(given: dict[str, pa.Array], reader: _Reader) -> Items:
     if any(len(text) != len("-rwxrwxrwx") for text in texts):
         raise RunError("borg list: a record that cannot be read")
     found = Fields(
-        paths=escaped(given["bpath"], reader.text),
+        paths=_naming.escaped(given["bpath"], reader.text),
         kinds=given["type"],
         modes=pa.array([_mode(text) for text in texts], pa.int32()).take(modes.indices),
         sizes=number(given["size"]),
@@ -142,8 +143,8 @@ def refuse_untold(paths: list[str], findings: Findings) -> None:
 def _sources(raw: pa.Array, reader: _Reader) -> pa.Array:
     """The escaped paths of files that links are of; null where it could be another, as borg puts `?` for bytes that are no text."""
     if not reader.saw_bytes and reader.exact:
-        return escaped(raw, reader.text)
-    return pc.if_else(pc.match_substring(raw, "?"), None, escaped(raw, reader.text))
+        return _naming.escaped(raw, reader.text)
+    return pc.if_else(pc.match_substring(raw, "?"), None, _naming.escaped(raw, reader.text))
 
 
 def _mode(text: str) -> int:

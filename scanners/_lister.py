@@ -3,6 +3,9 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from scanners import _pages
 from scanners._pages import Items, Page, PageError
 from scanners._store import Store
@@ -84,7 +87,7 @@ class Lister:
                 seen.note(items.keys)
                 for place, key in enumerate(items.keys):
                     if not seen.has_current(key):
-                        found[key] = _chosen(items, [place])
+                        found[key] = items.take([place])
         return found
 
     def _walk(self, prefix: bytes, seen: "_Seen") -> None:
@@ -105,8 +108,9 @@ class Lister:
         further: Mapping[str, str | bytes] = {}
         while True:
             page = read(self._store.get(None, {**query, **further}))
-            listed = [*(key for items in page.items for key in items.keys), *page.prefixes]
-            if any(not one.startswith(prefix) and (page.exact or _REPLACED not in one) for one in listed):
+            if not all(
+                _begin(keys, prefix, exact=page.exact) for keys in (*(items.columns["Key"] for items in page.items), pa.array(page.prefixes, pa.binary()))
+            ):
                 raise PageError("the store lists keys that do not begin with what was asked for")
             yield page
             if page.next is None:
@@ -140,13 +144,13 @@ class _Seen:
     def add(self, items: Items) -> None:
         """Take those that are new."""
         self.note(items.keys)
-        marks = [_mark(key, version or b"") for key, version in zip(items.keys, items.values["VersionId"], strict=True)]
+        marks = [_mark(key, version or b"") for key, version in zip(items.keys, items.values("VersionId"), strict=True)]
         fresh = [place for place, mark in enumerate(marks) if mark not in self._taken]
         if items.kind == "Version":
-            self._current.update(_mark(key) for key, latest in zip(items.keys, items.values["IsLatest"], strict=True) if latest == b"true")
+            self._current.update(_mark(key) for key, latest in zip(items.keys, items.values("IsLatest"), strict=True) if latest == b"true")
         self._taken.update(marks)
         if fresh:
-            self._take(items if len(fresh) == len(marks) else _chosen(items, fresh))
+            self._take(items if len(fresh) == len(marks) else items.take(fresh))
 
     def note(self, keys: Sequence[bytes]) -> None:
         """Know that there are some keys."""
@@ -168,6 +172,12 @@ class _Seen:
         return _mark(key) in self._current
 
 
+def _begin(keys: pa.Array, prefix: bytes, *, exact: bool) -> bool:
+    """Whether all keys begin with a prefix; of what is not exact that cannot be told."""
+    begins = pc.starts_with(keys, prefix)
+    return bool(pc.all(begins if exact else pc.or_(begins, pc.match_substring(keys, _REPLACED)), min_count=0).as_py())
+
+
 def _mark(*parts: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(b"\0".join(parts), digest_size=8).digest(), "little")
 
@@ -175,8 +185,4 @@ def _mark(*parts: bytes) -> int:
 def _only(items: Items, wanted: Callable[[bytes], bool]) -> Items | None:
     """The items whose key is wanted; None where none is."""
     places = [place for place, key in enumerate(items.keys) if wanted(key)]
-    return _chosen(items, places) if places else None
-
-
-def _chosen(items: Items, places: list[int]) -> Items:
-    return Items(items.kind, [items.keys[at] for at in places], {name: [column[at] for at in places] for name, column in items.values.items()})
+    return items.take(places) if places else None

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import glob, hashes, names, ours
+from catalog import glob, names, ours
 from catalog.schema import TIME_FLAGS
+from scanners import _naming
 from scanners._pages import Items, PageError
 
 COLUMNS = frozenset(
@@ -21,8 +22,8 @@ COLUMNS = frozenset(
 )  # fmt: skip
 OURS = ours.HOME.decode() + "/"  # a directory that no scan enters
 _DAY_US = 86_400_000_000
+_LONGEST = 2**31 - 1  # without an end a slice fails
 _TYPES = {"Contents": "object", "Version": "object", "DeleteMarker": "delete_marker"}
-_PLAIN = bytes({*range(0x20, 0x7F)} - {0x5C})
 _WORDS = ("dir", "extension", "type", "owner", "fs_id", "storage_class", "restore_state", "lock_mode")
 
 
@@ -55,7 +56,7 @@ class Naming:
         if told.etag is None:
             return None
         text = b"%s\0%s\0%s\0%d\0%d" % (self._identity, key, told.etag.encode("utf-8", "surrogateescape"), told.modified_s, told.size_bytes)
-        return int.from_bytes(hashlib.sha256(text).digest()[:8], "little", signed=True)
+        return _number(text)
 
     def path(self, key: bytes) -> str:
         """The escaped path of a key of the volume."""
@@ -63,47 +64,52 @@ class Naming:
 
     def rows(self, items: Items) -> pa.Table:
         """The entries of some items, in their order, with the column `key`. Raises PageError."""
-        count, cut = len(items.keys), len(self._prefix)
-        paths = [key[cut:] for key in items.keys]
-        texts = _escaped(paths)
-        split = [text.rfind("/") + 1 for text in texts]
-        last = [text[at:] for text, at in zip(texts, split, strict=True)]
-        sizes = _integers(items.values.get("Size"), count)
-        etags = [None if one is None else _etag(one) for one in items.values.get("ETag", [None] * count)]
-        modified, flags, seconds = self._times(items.values["LastModified"])
-        told = (Told(etag, at, size or 0) for etag, at, size in zip(etags, seconds, sizes, strict=True))
-        numbers = [self.number(key, one) for key, one in zip(items.keys, told, strict=True)]
+        keys, count = items.columns["Key"], len(items)
+        dirs, last = _naming.split(_naming.escaped(pc.binary_slice(keys, len(self._prefix), _LONGEST)))
+        sizes, etags = _integers(items.columns.get("Size"), count), _etags(items.columns.get("ETag"), count)
+        modified, flags, seconds = self._times(items.columns["LastModified"])
         columns: dict[str, Any] = {
-            "key": pa.array(items.keys, pa.binary()),
-            "dir": pa.array([text[:at] for text, at in zip(texts, split, strict=True)], pa.string()),
-            "name": pa.array(last, pa.string()),
-            "path_hash": pa.array(map(hashes.of_path, paths), pa.int64()),
-            "extension": pa.array(map(names.extension, last), pa.string()),
-            "type": pa.array([_TYPES[items.kind]] * count, pa.string()),
-            "size_bytes": pa.array(sizes, pa.int64()),
+            "key": keys,
+            "dir": dirs,
+            "name": last,
+            "path_hash": _naming.path_hashes(dirs, last),
+            "extension": _naming.extensions(last),
+            "type": pa.repeat(_TYPES[items.kind], count),
+            "size_bytes": sizes,
             "modified_at": modified,
             "time_flags": flags,
-            "owner": _texts(items.values.get("ID"), count),
-            "fs_id": pa.array([self.fs_id] * count, pa.string()),
-            "inode": pa.array(numbers, pa.int64()),
-            "version_id": _texts(items.values.get("VersionId"), count),
-            "is_latest": pa.array(_flags(items, count), pa.bool_()),
-            "storage_class": _texts(items.values.get("StorageClass"), count),
-            "etag": pa.array(etags, pa.string()),
+            "owner": _texts(items.columns.get("ID"), count),
+            "fs_id": pa.repeat(self.fs_id, count),
+            "inode": self._numbers(keys, etags, seconds, sizes),
+            "version_id": _texts(items.columns.get("VersionId"), count),
+            "is_latest": pa.repeat(True, count) if items.kind == "Contents" else pc.equal(items.columns["IsLatest"], b"true"),
+            "storage_class": _texts(items.columns.get("StorageClass"), count),
+            "etag": etags,
         }
         return pa.table(columns)
 
-    def _times(self, texts: Sequence[bytes | None]) -> tuple[pa.Array, pa.Array, list[int]]:
+    def _numbers(self, keys: pa.Array, etags: pa.Array, seconds: pa.Array, sizes: pa.Array) -> pa.Array:
+        """What `number` says of each."""
+        parts = [etags, seconds.cast(pa.string()), pc.fill_null(sizes, 0).cast(pa.string())]
+        texts = pc.binary_join_element_wise(pa.scalar(self._identity), keys, *(part.cast(pa.binary()) for part in parts), b"\0")
+        return pa.array([None if text is None else _number(text) for text in texts.to_pylist()], pa.int64())
+
+    def _times(self, texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
         """When objects were stored, in whole seconds, for some stores tell it more exactly in lists than elsewhere; the flags of these times; these seconds."""
         try:
-            read = pc.cast(pa.array(texts, pa.binary()).cast(pa.string()), pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+            read = pc.cast(texts.cast(pa.string()), pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         except pa.ArrowInvalid as error:
             raise PageError("a page has a time that is none") from error
-        us = read.cast(pa.int64()).to_numpy() // 1_000_000 * 1_000_000
+        seconds = read.cast(pa.int64()).to_numpy() // 1_000_000
+        us = seconds * 1_000_000
         flags = (
             TIME_FLAGS["modified_coarse"] | TIME_FLAGS["modified_stored"] | np.where((us > self._latest_us) | (us < _DAY_US), TIME_FLAGS["modified_suspect"], 0)
         )
-        return pa.array(us).cast(pa.timestamp("us")), pa.array(flags.astype(np.int32)), (us // 1_000_000).tolist()
+        return pa.array(us).cast(pa.timestamp("us")), pa.array(flags.astype(np.int32)), pa.array(seconds)
+
+
+def _number(text: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little", signed=True)
 
 
 def sorted_rows(tables: Sequence[pa.Table], exclude: str | None, taken: pa.Array | None = None) -> tuple[dict[str, pa.Array], int, int]:
@@ -146,41 +152,43 @@ def _repeated(table: pa.Table) -> "np.ndarray[Any, Any]":
     return same
 
 
-def _escaped(paths: Sequence[bytes]) -> list[str]:
-    if not b"".join(paths).translate(None, _PLAIN):
-        return [path.decode("ascii") for path in paths]
-    return [names.escape(path) for path in paths]
-
-
-def _etag(value: bytes) -> str:
-    text = value.decode("utf-8", "surrogateescape").replace("&#34;", '"').replace("&quot;", '"')
-    return (unescape(text) if "&" in text else text).strip('"')
-
-
-def _integers(values: Sequence[bytes | None] | None, count: int) -> list[int | None]:
+def _etags(values: pa.Array | None, count: int) -> pa.Array:
+    """ETags without their quotes, which stores write in several ways. Raises PageError."""
     if values is None:
-        return [None] * count
+        return pa.nulls(count, pa.string())
     try:
-        found = [None if one is None else int(one) for one in values]
-    except ValueError as error:
+        texts = values.cast(pa.string())
+    except pa.ArrowInvalid as error:
+        raise PageError("a page has an ETag that is no text") from error
+    for quote in ("&#34;", "&quot;"):
+        texts = pc.replace_substring(texts, quote, '"')
+    marked = pc.match_substring(texts, "&")
+    if pc.any(marked).as_py():
+        texts = pc.replace_with_mask(texts, marked, pa.array([unescape(text) for text in texts.filter(marked).to_pylist()], pa.string()))
+    return pc.utf8_trim(texts, '"')
+
+
+def _integers(values: pa.Array | None, count: int) -> pa.Array:
+    """Sizes. Raises PageError."""
+    if values is None:
+        return pa.nulls(count, pa.int64())
+    try:
+        if not pc.all(pc.match_substring_regex(values, "^[0-9]+$"), min_count=0).as_py():
+            raise PageError("a page has a size that is none")
+        return values.cast(pa.string()).cast(pa.int64())
+    except pa.ArrowInvalid as error:
         raise PageError("a page has a size that is none") from error
-    if any(one is not None and not 0 <= one < 2**63 for one in found):
-        raise PageError("a page has a size that is none")
-    return found
 
 
-def _texts(values: Sequence[bytes | None] | None, count: int) -> pa.Array:
+def _texts(values: pa.Array | None, count: int) -> pa.Array:
     """Text of the store's own, escaped as names are: it may be anything."""
     if values is None:
         return pa.nulls(count, pa.string())
 
-    def read(one: bytes) -> str:
-        return names.escape(unescape(one.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
+    def read(one: bytes) -> bytes:
+        return unescape(one.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
-    known = {one: None if one is None else read(one) for one in set(values)}
-    return pa.array([known[one] for one in values], pa.string())
-
-
-def _flags(items: Items, count: int) -> list[bool]:
-    """Which are the latest: of a listing of objects, all."""
-    return [True] * count if items.kind == "Contents" else [one == b"true" for one in items.values["IsLatest"]]
+    marked = pc.match_substring(values, "&")
+    if pc.any(marked).as_py():
+        values = pc.replace_with_mask(values, marked, pa.array([read(one) for one in values.filter(marked).to_pylist()], pa.binary()))
+    return _naming.escaped(values)

@@ -1,10 +1,17 @@
 """Pages of listings of an object store: ListObjectsV2 and ListObjectVersions, as Amazon's API reference describes them, with keys as raw bytes."""
 
+import functools
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import unescape
 from urllib.parse import unquote_to_bytes
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scanners import _shaped
 
 _FIELDS = ("Key", "Size", "LastModified", "ETag", "StorageClass", "ID", "VersionId", "IsLatest", "ChecksumAlgorithm", "ChecksumType", "IsRestoreInProgress")
 _VALUES = {name: re.compile(rf"<{name}>([^<]*)</{name}>".encode()) for name in _FIELDS}
@@ -18,11 +25,36 @@ class PageError(Exception):
 
 @dataclass(frozen=True)
 class Items:
-    """What a page lists of one kind, as columns of one length; None stands for what an item does not have."""
+    """What a page lists of one kind, as columns of bytes of one length; null stands for what an item does not have."""
 
     kind: str  # Contents | Version | DeleteMarker
-    keys: Sequence[bytes]
-    values: Mapping[str, Sequence[bytes | None]]  # by the name of its element
+    columns: Mapping[str, pa.Array]  # by the name of the element; of Key the raw bytes
+
+    def __len__(self) -> int:
+        return len(self.columns["Key"])
+
+    @functools.cached_property
+    def keys(self) -> Sequence[bytes]:
+        """The keys, item by item."""
+        return self.columns["Key"].to_pylist()  # type: ignore[no-any-return]  # bytes
+
+    def values(self, name: str) -> Sequence[bytes | None]:
+        """A column, item by item."""
+        return self.columns[name].to_pylist()  # type: ignore[no-any-return]  # bytes
+
+    def take(self, places: Sequence[int]) -> "Items":
+        """Some of the items."""
+        chosen = pa.array(places, pa.int64())
+        return Items(self.kind, {name: column.take(chosen) for name, column in self.columns.items()})
+
+
+def joined(several: Sequence[Items]) -> list[Items]:
+    """The same items in the same order, those that follow each other with the same columns together."""
+    found: list[Items] = []
+    for (kind, names), alike in itertools.groupby(several, lambda one: (one.kind, tuple(one.columns))):
+        parts = list(alike)
+        found.append(Items(kind, {name: pa.concat_arrays([part.columns[name] for part in parts]) for name in names}))
+    return found
 
 
 @dataclass(frozen=True)
@@ -37,7 +69,7 @@ class Page:
     @property
     def size(self) -> int:
         """The number of its items."""
-        return sum(len(one.keys) for one in self.items)
+        return sum(map(len, self.items))
 
 
 def objects(body: bytes) -> Page:
@@ -75,46 +107,53 @@ def _page(body: bytes, root: str, kinds: Sequence[str]) -> tuple[Page, Mapping[s
         raise PageError("what answers is no object store that speaks S3: look at the endpoint")
     if not body.rstrip().endswith(f"</{root}>".encode()):
         raise PageError("a page is cut off")
-    blocks: dict[str, Sequence[bytes]] = {}
+    found: list[tuple[str, Mapping[str, pa.Array]]] = []
     rest = body
     for kind in kinds:
-        blocks[kind], rest = _cut_out(kind.encode(), rest)
+        columns, rest = _columns(kind, rest)
+        if columns:
+            found.append((kind, columns))
     told = {name.decode(): value for name, value in re.findall(rb"<([A-Za-z]+)>([^<]*)</\1>", rest)}
     encoded = told.get("EncodingType") == b"url"
     prefixes = [_key(one, encoded=encoded) for one in re.findall(rb"<CommonPrefixes>\s*<Prefix>([^<]*)</Prefix>\s*</CommonPrefixes>", rest)]
-    items = [_items(kind, found, encoded=encoded) for kind, found in blocks.items() if found]
+    items = [Items(kind, {**columns, "Key": _keys(columns["Key"], encoded=encoded)}) for kind, columns in found]
     return Page(items, prefixes, None, encoded), told
 
 
-def _cut_out(kind: bytes, body: bytes) -> tuple[Sequence[bytes], bytes]:
-    """The contents of all elements of a kind, and the page without them. Raises PageError."""
-    before, *pieces = body.split(b"<%s>" % kind)
-    parts = [piece.partition(b"</%s>" % kind) for piece in pieces]
+def _columns(kind: str, body: bytes) -> tuple[Mapping[str, pa.Array], bytes]:
+    """The fields of all elements of a kind, none where there is no element, and the page without them. Raises PageError."""
+    opening, closing = b"<%s>" % kind.encode(), b"</%s>" % kind.encode()
+    start, end = body.find(opening), body.rfind(closing) + len(closing)
+    if start < 0:
+        return {}, body
+    columns, rest = _shaped.columns(body[start:end], kind, _FIELDS), body[:start] + body[end:]
+    if columns is None or opening in rest:
+        columns, rest = _one_by_one(opening, closing, body)
+    if any(name not in columns or columns[name].null_count for name in _NEEDED[kind]):
+        raise PageError(f"an item of a page lacks one of {', '.join(_NEEDED[kind])}")
+    return columns, rest
+
+
+def _one_by_one(opening: bytes, closing: bytes, body: bytes) -> tuple[Mapping[str, pa.Array], bytes]:
+    """The same of elements that need not be alike, nor follow each other. Raises PageError."""
+    before, *pieces = body.split(opening)
+    parts = [piece.partition(closing) for piece in pieces]
     if not all(closed for _, closed, _ in parts):
         raise PageError("a page is cut off")
-    return [block for block, _, _ in parts], b"".join([before, *(after for _, _, after in parts)])
-
-
-def _items(kind: str, blocks: Sequence[bytes], *, encoded: bool) -> Items:
-    """The columns of some items: at one stroke where each has every field or none has it, else item by item."""
-    whole, count = b"".join(blocks), len(blocks)
-    columns: dict[str, Sequence[bytes | None]] = {}
+    columns: dict[str, pa.Array] = {}
     for name in _FIELDS:
-        found: Sequence[bytes | None] = _VALUES[name].findall(whole) if b"<%s>" % name.encode() in whole else []
-        if found and len(found) != count:
-            found = [_one(_VALUES[name], block) for block in blocks]
-        if found:
-            columns[name] = found
-    if any(None in columns.get(name, (None,)) for name in _NEEDED[kind]):
-        raise PageError(f"an item of a page lacks one of {', '.join(_NEEDED[kind])}")
-    keys = columns.pop("Key")
-    return Items(kind, [_key(key or b"", encoded=encoded) for key in keys], columns)
+        found = [_VALUES[name].search(block) for block, _, _ in parts]
+        if any(found):
+            columns[name] = pa.array([one and one[1] for one in found], pa.binary())
+    return columns, b"".join([before, *(after for _, _, after in parts)])
 
 
-def _one(pattern: re.Pattern[bytes], block: bytes) -> bytes | None:
-    """The first value in an item."""
-    found = pattern.search(block)
-    return found[1] if found else None
+def _keys(texts: pa.Array, *, encoded: bool) -> pa.Array:
+    """What `_key` makes of each; most are as they are."""
+    strange = pc.match_substring_regex(texts, "[&%+]" if encoded else "&")
+    if not pc.any(strange).as_py():
+        return texts
+    return pc.replace_with_mask(texts, strange, pa.array([_key(text, encoded=encoded) for text in texts.filter(strange).to_pylist()], pa.binary()))
 
 
 def _key(text: bytes, *, encoded: bool) -> bytes:

@@ -1,7 +1,7 @@
 """Records of items of borg's archives, their fields ended by NUL, as columns: a block at a time, without a Python object an item."""
 
 import stat
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import names
 from catalog.schema import TIME_FLAGS
 from scanners._columns import DAY_S, START_1980_S
 from scanners._nodes import NO_NAME, VAST, Findings
@@ -109,15 +108,6 @@ def split(said: bytearray, fields: Sequence[str], raw: Container[str]) -> tuple[
         return used, {name: column if name in raw else column.cast(pa.string()) for name, column in given.items()}
     except pa.ArrowInvalid as error:
         raise RunError("borg: a record that cannot be read") from error
-
-
-def escaped(raw: pa.Array, text: Callable[[bytes], bytes]) -> pa.Array:
-    """The escaped form of paths; most need none."""
-    strange = pc.match_substring_regex(raw, r"[^\x20-\x5b\x5d-\x7e]")
-    if not pc.any(strange).as_py():
-        return raw.cast(pa.string())
-    plain = pc.replace_with_mask(raw, strange, pa.array([names.escape(text(path)).encode() for path in raw.filter(strange).to_pylist()], pa.binary()))
-    return plain.cast(pa.string())
 
 
 def number(texts: pa.Array) -> pa.Array:

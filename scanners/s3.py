@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from catalog import glob, names, ours
 from catalog.errors import ConfigError
-from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
+from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects, _pages
 from scanners._heads import Asked, Heads
 from scanners._lister import Lister, Problem, Take
 from scanners._objects import Naming
@@ -71,9 +71,9 @@ class Scanner:
                     self._guarded(self._store.prefix + names.unescape(place), rows, self._lister.below)
                 else:
                     sink.leave(self._explore(rows))
+            rows.write()
         except (StoreError, PageError) as error:
             raise self._store.unreachable(error) from error
-        rows.write()
         if rows.listed != rows.accounted:
             raise self._store.unreachable(f"{rows.listed} keys were listed, and {rows.accounted} of them are accounted for: report this")
         return sink.finish()
@@ -141,7 +141,7 @@ class _Rows:
     def __init__(self, sink: Sink, naming: Naming, exclude: str | None, heads: Heads | None) -> None:
         """`heads` asks objects for what no list tells; None = nobody does."""
         self._sink, self._naming, self._exclude, self._heads = sink, naming, exclude, heads
-        self._tables: list[pa.Table] = []
+        self._items: list[Items] = []
         self.waiting = self.listed = self.accounted = 0
         self.taken = pa.array([], pa.string())  # ids of the versions that jobs hide, and will let go
 
@@ -151,12 +151,9 @@ class _Rows:
 
     def take(self, items: Items) -> None:
         """Take what a page has of one kind. Raises PageError."""
-        self.listed += len(items.keys)
-        table = self._naming.rows(items)
-        if self._heads:
-            table = self._heads.asked(table)
-        self.waiting += table.num_rows
-        self._tables.append(table)
+        self.listed += len(items)
+        self.waiting += len(items)
+        self._items.append(items)
         if self.waiting >= _BATCH_ROWS:
             self.write()
 
@@ -176,11 +173,14 @@ class _Rows:
         return [prefix for prefix, path, is_out in zip(prefixes, paths, out, strict=True) if not is_out and path != _objects.OURS]
 
     def write(self) -> None:
-        """Write the rows that wait."""
-        if not self._tables:
+        """Write the rows that wait. Raises PageError."""
+        if not self._items:
             return
-        columns, excluded, counted = _objects.sorted_rows(self._tables, self._exclude, self.taken)
-        self._tables, self.waiting = [], 0
+        tables = [self._naming.rows(items) for items in _pages.joined(self._items)]
+        self._items, self.waiting = [], 0
+        if self._heads:
+            tables = [self._heads.asked(table) for table in tables]
+        columns, excluded, counted = _objects.sorted_rows(tables, self._exclude, self.taken)
         self._sink.exclude(excluded)
         self.accounted += counted
         if len(columns["name"]):

@@ -154,7 +154,7 @@ class Bucket(_store.Store):
         """The versions of a key by their ids, delete markers included. Raises StoreError, PageError."""
         found: dict[str, Version] = {}
         for items in self._lister.of_key(key, sorted_keys=True):
-            columns = (items.values[name] for name in ("VersionId", "IsLatest", "LastModified"))
+            columns = (items.values(name) for name in ("VersionId", "IsLatest", "LastModified"))
             for version, latest, stored_at in zip(*columns, strict=True):
                 told = Version(latest == b"true", items.kind == "DeleteMarker", stored_at or b"")
                 found[(version or b"").decode("utf-8", "surrogateescape")] = told
