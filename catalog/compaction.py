@@ -101,7 +101,10 @@ def check_columns(root: Path, name: str, paths: Iterable[str]) -> None:
     unlike = "which this version of Lastcopy does not write; nothing was changed, compact it with the version that wrote it"
     if strange := (table.state(root, name).columns or frozenset()) ^ set(table.stored_schema(name).names):
         raise CatalogError(f"{root / name}: has the columns {', '.join(sorted(strange))}, {unlike}")
-    for path in paths:
+    files = table.named(root, name)
+    chosen = list(paths)
+    table.fetch(root, name, {path: files[path] for path in chosen if path in files})
+    for path in chosen:
         try:
             found = pq.read_schema(root / name / path)
         except (OSError, pa.ArrowException) as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from catalog.errors import ConfigError
-from catalog.fields import TABLE, Bytes, Folder, Name, Seconds
+from catalog.fields import REGION, TABLE, Address, Bytes, Folder, Name, Seconds
 from catalog.services import Api, Dashboard, Grant, Notify, Task
 from catalog.volumes import Volume, local_path
 
@@ -24,6 +24,7 @@ Control = Literal[
 ]  # fmt: skip
 RequirementSet = Literal["3-2-1-1-0", "ndsa-1", "ndsa-2", "ndsa-3", "ndsa-4"]  # what each asks for is in catalog/requirement_sets.py
 _SECRET = ("password_file", "password_command", "identity_file", "profile", "credentials_file", "credentials_command")  # where secrets are
+_OF_THIS_HOST = ("metadata_server", "mirror")  # how a host reaches the catalog
 _OF_THE_SERVICE = ("notify", "schedule", "dashboard", "api")  # of no meaning to a snapshot
 
 
@@ -35,6 +36,13 @@ class Catalog(_Table):
     """`[catalog]`: where the catalog lies and what holds for the whole estate."""
 
     path: str = "catalog"
+    endpoint: Address | None = None
+    endpoint_region: str | None = Field(default=None, pattern=REGION)
+    profile: str | None = None
+    credentials_file: str | None = None
+    credentials_command: str | None = None
+    metadata_server: bool = False
+    mirror: str | None = None
     currency: str = "EUR"
     memory_limit: Bytes | None = None
     threads: int | None = Field(default=None, ge=1)
@@ -231,7 +239,7 @@ class Config(_Table):
     def stored(self) -> str:
         """JSON of what a snapshot keeps, in the order of the file (the first class that matches wins), without secrets."""
         secrets: Any = {"volumes": {name: set(_SECRET) for name in self.volumes}}
-        secrets |= dict.fromkeys(_OF_THE_SERVICE, True)
+        secrets |= {"catalog": {*_SECRET, *_OF_THIS_HOST}, **dict.fromkeys(_OF_THE_SERVICE, True)}
         return json.dumps(self.model_dump(mode="json", exclude=secrets, exclude_none=True) | {"roots": self.roots})
 
 

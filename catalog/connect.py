@@ -172,7 +172,7 @@ def _scan_columns(good: ScanRow | None, known: Sequence[ScanRow], declared_bytes
 def _ensure(root: Path, wanted: Snapshot, derives: bool) -> None:
     if derives:
         derive.ensure(root, wanted)
-    elif not all(table.files(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
+    elif not all(table.named(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
         raise UnderivedError(
             f"the derived rows of snapshot {wanted.snapshot_id} are not stored; 'lastcopy report overview --snapshot {wanted.snapshot_id}' derives them again"
         )

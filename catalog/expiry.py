@@ -1,13 +1,12 @@
 """Drops what is derived of old snapshots, which can be derived again, and removes files that nothing can need any more. What scans saw stays."""
 
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog import compaction, inventory, lock, log, retention, snapshot, table
+from catalog import compaction, inventory, lock, log, mirror, place, retention, snapshot, table
 from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError
 from catalog.retention import Wish
@@ -16,6 +15,8 @@ from catalog.schema import DERIVED, READ_NOW, TABLES
 KEPT_FOR_EVER = "history"  # sums of every snapshot, a row a volume and class
 DROPPED = tuple(name for name in DERIVED if name != KEPT_FOR_EVER)
 LEAST_GRACE_SECONDS = 3600.0
+# Of files on an object store that no log names: another host may be about to commit them, and its locks are not seen here.
+_LEASE_SECONDS = 2 * table.LONGEST_SECONDS
 _SCANS, _READERS = "volume-", "digest-"  # locks of who may have written a file that is not in a log yet
 
 
@@ -74,20 +75,20 @@ def expire(root: Path, wish: Wish, now_s: float, grace_seconds: float) -> Expiry
         found = plan(root, wish, now_s, grace_seconds)
         _drop(root, {one.snapshot_id for one in found.dropped})
         for removed in found.removed:
-            _remove(root / removed.name, removed)
+            _remove(root, removed)
         return found
 
 
 def _of_snapshot(root: Path, snapshot_id: str) -> Dropped:
-    files = [path for name in DROPPED for path in table.files(root, name, snapshot_id=[snapshot_id])]
-    return Dropped(snapshot_id, len(files), sum(os.stat(path).st_size for path in files if os.path.exists(path)))
+    files = [file for name in DROPPED for file in table.named(root, name, snapshot_id=[snapshot_id]).values()]
+    return Dropped(snapshot_id, len(files), sum(file.size_bytes for file in files))
 
 
 def _drop(root: Path, old: set[str]) -> None:
     """Take what is derived of snapshots out of the tables, each in one commit. `files` go before their `verdicts`, and so never stand without them."""
     for name in sorted(DROPPED, key=lambda name: name == "verdicts"):
-        if old and (files := table.files(root, name, snapshot_id=old)):
-            table.commit(root, name, [], f"expire-{uuid.uuid4().hex}", files)
+        if old and (files := table.named(root, name, snapshot_id=old)):
+            table.commit(root, name, [], f"expire-{uuid.uuid4().hex}", [str((root / name / path).absolute()) for path in files])
 
 
 def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_s: float) -> Removed:
@@ -96,8 +97,9 @@ def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_
     if not table.exists(root, name):
         return Removed(name)
     # In this order: a scan that is published and forgotten meanwhile is in what is read of the log after that. The other way round its files would be nobody's.
-    lying = inventory.lying(folder)
+    lying = inventory.lying(root, name)
     unfinished = _unfinished(root)
+    lease = _LEASE_SECONDS if place.of(root) else 0.0
     is_listed = name in ("digests", *READ_NOW) and _is_any_held(
         root, _READERS
     )  # a run that reads contents holds the list of files that it began with, however long
@@ -115,7 +117,7 @@ def _of_table(root: Path, name: str, known: Iterable[snapshot.Snapshot], before_
             or (not of and (unfinished is None or not unfinished.isdisjoint(path.split("/"))))
         ):
             continue
-        if max([file.modified_at, *(_ended_s(folder, life) for life in of)]) < before_s:
+        if max([file.modified_at, *(_ended_s(folder, life) for life in of)]) < before_s - (0.0 if of else lease):
             found[path] = file.size_bytes
             commits.update(life.until for life in of if life.until is not None)
     return Removed(name, tuple(found), sum(found.values()), frozenset(commits))
@@ -152,8 +154,12 @@ def _is_any_held(root: Path, *beginnings: str) -> bool:
     return any(name.startswith(beginnings) and lock.is_held(root, name) for name in locks)
 
 
-def _remove(folder: Path, removed: Removed) -> None:
+def _remove(root: Path, removed: Removed) -> None:
     """Remove files whose leaving is in the log, and on disk; and the folders that are empty then."""
+    folder = root / removed.name
+    if place.of(root):
+        mirror.remove(root, removed.name, removed.paths)
+        return
     for commit in sorted(removed.commits):
         sync(log.commit_file(folder, commit))
     sync(folder / log.FOLDER)

@@ -72,6 +72,7 @@ Seconds = Annotated[float, BeforeValidator(duration), Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
 Address = Annotated[str, AfterValidator(address)]
+REGION = r"^[a-z0-9-]{1,40}$"  # of an object store
 Name = Annotated[str, AfterValidator(name)]
 Pattern = Annotated[str, AfterValidator(glob.check)]
 Folder = Annotated[str, AfterValidator(_folder)]

@@ -176,10 +176,10 @@ def looked_at(root: Path, volume: str) -> Mapping[str, tuple[str | None, str | N
 def stored(root: Path, name: str, volume: str) -> Mapping[str, list[str]]:
     """The files of a table that is parted by scan, by scan id, for one volume; each an absolute path."""
     found: dict[str, list[str]] = defaultdict(list)
-    known = table.state(root, name).files if table.exists(root, name) else {}
+    known = table.named(root, name, volume=[volume])
+    table.fetch(root, name, known)
     for path, file in known.items():
-        if file.partition["volume"] == volume:
-            found[str(file.partition["scan_id"])].append(str((root / name / path).absolute()))
+        found[str(file.partition["scan_id"])].append(str((root / name / path).absolute()))
     return dict(found)
 
 

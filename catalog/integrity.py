@@ -9,7 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from catalog import former, inventory, log, names, printable, snapshot, table
+from catalog import former, inventory, log, mirror, names, printable, snapshot, table
 from catalog.errors import LastcopyError
 from catalog.schema import DERIVED, READ_NOW, TABLES
 
@@ -54,7 +54,7 @@ def verify(root: Path, *, contents: bool = False) -> tuple[list[Finding], Looked
             continue
         tables += 1
         needed, known = _needed(root, name, pinned.get(name, {}), findings)
-        lying = inventory.lying(root / name)
+        lying = inventory.lying(root, name)
         for path, file in needed.items():
             found = list(_wrong(root, name, path, file, lying.get(path), contents=contents))
             findings += found
@@ -86,7 +86,7 @@ def _never_made(root: Path, name: str, pinned: Mapping[str, Mapping[int, str]]) 
     wanted = [one for version, one in pinned.get(name, {}).items() if version >= 0]
     if wanted:
         yield _error(name, "", "log", f"the table is gone, and snapshot {wanted[0]} reads it", _BACKUP)
-    yield from _others(name, inventory.lying(root / name))
+    yield from _others(name, inventory.lying(root, name))
 
 
 def _needed(root: Path, name: str, pinned: Mapping[int, str], findings: list[Finding]) -> tuple[dict[str, log.Logged], set[str]]:
@@ -94,6 +94,7 @@ def _needed(root: Path, name: str, pinned: Mapping[int, str], findings: list[Fin
     try:
         now = table.state(root, name)
         since, lives = log.lives(root / name)
+        findings += [_error(name, _shown(name, f"{log.FOLDER}/{part}"), "log", why, _BACKUP) for part, why in mirror.log_differences(root, name)]
     except (*_UNREADABLE, LastcopyError) as error:
         findings.append(_error(name, "", "log", _told(error), f"{_BACKUP}, or begin a new catalog in another folder"))
         return {}, set()
@@ -116,7 +117,8 @@ def _wrong(root: Path, name: str, path: str, file: log.Logged, found: inventory.
         yield _error(name, shown, "size", f"it has {found.size_bytes} bytes; {file.size_bytes} were written", mend)
         return
     try:
-        rows, schema = _looked_into(root / name / path, contents=contents)
+        with mirror.as_stored(root, name, path) as stored:
+            rows, schema = _looked_into(stored, contents=contents)
     except _UNREADABLE as error:
         yield _error(name, shown, "unreadable", f"it cannot be read: {_told(error)}", mend)
         return

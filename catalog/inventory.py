@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog import log, snapshot, table
+from catalog import log, mirror, place, snapshot, table
 from catalog.schema import DERIVED, TABLES
 
 
@@ -19,11 +19,14 @@ class Lying:
     is_regular: bool  # and no link, whatever that leads to
 
 
-def lying(folder: Path) -> dict[str, Lying]:
-    """The files in the folder of a table, without its log, by their paths relative to it."""
+def lying(root: Path, name: str) -> dict[str, Lying]:
+    """The files in the folder of a table, without its log, by their paths relative to it; of a catalog on an object store those that lie there."""
+    if place.of(root):
+        return {one.path.removeprefix(f"{name}/"): Lying(one.size_bytes, one.stored_at, True) for one in mirror.lying(root, name)}
     found: dict[str, Lying] = {}
-    for place in _folders(folder):
-        with os.scandir(place) as entries:
+    folder = root / name
+    for inside in _folders(folder):
+        with os.scandir(inside) as entries:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False) and (told := _stat(entry)):
                     found[os.path.relpath(entry.path, folder)] = Lying(told.st_size, told.st_mtime, stat.S_ISREG(told.st_mode))
@@ -33,9 +36,9 @@ def lying(folder: Path) -> dict[str, Lying]:
 def _folders(folder: Path) -> Iterator[str]:
     waiting = [str(folder)] if folder.is_dir() else []
     while waiting:
-        place = waiting.pop()
-        yield place
-        with os.scandir(place) as entries:
+        inside = waiting.pop()
+        yield inside
+        with os.scandir(inside) as entries:
             waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False) and entry.name != log.FOLDER]
 
 
@@ -51,7 +54,7 @@ def tables(root: Path) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for name in TABLES:
         known = table.state(root, name) if table.exists(root, name) else log.State(-1)
-        others = [file for path, file in lying(root / name).items() if path not in known.files]
+        others = [file for path, file in lying(root, name).items() if path not in known.files]
         rows.append(
             {
                 "table": name,
@@ -97,4 +100,7 @@ def _rows(root: Path, name: str, path: str, file: log.Logged) -> int:
     """The rows of a file; where the log does not tell them, its own word."""
     import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(root / name / path).num_rows) if file.rows is None else file.rows
+    if file.rows is None:
+        table.fetch(root, name, {path: file})
+        return int(pq.read_metadata(root / name / path).num_rows)
+    return file.rows

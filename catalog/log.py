@@ -49,10 +49,16 @@ def newest(table: Path) -> int:
     return max(_commits(table), default=-1)
 
 
+def order(name: str) -> tuple[bool, int] | None:
+    """When a part of a log is to be brought where another log is, by its name: checkpoints, then each commit after those before it; None: it is no part."""
+    checkpoint, commit = _CHECKPOINT.fullmatch(name), _COMMIT.fullmatch(name)
+    return (commit is not None, int((commit or checkpoint)[1])) if commit or checkpoint else None  # type: ignore[index]  # one is there
+
+
 def written_after(table: Path, version: int) -> list[Path]:
     """The commits of later versions and the checkpoints of them."""
     return [
-        table / FOLDER / name for name in _names(table) for pattern in (_COMMIT, _CHECKPOINT) if (found := pattern.fullmatch(name)) and int(found[1]) > version
+        table / FOLDER / name for name in names(table) for pattern in (_COMMIT, _CHECKPOINT) if (found := pattern.fullmatch(name)) and int(found[1]) > version
     ]
 
 
@@ -152,7 +158,7 @@ def _newest_checkpoint(table: Path, version: int) -> tuple[int, list[str]]:
 def _checkpoints(table: Path) -> list[tuple[int, list[str]]]:
     """The checkpoints with their files. Of one in several parts some may be missing: then it does not count."""
     parts: dict[tuple[int, str], list[str]] = {}
-    for name in _names(table):
+    for name in names(table):
         if found := _CHECKPOINT.fullmatch(name):
             parts.setdefault((int(found[1]), found[2] or ""), []).append(name)
     return [(number, names) for (number, count), names in parts.items() if len(names) == int(count or 1)]
@@ -176,10 +182,11 @@ def _relative(path: str) -> str:
 
 
 def _commits(table: Path) -> list[int]:
-    return [int(found[1]) for name in _names(table) if (found := _COMMIT.fullmatch(name))]
+    return [int(found[1]) for name in names(table) if (found := _COMMIT.fullmatch(name))]
 
 
-def _names(table: Path) -> list[str]:
+def names(table: Path) -> list[str]:
+    """The names of all that lies in the log of the table in a folder."""
     try:
         return [path.name for path in (table / FOLDER).iterdir()]
     except FileNotFoundError:

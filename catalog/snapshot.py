@@ -124,9 +124,9 @@ def entry_files(root: Path, scan_id: str, volume: str) -> list[str]:
     return table.files(root, "entries", scan_id=[scan_id], volume=[volume])
 
 
-def snapshots(root: Path) -> list[Snapshot]:
+def snapshots(root: Path, version: int | None = None) -> list[Snapshot]:
     """Every published snapshot, oldest first."""
-    found = [_snapshot(row) for row in table.read(root, "snapshots").to_pylist()]
+    found = [_snapshot(row) for row in table.read(root, "snapshots", version=version).to_pylist()]
     return sorted(found, key=lambda snapshot: (snapshot.as_of, snapshot.snapshot_id))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import log
+from catalog import log, mirror, place
 from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError, ConflictError
 from catalog.schema import DERIVED, PARTITIONS, TABLES
@@ -34,6 +34,7 @@ _NEVER_REPEATED = {*_DELTA_ENCODED, *_PLAIN, "digest", "sample"}
 _GROUP_BYTES = 256 << 20
 GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
 _TRIES = 20  # to add files while others take some out
+LONGEST_SECONDS = 12 * 3600.0  # that files may take to an object store: those that nothing names for longer are taken for nobody's
 _KEPT_FILES, _SMALL_BYTES = 512, 32 << 10  # of tables that have a small file a scan or snapshot
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -114,35 +115,49 @@ def groups(batches: Iterable[pa.RecordBatch], size: int = GROUP_ROWS) -> Iterato
         yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def append(root: Path, table: str, rows: pa.Table, app_id: str, partition: dict[str, str] | None = None) -> int:
+def append(root: Path, table: str, rows: pa.Table, app_id: str, partition: dict[str, str] | None = None, after: int | None = None) -> int:
     """Write rows as one new file and commit it; gives the table's new version. Nothing is done for an `app_id` that was committed before."""
-    return commit(root, table, [write(root, table, rows, partition)] if rows.num_rows else [], app_id)
+    return commit(root, table, [write(root, table, rows, partition)] if rows.num_rows else [], app_id, after=after)
 
 
-def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Sequence[str] = ()) -> int:
+def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Sequence[str] = (), after: int | None = None) -> int:
     """Put files into a table's log in one commit, after they and their folders are on disk; gives the table's new version.
 
     `replaced` are absolute paths of files that leave the table with it. Where there are none of either, the table is made, and nothing is written.
     A second commit of one `app_id` does nothing, so that a commit whose reply was lost can be repeated.
-    Raises ConflictError where one of the replaced files is in the table no more: then nothing was changed.
+    Raises ConflictError where one of the replaced files is in the table no more, or the table is not of the version `after` any more: nothing was changed.
     """
-    is_on_disk = False
+    is_stored, begun = False, 0.0
     for tries_left in reversed(range(_TRIES)):
+        mirror.catch_up(root, table)
         known = _made(root, table)
         if app_id in known.app_ids or not (files or replaced):
             return known.version
+        if after is not None and known.version != after:
+            raise ConflictError(f"{root / table}: another run wrote version {known.version}; run it again")
         leaving = list(map(_within(root, table), replaced))
         if gone := [path for path in leaving if path not in known.files]:
             raise ConflictError(f"{root / table}: another run replaced {gone[0]}; run it again")
-        if not is_on_disk:
-            _sync_files(root / table, files)
-            is_on_disk = True
+        if not is_stored:
+            begun = time.monotonic()
+            _store_files(root, table, files)
+            is_stored = True
+        if time.monotonic() - begun > LONGEST_SECONDS:
+            raise CatalogError(f"{root / table}: its files took too long to be stored; run it again, with a faster way to the store")
         try:
-            _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in leaving}, known.version)
+            _write_commit(root, table, files, app_id, {path: known.files[path].partition for path in leaving}, known.version, after is not None)
             break
-        except ConflictError:  # what is only added stands beside whatever was done meanwhile, removals too
-            if leaving or not tries_left:
+        except CatalogError as error:
+            mirror.catch_up(root, table)
+            if app_id in state(root, table).app_ids:  # it was done, and the answer was lost
+                break
+            if (
+                not isinstance(error, ConflictError) or leaving or after is not None or not tries_left
+            ):  # what is only added stands beside whatever was done meanwhile, removals too
                 raise
+    if place.of(root):
+        mirror.catch_up(root, table)
+        return log.newest(root / table)
     for written in log.written_after(root / table, known.version):
         sync(written)
     sync(root / table / log.FOLDER)
@@ -150,17 +165,30 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
 
 
 def files(root: Path, table: str, version: int | None = None, **partition: Iterable[str]) -> list[str]:
-    """Absolute paths of a table's files at a version (default: now), limited to those partition values; sorted.
+    """Absolute paths of a table's files at a version (default: now), limited to those partition values; sorted. They are there to be read.
 
-    A table that does not exist has no files. Raises CatalogError as `state` does.
+    A table that does not exist has no files. Raises CatalogError as `state` does, and where a file is gone from an object store.
     """
+    found = named(root, table, version, **partition)
+    fetch(root, table, found)
+    folder = str((root / table).absolute())
+    return [f"{folder}/{path}" for path in found]
+
+
+def named(root: Path, table: str, version: int | None = None, **partition: Iterable[str]) -> dict[str, log.Logged]:
+    """As `files`, by their paths in the table's folder: they are not read, and of a catalog on an object store perhaps not there."""
     check_place(root)
     if version == -1 or (version is None and not exists(root, table)):
-        return []
+        return {}
     wanted = {key: frozenset(values) for key, values in partition.items()}
-    folder = str((root / table).absolute())
     found = state(root, table, version).files.items()
-    return sorted(f"{folder}/{path}" for path, file in found if all(file.partition[key] in accepted for key, accepted in wanted.items()))
+    return dict(sorted((path, file) for path, file in found if all(file.partition[key] in accepted for key, accepted in wanted.items())))
+
+
+def fetch(root: Path, table: str, found: Mapping[str, log.Logged]) -> None:
+    """Have some files of a table lie in its folder: those of a catalog on an object store are brought there. Raises CatalogError where one is gone."""
+    if place.of(root):
+        mirror.fetch(root, table, {path: file.size_bytes for path, file in found.items()})
 
 
 @functools.cache
@@ -182,6 +210,7 @@ def version(root: Path, table: str) -> int:
 
 def exists(root: Path, table: str) -> bool:
     """Whether a table was ever made."""
+    mirror.catch_up(root)
     return log.newest(root / table) >= 0
 
 
@@ -217,6 +246,8 @@ def _as(wanted: pa.Schema, rows: pa.Table) -> pa.Table:
 
 def state(root: Path, table: str, version: int | None = None) -> log.State:
     """What a version of a table consists of. Raises CatalogError if it is damaged or was written by a tool whose files we would misread."""
+    if version is None:
+        mirror.catch_up(root)
     try:
         found = log.replay(root / table, version)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -246,16 +277,31 @@ def _made(root: Path, table: str) -> log.State:
     """The table as it is now, made if it was not."""
     check_place(root)
     if not exists(root, table):
-        from deltalake import Schema
-        from deltalake.transaction import create_table_with_add_actions
+        _make(root, table)
+    return state(root, table)
 
+
+def _make(root: Path, table: str) -> None:
+    from deltalake import Schema
+    from deltalake.exceptions import DeltaError
+    from deltalake.transaction import create_table_with_add_actions
+
+    schema: Any = Schema.from_arrow(stored_schema(table))
+    if place.of(root) is None:
         (root / table).mkdir(parents=True, exist_ok=True)
-        schema: Any = Schema.from_arrow(stored_schema(table))
         create_table_with_add_actions(str((root / table).absolute()), schema, [], mode="ignore", partition_by=PARTITIONS[table])
         sync(root / table / log.FOLDER / f"{0:020d}.json")
         sync(root / table)
         sync(root)
-    return state(root, table)
+        return
+    mirror.refuse_unsafe(root)
+    try:
+        create_table_with_add_actions(_address(root, table), schema, [], mode="ignore", partition_by=PARTITIONS[table], **mirror.options(root))
+    except (DeltaError, OSError) as error:
+        mirror.catch_up(root, table)
+        if log.newest(root / table) < 0:  # else another host made it at the same time, or the answer was lost
+            raise CatalogError(f"{root / table}: could not be made as a Delta table ({error})") from error
+    mirror.catch_up(root, table)
 
 
 def _within(root: Path, table: str) -> Callable[[str], str]:
@@ -263,18 +309,21 @@ def _within(root: Path, table: str) -> Callable[[str], str]:
     return lambda path: path.removeprefix(folder)
 
 
-def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], known_version: int) -> None:
+def _write_commit(
+    root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], known_version: int, alone: bool = False
+) -> None:
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction, RemoveAction, Transaction
 
     actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
     actions += [RemoveAction(path, True, time.time_ns() // 1_000_000, None, dict(partition)) for path, partition in replaced.items()]
-    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=100)
+    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=0 if alone else 100)
     afterwards = PostCommitHookProperties(cleanup_expired_logs=False)  # old snapshots are read at the versions of their day
     try:
         # From the version that has the replaced files on: what was committed since is held against them, and whoever took one away is seen.
-        delta = DeltaTable(str((root / table).absolute()), version=known_version if replaced else None)
+        since = known_version if replaced or alone or place.of(root) else None
+        delta = DeltaTable(_address(root, table), version=since, **mirror.options(root))
         delta.create_write_transaction(
             actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties, post_commithook_properties=afterwards
         )
@@ -284,7 +333,17 @@ def _write_commit(root: Path, table: str, files: Sequence[NewFile], app_id: str,
         raise CatalogError(f"{root / table}: could not be written as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
 
 
-def _sync_files(folder: Path, files: Sequence[NewFile]) -> None:
+def _address(root: Path, table: str) -> str:
+    """Where delta-rs finds a table."""
+    return f"{mirror.bucket(root).url}{table}" if place.of(root) else str((root / table).absolute())
+
+
+def _store_files(root: Path, table: str, files: Sequence[NewFile]) -> None:
+    """Have files be where they stay, before a commit names them."""
+    if place.of(root):
+        mirror.publish(root, table, [file.path for file in files])
+        return
+    folder = root / table
     parents: set[Path] = set()
     for file in files:
         sync(folder / file.path)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
 
-from catalog.fields import TABLE, Address, Bytes, Name, Pattern, Seconds, Share
+from catalog.fields import REGION, TABLE, Address, Bytes, Name, Pattern, Seconds, Share
 
 Role = Literal["primary", "replica", "backup", "archive"]
 Media = Literal["disk", "ssd", "object", "tape", "optical"]
@@ -50,7 +50,7 @@ class Volume(BaseModel):
     identity_file: str | None = None
     known_hosts: str | None = None
     endpoint: Address | None = None
-    endpoint_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,40}$")
+    endpoint_region: str | None = Field(default=None, pattern=REGION)
     profile: str | None = None
     credentials_file: str | None = None
     credentials_command: str | None = None

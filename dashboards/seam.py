@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalog import config, connect
+from catalog import config, connect, place
 from catalog.config import Config
 from catalog.services import Role
 from dashboards.options import OPTIONS
@@ -60,8 +60,7 @@ class Served:
 
     def root(self) -> Path:
         """The folder of the catalog. Raises ConfigError."""
-        found = self.configuration()
-        return found.folder / found.catalog.path
+        return place.root_of(self.configuration())
 
 
 _served = Served()

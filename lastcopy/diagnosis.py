@@ -134,7 +134,7 @@ def reads_everything() -> bool:
 
 
 def _tables(root: Path) -> list[Remark]:
-    from catalog import snapshot, table
+    from catalog import inventory, snapshot, table
     from catalog.schema import TABLES
     from reports.state import counted
 
@@ -147,7 +147,8 @@ def _tables(root: Path) -> list[Remark]:
             found.append(Remark("catalog", f"table {name}", "error", str(error), mend))
         else:
             if number >= 0:
-                lost = [path for path in table.files(root, name) if not Path(path).is_file()]
+                lying = inventory.lying(root, name)
+                lost = [f"{root / name}/{path}" for path in table.named(root, name) if path not in lying or not lying[path].is_regular]
                 text = f"version {number}"
                 if lost:
                     mend = "restore the files from a backup of the catalog; a new scan makes the newest state known anew, older ones stay damaged"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from catalog import place
 from catalog.errors import LastcopyError
 from lastcopy import settings
 
@@ -30,7 +31,8 @@ def existing(config: "Config") -> "Iterator[Journal | None]":
 
 def taken(config: "Config", volume: str, since: datetime.datetime) -> int:
     """How many names of a volume jobs took away since a time, naive UTC. A journal that is missing or another's says of none."""
-    if not (settings.root_of(config) / "journal.json").exists():
+    root = settings.root_of(config)
+    if not place.of(root) and not (root / "journal.json").exists():
         return 0
     since_us = (since - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)
     try:

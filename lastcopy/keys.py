@@ -16,7 +16,18 @@ into a plan. `purge` and `recall` need neither: they take what the journal knows
 _DOMAIN = "what is the same on two volumes fails together"
 
 MEANINGS: dict[str, str] = {
-    "[catalog] path": "the folder of the catalog; keep it off the volumes that it describes",
+    "[catalog] path": "the folder of the catalog; keep it off the volumes that it describes. `s3://BUCKET/PREFIX` is a catalog on an object store, "
+    "which several hosts may share; the extra `s3` reaches it",
+    "[catalog] endpoint": "of a catalog on an object store: its address, as `https://s3.example.org:9000`; absent: Amazon's",
+    "[catalog] endpoint_region": "of a catalog on an object store: the region that requests are signed for",
+    "[catalog] profile": "of a catalog on an object store: a profile of the SDK's files",
+    "[catalog] credentials_file": "of a catalog on an object store: a file of keys in the SDK's form, relative to the folder of the configuration; "
+    "never stored in the catalog",
+    "[catalog] credentials_command": "of a catalog on an object store: a command that prints keys in the form of the SDK's `credential_process`; "
+    "never stored in the catalog",
+    "[catalog] metadata_server": "of a catalog on an object store: whether keys may be asked of the service that a cloud runs for its machines",
+    "[catalog] mirror": "of a catalog on an object store: the folder of this host that holds what was read of it; "
+    "absent: below `~/.local/state/lastcopy/catalogs`",
     "[catalog] currency": "the currency of costs",
     "[catalog] memory_limit": "the most memory that a derivation or a report uses; what does not fit goes to disk. "
     "Absent: for a derivation 256 MiB, or 64 bytes an entry where that is more; for a report most of the machine's",
@@ -131,7 +142,8 @@ MEANINGS: dict[str, str] = {
     "[policies.NAME] steps_per_second": "the most files that a job touches a second",
     "[policies.NAME] bytes_per_second": "the most that a job copies a second",
     "[policies.NAME] hours": 'the hours of the day in which a job works, by the clock of its host, as `"22:00-06:00"`',
-    "[lifecycle] journal": "the folder of the journal, on a disk of this host; absent: `journal` in the catalog's folder",
+    "[lifecycle] journal": "the folder of the journal, on a disk of this host; absent: `journal` in the catalog's folder; "
+    "needed where the catalog lies on an object store",
     "[lifecycle] min_copies": "how many verified, independent copies must stay of whatever is taken away, the taken one not counted",
     "[lifecycle] max_evidence_age": "how old the reading of a copy may be that a removal rests on",
     "[lifecycle] max_failures_pct": "a job with a greater share of changed or failed steps is suspended",

@@ -48,11 +48,13 @@ class Settings:
         loaded = config.load(config.find(self.config))
         if self.catalog is None:
             return loaded
-        return loaded.model_copy(update={"catalog": loaded.catalog.model_copy(update={"path": str(Path(self.catalog).absolute())})})
+        return loaded.model_copy(update={"catalog": loaded.catalog.model_copy(update={"path": written_out(self.catalog)})})
 
     def root(self) -> Path:
         """The catalog's folder: `--catalog`, else the configuration's. Raises ConfigError."""
-        return Path(self.catalog).absolute() if self.catalog is not None else root_of(self.configuration())
+        from catalog import place
+
+        return Path(self.catalog).absolute() if self.catalog is not None and not place.is_url(self.catalog) else place.root_of(self.configuration())
 
     def stored(self) -> "tuple[Path, Snapshot]":
         """The catalog's folder and the snapshot asked for. Raises ConfigError, NotFoundError."""
@@ -63,8 +65,17 @@ class Settings:
 
 
 def root_of(config: "Config") -> Path:
-    """The folder of a configuration's catalog."""
-    return config.folder / config.catalog.path
+    """The folder of a configuration's catalog; of one on an object store what this host has of it. Raises ConfigError."""
+    from catalog import place
+
+    return place.root_of(config)
+
+
+def written_out(catalog: str) -> str:
+    """A place that `--catalog` names, wherever one stands."""
+    from catalog import place
+
+    return catalog if place.is_url(catalog) else str(Path(catalog).absolute())
 
 
 def of(context: typer.Context) -> Settings:

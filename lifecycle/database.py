@@ -19,16 +19,17 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from catalog import names
+from catalog import mirror, names
+from catalog import place as places
 from catalog.config import Config
 from catalog.durable import sync
-from catalog.errors import CatalogError, LockedError, NotFoundError, RefusedError
+from catalog.errors import CatalogError, ConfigError, LockedError, NotFoundError, RefusedError
 from lifecycle import upgrade
 from lifecycle.upgrade import VERSION
 
 WAIT_SECONDS = 60.0
 _APPLICATION = 0x4C434A31  # "LCJ1"
-_LOCK = "journal.lock"
+_LOCK, _NAMED = "journal.lock", "journal.json"
 _IN_USE = 0  # byte of journal.lock: shared by all who have the journal open
 # statfs(2): file systems that other hosts write too, or whose locks and syncs are another program's word.
 _NETWORKS = {
@@ -126,8 +127,8 @@ def open_existing(config: Config, root: Path) -> tuple[str, Database]:
     place = _told_place(root)
     if place is None:
         raise NotFoundError(f"{_shown(root)}: there is no journal yet; 'lastcopy volume prepare' or 'lastcopy plan approve' makes it")
-    folder = folder_of(config, root)
     _refuse_a_foreign_host(place, root)
+    folder = folder_of(config, root)
     if not (folder / "journal.db").exists():
         raise RefusedError(f"{_shown(folder)}: the journal of this catalog is not there; mount its disk, or let 'lastcopy job rebuild' make it anew")
     _refuse_a_network(folder)
@@ -169,7 +170,11 @@ def was_put_aside(folder: Path) -> bool:
 
 
 def folder_of(config: Config, root: Path) -> Path:
-    """The journal's folder: `[lifecycle].journal`, else `journal/` in the catalog's folder."""
+    """The journal's folder: `[lifecycle].journal`, else `journal/` in the catalog's folder. Raises ConfigError where the catalog has none."""
+    if config.lifecycle.journal is None and places.of(root):
+        raise ConfigError(
+            "the catalog lies on an object store, and its journal must lie on a disk of the one host that runs jobs: set [lifecycle] journal there"
+        )
     return (config.folder / config.lifecycle.journal if config.lifecycle.journal else root / "journal").resolve()
 
 
@@ -271,9 +276,9 @@ def _refuse_another_version(folder: Path, connection: sqlite3.Connection) -> Non
 
 
 def _told_place(root: Path) -> Place | None:
-    file = root / "journal.json"
+    file = root / _NAMED
     try:
-        return Place(**json.loads(file.read_text("utf-8")))
+        return Place(**json.loads(mirror.bucket(root).read(_NAMED) if places.of(root) else file.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -281,14 +286,27 @@ def _told_place(root: Path) -> Place | None:
 
 
 def _write_place(root: Path, place: Place) -> None:
+    text = json.dumps(asdict(place), indent=2) + "\n"
+    if places.of(root):
+        _write_to_store(root, text.encode())
+        return
     root.mkdir(parents=True, exist_ok=True)
-    new = root / f".journal.json~{secrets.token_hex(8)}"
+    new = root / f".{_NAMED}~{secrets.token_hex(8)}"
     with new.open("x", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(place), indent=2) + "\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(root / "journal.json")
+    new.replace(root / _NAMED)
     sync(root)
+
+
+def _write_to_store(root: Path, content: bytes) -> None:
+    """Name the journal to all hosts. Raises RefusedError where another host named its own in this moment."""
+    mirror.refuse_unsafe(root)
+    if _told_place(root) is not None:
+        mirror.bucket(root).replace(_NAMED, content)
+    elif not mirror.bucket(root).create(_NAMED, content):
+        raise RefusedError(f"{_shown(root)}: another host made the journal of this catalog at the same time; run jobs there")
 
 
 def refuse_a_foreign_host(root: Path) -> None:

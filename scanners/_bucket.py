@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from catalog.store import Store, StoreError
 from scanners import Protection
-from scanners._store import Store, StoreError
 
 Value = Literal["yes", "no", "unknown"]
 _RULE = re.compile(rb"<Rule>.*?</Rule>", re.DOTALL)

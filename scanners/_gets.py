@@ -12,10 +12,10 @@ from email.utils import parsedate_to_datetime
 import pyarrow as pa
 
 from catalog import names
+from catalog.pages import PageError
+from catalog.store import Query, Store, StoreError
 from scanners._lister import Lister
 from scanners._objects import Naming, Told
-from scanners._pages import PageError
-from scanners._store import Query, Store, StoreError
 from scanners.reading import SAMPLE_BYTES, SMALL_BYTES, Reply
 
 _AT_ONCE = 8

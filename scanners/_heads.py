@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from catalog import names
+from catalog.store import Query, Store, StoreError
 from scanners import Sink, _xml
 from scanners._bucket import locks_objects
 from scanners._gets import told_by
 from scanners._objects import Naming
-from scanners._store import Query, Store, StoreError
 
 _AT_ONCE = 16
 _DIGEST_BYTES = 32

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog import names, printable
+from catalog.pages import Items, PageError
 from scanners import _objects, _packed, _parquet
 from scanners._inventory import Inventory
 from scanners._objects import Naming
-from scanners._pages import Items, PageError
 from scanners._told import LISTED, ChangedError
 
 _BATCH_ROWS = 32_768

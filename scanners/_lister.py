@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scanners import _pages
-from scanners._pages import Items, Page, PageError
-from scanners._store import Store
+from catalog import pages
+from catalog.pages import Items, Page, PageError
+from catalog.store import Store
 
 MOST_KEYS = 1000  # of a page, as the API has it
 _REPLACED = "\ufffd".encode()
@@ -103,7 +103,7 @@ class Lister:
         query |= {"versions": ""} if versions else {"list-type": "2", "fetch-owner": "true"}
         if not flat:
             query["delimiter"] = "/"
-        read = _pages.versions if versions else _pages.objects
+        read = pages.versions if versions else pages.objects
         asked: set[int] = set()
         further: Mapping[str, str | bytes] = {}
         while True:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog import glob, names, ours
+from catalog.pages import Items, PageError
 from catalog.schema import TIME_FLAGS
 from scanners import _naming
-from scanners._pages import Items, PageError
 
 COLUMNS = frozenset(
     {

@@ -86,15 +86,16 @@ def check_folder(config: "Config", volume: str, facts: Facts, scans: Mapping[str
 
 def check_bucket(config: "Config", volume: str, facts: Facts, scans: Mapping[str, ScanRow]) -> None:
     """Refuse what tells of a bucket, and a bucket of its name at another address: nobody can tell whether they are one. Raises RefusedError."""
-    from scanners import _objects, _store
+    from catalog import store
+    from scanners import _objects
 
     if facts.bucket is None:
         return
     mine = config.volumes[volume].endpoint
     for name, scan in scans.items():
         theirs = config.volumes[name].endpoint if name in config.volumes and name != volume else mine
-        there = _store.identity(theirs, facts.bucket)
-        if there == _store.identity(mine, facts.bucket) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.evidence_at is not None):
+        there = store.identity(theirs, facts.bucket)
+        if there == store.identity(mine, facts.bucket) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.evidence_at is not None):
             continue
         if scan.root_fs_id == _objects.fs_id(there):
             told = f"volume {volume}: its bucket {facts.bucket} may be that of volume {name}: they are at other endpoints, or one says none"

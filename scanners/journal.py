@@ -134,7 +134,7 @@ def forget(target: Target) -> None:
 def discard(target: Target) -> None:
     """Remove a scan that will not be published, and its files that no log names."""
     for name in TABLES:
-        if not table.files(target.root, name, scan_id=[target.scan_id]):
+        if not table.named(target.root, name, scan_id=[target.scan_id]):
             shutil.rmtree(target.root / name / f"scan_id={target.scan_id}", ignore_errors=True)
     forget(target)
 
@@ -143,7 +143,7 @@ def drop_strays(journal: Journal) -> None:
     """Remove files of shards that were running when an interrupted scan ended: no record names them."""
     target = journal.target
     for name in TABLES:
-        if table.files(target.root, name, scan_id=[target.scan_id]):
+        if table.named(target.root, name, scan_id=[target.scan_id]):
             continue  # committed already, only not published: the log names them
         known = {Path(file.path).name for file in journal.files(name)}
         for file in (target.root / name).glob(f"scan_id={target.scan_id}/volume={target.volume}/*"):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from catalog import names
+from catalog import names, store
 from catalog.errors import UnreachableError
-from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _inventory, _inventory_rows, _ltfs, _objects, _packed, _parquet, _store, _tables, _xml
+from scanners import Capabilities, Facts, Shard, ShardRecord, Sink, _inventory, _inventory_rows, _ltfs, _objects, _packed, _parquet, _tables, _xml
 from scanners._root import Rooted
 from scanners._told import ATTESTED, COLUMNS, READ, SKEW_US, ChangedError, Claims
 
@@ -85,7 +85,7 @@ class Scanner(Rooted):
                             sink.write(columns)
 
     def _naming(self, inventory: _inventory.Inventory) -> _objects.Naming:
-        return _objects.Naming(_store.identity(self._settings.endpoint, inventory.bucket), b"", self._settings.started_us)
+        return _objects.Naming(store.identity(self._settings.endpoint, inventory.bucket), b"", self._settings.started_us)
 
     @contextmanager
     def _delivery(self) -> Iterator[tuple[_inventory.Delivery, _inventory.Inventory]]:

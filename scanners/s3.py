@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import glob, names, ours
+from catalog import glob, names, ours, pages
 from catalog.errors import ConfigError
-from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects, _pages
+from catalog.pages import Items, PageError
+from catalog.store import Store, StoreError
+from scanners import Capabilities, Facts, Protection, Settings, Shard, ShardRecord, Sink, _objects
 from scanners._heads import Asked, Heads
 from scanners._lister import Lister, Problem, Take
 from scanners._objects import Naming
-from scanners._pages import Items, PageError
-from scanners._store import Store, StoreError
 
 if TYPE_CHECKING:
     from scanners.reading import Reply
@@ -176,7 +176,7 @@ class _Rows:
         """Write the rows that wait. Raises PageError."""
         if not self._items:
             return
-        tables = [self._naming.rows(items) for items in _pages.joined(self._items)]
+        tables = [self._naming.rows(items) for items in pages.joined(self._items)]
         self._items, self.waiting = [], 0
         if self._heads:
             tables = [self._heads.asked(table) for table in tables]

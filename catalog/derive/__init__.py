@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from catalog import former, lock, recovery, snapshot, table, verification
 from catalog.config import Config
-from catalog.derive import earlier, export, facts, labels
+from catalog.derive import earlier, export, facts, labels, publishing
 from catalog.derive.expressions import parquet, problem_rows, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import RefusedError
@@ -69,7 +69,7 @@ _SQL = Path(__file__).parent
 def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_version: str = "") -> Snapshot:
     """Derive from the newest good scans of the configured volumes, and publish the snapshot. Writes to the catalog only.
 
-    `as_of` is naive UTC. Raises RefusedError if no configured volume has a good scan, LockedError if another run derives.
+    `as_of` is naive UTC. Raises RefusedError if no configured volume has a good scan, LockedError if another run derives, or did.
     """
     with lock.hold(root, "derive"):
         imported = {place: _import(root, config, place) for place, label in enumerate(config.labels) if label.table is not None}
@@ -91,8 +91,7 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
             lastcopy_version=lastcopy_version,
         )
         _derive_tables(root, new)
-        table.append(root, "snapshots", new.row(), new.snapshot_id)
-        return new
+        return publishing.publish(root, new)
 
 
 def ensure(root: Path, wanted: Snapshot, first_seen: Sequence[str] = ()) -> None:
@@ -100,7 +99,7 @@ def ensure(root: Path, wanted: Snapshot, first_seen: Sequence[str] = ()) -> None
 
     `first_seen` are Parquet files of volume, dir, name, first_seen_at, where the catalog does not have what earlier scans saw.
     """
-    if not all(table.files(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
+    if not all(table.named(root, name, snapshot_id=[wanted.snapshot_id]) for name in DERIVED):
         with lock.hold(root, "derive"):
             _derive_tables(root, wanted, first_seen)
 

@@ -38,7 +38,7 @@ class Export:
         self._app_id = f"{snapshot_id}-{secrets.token_hex(2)}"
         self._committing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commits: list[Future[int]] = []
-        self._joined_are_stored = all(table.files(root, name, snapshot_id=[snapshot_id]) for name in _JOINED)
+        self._joined_are_stored = all(table.named(root, name, snapshot_id=[snapshot_id]) for name in _JOINED)
 
     def __enter__(self) -> Self:
         return self

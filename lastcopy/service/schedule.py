@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalog import lock
@@ -76,7 +75,7 @@ def flags(chosen: "Settings") -> list[str]:
     from catalog import config
 
     found = ["--config", str(config.find(chosen.config))]
-    return [*found, *(["--catalog", str(Path(chosen.catalog).absolute())] if chosen.catalog else []), "--no-input"]
+    return [*found, *(["--catalog", settings.written_out(chosen.catalog)] if chosen.catalog else []), "--no-input"]
 
 
 class Runner:

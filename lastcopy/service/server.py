@@ -5,12 +5,11 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from catalog import config
 from catalog.errors import ConfigError, UnreachableError
-from lastcopy import talk
+from lastcopy import settings, talk
 from lastcopy.service import app, identity, logs
 from lastcopy.settings import Settings
 
@@ -19,7 +18,7 @@ def serve(chosen: Settings, listen: str | None, *, pages: bool, scheduled: bool,
     """Serve until SIGTERM or SIGINT. Raises ConfigError, RefusedError where it may not listen there, UnreachableError where it cannot."""
     from lastcopy.service import schedule
 
-    configuration = app.Configuration(config.find(chosen.config), None if chosen.catalog is None else str(Path(chosen.catalog).absolute()))
+    configuration = app.Configuration(config.find(chosen.config), None if chosen.catalog is None else settings.written_out(chosen.catalog))
     loaded = configuration()
     host, port = address(listen or loaded.dashboard.listen)
     identity.refuse_unguarded(loaded, host)

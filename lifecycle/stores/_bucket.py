@@ -12,10 +12,12 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from scanners import Settings, _store
+from catalog import store
+from catalog.bucket import WritableStore
+from catalog.store import Query, StoreError
+from scanners import Settings
 from scanners._lister import Lister
 from scanners._objects import Naming
-from scanners._store import Query, StoreError
 
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _STATUS = re.compile(rb"<Status>\s*(Enabled|Suspended)\s*</Status>")
@@ -32,7 +34,7 @@ class Version:
     stored_at: bytes  # as the store writes it: of one form, so that they can be compared
 
 
-class Bucket(_store.Store):
+class Bucket(WritableStore):
     """One bucket, or what is below a prefix of it. Threads may share it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -40,14 +42,6 @@ class Bucket(_store.Store):
         super().__init__(settings)
         self.naming = Naming(self.identity, self.prefix, settings.started_us)
         self._lister = Lister(self, versions=True)
-
-    def put(self, key: bytes, body: bytes, headers: Mapping[str, str] | None = None, query: Query | None = None) -> Mapping[str, str]:
-        """Store an object, or what `query` names of it; gives the headers of the answer. Its payload is signed. Writes. Raises StoreError."""
-        return self._written("PUT", key, query or {}, headers or {}, body)[0]
-
-    def delete(self, key: bytes, version: str | None = None) -> None:
-        """Remove one version of an object; of a bucket that keeps none, the object. Writes. Raises StoreError."""
-        self._written("DELETE", key, {} if version is None else {"versionId": version}, {}, b"")
 
     def hide(self, key: bytes, etag: str) -> tuple[str | None, bool]:
         """Put a delete marker over what a key shows; gives its id, and whether the store calls it one. Writes. Raises StoreError.
@@ -122,7 +116,7 @@ class Bucket(_store.Store):
     def _dated(self) -> str:
         def ask() -> str:
             with closing(self._sent("GET", None, {"list-type": "2", "max-keys": "0"}, {})) as response:
-                _store._read(response)
+                store._read(response)
                 return str(response.headers.get("Date", ""))
 
         return self._again(ask)
@@ -164,11 +158,6 @@ class Bucket(_store.Store):
         """The keys of all objects that begin with a prefix. Raises StoreError, PageError."""
         for items in self._lister.all_below(prefix):
             yield from items.keys
-
-    def _written(self, method: str, key: bytes, query: Query, headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, str], bytes]:
-        with closing(self._sent(method, key, query, headers, body)) as response:
-            said = _store._read(response)
-            return {name.lower(): value for name, value in response.headers.items()}, said
 
 
 def checksum(content: bytes) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+from catalog.store import StoreError
 from catalog.volumes import Volume
 from lifecycle import asking_back
 from lifecycle.ends import ColdError, EndError
 from lifecycle.stores import Capabilities, Fingerprint
 from lifecycle.stores._objects import Objects
-from scanners._store import StoreError
 
 CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 _FOR_GOOD = "INTELLIGENT_TIERING"  # what comes back from its archives stays

@@ -12,11 +12,11 @@ from typing import Literal
 
 from catalog import names
 from catalog.ours import HOME
+from catalog.store import Query, StoreError
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities
 from lifecycle.stores._bucket import Bucket, checksum, md5
 from scanners import _bucket
-from scanners._store import Query, StoreError
 
 _FOLDER = HOME + b"/canaries/"
 _LOCK_SECONDS = 10

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from catalog import names
+from catalog.store import StoreError
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Source
 from lifecycle.stores._bucket import Version
 from lifecycle.stores._object_metadata import OP
 from lifecycle.stores._objects import Objects
-from scanners._store import StoreError
 
 _TRIES = 4
 _WAIT_SECONDS = 0.2

@@ -12,11 +12,11 @@ from urllib.parse import quote, unquote
 
 from catalog import hashes, names
 from catalog.ours import HOME, QUARANTINE, hidden, is_key, temporary
+from catalog.store import StoreError
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Stray
 from lifecycle.stores._bucket import Version
 from lifecycle.stores._objects import Objects, Reading
-from scanners._store import StoreError
 
 FOLDER = b"%s/%s/" % (HOME, QUARANTINE)
 _MARKER = b"marker/"

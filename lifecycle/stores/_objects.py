@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from catalog import names
 from catalog.errors import UnreachableError
 from catalog.ours import HOME, is_temporary
+from catalog.pages import PageError
+from catalog.store import Query, StoreError
 from lifecycle.ends import EndError
 from lifecycle.stores import Fingerprint, Metadata, _object_metadata
 from lifecycle.stores._bucket import Bucket
 from scanners._gets import OtherError, Reader, Wanted, told_by
 from scanners._lister import Lister
-from scanners._pages import PageError
-from scanners._store import Query, StoreError
 
 _MOST_KEY_BYTES = 1024
 _MOST_LINK_BYTES = 4095  # symlink(2): PATH_MAX with its NUL

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from catalog.ours import HOME
+from catalog.store import StoreError
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, _object_metadata
 from lifecycle.stores._bucket import checksum, md5
 from lifecycle.stores._object_metadata import OP
 from lifecycle.stores._object_names import Name
 from lifecycle.stores._objects import Objects
-from scanners._store import StoreError
 
 PART_BYTES = 8 << 20
 _MOST_PARTS = 10_000

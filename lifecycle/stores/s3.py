@@ -11,6 +11,7 @@ import scanners
 from catalog import names
 from catalog.config import Config
 from catalog.ours import HOME, MARKER, temporary
+from catalog.store import StoreError
 from catalog.volumes import Volume
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Move, Pointer, Source, Stray, _cold, _object_names, _uploads
@@ -22,7 +23,6 @@ from lifecycle.stores._object_quarantine import Hidden
 from lifecycle.stores._objects import Objects, Reading
 from lifecycle.stores._plain import Plain
 from lifecycle.stores._uploads import Means, Upload
-from scanners._store import StoreError
 
 _MARKER = HOME + b"/" + MARKER
 _LASTING = ("x-amz-version-id", "etag", "content-length")  # what a lock leaves as it was

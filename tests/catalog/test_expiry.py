@@ -48,7 +48,7 @@ def later() -> float:
 
 
 def everything(root: Path) -> set[str]:
-    return {f"{name}/{path}" for name in TABLES for path in inventory.lying(root / name)}
+    return {f"{name}/{path}" for name in TABLES for path in inventory.lying(root, name)}
 
 
 def answers(root: Path) -> list[dict[str, list[str]]]:

@@ -174,7 +174,7 @@ def test_small_scans_stay_whole(tmp_path: Path) -> None:
         scan(tmp_path, tree(20) | {"new": {"size_bytes": day}}, day)
     assert {one.stays_whole for one in thin(tmp_path)} == {"small"}
     assert former.all_counts(tmp_path) == {}
-    assert inventory.lying(tmp_path / "former_entries") == {}
+    assert inventory.lying(tmp_path, "former_entries") == {}
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_what_is_needed_no_more_goes_and_every_snapshot_is_derived_as_before(tmp
     thin(tmp_path)
     for _ in range(2):
         expiry.expire(tmp_path, Wish(0, 0, 0, 0), LATER, 86_400)
-    assert {path.split("/")[0] for path in inventory.lying(tmp_path / "entries")} == {
+    assert {path.split("/")[0] for path in inventory.lying(tmp_path, "entries")} == {
         f"scan_id={one.scan_id}" for one in snapshot.newest_scans(tmp_path).values()
     }
     assert not any(derived(tmp_path, one.snapshot_id)["files"] for one in snapshot.snapshots(tmp_path)[:2])

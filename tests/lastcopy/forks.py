@@ -32,7 +32,7 @@ _LOADED = (
     *(f"lastcopy.commands.{name}" for name in cli._COMMANDS),
     *("lastcopy.asking", "lastcopy.diagnosis", "lastcopy.listing", "lastcopy.planned", "lastcopy.scanning", "lastcopy.places"),
     *("catalog.derive.export", "catalog.inventory", "scanners.candidates", "scanners.crawl", "scanners.digest", "scanners.guard", "scanners.journal"),
-    *("scanners.media", "scanners.pool", "scanners.posix", "scanners._store", "reports.explain", "reports.find", "reports.gate", "reports.render"),
+    *("scanners.media", "scanners.pool", "scanners.posix", "catalog.store", "reports.explain", "reports.find", "reports.gate", "reports.render"),
     *("reports.simulate", "reports.state", "reports.terminal", "lifecycle.actions.archive", "lifecycle.crew", "lifecycle.plan", "lifecycle.policies"),
     *("lifecycle.stores.posix", "deltalake.transaction", "magic", "numpy.ma", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "rich.console"),
     *("sqlglot.dialects.duckdb", "typer._adapters"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["lose_answer", "cut_request", "cut_answer", "flip_up", "flip_down", "refuse"]
+Kind = Literal["lose_answer", "cut_request", "cut_answer", "flip_up", "flip_down", "refuse", "busy", "none"]
 
 
 @dataclass
@@ -89,6 +89,9 @@ def _serve(proxy: Proxy, client: socket.socket) -> None:
     if fault:
         fault.first()
     if kind == "refuse":
+        return
+    if kind == "busy":
+        client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return
     if kind == "flip_up":
         body = _flipped(body)

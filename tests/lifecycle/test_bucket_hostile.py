@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from catalog import stubs
+from catalog.store import StoreError
 from lifecycle import job, plan, rebuilding
 from lifecycle.ends import EndError
 from lifecycle.stores._bucket import Bucket
 from lifecycle.stores.s3 import Store
-from scanners._store import StoreError
 from tests.lifecycle import buckets, proxy
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.proxy import Fault

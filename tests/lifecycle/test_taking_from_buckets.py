@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from catalog import hashes, ours
+from catalog import hashes, ours, store
 from catalog.errors import UnreachableError
+from catalog.store import StoreError
 from lifecycle import job
 from lifecycle.stores import _bucket
 from lifecycle.stores._object_quarantine import Hidden
-from scanners import _store
-from scanners._store import StoreError
 from tests.lifecycle import buckets
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.grounds import DAY_US, details, refusals
@@ -67,18 +66,18 @@ def archived(estate: Buckets) -> job.Outcome:
 @contextmanager
 def requests(act: Callable[[int], bool]) -> Iterator[None]:
     """Has something happen at each request to the store, by its number, before it is sent; and, where that says so, once it is answered."""
-    really, numbers = _store.Store._sent, itertools.count()
+    really, numbers = store.Store._sent, itertools.count()
 
-    def sent(store: _store.Store, *given: Any) -> Any:  # noqa: ANN401  # as it takes
+    def sent(of: store.Store, *given: Any) -> Any:  # noqa: ANN401  # as it takes
         after = act(next(numbers))
-        answer = really(store, *given)
+        answer = really(of, *given)
         if after:
             answer.close()
             raise KilledError
         return answer
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_store.Store, "_sent", sent)
+        patched.setattr(store.Store, "_sent", sent)
         yield
 
 

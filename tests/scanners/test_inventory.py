@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from catalog import config, derive, names, snapshot, table
+from catalog import config, derive, names, snapshot, store, table
 from catalog.connect import connect
 from catalog.errors import RefusedError, UnreachableError
-from scanners import _store, crawl, digest
+from scanners import crawl, digest
 from tests.scanners import stores
 from tests.scanners.contract import Factory, Item, clock, entries, paths, scan
 from tests.scanners.inventories import AT, FORMS, Delivery, deliver, row
@@ -311,8 +311,8 @@ def test_where_they_say_other_endpoints_nobody_knows_whether_it_is_one_bucket(tm
 
 def test_a_bucket_of_amazon_is_one_whatever_its_address() -> None:
     hosts = ("s3.amazonaws.com", "S3.eu-west-1.amazonaws.com", "s3.dualstack.eu-west-1.amazonaws.com")
-    assert {_store.identity(f"https://{host}", "b") for host in hosts} == {_store.identity(None, "b")}
-    assert _store.identity("https://s3.amazonaws.com.example.org", "b") != _store.identity(None, "b")
+    assert {store.identity(f"https://{host}", "b") for host in hosts} == {store.identity(None, "b")}
+    assert store.identity("https://s3.amazonaws.com.example.org", "b") != store.identity(None, "b")
 
 
 @pytest.mark.slow

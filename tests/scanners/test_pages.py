@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from scanners import _pages, _shaped
+from catalog import pages, shaped
 
 _TEXTS = ["a/b.txt", "", "x&amp;y", "50%25", "a+b", ">", "/Key>", "Contents>", "ü/€", "&lt;Key&gt;"]
 
@@ -18,7 +18,7 @@ def _item(key: str, **more: str) -> list[tuple[str, str]]:
     return [("Key", key), ("Size", "7"), ("LastModified", "2026-01-31T12:00:00Z"), *more.items()]
 
 
-def _values(page: _pages.Page) -> list[dict[str, list[bytes | None]]]:
+def _values(page: pages.Page) -> list[dict[str, list[bytes | None]]]:
     return [{name: column.to_pylist() for name, column in items.columns.items()} for items in page.items]
 
 
@@ -28,10 +28,10 @@ def test_items_that_are_alike_mean_what_each_means_by_itself(between: str, seed:
     chance = random.Random(seed)
     items = [_item("".join(chance.choices(_TEXTS, k=3)), ETag=f"&#34;{number}&#34;") for number in range(chance.randrange(1, 50))]
     body = _page(items, between)
-    assert _shaped.columns(body[body.find(b"<Contents>") : body.rfind(b"</Contents>") + 11], "Contents", ["Key"]) is not None
-    at_once = _values(_pages.objects(body))
-    monkeypatch.setattr(_shaped, "columns", lambda *_: None)
-    assert at_once == _values(_pages.objects(body))
+    assert shaped.columns(body[body.find(b"<Contents>") : body.rfind(b"</Contents>") + 11], "Contents", ["Key"]) is not None
+    at_once = _values(pages.objects(body))
+    monkeypatch.setattr(shaped, "columns", lambda *_: None)
+    assert at_once == _values(pages.objects(body))
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_items_that_are_alike_mean_what_each_means_by_itself(between: str, seed:
 )
 def test_items_that_are_not_alike_are_read_one_by_one(strange: list[tuple[str, str]]) -> None:
     body = _page([_item("a", ETag="0"), strange, _item("c", ETag="2")])
-    (found,) = _values(_pages.objects(body))
+    (found,) = _values(pages.objects(body))
     assert found["Key"] == [b"a", b"b", b"c"]
     assert found["ETag"] == [b"0", b"1" if ("ETag", "1") in strange else None, b"2"]
 
 
 def test_a_field_that_items_have_twice_is_their_first() -> None:
-    (found,) = _values(_pages.objects(_page([[*_item("a"), ("Key", "other")], [*_item("b"), ("Key", "other")]])))
+    (found,) = _values(pages.objects(_page([[*_item("a"), ("Key", "other")], [*_item("b"), ("Key", "other")]])))
     assert found["Key"] == [b"a", b"b"]
 
 
@@ -59,12 +59,12 @@ def test_a_field_that_items_have_twice_is_their_first() -> None:
 def test_a_page_with_a_hole_is_no_page(cut: bytes) -> None:
     body = _page([_item("a"), _item("b"), _item("c")])
     place = body.find(cut, body.find(b"<Key>b"))
-    with pytest.raises(_pages.PageError):
-        _pages.objects(body[:place] + body[place + len(cut) :])
+    with pytest.raises(pages.PageError):
+        pages.objects(body[:place] + body[place + len(cut) :])
 
 
 def test_items_that_follow_each_other_are_put_together_in_their_order() -> None:
-    page = _pages.objects(_page([_item("a"), _item("b")]))
-    other = _pages.objects(_page([_item("c", ETag="1")]))
-    joined = _pages.joined([*page.items, *page.items, *other.items])
+    page = pages.objects(_page([_item("a"), _item("b")]))
+    other = pages.objects(_page([_item("c", ETag="1")]))
+    joined = pages.joined([*page.items, *page.items, *other.items])
     assert [items.keys for items in joined] == [[b"a", b"b", b"a", b"b"], [b"c"]]

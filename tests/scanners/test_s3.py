@@ -18,8 +18,8 @@ import scanners
 from catalog import names, table
 from catalog.config import Config
 from catalog.errors import ConfigError, UnreachableError
+from catalog.store import Store
 from scanners import _gets, _lister, digest
-from scanners._store import Store
 from tests.scanners import stores
 from tests.scanners.contract import Contract, Item, clock, entries, paths, problems, scan, settings_of
 from tests.scanners.stores import Server

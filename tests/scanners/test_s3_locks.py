@@ -13,8 +13,8 @@ import pytest
 from catalog import config, derive, names
 from catalog.connect import connect
 from catalog.errors import ConfigError
+from catalog.store import Query, Store, StoreError
 from scanners import _heads, crawl
-from scanners._store import Query, Store, StoreError
 from tests.scanners import stores
 from tests.scanners.contract import clock, entries, scan
 from tests.scanners.stores import Server

@@ -189,9 +189,10 @@ class _Engine:
 
 def _hurry() -> None:
     """Wait for no answer longer than a second: on loopback none is on its way."""
-    from scanners import _smb, _ssh, _store
+    from catalog import store
+    from scanners import _smb, _ssh
 
-    _store._SILENT_SECONDS = _PATIENCE_SECONDS
+    store._SILENT_SECONDS = _PATIENCE_SECONDS
     _smb._LOGIN_SECONDS, _smb._SILENT_SECONDS = 5, 1
     _ssh._LOGIN_SECONDS, _ssh._ALIVE_SECONDS, _ssh._ALIVE_TIMES = 5, 1, 1
 

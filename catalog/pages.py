@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scanners import _shaped
+from catalog import shaped
 
 _FIELDS = ("Key", "Size", "LastModified", "ETag", "StorageClass", "ID", "VersionId", "IsLatest", "ChecksumAlgorithm", "ChecksumType", "IsRestoreInProgress")
 _VALUES = {name: re.compile(rf"<{name}>([^<]*)</{name}>".encode()) for name in _FIELDS}
@@ -126,7 +126,7 @@ def _columns(kind: str, body: bytes) -> tuple[Mapping[str, pa.Array], bytes]:
     start, end = body.find(opening), body.rfind(closing) + len(closing)
     if start < 0:
         return {}, body
-    columns, rest = _shaped.columns(body[start:end], kind, _FIELDS), body[:start] + body[end:]
+    columns, rest = shaped.columns(body[start:end], kind, _FIELDS), body[:start] + body[end:]
     if columns is None or opening in rest:
         columns, rest = _one_by_one(opening, closing, body)
     if any(name not in columns or columns[name].null_count for name in _NEEDED[kind]):

@@ -7,12 +7,11 @@ import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 from catalog import printable
 from catalog.errors import MissingExtraError, UnreachableError
-from scanners import Settings
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -44,6 +43,42 @@ _MEANINGS = {
     "PermanentRedirect": "the bucket is in another region, or at another endpoint: set 'endpoint_region'",
     "InvalidBucketName": "that is no name of a bucket: correct the url",
 }
+
+
+class Settings(Protocol):
+    """Where a bucket is, and where its credentials are: no secrets."""
+
+    @property
+    def volume(self) -> str:
+        """Whose it is, as errors name it."""
+
+    @property
+    def location(self) -> str:
+        """`s3://BUCKET/PREFIX`."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """The address of the store; None = Amazon's."""
+
+    @property
+    def endpoint_region(self) -> str | None:
+        """Its region; None = as the SDK's files say."""
+
+    @property
+    def profile(self) -> str | None:
+        """The profile of the SDK's files."""
+
+    @property
+    def credentials_file(self) -> str | None:
+        """A file of the SDK's form."""
+
+    @property
+    def credentials_command(self) -> str | None:
+        """A command that prints credentials."""
+
+    @property
+    def metadata_server(self) -> bool:
+        """Whether credentials may be asked of the cloud's services for its machines."""
 
 
 class StoreError(Exception):
@@ -136,7 +171,7 @@ class Store:
         with closing(self._sent(method, key, query, headers)) as response:
             return _read(response)
 
-    def _sent(self, method: str, key: bytes | None, query: Query, headers: Mapping[str, str], body: bytes = b"") -> "BaseHTTPResponse":
+    def _sent(self, method: str, key: bytes | None, query: Query, headers: Mapping[str, str], body: bytes | BinaryIO = b"") -> "BaseHTTPResponse":
         """The answer to a signed request, its body not yet read; nothing here sends one. Raises StoreError for everything but success."""
         from botocore.awsrequest import AWSRequest
 

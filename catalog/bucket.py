@@ -1,0 +1,209 @@
+"""A bucket that is written to, and the one in which a catalog lies: its files go there, its commits are put over nothing."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from catalog import pages, store
+from catalog.errors import CatalogError, RefusedError, UnreachableError
+from catalog.store import Query, Store, StoreError
+
+_BLOCK_BYTES = 1 << 20
+_CREATE = {"If-None-Match": "*"}
+_REFUSED = (409, 412)  # what it means that something has the name: 409 while another request gives it one
+_LARGEST_BYTES = 5 << 30  # of one request
+_MD5 = 32  # characters of an ETag that is one
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a listing tells of an object: its key below the catalog's prefix, and when it was stored, in seconds since 1970."""
+
+    path: str
+    size_bytes: int
+    stored_at: float
+
+
+class WritableStore(Store):
+    """One bucket that may be written to. Each request that writes is sent once: whoever sends again must look first."""
+
+    def put(self, key: bytes, body: bytes | BinaryIO, headers: Mapping[str, str] | None = None, query: Query | None = None) -> Mapping[str, str]:
+        """Store an object, or what `query` names of it; gives the headers of the answer. Its payload is signed. Writes. Raises StoreError."""
+        return self._written("PUT", key, query or {}, headers or {}, body)[0]
+
+    def delete(self, key: bytes, version: str | None = None) -> None:
+        """Remove one version of an object; of a bucket that keeps none, the object. Writes. Raises StoreError."""
+        self._written("DELETE", key, {} if version is None else {"versionId": version}, {}, b"")
+
+    def _written(self, method: str, key: bytes, query: Query, headers: Mapping[str, str], body: bytes | BinaryIO) -> tuple[Mapping[str, str], bytes]:
+        with closing(self._sent(method, key, query, headers, body)) as response:
+            said = store._read(response)
+            return {name.lower(): value for name, value in response.headers.items()}, said
+
+
+class Bucket(WritableStore):
+    """The bucket of a catalog; every path is below its prefix. Threads may share it, processes not."""
+
+    def unreachable(self, why: object) -> UnreachableError:
+        """The error of the catalog."""
+        return UnreachableError(f"catalog {self._settings.location}: {why}")
+
+    def refuse_unsafe(self) -> None:
+        """Raises RefusedError where the store lets one commit overwrite another: it must refuse to put a second object of a name. Writes a canary."""
+        try:
+            is_refused = self._again(self._refuses_a_second)
+        except StoreError as error:
+            raise self._told(error, "a canary could not be written") from error
+        if not is_refused:
+            raise RefusedError(
+                f"catalog {self._settings.location}: this bucket ignores If-None-Match, so that one host would overwrite what another one commits;"
+                " use a bucket that heeds it (with Ceph one without versioning), or a folder of this host as [catalog] path"
+            )
+
+    def _refuses_a_second(self) -> bool:
+        key = self.prefix + f".canary-{secrets.token_hex(8)}".encode()
+        self.put(key, b"one", _CREATE)
+        try:
+            self.put(key, b"two", _CREATE)
+        except StoreError as error:
+            if error.status in _REFUSED:
+                return True
+            raise
+        finally:
+            self._again(lambda: self.delete(key))
+        return False
+
+    def list(self, beginning: str, after: str = "") -> Iterator[Listed]:
+        """What lies in the bucket and begins so, from a path on that itself is left out, in the order of its paths. Raises UnreachableError."""
+        query: dict[str, str | bytes] = {"list-type": "2", "prefix": self.prefix + beginning.encode(), "encoding-type": "url"}
+        query |= {"start-after": self.prefix + after.encode()} if after else {}
+        further: Mapping[str, str | bytes] | None = {}
+        while further is not None:
+            try:
+                page = pages.objects(self.get(None, {**query, **further}))
+            except (StoreError, pages.PageError) as error:
+                raise self.unreachable(error) from error
+            further = page.next
+            for items in page.items:
+                for key, size, stored in zip(items.keys, items.values("Size"), items.values("LastModified"), strict=True):
+                    yield Listed(key.removeprefix(self.prefix).decode("utf-8", "surrogateescape"), int(size or 0), _seconds(stored or b""))
+
+    def upload(self, path: str, file: Path) -> None:
+        """Store a file under a path that nothing else has, again where that may help: the same is the same. Writes. Raises UnreachableError, CatalogError."""
+        size_bytes = file.stat().st_size
+        if size_bytes > _LARGEST_BYTES:
+            raise CatalogError(f"{file}: has more than {_LARGEST_BYTES} bytes, and a store takes no more at once; set [catalog] memory_limit higher")
+
+        def send() -> None:
+            with file.open("rb") as body:
+                self.put(self._key(path), body if size_bytes else b"", {"Content-Length": str(size_bytes)})
+
+        try:
+            self._again(send)
+        except StoreError as error:
+            raise self._told(error, f"{path} could not be stored") from error
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Store an object if nothing has its name; gives whether what is there then is this. Writes. Raises UnreachableError, CatalogError."""
+        try:
+            with suppress(StoreError):  # something has the name, or the answer was lost: what is there tells
+                self.put(self._key(path), content, _CREATE)
+            return self.read(path) == content
+        except FileNotFoundError as error:
+            raise self.unreachable(f"{path} could not be stored; try again") from error
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Store an object in the place of what has its name. Writes. Raises UnreachableError, CatalogError."""
+        try:
+            self._again(lambda: self.put(self._key(path), content))
+        except StoreError as error:
+            raise self._told(error, f"{path} could not be stored") from error
+
+    def read(self, path: str) -> bytes:
+        """What a small object holds. Raises FileNotFoundError, UnreachableError, CatalogError."""
+        try:
+            return self.get(self._key(path), {})
+        except StoreError as error:
+            raise FileNotFoundError(path) if _is_absent(error) else self._told(error, path) from error
+
+    def download(self, path: str, into: Path) -> None:
+        """Write what an object holds into a file, and make it durable. Raises FileNotFoundError, UnreachableError."""
+        try:
+            self._again(lambda: self._download(path, into))
+        except StoreError as error:
+            raise FileNotFoundError(path) if _is_absent(error) else self._told(error, path) from error
+
+    def remove(self, path: str) -> None:
+        """Remove an object, if it is there. Writes. Raises UnreachableError, CatalogError."""
+        try:
+            self._again(lambda: self.delete(self._key(path)))
+        except StoreError as error:
+            raise self._told(error, f"{path} could not be removed") from error
+
+    def options(self) -> dict[str, str]:
+        """How delta-rs reaches this bucket. It holds secrets."""
+        found: Any = self._signer().credentials
+        held = found.get_frozen_credentials() if hasattr(found, "get_frozen_credentials") else found
+        address = self.endpoint.removesuffix(f"/{self.bucket}")
+        virtual = self._settings.endpoint is None and "." not in self.bucket
+        known = {
+            "access_key_id": held.access_key,
+            "secret_access_key": held.secret_key,
+            "session_token": held.token,
+            "region": self._region,
+            "endpoint_url": self.endpoint if virtual else address,
+            "virtual_hosted_style_request": str(virtual).lower(),
+            "allow_http": str(address.startswith("http://")).lower(),
+            "conditional_put": "etag",
+        }
+        return {f"aws_{name}": value for name, value in known.items() if value is not None}
+
+    @property
+    def url(self) -> str:
+        """Where the catalog lies, with a slash at its end."""
+        return f"s3://{self.bucket}/{self.prefix.decode('utf-8', 'surrogateescape')}"
+
+    def _key(self, path: str) -> bytes:
+        return self.prefix + path.encode("utf-8", "surrogateescape")
+
+    def _download(self, path: str, into: Path) -> None:
+        """One try. Raises StoreError, also where what came is not what is stored."""
+        stream = self.stream(self._key(path), {}, {}, _BLOCK_BYTES)
+        headers = next(stream)
+        assert isinstance(headers, Mapping)  # noqa: S101  # the first one
+        digest, size_bytes = hashlib.md5(usedforsecurity=False), 0
+        with into.open("wb") as file:
+            for block in stream:
+                assert isinstance(block, bytes)  # noqa: S101  # all others
+                digest.update(block)
+                size_bytes += len(block)
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        etag = headers.get("etag", "").strip('"').lower()
+        is_md5 = len(etag) == _MD5 and not headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+        if headers.get("content-length") != str(size_bytes) or (is_md5 and etag != digest.hexdigest()):
+            raise StoreError(f"{path}: what came is not what is stored")
+
+    def _told(self, error: StoreError, what: str) -> Exception:
+        """The error of a request that was not done: nobody answered, or the store refused."""
+        if error.refused:
+            return CatalogError(f"catalog {self._settings.location}: {what}: {error}; reports can be read with these credentials if they may read")
+        return self.unreachable(f"{what}: {error}")
+
+
+def _is_absent(error: StoreError) -> bool:
+    return error.status == 404 and error.code != "NoSuchBucket"
+
+
+def _seconds(text: bytes) -> float:
+    try:
+        return datetime.fromisoformat(text.decode()).timestamp()
+    except ValueError:
+        return float("inf")  # not known to be old

@@ -1,0 +1,226 @@
+"""Keeps a folder of this host like the catalog on an object store: logs as they grow, files when they are read, and what is new goes there.
+
+Files and commits never change once they are there, so what the folder has is what the store has. Readers of the folder are those of every catalog.
+"""
+
+import math
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalog import log, place
+from catalog.errors import CatalogError
+from catalog.schema import TABLES
+
+if TYPE_CHECKING:
+    from catalog.bucket import Bucket, Listed
+
+_SECONDS = 1.0  # what was seen of the store so long ago is what holds
+_USED_SECONDS, _KEPT_SECONDS = 3600.0, 7 * 86400.0  # a file is said to be used so often, and stays so long after that
+_OVERLAP = 5  # of versions that are listed again: a checkpoint comes later than the commit after it
+_AT_ONCE = 16  # requests
+# Before all others: what publishes is written last, so that what it rests on is there when that is looked at.
+_PUBLISHING = ("snapshots", "scans")
+
+_lock = threading.RLock()
+_buckets: "dict[tuple[Path, int], Bucket]" = {}
+_safe: set[tuple[Path, int]] = set()
+_tidied: set[tuple[Path, int]] = set()
+_looked: dict[tuple[Path, int], float] = {}
+
+
+def catch_up(root: Path, written: str | None = None) -> None:
+    """Bring the logs of all tables of a mirror to what the store had a second ago, and that of one that was just `written` to what it has now.
+
+    Of a folder that is no mirror nothing. Raises CatalogError, UnreachableError.
+    """
+    if place.of(root) is None:
+        return
+    with _lock:
+        now, key = time.monotonic(), (root, os.getpid())
+        found = bucket(root)
+        if written is not None:
+            if _catch_up(root, found, written) and written in _PUBLISHING:
+                _looked.pop(key, None)  # it may say of something that lies in tables which were looked at before
+            return
+        if now - _looked.get(key, -_SECONDS) < _SECONDS:
+            return
+        for name in _PUBLISHING:
+            _catch_up(root, found, name)
+        _each(lambda name: _catch_up(root, found, name), [name for name in TABLES if name not in _PUBLISHING])
+        _looked[key] = now
+
+
+def fetch(root: Path, table: str, sizes: Mapping[str, int]) -> None:
+    """Have files of a table, by their paths in its folder and their sizes, lie there. Raises CatalogError where one is gone.
+
+    Of a folder that is no mirror nothing.
+    """
+    if place.of(root) is None:
+        return
+    missing = [path for path, size_bytes in sizes.items() if not _is_there(root / table / path, size_bytes)]
+    if missing:
+        found = bucket(root)
+        _forget_once(root)
+        _each(lambda path: _fetch(root, found, f"{table}/{path}", sizes[path]), missing)
+
+
+def publish(root: Path, table: str, paths: Iterable[str]) -> None:
+    """Store files of a mirror where all can read them, before a commit names them. Writes. Raises RefusedError where that is not safe, UnreachableError."""
+    found = bucket(root)
+    refuse_unsafe(root)
+    _each(lambda path: found.upload(f"{table}/{path}", root / table / path), paths)
+
+
+def refuse_unsafe(root: Path) -> None:
+    """Raises RefusedError where the bucket of a mirror lets one commit overwrite another. Asks it once a process; writes a canary."""
+    key = (root, os.getpid())
+    with _lock:
+        if key not in _safe:
+            bucket(root).refuse_unsafe()
+            _safe.add(key)
+
+
+def options(root: Path) -> dict[str, Any]:
+    """The arguments by which delta-rs reaches the tables of a catalog; none where they lie in its folder. They hold secrets."""
+    return {"storage_options": bucket(root).options()} if place.of(root) else {}
+
+
+def remove(root: Path, table: str, paths: Iterable[str]) -> None:
+    """Remove files of a table from the store; what the mirror has of them stays until nobody has used it for long. Writes. Raises UnreachableError."""
+    found = bucket(root)
+    _each(lambda path: found.remove(f"{table}/{path}"), paths)
+
+
+def lying(root: Path, table: str) -> "list[Listed]":
+    """The files of a table on the store, whatever its log says, by their paths in its folder; without its log. Raises UnreachableError."""
+    return [one for one in bucket(root).list(f"{table}/") if not one.path.startswith(f"{table}/{log.FOLDER}/")]
+
+
+@contextmanager
+def as_stored(root: Path, table: str, path: str) -> Iterator[Path]:
+    """A file of a table as it is stored: of a mirror a copy that is fetched for this. Raises FileNotFoundError, UnreachableError."""
+    if place.of(root) is None:
+        yield root / table / path
+        return
+    copy = root / ".tmp" / f"stored-{secrets.token_hex(8)}"
+    copy.parent.mkdir(exist_ok=True)
+    try:
+        bucket(root).download(f"{table}/{path}", copy)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def log_differences(root: Path, table: str) -> list[tuple[str, str]]:
+    """What of a table's log lies in a mirror, by its name, and on the store not as it does here, and how. Raises UnreachableError."""
+    if place.of(root) is None:
+        return []
+    folder = f"{table}/{log.FOLDER}/"
+    listed = {one.path.removeprefix(folder): one.size_bytes for one in bucket(root).list(folder)}
+    sizes = {name: (root / folder / name).stat().st_size for name in log.names(root / table) if log.order(name)}
+    missing = [(name, "this part of the log is not there any more") for name in sizes if name not in listed]
+    return missing + [(name, f"it has {listed[name]} bytes, and had {size}") for name, size in sizes.items() if listed.get(name, size) != size]
+
+
+def bucket(root: Path) -> "Bucket":
+    """The bucket of a mirror, as this process speaks to it: a fork must not use the connections of its parent."""
+    from catalog.bucket import Bucket
+
+    key, found = (root, os.getpid()), place.of(root)
+    assert found is not None  # noqa: S101  # who asks has looked
+    with _lock:
+        if key not in _buckets:
+            _buckets[key] = Bucket(found)
+        return _buckets[key]
+
+
+def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
+    """Fetch the commits and checkpoints of a table that the mirror lacks, in their order: at every moment the log that lies there is one that was.
+
+    Gives whether there were any.
+    """
+    newest, folder = log.newest(root / table), f"{table}/{log.FOLDER}/"
+    here = log.names(root / table)
+    listed = {one.path.removeprefix(folder): one for one in found.list(folder, f"{folder}{max(0, newest - _OVERLAP):020d}" if newest >= 0 else "")}
+    if newest >= 0:
+        last = log.commit_file(root / table, newest)
+        known = listed.get(last.name)
+        if known is None or known.size_bytes != last.stat().st_size:
+            raise CatalogError(
+                f"{found.url}{table}: is not the table that this host knew, which had a version {newest}: another catalog was put there,"
+                f" or an older state of it; if that is meant, remove {root}"
+            )
+    wanted = sorted((order, name) for name in listed if name not in here and (order := log.order(name)))
+    temporary = {name: root / table / log.FOLDER / f".{name}~{secrets.token_hex(8)}" for _, name in wanted}
+    if wanted:
+        (root / table / log.FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        _each(lambda name: found.download(folder + name, temporary[name]), temporary)
+        for _, name in wanted:
+            if math.isfinite(at := listed[name].stored_at):
+                os.utime(temporary[name], (at, at))
+            temporary[name].replace(root / table / log.FOLDER / name)
+    finally:
+        for file in temporary.values():
+            file.unlink(missing_ok=True)
+    return bool(wanted)
+
+
+def _fetch(root: Path, found: "Bucket", path: str, size_bytes: int) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}~{secrets.token_hex(8)}")
+    try:
+        found.download(path, temporary)
+        if temporary.stat().st_size != size_bytes:
+            raise CatalogError(f"{found.url}{path}: has {temporary.stat().st_size} bytes; {size_bytes} were written; 'lastcopy catalog verify' says more")
+        temporary.replace(file)
+    except FileNotFoundError as error:
+        raise CatalogError(f"{found.url}{path}: is not there any more; 'lastcopy catalog expire' removes what is read by nobody for long; ask again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_there(file: Path, size_bytes: int) -> bool:
+    """Whether a file is there, whole; then it is known to be used."""
+    try:
+        found = file.stat()
+        if found.st_mtime < time.time() - _USED_SECONDS:
+            os.utime(file)
+    except FileNotFoundError:
+        return False
+    return found.st_size == size_bytes
+
+
+def _forget_once(root: Path) -> None:
+    """Remove files that nobody used for long, once a process: the store has them. Those of scans that are interrupted it has not."""
+    key, before = (root, os.getpid()), time.time() - _KEPT_SECONDS
+    with _lock:
+        if key in _tidied:
+            return
+        _tidied.add(key)
+    unfinished = {f"scan_id={entry.name}" for entry in (root / ".scans").iterdir()} if (root / ".scans").is_dir() else set()
+    for name in TABLES:
+        for file in (root / name).rglob("*.parquet"):
+            if log.FOLDER in file.parts or not unfinished.isdisjoint(file.parts):
+                continue
+            with suppress(FileNotFoundError):
+                if file.stat().st_mtime < before:
+                    file.unlink()
+
+
+def _each(act: Callable[[str], object], names: Iterable[str]) -> None:
+    """Do something for each of some names, several at once; raises the first error, after all are done."""
+    some = list(names)
+    if len(some) == 1:
+        act(some[0])
+    elif some:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(some))) as threads:
+            list(threads.map(act, some))

@@ -1,0 +1,278 @@
+"""A catalog in a bucket: what one host publishes all others read, whole; and what is wrong there is found, not believed."""
+
+import datetime
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from catalog import compaction, derive, expiry, integrity, inventory, log, mirror, place, snapshot, table, thinning
+from catalog.connect import connect
+from catalog.errors import CatalogError, ConfigError, LockedError, RefusedError, UnreachableError
+from catalog.retention import Wish
+from catalog.schema import DERIVED, TABLES
+from tests.catalog import kept
+from tests.catalog.estates import NOON, write_scan
+from tests.catalog.hosts import Shared
+from tests.lifecycle import proxy
+from tests.lifecycle.proxy import Fault, Kind, Proxy
+from tests.scanners import stores
+
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Shared:
+    server = stores.weed()
+    return Shared(server, tmp_path, server.bucket())
+
+
+@pytest.fixture
+def network(shared: Shared) -> Iterator[Proxy]:
+    with proxy.running(shared.server.endpoint) as found:
+        yield found
+
+
+def rows(root: Path) -> dict[str, list[str]]:
+    return {name: sorted(map(str, table.read(root, name).to_pylist())) for name in TABLES if name not in DERIVED}
+
+
+def wrong(root: Path) -> list[integrity.Finding]:
+    return [finding for finding in integrity.verify(root, contents=True)[0] if finding.state == "error"]
+
+
+def test_what_one_host_publishes_another_one_reads(shared: Shared, tmp_path: Path) -> None:
+    kept.grow(shared.root("one"), 2)
+    kept.grow(tmp_path / "local", 2)
+    other = shared.root("other")
+    assert {name: found for name, found in rows(other).items() if name != "snapshots"} == {
+        name: found for name, found in rows(tmp_path / "local").items() if name != "snapshots"
+    }
+    asked = "SELECT volume, path, status, user_error FROM assets ORDER BY ALL"
+    answers = [connect(root, snapshot.find(root), derives=False).execute(asked).fetchall() for root in (other, tmp_path / "local")]
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 2
+    assert wrong(other) == []
+    found = {row["table"]: row for row in inventory.tables(other)}["scans"]
+    assert (found["rows"], found["version"], found["other_files"]) == (4, 4, 0)
+    kept.grow(other, 1, 2)
+    assert len(snapshot.snapshots(shared.root("one"))) == 3
+    assert len(snapshot.scans(shared.root("one"))) == 6
+
+
+@pytest.mark.slow
+def test_no_secret_comes_into_the_catalog_or_its_mirror(shared: Shared) -> None:
+    root = shared.root("one")
+    kept.grow(root, 1)
+    secrets = (stores.KEY.encode(), stores.SECRET.encode(), b"credentials")
+    held = [shared.content(path) for path in shared.paths()] + [file.read_bytes() for file in root.rglob("*") if file.is_file()]
+    assert not [secret for secret in secrets for content in held if secret in content]
+    assert "credentials" not in shared.config("one").stored()
+    assert str(root) not in shared.config("one").stored()
+
+
+@pytest.mark.slow
+def test_a_mirror_is_never_taken_for_a_catalog(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = shared.root("one")
+    kept.grow(root, 1)
+    monkeypatch.setattr(place, "_mirrors", {})
+    with pytest.raises(ConfigError, match=r"is only what this host has of the catalog s3://"):
+        snapshot.snapshots(root)
+
+
+def test_a_mirror_is_of_one_catalog(shared: Shared) -> None:
+    shared.root("one")
+    with pytest.raises(ConfigError, match="is that of another catalog"):
+        replace(shared, prefix="other").root("one")
+    (shared.folder / "full").mkdir()
+    (shared.folder / "full" / "file").touch()
+    with pytest.raises(ConfigError, match="holds something else"):
+        shared.root("full")
+
+
+@pytest.mark.slow  # a second store is started
+def test_a_bucket_that_ignores_conditions_is_refused(tmp_path: Path) -> None:
+    server = stores.ceph()
+    with pytest.raises(RefusedError, match="ignores If-None-Match"):
+        kept.grow(Shared(server, tmp_path, server.bucket(versioned=True)).root("one"), 1)
+
+
+@pytest.mark.slow
+def test_an_unreachable_store_is_said_to_be(shared: Shared) -> None:
+    root = shared.root("one")
+    kept.grow(root, 1)
+    with pytest.raises(UnreachableError, match="no connection"):
+        snapshot.snapshots(replace(shared, endpoint="http://127.0.0.1:9").root("late"))
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("kind", ["lose_answer", "busy", "refuse", "cut_request", "cut_answer"])
+def test_a_commit_whose_request_or_answer_is_lost_is_done_once(shared: Shared, network: Proxy, kind: Kind) -> None:
+    root = shared.root("one", network.endpoint)
+    write_scan(root, "work", {"a": {}})
+    network.faults.append(Fault("PUT", "entries/_delta_log/00000000000000000002", kind))
+    network.faults.append(Fault("PUT", "scans/_delta_log/00000000000000000002", kind))
+    network.faults.append(Fault("PUT", "entries/scan_id", kind))
+    write_scan(root, "work", {"a": {}, "b": {}}, NOON + DAY)
+    assert [fault.times for fault in network.faults] == [0, 0, 0]
+    other = shared.root("other")
+    assert [scan.entries for scan in snapshot.scans(other)] == [1, 2]
+    assert table.read(other, "entries").num_rows == 3
+    assert wrong(other) == []
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("kind", ["flip_down", "cut_answer", "busy"])
+def test_what_is_read_is_what_is_stored(shared: Shared, network: Proxy, kind: Kind) -> None:
+    kept.grow(shared.root("one"), 1)
+    other = shared.root("other", network.endpoint)
+    network.faults += [Fault("GET", "scans/part-", kind), Fault("GET", "scans/_delta_log/00000000000000000001", kind)]
+    assert rows(other) == rows(shared.root("one"))
+    assert [fault.times for fault in network.faults] == [0, 0]
+
+
+def test_two_hosts_add_to_a_table_at_once(shared: Shared, network: Proxy) -> None:
+    one, other = shared.root("one", network.endpoint), shared.root("other")
+    write_scan(other, "first", {"a": {}})
+    network.faults.append(Fault("PUT", "scans/_delta_log/00000000000000000002", "none", first=lambda: write_scan(other, "work", {"a": {}})))
+    write_scan(one, "copy", {"b": {}})
+    for root in (one, shared.root("other")):
+        assert {scan.volume for scan in snapshot.scans(root)} == {"first", "work", "copy"}
+        assert table.read(root, "entries").num_rows == 3
+
+
+@pytest.mark.slow
+def test_snapshots_of_two_hosts_follow_one_another(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = shared.root("one"), shared.root("other")
+    kept.grow(one, 1)
+    really = derive._derive_tables
+
+    def overtaken(root: Path, new: snapshot.Snapshot) -> None:
+        really(root, new)
+        monkeypatch.setattr(derive, "_derive_tables", really)
+        write_scan(shared.root("other"), "work", {"a": {}, "b": {}}, NOON + DAY)
+        derive.derive(other, kept.CONFIG, NOON + 2 * DAY)
+
+    monkeypatch.setattr(derive, "_derive_tables", overtaken)
+    with pytest.raises(LockedError, match="another host published a snapshot meanwhile"):
+        derive.derive(one, kept.CONFIG, NOON + 9 * DAY)
+    known = snapshot.snapshots(one)
+    assert len(known) == 2
+    assert known[1].previous_id == known[0].snapshot_id
+    assert {file.partition["snapshot_id"] for name in DERIVED for file in table.named(one, name).values()} == {one.snapshot_id for one in known}
+    new = derive.derive(one, kept.CONFIG, NOON + DAY)  # its clock is behind
+    other = shared.root("other")
+    assert snapshot.find(other).snapshot_id == new.snapshot_id
+    assert snapshot.find(other).scans["work"] == snapshot.newest_scans(other)["work"].scan_id
+
+
+@pytest.mark.slow
+def test_a_snapshot_that_rests_on_as_much_is_taken(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = shared.root("one"), shared.root("other")
+    kept.grow(one, 1)
+    really, theirs = derive._derive_tables, []
+
+    def overtaken(root: Path, new: snapshot.Snapshot) -> None:
+        really(root, new)
+        monkeypatch.setattr(derive, "_derive_tables", really)
+        shared.root("other")
+        theirs.append(derive.derive(other, kept.CONFIG, NOON + DAY).snapshot_id)
+
+    monkeypatch.setattr(derive, "_derive_tables", overtaken)
+    assert derive.derive(one, kept.CONFIG, NOON + 2 * DAY).snapshot_id == theirs[0]
+    assert len(snapshot.snapshots(one)) == 2
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
+def test_what_is_damaged_on_the_store_is_found_though_the_mirror_is_whole(shared: Shared, damage: str) -> None:
+    root = shared.root("one")
+    kept.grow(root, 1)
+    path = next(iter(table.named(root, "scans")))
+    content = shared.content(f"scans/{path}")
+    if damage == "gone":
+        shared.delete(f"scans/{path}")
+    else:
+        shared.put(f"scans/{path}", content[:-10] if damage == "cut" else bytes(len(content)))
+    assert {(finding.table, finding.check) for finding in wrong(root)} == {("scans", {"gone": "missing", "cut": "size", "changed": "unreadable"}[damage])}
+    if damage != "changed":
+        with pytest.raises(CatalogError):
+            rows(shared.root("other"))
+
+
+@pytest.mark.slow
+def test_a_log_that_lost_a_commit_is_found(shared: Shared) -> None:
+    root = shared.root("one")
+    kept.grow(root, 1)
+    shared.delete(f"scans/{log.FOLDER}/{1:020d}.json")
+    assert {(finding.table, finding.check) for finding in wrong(root)} == {("scans", "log")}
+    with pytest.raises(CatalogError, match="not readable as a Delta table"):
+        rows(shared.root("other"))
+
+
+@pytest.mark.slow
+def test_another_catalog_at_the_same_place_is_not_mixed_with_what_was_there(shared: Shared) -> None:
+    root = shared.root("one")
+    kept.grow(root, 2)
+    for path in shared.paths():
+        shared.delete(path)
+    shared.root("one")
+    with pytest.raises(CatalogError, match="another catalog was put there"):
+        snapshot.snapshots(root)
+    kept.grow(shared.root("new"), 1)
+    shared.root("one")
+    with pytest.raises(CatalogError, match="another catalog was put there"):
+        snapshot.snapshots(root)
+
+
+@pytest.mark.slow
+def test_expire_removes_from_the_store_what_nobody_can_need(shared: Shared) -> None:
+    one, other = shared.root("one"), shared.root("other")
+    kept.grow(one, 4)
+    shared.root("other")
+    shared.put("entries/scan_id=x/volume=work/part-" + "0" * 32 + ".parquet", b"about to be committed")
+    before = rows(other)
+    wish, now = Wish(0, 0, 0, 0), time.time()
+    assert {len(one.snapshot_id) for one in expiry.expire(other, wish, now, 3600.0).dropped} == {len("20260301T130000000000Z-0000")}
+    removed = expiry.expire(other, wish, now + 7200, 3600.0)
+    gone = {f"{one.name}/{path}" for one in removed.removed for path in one.paths}
+    assert gone
+    assert gone.isdisjoint(shared.paths())
+    assert any("scan_id=x" in path for path in shared.paths())  # another host may be at it
+    assert rows(one) == rows(shared.root("late")) == before
+    assert wrong(shared.root("one")) == []
+    expiry.expire(one, wish, now + 7200 + expiry._LEASE_SECONDS, 3600.0)
+    assert not any("scan_id=x" in path for path in shared.paths())
+
+
+@pytest.mark.slow
+def test_older_scans_and_small_files_are_written_together(shared: Shared) -> None:
+    one, other = shared.root("one"), shared.root("other")
+    for day in range(8):
+        before = snapshot.newest_scans(one).get("work")
+        files = {f"f{number:04}": {"size_bytes": day if number % 50 == 0 else number, "path_hash": number**5 % 2**48} for number in range(2_000)}
+        write_scan(one, "work", files, NOON + day * DAY, previous_scan_id=before and before.scan_id)
+    shared.root("other")
+    wanted = {scan.scan_id: table.read(one, "entries", scan_id=[scan.scan_id]).num_rows for scan in snapshot.scans(one)}
+    assert [merge.name for merge in compaction.compact(other)] == ["scans"]
+    assert all(thinned.stays_whole is None for thinned in thinning.thin(other))
+    assert thinning.plan(shared.root("one")) == []
+    assert len(table.named(one, "scans")) == len(table.named(one, "entries")) == 1
+    assert wrong(one) == []
+    assert set(wanted.values()) == {2_000}
+
+
+@pytest.mark.slow
+def test_what_nobody_used_for_long_leaves_the_mirror(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = shared.root("one")
+    kept.grow(root, 1)
+    held = rows(root)
+    monkeypatch.setattr(mirror, "_tidied", set())
+    monkeypatch.setattr(mirror, "_KEPT_SECONDS", -60.0)
+    table.files(root, "scans")
+    (root / "scans" / next(iter(table.named(root, "scans")))).unlink()
+    table.files(root, "scans")
+    assert not list((root / "entries").rglob("*.parquet"))
+    assert rows(root) == held
