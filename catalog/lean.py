@@ -22,3 +22,8 @@ class _Absent:
 def without_pandas() -> None:
     """Let this process be one where pandas is not installed. For programs only: who imports us may want it."""
     sys.meta_path.insert(0, _Absent())
+
+
+def with_pandas() -> None:
+    """Take that back, for a library that cannot be imported without it. What pyarrow knows stays: its tables have no way to pandas."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Absent)]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from catalog import lean
 from catalog.errors import CatalogError, ConfigError, MissingExtraError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def _begun(remote: str) -> "SparkSession":
         warnings.simplefilter("ignore", FutureWarning)  # that pandas is newer than Spark knows: no data goes through it
         try:
             program.setdefault("__file__", "")
+            lean.with_pandas()
             from pyspark.sql import SparkSession
             from pyspark.sql.connect.client.retries import DefaultPolicy
         except ImportError as error:
-            raise MissingExtraError("pyspark is not installed: pip install 'lastcopy[spark]'") from error
+            raise MissingExtraError(f"the client of Spark Connect is not installed ({error}): pip install 'lastcopy[spark]'") from error
         finally:
             if unnamed:
                 del program["__file__"]

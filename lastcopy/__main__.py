@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-_WITH_PANDAS = {"serve", "dashboard", "spark", "--engine=spark"}  # the commands whose pages are drawn with it, and what speaks to a cluster
+_PAGES = {"serve", "dashboard"}  # the commands whose pages are drawn with pandas
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     from catalog import lean
     from lastcopy import cli
 
-    if not _WITH_PANDAS & set(sys.argv[1:]):
+    if not _PAGES & set(sys.argv[1:]):
         lean.without_pandas()
     sys.exit(cli.run(sys.argv[1:]))
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lastcopy import output
-from lastcopy.settings import Settings
+from lastcopy import engines, output
+from lastcopy.settings import Engine, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,12 +49,25 @@ def opened(root: "Path", wanted: "Snapshot", earlier: "Snapshot | None" = None) 
         raise
 
 
-def report(chosen: Settings, found: "reports.Report", given: Mapping[str, object], *, where: str | None, limit: int | None, against: str | None) -> None:
+def report(
+    chosen: Settings,
+    found: "reports.Report",
+    given: Mapping[str, object],
+    *,
+    where: str | None,
+    limit: int | None,
+    against: str | None,
+    engine: Engine = "local",
+) -> None:
     """Print the answer of a report."""
-    from reports import render, state
+    from reports import cluster, render, state
 
+    remote = engines.remote(engine)
     with connected(chosen, against) as connection, _foreseen(f"report {found.name}"):
-        relation = found.run(connection, given, where=where, limit=limit or None)
+        if remote is None:
+            relation = found.run(connection, given, where=where, limit=limit or None)
+        else:
+            relation = cluster.answer(remote, connection, found, given, where=where, limit=limit or None)
         output.answer(chosen, render.answer(found, relation, state.read(connection.cursor())), limit)
 
 

@@ -10,5 +10,5 @@ def remote(engine: Engine) -> str | None:
         return None
     from catalog import spark
 
-    extras.need("spark", "pyspark", "grpc", "pandas")
+    extras.need("spark", "pyspark", "grpc")
     return spark.address()

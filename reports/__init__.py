@@ -110,18 +110,33 @@ class Report:
         """
         import duckdb
 
+        text, values = self.query(connection, params, where, limit)
+        try:
+            answer = connection.sql(text, params=values)
+        except duckdb.CatalogException as error:
+            raise self._unanswered(error) from error
+        assert answer is not None  # noqa: S101  # sql() gives None only for statements that return nothing
+        return answer
+
+    def query(
+        self, connection: "duckdb.DuckDBPyConnection", params: Mapping[str, object] | None = None, where: str | None = None, limit: int | None = None
+    ) -> tuple[str, dict[str, Value]]:
+        """The SQL that `run` runs, over the connection's views, and the values of its parameters; nothing is computed. Raises as `run`."""
+        import duckdb
+
         values = self.values(params or {})
         self._check_volumes(connection, values)
         body, order = self._parts()
         try:
             found = connection.sql(body, params=values)
-            assert found is not None  # noqa: S101  # sql() gives None only for statements that return nothing
-            kinds = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
-            answer = connection.sql(self._wrapped(body, order, kinds, where, limit), params=values)
         except duckdb.CatalogException as error:
-            raise CatalogError(f"report {self.name}: this snapshot cannot answer it: {str(error).splitlines()[0]}") from error
-        assert answer is not None  # noqa: S101  # as above
-        return answer
+            raise self._unanswered(error) from error
+        assert found is not None  # noqa: S101  # as above
+        kinds = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
+        return self._wrapped(body, order, kinds, where, limit), values
+
+    def _unanswered(self, error: Exception) -> CatalogError:
+        return CatalogError(f"report {self.name}: this snapshot cannot answer it: {str(error).splitlines()[0]}")
 
     def _check_volumes(self, connection: "duckdb.DuckDBPyConnection", values: Mapping[str, Value]) -> None:
         named = {values[parameter.name] for parameter in self.params if parameter.names_a_volume and values[parameter.name] != parameter.default}

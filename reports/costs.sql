@@ -57,9 +57,9 @@ priced AS (
         by_volume.dormant_bytes,
         volumes.currency,
         CASE WHEN volumes.cost_per_tib_month IS NULL THEN by_volume.paid_bytes ELSE 0 END AS unpriced_bytes,
-        -- Decimals add up to the same sum in any order.
-        CAST(by_volume.paid_bytes * volumes.cost_per_tib_month / 1099511627776.0 AS DECIMAL(28, 4)) AS cost_per_month,
-        CAST(by_volume.dormant_bytes * volumes.cost_per_tib_month / 1099511627776.0 AS DECIMAL(28, 4)) AS dormant_cost_per_month
+        -- Ten-thousandths: whole numbers add up to the same sum in any order.
+        CAST(floor(by_volume.paid_bytes * volumes.cost_per_tib_month / 1099511627776.0 * 10000.0 + 0.5) AS BIGINT) AS cost_per_month,
+        CAST(floor(by_volume.dormant_bytes * volumes.cost_per_tib_month / 1099511627776.0 * 10000.0 + 0.5) AS BIGINT) AS dormant_cost_per_month
     FROM by_volume
     INNER JOIN volumes ON by_volume.volume = volumes.volume
 )
@@ -70,9 +70,9 @@ SELECT
     sum(bytes) AS bytes,
     sum(paid_bytes) AS paid_bytes,
     sum(unpriced_bytes) AS unpriced_bytes,
-    CAST(sum(cost_per_month) AS DOUBLE) AS cost_per_month,
+    sum(cost_per_month) / 10000.0 AS cost_per_month,
     sum(dormant_bytes) AS dormant_bytes,
-    CAST(sum(dormant_cost_per_month) AS DOUBLE) AS dormant_cost_per_month,
+    sum(dormant_cost_per_month) / 10000.0 AS dormant_cost_per_month,
     CASE WHEN sum(paid_bytes) > 0 THEN (sum(dormant_bytes) * 1000 // sum(paid_bytes)) / 10.0 END AS dormant_pct,
     max(currency) AS currency
 FROM priced

@@ -207,13 +207,13 @@ slopes AS (
     GROUP BY 1, 2
 ),
 
--- Of a random walk with that drift: its variance a day, by all that moved, steps too. Shares are added as decimals, so that no order matters.
+-- Of a random walk with that drift: its variance a day, by all that moved, steps too. Shares are added as whole parts of 10^15, so that no order matters.
 variances AS (
     SELECT
         volume,
         measure,
         slope,
-        CAST(coalesce(sum(share), 0) AS DOUBLE) * moved * moved / freedom AS variance,
+        coalesce(sum(share), 0) / 1000000000000000.0 * moved * moved / freedom AS variance,
         1.644854 + 1.523783 / freedom + 1.420220 / (freedom * freedom) AS quantile,
         span
     FROM (
@@ -222,10 +222,13 @@ variances AS (
             points.measure,
             slopes.slope,
             CAST(
-                (points.moved - slopes.slope * points.passed) / nullif(extents.moved, 0)
-                * ((points.moved - slopes.slope * points.passed) / nullif(extents.moved, 0))
-                / points.passed
-                AS DECIMAL(38, 18)
+                floor(
+                    (points.moved - slopes.slope * points.passed) / nullif(extents.moved, 0)
+                    * ((points.moved - slopes.slope * points.passed) / nullif(extents.moved, 0))
+                    / points.passed
+                    * 1000000000000000.0 + 0.5
+                )
+                AS BIGINT
             ) AS share,
             CAST(extents.moved AS DOUBLE) AS moved,
             extents.days_seen - 2 AS freedom,

@@ -57,7 +57,7 @@ SELECT
     array_to_string(volumes.devices, ',') AS devices,
     volumes.capacity_bytes,
     volumes.free_bytes,
-    round(coalesce(taken.allocated_bytes, volumes.bytes) * volumes.cost_per_tib_month / 1099511627776.0, 2) AS cost_per_month,
+    floor(coalesce(taken.allocated_bytes, volumes.bytes) * volumes.cost_per_tib_month / 1099511627776.0 * 100.0 + 0.5) / 100.0 AS cost_per_month,
     volumes.currency,
     volumes.last_error,
     volumes.last_failed_at,

@@ -18,8 +18,10 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         str | None,
         typer.Option("--against", metavar="WHEN", help="The earlier snapshot that it compares with, as of --snapshot; else the one before."),
     ),
+    "engine": (settings.Engine, typer.Option("--engine", help="What computes the answer: this machine, or the cluster of $SPARK_REMOTE.")),
     "sql": (bool, typer.Option("--sql", help="Print the query in place of the answer.")),
 }
+_DEFAULTS: dict[str, object] = {"engine": "local", "sql": False}  # of the others: not given
 
 
 class Reports(settings.Group):
@@ -73,11 +75,11 @@ def _function(found: "reports.Report") -> Callable[..., None]:
         if common["sql"]:
             typer.echo(found.sql.rstrip())
             return
-        asking.report(settings.of(context), found, given, where=common["where"], limit=common["limit"], against=common["against"])
+        asking.report(settings.of(context), found, given, where=common["where"], limit=common["limit"], against=common["against"], engine=common["engine"])
 
     options = {parameter.name: _option(parameter) for parameter in found.params}
     parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-    common = {key: (*two, False if key == "sql" else None) for key, two in _COMMON.items() if found.compares or key != "against"}
+    common = {key: (*two, _DEFAULTS.get(key)) for key, two in _COMMON.items() if found.compares or key != "against"}
     for key, (kind, option, default) in {**options, **common}.items():
         parameters.append(inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]))
     answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take any attribute
