@@ -39,7 +39,7 @@ _TYPES = {
 }
 
 
-class Mirror:
+class FarViews:
     """A connection's views on a cluster, each made when a query needs it first."""
 
     def __init__(self, session: "SparkSession", connection: "DuckDBPyConnection") -> None:

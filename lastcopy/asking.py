@@ -62,7 +62,7 @@ def report(
     """Print the answer of a report."""
     from reports import cluster, render, state
 
-    remote = engines.remote(engine)
+    remote = engines.remote(engine, chosen.root())
     with connected(chosen, against) as connection, _foreseen(f"report {found.name}"):
         if remote is None:
             relation = found.run(connection, given, where=where, limit=limit or None)

@@ -72,7 +72,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     config = chosen.configuration()
     root = settings.root_of(config)
     outcome = Outcome(*chosen_volumes(root, config, wish.volumes), again=wish.again)
-    cluster = engines.remote(wish.engine)
+    cluster = engines.remote(wish.engine, root)
     for name in _only_here(config, outcome.wanted) if cluster else []:
         _say(chosen, f"{name}: a volume of kind {config.volumes[name].kind} is scanned by this machine, not on the cluster")
     unable = _not_read(config, outcome.wanted) if wish.again else []

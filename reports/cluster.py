@@ -35,7 +35,7 @@ def answered(
     where: str | None = None,
     limit: int | None = None,
 ) -> "duckdb.DuckDBPyRelation":
-    """The same over a mirror of the connection that is there already."""
+    """The same over far views of the connection that are there already."""
     what = f"report {report.name}"
     text, values = report.query(connection, params, where, limit)
     wanted = connection.sql(text, params=values)

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from catalog import place
+from catalog.errors import RefusedError
+from lastcopy import engines
 from tests import sail
 from tests.lastcopy.conftest import HOSTILE, grow
 from tests.lastcopy.program import ask, run
 
 
+@pytest.mark.slow
 def test_a_scan_on_the_cluster_says_what_stays_here_and_publishes_all(tmp_path: Path) -> None:
     grow(tmp_path)
     declared = tmp_path / "lastcopy.toml"
@@ -38,3 +42,11 @@ def test_without_an_address_the_error_says_where_to_put_it(tmp_path: Path, monke
     monkeypatch.delenv("SPARK_REMOTE", raising=False)
     assert "SPARK_REMOTE does not say where the cluster is" in ask("scan", "--engine", "spark", folder=tmp_path, code=2).err
     assert not (tmp_path / "catalog").exists()
+
+
+def test_a_catalog_on_an_object_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_REMOTE", "sc://127.0.0.1")
+    monkeypatch.setattr(place, "of", lambda _: "some bucket")
+    with pytest.raises(RefusedError, match="lies on an object store"):
+        engines.remote("spark", tmp_path)
+    assert engines.remote("local", tmp_path) is None
