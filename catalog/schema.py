@@ -139,8 +139,11 @@ SCANS = pa.schema(
         ("error", TEXT),
         ("host", TEXT),
         ("lastcopy_version", TEXT),
-        ("options", TEXT),  # JSON: excludes, cross_mounts, media types
-        ("evidence_at", TIMESTAMP),  # of what others tell of a volume that is not looked at: the time that it is of; null = the start
+        ("options", TEXT),  # JSON: excludes, cross_mounts, media types; of lists of changes the scan before, and what they missed
+        (
+            "evidence_at",
+            TIMESTAMP,
+        ),  # of what others tell of a volume, and where only changes were looked at: the time that the oldest of it is of; null = the start
     ]
 )
 

@@ -22,6 +22,9 @@ _UNITS = {"parts": datetime.timedelta(microseconds=1), "second": datetime.timede
 _configuration = functools.lru_cache(maxsize=16)(config.restore)  # most snapshots hold the same one
 
 
+SINCE = "changes_since"  # in the options of a scan by a list of changes: the id of the scan that it goes on from
+
+
 @dataclass(frozen=True)
 class ScanRow:
     """The published row of a scan; times are naive UTC, see `schema.SCANS` for the columns."""
@@ -52,8 +55,13 @@ class ScanRow:
 
     @property
     def known_at(self) -> datetime.datetime:
-        """The time that what it says is of: its start, or that of the listing which it read."""
+        """The time that what it says is of: its start, that of the listing which it read, or of the whole scan that lists of changes go on from."""
         return self.evidence_at or self.started_at
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether others told it, and nobody looked."""
+        return self.evidence_at is not None and f'"{SINCE}"' not in (self.options or "")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from lifecycle.job import Progress as Worked
-    from scanners.crawl import Progress as Crawled
     from scanners.digest import DigestCounts
+    from scanners.progress import Progress as Crawled
 
 
 class Bars:

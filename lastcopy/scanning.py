@@ -1,24 +1,23 @@
 """What one `scan` command does: each volume is crawled, what could have a copy is digested, and the answers are derived."""
 
 import datetime
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import lastcopy
 from catalog.config import Config
 from catalog.errors import ConfigError, LockedError, NotFoundError, RefusedError, UnreachableError
-from lastcopy import diagnosis, engines, exits, journals, output, settings, talk
+from lastcopy import changed, diagnosis, engines, exits, journals, output, settings, signals, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
-from lastcopy.settings import Engine, Mode, Settings
+from lastcopy.settings import Changes, Engine, Mode, Settings
 
 if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
+    from scanners.change_lists import Change
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
     from scanners.restoring import Restored
@@ -42,6 +41,8 @@ class Wish:
     restore: int = 0  # so many files of each volume, backups, are given back by its program, and compared
     seed: int = 0  # that they are chosen with
     engine: Engine = "local"  # what runs the shards of volumes that other hosts can read
+    changes: str | None = None  # the file that lists what changed on the one volume
+    changes_form: Changes = "paths"
 
 
 @dataclass
@@ -73,6 +74,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     root = settings.root_of(config)
     outcome = Outcome(*chosen_volumes(root, config, wish.volumes), again=wish.again)
     cluster = engines.remote(wish.engine, root)
+    listed = changed.listed(config, wish) if wish.changes else None
     for name in _only_here(config, outcome.wanted) if cluster else []:
         _say(chosen, f"{name}: a volume of kind {config.volumes[name].kind} is scanned by this machine, not on the cluster")
     unable = _not_read(config, outcome.wanted) if wish.again else []
@@ -86,9 +88,9 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     wrong = diagnosis.predicates(config)  # looked at now: the derivation would find them only after hours of scanning
     if wrong:
         raise ConfigError("\n".join(remark.text for remark in wrong))
-    with _terminated_like_interrupted():
+    with signals.terminated_like_interrupted():
         try:
-            _run(root, config, wish, outcome, chosen, cluster)
+            _run(root, config, wish, outcome, chosen, cluster, listed)
         except KeyboardInterrupt:
             left = [name for name in outcome.wanted if name not in outcome.scans]
             text = f"interrupted; nothing half-read was published. Go on with: {' '.join(['lastcopy scan', *left, '--resume'])}"
@@ -98,7 +100,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     return outcome.code
 
 
-def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings, cluster: str | None) -> None:
+def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings, cluster: str | None, listed: "list[Change] | None") -> None:
     from catalog import snapshot
     from scanners import crawl
     from scanners.digest import digest
@@ -122,6 +124,7 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                     explained=journals.taken(config, name, before[name].started_at) if name in before else 0,
                     progress=bars.crawl(name),
                     cluster=cluster,
+                    changes=listed,
                 )
             except Exception as error:  # one volume's, foreseen or not: the others are scanned all the same
                 outcome.errors[name] = error
@@ -269,20 +272,6 @@ def _was_there(root: Path, config: Config, name: str) -> bool:
         scanner.close()
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, as of a service that is stopped, ends a scan as Ctrl-C does; also in the background, where a shell lets SIGINT be ignored."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _line(found: "ScanResult", before: int | None) -> str:
     from reports.state import counted
     from reports.terminal import size
@@ -293,6 +282,8 @@ def _line(found: "ScanResult", before: int | None) -> str:
         said += f", {abs(found.entries - before):,} {'more' if found.entries > before else 'fewer'} than before"
     if found.problems:
         said += f"; {counted(found.problems, 'problem')}: lastcopy report problems"
+    if found.missed:
+        said += f"; {counted(found.missed, 'entry')} had changed before the scan before, whose list of changes did not tell"
     return said + (f"; {found.carried_entries:,} entries that could not be seen again are unknown" if found.carried_entries else "")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["off", "match", "all"]
 Engine = Literal["local", "spark"]
+Changes = Literal["paths", "btrfs"]
 Format = Literal["table", "csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf"]
 _ENDINGS: dict[str, Format] = {f".{form}": form for form in ("csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf")} | {".txt": "table"}
 _PANEL = "Everywhere"

@@ -1,10 +1,10 @@
 """Reads storage, never writes: one module a kind of volume, and the contract that all of them keep."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from catalog.errors import ConfigError, NotFoundError
 
@@ -29,6 +29,7 @@ class Capabilities:
     recovery_points: bool = False  # a backup repository, whose entries are versions; one process reads all of it
     elsewhere: bool = False  # other hosts may have it mounted at the same place, and run shards of it
     protections: bool = False  # its storage tells of itself what protects it
+    looks: bool = False  # `look` reads single names
     told: bool = False  # reads what others wrote of the volume, which itself is not looked at
     told_in_place: bool = False  # and the paths in it are of where it lies
 
@@ -130,6 +131,22 @@ class ShardRecord:
     left: tuple[Segment, ...] = field(default=())
 
 
+class Spot(NamedTuple):
+    """A name to be looked at again, in an escaped directory with its trailing slash.
+
+    `inode`: of a directory; while it is this one, what is known below it holds. None = all below it is looked at, too.
+    """
+
+    directory: str
+    name: str
+    inode: int | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Its path with a trailing slash, which all that lies below begins with."""
+        return f"{self.directory}{self.name}/"
+
+
 class Sink(Protocol):
     """Where a shard's rows go, and what says when it has had enough."""
 
@@ -172,6 +189,10 @@ class Scanner(Protocol):
 
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """Read a shard until it is done or the sink's budget is spent."""
+
+    def look(self, spots: Sequence[Spot], sink: Sink) -> tuple[ShardRecord, list[Spot]]:
+        """Read names again, sorted by directory; what lies below is left. Gives also those that are not the directories they were, or are no longer in one,
+        to be looked at as a whole. Only with `looks`."""
 
     def open_file(self, directory: str, name: str) -> int:
         """A descriptor for reading a regular file, given its escaped `dir` and `name`; no link is followed. Only with `local_files`. Raises OSError."""
@@ -261,6 +282,11 @@ def utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()}: a clock must say its time zone")
     return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def microseconds(moment: datetime) -> int:
+    """A time as the catalog stores it, since 1970."""
+    return int(moment.replace(tzinfo=UTC).timestamp() * 1_000_000)
 
 
 def relative(outer: Path, inner: Path) -> str | None:

@@ -5,10 +5,10 @@ import importlib.metadata
 import json
 import secrets
 import socket
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +16,19 @@ import scanners
 from catalog import lock, table
 from catalog.errors import LastcopyError, NotFoundError, RefusedError, UnreachableError
 from catalog.schema import SCANS
-from scanners import Facts, Scanner, Settings, Shard, ShardRecord
+from catalog.snapshot import SINCE
+from scanners import Facts, Scanner, Settings, Shard
+from scanners.progress import Progress, Talk
 
 if TYPE_CHECKING:
     from catalog.config import Config
     from catalog.snapshot import ScanRow
     from catalog.volumes import Volume
+    from scanners.change_lists import Change
     from scanners.journal import Journal
 
 _GREATEST_SUM = 2**63 - 1  # that a column of integers holds; no volume within its share of it makes a sum that is beyond
 _FEW_PLACES = 100  # directories: fewer in a shard tell that the end is near
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a scan is. `done_share` is 0..1 by the previous scan's count; None without one."""
-
-    volume: str
-    entries: int
-    problems: int
-    bytes: int
-    rate: float  # entries a second
-    done_share: float | None
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,7 @@ class ScanResult:
     excluded: int
     carried_entries: int
     previous_scan_id: str | None
+    missed: int = 0  # entries that changed before the scan before, which went by a list that did not name them
 
 
 @dataclass(frozen=True)
@@ -81,6 +73,8 @@ class _Run:
     started_at: datetime
     facts: Facts
     journal: "Journal"
+    since: str | None = None  # the scan that it goes on from by a list of what changed
+    missed: int | None = None  # entries of which such lists should have told; None = there were none to look at
 
 
 def scan(
@@ -96,10 +90,12 @@ def scan(
     progress: Callable[[Progress], None] | None = None,
     budget: Budget = Budget(),
     cluster: str | None = None,
+    changes: "Sequence[Change] | None" = None,
 ) -> ScanResult:
     """Scan a volume into the catalog at `root` and publish the scan. `now` gives an aware time; `workers` counts this process (None: one a CPU).
 
     `cluster` is the address of one that runs the shards, `workers` of them at a time, where the kind of volume lets it; None: they run on this machine.
+    `changes`: what changed since the last good scan, if only that is to be looked at; such a scan cannot be resumed.
     `explained` of the entries that vanished were taken away by jobs since the last good scan: they are no losses.
     Only the catalog is written. Raises NotFoundError, LockedError, UnreachableError, RefusedError, and KeyboardInterrupt: then
     the catalog is as it was, and `resume` goes on. A scan that is refused or fails on the way leaves a row of state `failed`.
@@ -111,8 +107,10 @@ def scan(
         started_at = scanners.utc(now())
         run = None
         try:
-            run = _begin(root, config, volume, module, started_at, resume, None if accept_losses else explained)
-            if cluster is not None and module.CAPABILITIES.elsewhere:
+            run = _begin(root, config, volume, module, started_at, resume, None if accept_losses else explained, changes is not None)
+            if changes is not None:
+                _follow(run, module, changes, partial(_crawl, run, module, _workers(workers), budget, progress))
+            elif cluster is not None and module.CAPABILITIES.elsewhere:
                 _crawl_elsewhere(run, module, cluster, workers, budget, progress)
             else:
                 _crawl(run, module, _workers(workers), budget, progress)
@@ -130,8 +128,8 @@ def scan(
             raise
 
 
-def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: datetime, resume: bool, explained: int | None) -> _Run:  # noqa: ANN401 - a module
-    """Look at the root, refuse what must be refused, and make or find the journal. `explained` None: all losses are."""
+def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: datetime, resume: bool, explained: int | None, listed: bool) -> _Run:  # noqa: ANN401 - a module
+    """Look at the root, refuse what must be refused, and make or find the journal. `explained` None: all losses are. `listed`: of a list of changes."""
     from catalog import snapshot
     from scanners import guard, journal, media
     from scanners.sink import Target
@@ -159,11 +157,11 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
     if found is None:
         scan_id = _scan_id(started_at, volume)
         found = journal.Journal(Target(root, scan_id, volume))
-        header = {"settings": journal.comparable(settings), "started_at": started_at.isoformat(), "facts": dataclasses.asdict(facts)}
+        header = {"settings": journal.comparable(settings), "started_at": started_at.isoformat(), "facts": dataclasses.asdict(facts), "listed": listed}
         found.begin(header)
     else:
         started_at = datetime.fromisoformat(found.header["started_at"])
-        settings = dataclasses.replace(settings, started_us=_microseconds(started_at))
+        settings = dataclasses.replace(settings, started_us=scanners.microseconds(started_at))
     if settings.media_types:
         settings = dataclasses.replace(settings, known_media=media.remember(found.target, previous))
     return _Run(root, settings, config.volumes[volume], previous, started_at, facts, found)
@@ -193,7 +191,7 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
     from scanners.pool import Pool
     from scanners.sink import ParquetSink, read_places
 
-    journal, talk = run.journal, _Talk(run, progress)
+    journal, talk = run.journal, Talk(run.settings.volume, run.previous, run.journal.records, progress)
     settings = run.settings
     scanner: Scanner = module.Scanner(settings)
 
@@ -224,6 +222,22 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
         scanner.close()
 
 
+def _follow(run: _Run, module: Any, listed: "Sequence[Change]", crawl: Callable[[], None]) -> None:  # noqa: ANN401 - a module
+    """Look at what a list of changes names, and keep what the scan before knew of all else."""
+    from scanners.changes import Changes, follow
+
+    if not module.CAPABILITIES.looks:
+        raise RefusedError(f"volume {run.settings.volume}: single names of volumes of kind {run.declared.kind} are not looked at; scan it as a whole")
+    changes = Changes(run.journal.target, run.previous, _options(run), listed)
+    scanner: Scanner = module.Scanner(run.settings)
+    try:
+        follow(changes, run.journal, scanner, crawl)
+    finally:
+        scanner.close()
+        changes.close()
+    run.since = changes.since
+
+
 def _crawl_elsewhere(run: _Run, module: Any, remote: str, workers: int | None, budget: Budget, progress: Callable[[Progress], None] | None) -> None:  # noqa: ANN401 - a module
     """Run all shards on a cluster."""
     from scanners import _elsewhere, cluster
@@ -235,7 +249,9 @@ def _crawl_elsewhere(run: _Run, module: Any, remote: str, workers: int | None, b
     finally:
         scanner.close()
     first, later = (budget.first_entries, budget.first_seconds), (budget.entries, budget.far_seconds)
-    cluster.crawl(remote, work, root, run.journal, workers or cluster.AT_ONCE, first, later, _Talk(run, progress).say)
+    cluster.crawl(
+        remote, work, root, run.journal, workers or cluster.AT_ONCE, first, later, Talk(run.settings.volume, run.previous, run.journal.records, progress).say
+    )
 
 
 def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained: int | None) -> ScanResult:
@@ -256,6 +272,8 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
             if explained is not None:
                 guard.check_losses(target.volume, losses, explained, run.declared.max_loss_pct)
                 guard.check_mounts(target.volume, comparison.changed_mounts() if losses.lost else [])
+            if run.since is None and SINCE in (run.previous.options or ""):
+                run.missed = comparison.missed()
             if losses.hidden:
                 carried = list(comparison.carry(run.journal.next_number))
     if size > _GREATEST_SUM // len(config.volumes):
@@ -276,7 +294,7 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
     }
     _append(run.root, row)
     journal.forget(target)
-    return ScanResult(**{f.name: row[f.name] for f in dataclasses.fields(ScanResult)})
+    return ScanResult(**{f.name: row[f.name] for f in dataclasses.fields(ScanResult) if f.name != "missed"}, missed=run.missed or 0)
 
 
 def _has_failed(error: Exception, declared: "Volume") -> bool:
@@ -314,7 +332,8 @@ def _discard(run: _Run) -> None:
 def _row(run: _Run, now: Callable[[], datetime]) -> dict[str, Any]:
     """What the row in `scans` says whatever became of the scan."""
     settings = run.settings
-    options = {"exclude": list(run.declared.exclude), "skip": list(settings.skip), "cross_mounts": settings.cross_mounts, "media_types": settings.media_types}
+    told = {SINCE: run.since, "missed": run.missed}
+    options = _options(run) | {name: value for name, value in told.items() if value is not None}
     return {
         "scan_id": run.journal.target.scan_id,
         "volume": settings.volume,
@@ -334,6 +353,11 @@ def _row(run: _Run, now: Callable[[], datetime]) -> dict[str, Any]:
     }
 
 
+def _options(run: _Run) -> dict[str, object]:
+    settings = run.settings
+    return {"exclude": list(run.declared.exclude), "skip": list(settings.skip), "cross_mounts": settings.cross_mounts, "media_types": settings.media_types}
+
+
 def _append(root: Path, row: dict[str, Any]) -> None:
     import pyarrow as pa
 
@@ -342,7 +366,7 @@ def _append(root: Path, row: dict[str, Any]) -> None:
 
 def _settings(root: Path, config: "Config", volume: str, started_at: datetime) -> Settings:
     """The settings of a scan: the catalog itself is not scanned where it lies in the volume."""
-    found = scanners.settings(config, volume, _microseconds(started_at))
+    found = scanners.settings(config, volume, scanners.microseconds(started_at))
     inside = scanners.relative(Path(found.location), root)
     skip = (*found.skip, inside) if inside else found.skip
     return dataclasses.replace(found, skip=skip)
@@ -350,10 +374,6 @@ def _settings(root: Path, config: "Config", volume: str, started_at: datetime) -
 
 def _scan_id(started_at: datetime, volume: str) -> str:
     return f"{started_at:%Y%m%dT%H%M%S%f}Z-{volume}-{secrets.token_hex(2)}"
-
-
-def _microseconds(moment: datetime) -> int:
-    return int(moment.replace(tzinfo=UTC).timestamp() * 1_000_000)
 
 
 def _moment(microseconds: int) -> datetime:
@@ -364,24 +384,3 @@ def _workers(wanted: int | None) -> int:
     import os
 
     return max(1, wanted or len(os.sched_getaffinity(0)))
-
-
-class _Talk:
-    """Tells how far a scan is."""
-
-    def __init__(self, run: _Run, listener: Callable[[Progress], None] | None) -> None:
-        self._volume, self._listener = run.settings.volume, listener
-        self._before = run.previous.entries if run.previous else None
-        self._entries = sum(record.rows for record in run.journal.records)
-        self._resumed, self._problems, self._bytes = self._entries, 0, 0
-        self._since = time.monotonic()
-
-    def say(self, record: ShardRecord) -> None:
-        """Take a shard's record and tell the listener."""
-        self._entries += record.rows
-        self._problems += record.problem_rows
-        self._bytes += record.bytes
-        if self._listener:
-            rate = (self._entries - self._resumed) / max(1e-6, time.monotonic() - self._since)
-            share = min(1.0, self._entries / self._before) if self._before else None
-            self._listener(Progress(self._volume, self._entries, self._problems, self._bytes, rate, share))

@@ -95,7 +95,7 @@ def check_bucket(config: "Config", volume: str, facts: Facts, scans: Mapping[str
     for name, scan in scans.items():
         theirs = config.volumes[name].endpoint if name in config.volumes and name != volume else mine
         there = store.identity(theirs, facts.bucket)
-        if there == store.identity(mine, facts.bucket) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.evidence_at is not None):
+        if there == store.identity(mine, facts.bucket) or not (load(config.volumes[volume].kind).CAPABILITIES.told or scan.is_hearsay):
             continue
         if scan.root_fs_id == _objects.fs_id(there):
             told = f"volume {volume}: its bucket {facts.bucket} may be that of volume {name}: they are at other endpoints, or one says none"
@@ -202,6 +202,20 @@ class Comparison:
         """
         return self._connection.execute(query, {"before": self._before}).fetchall()
 
+    def missed(self) -> int:
+        """How many entries are not what the previous scan has, and have a time of change from before it began: what told of changes left them out."""
+        if not self._before or not self._entries:
+            return 0
+        query = """
+            SELECT count(*) FROM read_parquet($now, hive_partitioning = false) AS now
+            LEFT JOIN read_parquet($before, hive_partitioning = false) AS before
+            ON before.path_hash = now.path_hash AND before.dir = now.dir AND before.name = now.name
+            WHERE now.type <> 'dir' AND now.changed_at < $began AND (before.changed_at, before.inode) IS DISTINCT FROM (now.changed_at, now.inode)
+        """
+        given = {"now": self._entries, "before": self._before, "began": self._previous.started_at}
+        [(found,)] = self._connection.execute(query, given).fetchall()
+        return int(found)
+
     def carry(self, number: int) -> Iterator[table.NewFile]:
         """Write the entries that are hidden now as the previous scan had them; `number` is a shard number that is free."""
         query = """
@@ -302,12 +316,13 @@ def _outermost(prefixes: "duckdb.DuckDBPyConnection") -> Iterator[str]:
                 yield prefix
 
 
+def entry_column(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """A column of entries as their schema has it."""
+    return array.cast(wanted.value_type).dictionary_encode() if pa.types.is_dictionary(wanted) else array.cast(wanted)
+
+
 def _as_entries(rows: pa.Table) -> pa.Table:
-    columns = [rows[f.name].combine_chunks() for f in ENTRIES]
-    arrays = [
-        c.cast(f.type.value_type).dictionary_encode() if pa.types.is_dictionary(f.type) else c.cast(f.type) for c, f in zip(columns, ENTRIES, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=ENTRIES)
+    return pa.Table.from_arrays([entry_column(rows[f.name].combine_chunks(), f.type) for f in ENTRIES], schema=ENTRIES)
 
 
 def connect(target: Target) -> "duckdb.DuckDBPyConnection":

@@ -96,11 +96,11 @@ def interrupted(root: Path, volume: str) -> list[Target]:
 def resume(target: Target, settings: Settings) -> Journal | None:
     """The journal of an interrupted scan as far as it got; None if it cannot be gone on with.
 
-    It cannot if its beginning is torn, if it was made with other settings, or if a file of it is gone.
+    It cannot if its beginning is torn, if it was made with other settings or by a list of changes, or if a file of it is gone.
     """
     file = target.journal / _FILE
     lines, whole_bytes = _lines(file)
-    if not lines or lines[0].get("settings") != comparable(settings):
+    if not lines or lines[0].get("listed") or lines[0].get("settings") != comparable(settings):
         return None
     journal = Journal(target)
     journal.header = lines[0]

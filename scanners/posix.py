@@ -4,7 +4,9 @@ import errno
 import gc
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, compress, islice, repeat
 from operator import attrgetter
 from typing import Any
@@ -15,12 +17,12 @@ from catalog import names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
 from catalog.stubs import Stub
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, _columns, _kernel, _omissions, _once, _place, _stubs
+from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, Spot, _columns, _kernel, _omissions, _once, _place, _spots, _stubs
 from scanners._root import Rooted
 
 _OF_OBJECTS = {"version_id", "is_latest", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "digest"}
 _OF_BACKUPS = {"first_recovery_point", "last_recovery_point"}
-CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True, elsewhere=True)
+CAPABILITIES = Capabilities(columns=frozenset(ENTRIES.names) - _OF_OBJECTS - _OF_BACKUPS, local_files=True, elsewhere=True, looks=True)
 
 _OPEN_DIRECTORIES = 128  # listed and stat'ed together
 _GROUP = 8192  # names that are stat'ed together
@@ -115,10 +117,7 @@ class Scanner(Rooted):
 
     def run_shard(self, shard: Shard, sink: Sink) -> ShardRecord:
         """Walk from the shard's directories downwards until nothing is left or the sink has had enough."""
-        if not self._fs_ids:
-            self._root_fs_id()
-        self._batch = self._batch or _columns.Batch(self._settings.started_us)
-        walk = _Walk(sink, self._batch, [os.fsdecode(names.unescape(place)) for place in reversed(shard.places)])
+        walk = self._begun(sink, [os.fsdecode(names.unescape(place)) for place in reversed(shard.places)])
         collecting = gc.isenabled()
         gc.disable()  # a walk makes no cycles, and looking for them takes a tenth of its time
         try:
@@ -130,6 +129,22 @@ class Scanner(Rooted):
                 gc.enable()
         sink.leave(_place_of(directory) for directory in reversed(walk.waiting))
         return sink.finish()
+
+    def look(self, spots: Sequence[Spot], sink: Sink) -> tuple[ShardRecord, list[Spot]]:
+        """Read names again, what lies below them is left; gives also those that are not what they were, or are not there, to be read as a whole."""
+        walk, seen = self._begun(sink, []), _spots.Seen([], set())
+        cannot = partial(_problem, walk, stage="list", hides_below=True)
+        for directory, descriptor, here in _spots.visits(self._root, spots, seen, cannot, cross_mounts=self._settings.cross_mounts):
+            self._visit(walk, [_Listing(directory, descriptor, 0, here, whole=False)])
+        self._flush(walk)
+        sink.leave(_place_of(directory) for directory in walk.waiting if directory not in seen.alone)
+        return sink.finish(), seen.again
+
+    def _begun(self, sink: Sink, waiting: list[str]) -> _Walk:
+        if not self._fs_ids:
+            self._root_fs_id()
+        self._batch = self._batch or _columns.Batch(self._settings.started_us)
+        return _Walk(sink, self._batch, waiting)
 
     def _step(self, walk: _Walk) -> None:
         """Visit the next few directories together."""

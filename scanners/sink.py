@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog import table
 from catalog.schema import ENTRIES, PROBLEMS
@@ -78,6 +79,13 @@ class ParquetSink:
         self._hiding += hides_below
         if len(self._problems) >= _PROBLEM_ROWS:
             self._write_problems()
+
+    def problems(self, rows: pa.Table) -> None:
+        """Take problems that are known already: rows of `schema.PROBLEMS`."""
+        if len(rows):
+            self._writer("problems").write_table(rows)
+            self._problem_rows += len(rows)
+            self._hiding += pc.sum(rows["hides_below"]).as_py()
 
     def recovery_points(self, rows: pa.Table) -> None:
         """Take recovery points."""

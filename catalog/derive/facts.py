@@ -121,8 +121,8 @@ def _volumes(inputs: Inputs) -> pa.Table:
 def _doubled(inputs: Inputs) -> frozenset[str]:
     """Volumes that others tell of, whose storage another one shows: the inventory of a bucket that is scanned. They count for nothing."""
     shown = [(name, inputs.scans[name]) for name in inputs.config.volumes if name in inputs.scans and inputs.scans[name].root_fs_id is not None]
-    first = {scan.root_fs_id: name for name, scan in reversed(sorted(shown, key=lambda one: one[1].evidence_at is not None))}
-    return frozenset(name for name, scan in shown if scan.evidence_at is not None and first[scan.root_fs_id] != name)
+    first = {scan.root_fs_id: name for name, scan in reversed(sorted(shown, key=lambda one: one[1].is_hearsay))}
+    return frozenset(name for name, scan in shown if scan.is_hearsay and first[scan.root_fs_id] != name)
 
 
 def _base_words(inputs: Inputs, name: str) -> list[int]:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -340,3 +341,27 @@ def test_fixity_reads_once_more_what_was_read_longest_ago(folder: Path) -> None:
     read = [run("fixity", "data", "--budget", size, "--format", "json", folder=folder, code=None).data["digested_files"] for size in ("1", "1GiB")]
     assert 0 < read[0] < read[1]
     assert "not a size" in run("fixity", "--budget", "much", folder=folder, code=2).err
+
+
+def test_a_list_of_changes_is_looked_at_and_what_it_left_out_is_told_by_the_next_whole_scan(folder: Path) -> None:
+    run("scan", folder=folder)
+    time.sleep(0.01)
+    (folder / "data" / "told").write_text("new")
+    (folder / "data" / "not told").write_text("new too")
+    (folder / "list").write_bytes(b"told\0")
+    for wrong, why in (
+        (["data", "--changes", "nowhere"], "nowhere"),
+        (["--changes", "list"], "name it"),
+        (["data", "--changes", "list", "--resume"], "--resume"),
+        (["data", "--changes", "list", "--changes-form", "btrfs"], "lies on no btrfs" if os.stat(folder).st_ino != 256 else "line 1"),
+    ):
+        refused = run("scan", *wrong, folder=folder, code=None)
+        assert refused.code not in (0, 4)
+        assert why in refused.err
+    ended = run("scan", "data", "--changes", "list", "--format", "json", folder=folder)
+    assert "data: complete, 18 entries" in ended.err
+    (folder / "data" / "third").write_text("new as well")
+    run("scan", "data", "--changes", "list", folder=folder)
+    ended = run("scan", "data", folder=folder)
+    assert "data: complete, 20 entries" in ended.err
+    assert "2 entries had changed before the scan before, whose list of changes did not tell" in ended.err

@@ -18,6 +18,7 @@ from catalog import config, hashes, names, snapshot, table
 from catalog.schema import ENTRIES
 from scanners import crawl
 from scanners.crawl import Budget, ScanResult
+from scanners.progress import Progress
 
 MANY_SHARDS = Budget(first_entries=20, first_seconds=60, entries=50, seconds=60, own_seconds=60)
 
@@ -105,7 +106,7 @@ class Interrupt:
     def __init__(self, after: int) -> None:
         self.left = after
 
-    def __call__(self, _: crawl.Progress) -> None:
+    def __call__(self, _: Progress) -> None:
         self.left -= 1
         if self.left == 0:
             raise KeyboardInterrupt

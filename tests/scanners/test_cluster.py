@@ -11,8 +11,9 @@ import pytest
 
 from catalog import snapshot, spark, table
 from catalog.errors import CatalogError, ConfigError, RefusedError, UnreachableError
-from scanners import _elsewhere, crawl
+from scanners import _elsewhere
 from scanners.cluster import Work
+from scanners.progress import Progress
 from tests import sail
 from tests.scanners import contract
 from tests.scanners.contract import BAD_NAMES, Item, entries, many, scan
@@ -120,7 +121,7 @@ class Killer:
     def __init__(self, server: sail.Server, after: int) -> None:
         self._server, self.left = server, after
 
-    def __call__(self, _: crawl.Progress) -> None:
+    def __call__(self, _: Progress) -> None:
         self.left -= 1
         if self.left == 0:
             self._server.kill()

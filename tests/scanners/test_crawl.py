@@ -15,7 +15,7 @@ from catalog import config, lock, snapshot, table
 from catalog.errors import CatalogError, ConfigError, LockedError, NotFoundError, RefusedError, UnreachableError
 from lifecycle import stores
 from scanners import crawl, journal, pool
-from scanners.crawl import Progress
+from scanners.progress import Progress
 from tests.scanners import contract
 from tests.scanners.contract import Interrupt, Item, expected, many, paths, scan
 from tests.scanners.test_posix import Tree

@@ -1,0 +1,183 @@
+"""A scan by a list of what changed: the entries of the scan before, and in place of those that the list names, what is there now."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from catalog import names, snapshot, table
+from catalog.errors import RefusedError
+from catalog.schema import ENTRIES, PROBLEMS
+from scanners import Scanner, ShardRecord, Sink, Spot, guard, microseconds
+from scanners.change_lists import Change
+from scanners.sink import ParquetSink, Target
+
+if TYPE_CHECKING:
+    from catalog.snapshot import ScanRow
+    from scanners.journal import Journal
+
+_MOST_CHANGES = 2_000_000  # that are held in memory: who has more scans the volume as a whole
+_BATCH_ROWS = 65_536
+_UNBOUNDED = 2**62
+_NAMED = "ASOF LEFT JOIN deep ON before.prefix >= deep.prefix LEFT JOIN alone ON before.prefix = alone.prefix"
+_IS_NAMED = "(coalesce(starts_with(before.prefix, deep.prefix), FALSE) OR alone.prefix IS NOT NULL)"
+
+
+def follow(changes: "Changes", journal: "Journal", scanner: Scanner, crawl: Callable[[], None]) -> None:
+    """Look at all that a list names, crawl what lies below, and keep the rest of the scan before. Raises RefusedError, UnreachableError."""
+
+    def sink() -> Sink:
+        return ParquetSink(journal.target, journal.next_number, _UNBOUNDED, _UNBOUNDED)
+
+    def seen() -> list[str]:
+        return [str(journal.target.root / "entries" / file.path) for file in journal.files("entries")]
+
+    def look(spots: Sequence[Spot]) -> None:
+        changes.look(scanner.look, sink, lambda record: journal.add([], record), spots)
+        crawl()
+
+    look(changes.spots)
+    if further := changes.further(seen()):
+        look(further)
+    journal.add([], changes.keep(journal.next_number, seen()))
+
+
+Look = Callable[[Sequence[Spot], Sink], tuple[ShardRecord, list[Spot]]]
+
+
+class Changes:
+    """What a list names, in one scan that goes on from another."""
+
+    def __init__(self, target: Target, previous: "ScanRow | None", options: Mapping[str, object], listed: Iterable[Change]) -> None:
+        """`options` are those that this scan would write. Reads the list. Raises RefusedError, and what reading a list raises."""
+        if previous is None:
+            raise RefusedError(f"volume {target.volume}: it has no scan that a list of changes could go on from; scan it as a whole")
+        before = json.loads(previous.options or "{}")
+        if any(before.get(name) != value for name, value in json.loads(json.dumps(options)).items()):
+            raise RefusedError(f"volume {target.volume}: what a scan leaves out is declared otherwise than at its last one; scan it as a whole")
+        self._target, self._previous, self.since = target, previous, previous.scan_id
+        self._connection = guard.connect(target)
+        self._before = snapshot.entry_files(target.root, previous.scan_id, target.volume)
+        self._deep, self._alone = set[str](), set[str]()  # prefixes
+        self.spots = self._outermost(self._spots(self._distinct(listed)))
+
+    def look(self, look: Look, sink: Callable[[], Sink], add: Callable[[ShardRecord], None], spots: Sequence[Spot]) -> None:
+        """Look at names. What is not the directory that it was is looked at as a whole, and so is a directory that is not there any more."""
+        waiting = list(spots)
+        while True:
+            record, again = look(waiting, sink())
+            add(record)
+            whole = {spot.prefix for spot in again}
+            for spot in waiting:
+                (self._deep if spot.inode is None or spot.prefix in whole else self._alone).add(spot.prefix)
+            self._deep |= whole
+            if not again:
+                return
+            waiting = self._outermost({spot.prefix: spot for spot in again})
+
+    def further(self, seen: Sequence[str]) -> list[Spot]:
+        """The other names of inodes with several links of which one was looked at; `seen` are the files of entries of this scan."""
+        self._hold()
+        if not self._before:
+            return []
+        looked = "SELECT fs_id, inode FROM read_parquet($seen, hive_partitioning = false) WHERE link_count > 1 UNION ALL" if seen else ""
+        query = f"""
+            WITH linked AS (
+                {looked}
+                SELECT before.fs_id, before.inode FROM {self._entries()} AS before {_NAMED} WHERE before.link_count > 1 AND {_IS_NAMED}
+            )
+            SELECT before.dir, before.name FROM {self._entries()} AS before {_NAMED}
+            SEMI JOIN linked ON before.fs_id = linked.fs_id AND before.inode = linked.inode
+            WHERE before.type <> 'dir' AND NOT {_IS_NAMED} ORDER BY 1, 2
+        """
+        return [Spot(directory, name) for directory, name in self._connection.execute(query, {"seen": list(seen)} if seen else {}).fetchall()]
+
+    def keep(self, number: int, seen: Sequence[str]) -> ShardRecord:
+        """Write what the scan before knew of all other names, and its problems there; `number` is a shard number that is free.
+
+        Raises RefusedError if a name was seen twice, since directories moved while they were looked at.
+        """
+        self._hold()
+        sink = ParquetSink(self._target, number, _UNBOUNDED, _UNBOUNDED)
+        sink.told(microseconds(self._previous.known_at))
+        if seen:
+            twice = "SELECT dir || name FROM read_parquet($seen, hive_partitioning = false) GROUP BY 1 HAVING count(*) > 1 LIMIT 1"
+            for (path,) in self._connection.execute(twice, {"seen": list(seen)}).fetchall():
+                raise RefusedError(f"volume {self._target.volume}: {path} moved while it was looked at; scan again with the same list and what changed since")
+        if self._before:
+            kept = f"SELECT before.* FROM {self._entries()} AS before {_NAMED}"
+            kept += f" WHERE before.carried_from IS NULL AND NOT {_IS_NAMED} ORDER BY before.dir, before.name"
+            for batch in self._connection.sql(kept).to_arrow_reader(_BATCH_ROWS):
+                sink.write({f.name: guard.entry_column(batch.column(f.name), f.type) for f in ENTRIES if f.name != "entry_id"})
+        problems = table.read(self._target.root, "problems", scan_id=[self._previous.scan_id], volume=[self._target.volume])
+        self._connection.register("problems", problems)
+        kept = f"SELECT before.* FROM (SELECT *, path || '/' AS prefix FROM problems) AS before {_NAMED} WHERE NOT {_IS_NAMED}"
+        sink.problems(self._connection.sql(kept).to_arrow_table().select(PROBLEMS.names).cast(PROBLEMS))
+        return sink.finish()
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        self._connection.close()
+
+    def _distinct(self, listed: Iterable[Change]) -> dict[str, bool]:
+        """The escaped paths of a list, and of which of them nothing below changed."""
+        found: dict[str, bool] = {}
+        for change in listed:
+            if not change.path and not change.alone:
+                raise RefusedError(f"volume {self._target.volume}: the list of changes names its root; scan it as a whole")
+            path = names.escape(change.path)
+            found[path] = found.get(path, True) and change.alone
+            found.setdefault(path.rpartition("/")[0], True)  # the times of the directory are others, too
+            if len(found) > _MOST_CHANGES:
+                raise RefusedError(f"volume {self._target.volume}: the list of changes names more than {_MOST_CHANGES:,} paths; scan it as a whole")
+        found.pop("", None)  # the root has no entry
+        return found
+
+    def _spots(self, changes: Mapping[str, bool]) -> dict[str, Spot]:
+        """Where to look, by prefix: at the paths themselves, or at the uppermost directory above each that was not known."""
+        directories = self._directories({place[: at + 1] for place in (f"{path}/" for path in changes) for at, letter in enumerate(place) if letter == "/"})
+        found: dict[str, Spot] = {}
+        for path, alone in changes.items():
+            ends = [at for at, letter in enumerate(path) if letter == "/"]
+            unknown = next((path[:end] for end in ends if path[: end + 1] not in directories), None)
+            folder, _, name = (unknown or path).rpartition("/")
+            inode = directories.get(f"{path}/") if alone and unknown is None else None
+            spot = Spot(f"{folder}/" if folder else "", name, inode)
+            if spot.prefix not in found or found[spot.prefix].inode is not None:
+                found[spot.prefix] = spot
+        return found
+
+    def _directories(self, prefixes: set[str]) -> dict[str, int]:
+        """The inodes of directories that the scan before saw, of those that are asked for."""
+        if not self._before:
+            return {}
+        self._connection.register("asked", pa.table({"prefix": pa.array(prefixes, pa.string())}))
+        query = f"""
+            SELECT before.prefix, before.inode FROM {self._entries()} AS before SEMI JOIN asked ON before.prefix = asked.prefix
+            WHERE before.type = 'dir' AND before.carried_from IS NULL
+        """
+        return dict(self._connection.execute(query).fetchall())
+
+    @staticmethod
+    def _outermost(spots: Mapping[str, Spot]) -> list[Spot]:
+        """Those that lie below no other that is looked at as a whole, sorted by directory."""
+        found: list[Spot] = []
+        last = None
+        for prefix in sorted(spots):
+            if last is None or not prefix.startswith(last):
+                found.append(spots[prefix])
+                last = prefix if spots[prefix].inode is None else last
+        return sorted(found)
+
+    def _hold(self) -> None:
+        """Make the tables of what the list names: `deep`, of which none lies below another, and `alone`."""
+        whole = self._outermost({prefix: Spot("", prefix[:-1]) for prefix in self._deep})
+        for name, prefixes in (("deep", [spot.prefix for spot in whole]), ("alone", list(self._alone))):
+            self._connection.register(f"{name}_now", pa.table({"prefix": pa.array(prefixes, pa.string())}))
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM {name}_now")
+
+    def _entries(self) -> str:
+        """The rows of the scan before, with their paths as prefixes."""
+        files = ", ".join("'" + file.replace("'", "''") + "'" for file in self._before)
+        return f"(SELECT *, dir || name || '/' AS prefix FROM read_parquet([{files}], hive_partitioning = false))"
