@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog import names, snapshot, table
 from catalog.errors import RefusedError
 from catalog.schema import ENTRIES, PROBLEMS
-from scanners import Scanner, ShardRecord, Sink, Spot, guard, microseconds
+from scanners import Scanner, ShardRecord, Sink, Spot, _naming, guard, microseconds
 from scanners.change_lists import Change
 from scanners.sink import ParquetSink, Target
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _MOST_CHANGES = 2_000_000  # that are held in memory: who has more scans the volume as a whole
 _BATCH_ROWS = 65_536
 _UNBOUNDED = 2**62
-_NAMED = "ASOF LEFT JOIN deep ON before.prefix >= deep.prefix LEFT JOIN alone ON before.prefix = alone.prefix"
-_IS_NAMED = "(coalesce(starts_with(before.prefix, deep.prefix), FALSE) OR alone.prefix IS NOT NULL)"
+_NAMED = "LEFT JOIN below ON before.dir = below.dir LEFT JOIN named ON before.prefix = named.prefix"
+_IS_NAMED = "(below.dir IS NOT NULL OR named.prefix IS NOT NULL)"
 
 
 def follow(changes: "Changes", journal: "Journal", scanner: Scanner, crawl: Callable[[], None]) -> None:
@@ -81,17 +82,20 @@ class Changes:
         self._hold()
         if not self._before:
             return []
-        looked = "SELECT fs_id, inode FROM read_parquet($seen, hive_partitioning = false) WHERE link_count > 1 UNION ALL" if seen else ""
+        looked = "SELECT fs_id, inode FROM read_parquet($seen, hive_partitioning = false) WHERE link_count > 1 AND type <> 'dir' UNION" if seen else ""
+        self._connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE linked AS
+            {looked} SELECT before.fs_id, before.inode FROM {self._entries()} AS before {_NAMED}
+            WHERE before.link_count > 1 AND before.type <> 'dir' AND {_IS_NAMED}
+            """,
+            {"seen": list(seen)} if seen else {},
+        )
         query = f"""
-            WITH linked AS (
-                {looked}
-                SELECT before.fs_id, before.inode FROM {self._entries()} AS before {_NAMED} WHERE before.link_count > 1 AND {_IS_NAMED}
-            )
-            SELECT before.dir, before.name FROM {self._entries()} AS before {_NAMED}
-            SEMI JOIN linked ON before.fs_id = linked.fs_id AND before.inode = linked.inode
-            WHERE before.type <> 'dir' AND NOT {_IS_NAMED} ORDER BY 1, 2
+            SELECT before.dir, before.name FROM {self._entries()} AS before SEMI JOIN linked ON before.fs_id = linked.fs_id AND before.inode = linked.inode
+            {_NAMED} WHERE before.type <> 'dir' AND NOT {_IS_NAMED} ORDER BY 1, 2
         """
-        return [Spot(directory, name) for directory, name in self._connection.execute(query, {"seen": list(seen)} if seen else {}).fetchall()]
+        return [Spot(directory, name) for directory, name in self._connection.execute(query).fetchall()]
 
     def keep(self, number: int, seen: Sequence[str]) -> ShardRecord:
         """Write what the scan before knew of all other names, and its problems there; `number` is a shard number that is free.
@@ -110,9 +114,7 @@ class Changes:
             kept += f" WHERE before.carried_from IS NULL AND NOT {_IS_NAMED} ORDER BY before.dir, before.name"
             for batch in self._connection.sql(kept).to_arrow_reader(_BATCH_ROWS):
                 sink.write({f.name: guard.entry_column(batch.column(f.name), f.type) for f in ENTRIES if f.name != "entry_id"})
-        problems = table.read(self._target.root, "problems", scan_id=[self._previous.scan_id], volume=[self._target.volume])
-        self._connection.register("problems", problems)
-        kept = f"SELECT before.* FROM (SELECT *, path || '/' AS prefix FROM problems) AS before {_NAMED} WHERE NOT {_IS_NAMED}"
+        kept = f"SELECT before.* FROM problems AS before {_NAMED} WHERE NOT {_IS_NAMED}"
         sink.problems(self._connection.sql(kept).to_arrow_table().select(PROBLEMS.names).cast(PROBLEMS))
         return sink.finish()
 
@@ -171,11 +173,22 @@ class Changes:
         return sorted(found)
 
     def _hold(self) -> None:
-        """Make the tables of what the list names: `deep`, of which none lies below another, and `alone`."""
-        whole = self._outermost({prefix: Spot("", prefix[:-1]) for prefix in self._deep})
-        for name, prefixes in (("deep", [spot.prefix for spot in whole]), ("alone", list(self._alone))):
-            self._connection.register(f"{name}_now", pa.table({"prefix": pa.array(prefixes, pa.string())}))
-            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM {name}_now")
+        """Make the tables of what the list names: `named` are the names themselves, and `below` the directories in which all is named."""
+        whole = [spot.prefix for spot in self._outermost({prefix: Spot("", prefix[:-1]) for prefix in self._deep})]
+        problems = table.read(self._target.root, "problems", scan_id=[self._previous.scan_id], volume=[self._target.volume])
+        paths = problems["path"].combine_chunks()
+        places = {"dir": _naming.split(paths)[0], "prefix": pc.binary_join_element_wise(paths, "/", "")}
+        run = self._connection.register
+        run("problems", pa.table({**{name: problems[name] for name in problems.column_names}, **places}))
+        run("deep", pa.table({"prefix": pa.array(whole, pa.string())}))
+        run("asked", pa.table({"prefix": pa.array([*whole, *self._alone], pa.string())}))
+        known = f"SELECT DISTINCT dir FROM {self._entries()} UNION" if self._before else ""
+        self._connection.execute("CREATE OR REPLACE TEMP TABLE named AS SELECT DISTINCT prefix FROM asked")
+        self._connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE below AS
+            SELECT places.dir FROM ({known} SELECT DISTINCT dir FROM problems) AS places
+            ASOF JOIN deep ON places.dir >= deep.prefix WHERE starts_with(places.dir, deep.prefix)
+        """)
 
     def _entries(self) -> str:
         """The rows of the scan before, with their paths as prefixes."""
