@@ -295,6 +295,7 @@ def _difference(volume: Path, older: str, newer: str) -> bytes:
     return subprocess.run(["btrfs", "receive", "--dump"], input=sent.stdout, check=True, capture_output=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", ["", "some folder"])
 def test_the_difference_of_two_snapshots_of_btrfs_is_a_whole_list(btrfs: Path, inside: str, tree: Path, tmp_path: Path) -> None:
     volume = btrfs / inside
