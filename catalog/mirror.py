@@ -5,11 +5,9 @@ Files and commits never change once they are there, so what the folder has is wh
 
 import math
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +107,7 @@ def as_stored(root: Path, table: str, path: str) -> Iterator[Path]:
     if place.of(root) is None:
         yield root / table / path
         return
-    copy = root / ".tmp" / f"stored-{secrets.token_hex(8)}"
+    copy = root / ".tmp" / f"stored-{os.urandom(8).hex()}"
     copy.parent.mkdir(exist_ok=True)
     try:
         bucket(root).download(f"{table}/{path}", copy)
@@ -158,7 +156,7 @@ def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
                 f" or an older state of it; if that is meant, remove {root}"
             )
     wanted = sorted((order, name) for name in listed if name not in here and (order := log.order(name)))
-    temporary = {name: root / table / log.FOLDER / f".{name}~{secrets.token_hex(8)}" for _, name in wanted}
+    temporary = {name: root / table / log.FOLDER / f".{name}~{os.urandom(8).hex()}" for _, name in wanted}
     if wanted:
         (root / table / log.FOLDER).mkdir(parents=True, exist_ok=True)
     try:
@@ -176,7 +174,7 @@ def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
 def _fetch(root: Path, found: "Bucket", path: str, size_bytes: int) -> None:
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}~{secrets.token_hex(8)}")
+    temporary = file.with_name(f".{file.name}~{os.urandom(8).hex()}")
     try:
         found.download(path, temporary)
         if temporary.stat().st_size != size_bytes:
@@ -222,5 +220,7 @@ def _each(act: Callable[[str], object], names: Iterable[str]) -> None:
     if len(some) == 1:
         act(some[0])
     elif some:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(min(_AT_ONCE, len(some))) as threads:
             list(threads.map(act, some))

@@ -1,7 +1,6 @@
 """Where a catalog lies: in a folder of this host, or on an object store, of which a folder of this host is then the mirror."""
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -85,12 +84,16 @@ def _settle(config: "Config") -> Path:
         new.write_text(json.dumps(told), "utf-8")
         new.replace(root / _MARK)
     elif known != told:
-        raise ConfigError(f"[catalog] mirror {root}: is that of another catalog, {known.get('url')}; name another folder")
+        raise ConfigError(
+            f"[catalog] mirror {root}: is that of another catalog, {known.get('url')} at {known.get('endpoint') or 'Amazon'}; name another folder"
+        )
     _mirrors[root] = place
     return root
 
 
 def _usual_mirror(place: Place) -> Path:
+    import hashlib
+
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     name = hashlib.sha256(f"{place.endpoint or ''} {place.location}".encode()).hexdigest()[:16]
     return state.absolute() / "lastcopy" / "catalogs" / name

@@ -23,7 +23,7 @@ from catalog import mirror, names
 from catalog import place as places
 from catalog.config import Config
 from catalog.durable import sync
-from catalog.errors import CatalogError, ConfigError, LockedError, NotFoundError, RefusedError
+from catalog.errors import CatalogError, LockedError, NotFoundError, RefusedError
 from lifecycle import upgrade
 from lifecycle.upgrade import VERSION
 
@@ -170,11 +170,9 @@ def was_put_aside(folder: Path) -> bool:
 
 
 def folder_of(config: Config, root: Path) -> Path:
-    """The journal's folder: `[lifecycle].journal`, else `journal/` in the catalog's folder. Raises ConfigError where the catalog has none."""
+    """The journal's folder: `[lifecycle].journal`, else `journal/` in the catalog's folder. Raises RefusedError where that holds none."""
     if config.lifecycle.journal is None and places.of(root):
-        raise ConfigError(
-            "the catalog lies on an object store, and its journal must lie on a disk of the one host that runs jobs: set [lifecycle] journal there"
-        )
+        raise RefusedError("the catalog lies on an object store, its journal on a disk of the one host that runs jobs: set [lifecycle] journal there")
     return (config.folder / config.lifecycle.journal if config.lifecycle.journal else root / "journal").resolve()
 
 

@@ -1,6 +1,7 @@
 """The ASGI application: API, metrics, health and pages behind one door."""
 
 import asyncio
+import contextlib
 import datetime
 import threading
 import time
@@ -25,7 +26,7 @@ from starlette.types import ASGIApp
 import lastcopy
 from catalog import config
 from catalog.config import Config
-from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError, UnderivedError
+from catalog.errors import CatalogError, ConfigError, LastcopyError, NotFoundError, RefusedError, UnderivedError
 from dashboards import serving
 from lastcopy import listing, settings
 from lastcopy.service import api, identity, login, logs, metrics
@@ -159,11 +160,18 @@ def _health(service: Service) -> Callable[[Request], Any]:
     return answer
 
 
+def _jobs(service: Service) -> list[dict[str, Any]]:
+    """The jobs, where this is the host of their journal; another one tells of none."""
+    with contextlib.suppress(RefusedError):
+        return listing.jobs(service.configuration())
+    return []
+
+
 def _metrics(service: Service, connections: Connections, turns: Turns) -> Callable[[Request], Any]:
     def text(person: identity.Person) -> bytes:
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         with turns.turn(person.name), connections.cursor(None, person.sight) as connection:
-            jobs = listing.jobs(service.configuration()) if person.sight is None else []
+            jobs = _jobs(service) if person.sight is None else []
             tasks = service.tasks() if person.sight is None else ()
             return metrics.text(connection, now, jobs, tasks, broken=service.configuration.broken is not None)
 

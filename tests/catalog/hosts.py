@@ -19,10 +19,11 @@ class Shared:
     bucket: str
     endpoint: str = ""  # of a proxy before the store
     prefix: str = field(default_factory=lambda: secrets.token_hex(4))
+    reader: bool = False  # whether hosts come as a user who owns nothing
 
     def declared(self, host: str, endpoint: str = "") -> dict[str, Any]:
         """`[catalog]` on a host."""
-        known = self.server.declared(self.bucket)
+        known = self.server.declared(self.bucket, reader=self.reader)
         found = {"path": f"s3://{self.bucket}/{self.prefix}", "mirror": str(self.folder / host), "credentials_file": known["credentials_file"]}
         return found | {"endpoint": endpoint or self.endpoint or self.server.endpoint}
 

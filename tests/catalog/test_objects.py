@@ -1,6 +1,8 @@
 """A catalog in a bucket: what one host publishes all others read, whole; and what is wrong there is found, not believed."""
 
 import datetime
+import json
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +15,7 @@ from catalog.connect import connect
 from catalog.errors import CatalogError, ConfigError, LockedError, RefusedError, UnreachableError
 from catalog.retention import Wish
 from catalog.schema import DERIVED, TABLES
-from tests.catalog import kept
+from tests.catalog import kept, object_kills
 from tests.catalog.estates import NOON, write_scan
 from tests.catalog.hosts import Shared
 from tests.lifecycle import proxy
@@ -43,6 +45,7 @@ def wrong(root: Path) -> list[integrity.Finding]:
     return [finding for finding in integrity.verify(root, contents=True)[0] if finding.state == "error"]
 
 
+@pytest.mark.slow
 def test_what_one_host_publishes_another_one_reads(shared: Shared, tmp_path: Path) -> None:
     kept.grow(shared.root("one"), 2)
     kept.grow(tmp_path / "local", 2)
@@ -97,6 +100,21 @@ def test_a_bucket_that_ignores_conditions_is_refused(tmp_path: Path) -> None:
     server = stores.ceph()
     with pytest.raises(RefusedError, match="ignores If-None-Match"):
         kept.grow(Shared(server, tmp_path, server.bucket(versioned=True)).root("one"), 1)
+
+
+@pytest.mark.slow
+def test_who_may_only_read_reads_and_is_told_that_he_may_not_write(tmp_path: Path) -> None:
+    server = stores.ceph()
+    shared = Shared(server, tmp_path, server.bucket())
+    kept.grow(shared.root("one"), 1)
+    resources = [f"arn:aws:s3:::{shared.bucket}", f"arn:aws:s3:::{shared.bucket}/*"]
+    granted = {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/reader"]}, "Action": ["s3:ListBucket", "s3:GetObject"], "Resource": resources}
+    server.client.put_bucket_policy(Bucket=shared.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [granted]}))
+    other = replace(shared, reader=True).root("other")
+    assert connect(other, snapshot.find(other), derives=False).execute("SELECT count(*) FROM assets").fetchall() == [(1,)]
+    with pytest.raises(CatalogError, match="a canary could not be written"):
+        write_scan(other, "work", {"a": {}}, NOON + DAY)
+    assert len(snapshot.scans(shared.root("late"))) == 2
 
 
 @pytest.mark.slow
@@ -276,3 +294,11 @@ def test_what_nobody_used_for_long_leaves_the_mirror(shared: Shared, monkeypatch
     table.files(root, "scans")
     assert not list((root / "entries").rglob("*.parquet"))
     assert rows(root) == held
+
+
+@pytest.mark.slow
+def test_a_host_that_is_killed_while_it_publishes_leaves_whole_scans(tmp_path: Path) -> None:
+    with proxy.running(stores.weed().endpoint) as network:
+        sweep = object_kills.Sweep(stores.weed(), tmp_path, network)
+        points = random.Random(7).sample(sweep.points(), 2)
+        assert [problem for point in points if (problem := sweep.wrong(point))] == []
