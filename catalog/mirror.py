@@ -26,7 +26,7 @@ _AT_ONCE = 16  # requests
 # Before all others: what publishes is written last, so that what it rests on is there when that is looked at.
 _PUBLISHING = ("snapshots", "scans")
 
-_lock = threading.RLock()
+_locks: dict[Path, threading.RLock] = {}
 _buckets: "dict[tuple[Path, int], Bucket]" = {}
 _safe: set[tuple[Path, int]] = set()
 _tidied: set[tuple[Path, int]] = set()
@@ -40,7 +40,7 @@ def catch_up(root: Path, written: str | None = None) -> None:
     """
     if place.of(root) is None:
         return
-    with _lock:
+    with _lock(root):
         now, key = time.monotonic(), (root, os.getpid())
         found = bucket(root)
         if written is not None:
@@ -79,7 +79,7 @@ def publish(root: Path, table: str, paths: Iterable[str]) -> None:
 def refuse_unsafe(root: Path) -> None:
     """Raises RefusedError where the bucket of a mirror lets one commit overwrite another. Asks it once a process; writes a canary."""
     key = (root, os.getpid())
-    with _lock:
+    with _lock(root):
         if key not in _safe:
             bucket(root).refuse_unsafe()
             _safe.add(key)
@@ -133,10 +133,15 @@ def bucket(root: Path) -> "Bucket":
 
     key, found = (root, os.getpid()), place.of(root)
     assert found is not None  # noqa: S101  # who asks has looked
-    with _lock:
+    with _lock(root):
         if key not in _buckets:
             _buckets[key] = Bucket(found)
         return _buckets[key]
+
+
+def _lock(root: Path) -> threading.RLock:
+    """What the threads of this process take before they look at a mirror, or bring something there."""
+    return _locks.setdefault(root, threading.RLock())
 
 
 def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
@@ -200,7 +205,7 @@ def _is_there(file: Path, size_bytes: int) -> bool:
 def _forget_once(root: Path) -> None:
     """Remove files that nobody used for long, once a process: the store has them. Those of scans that are interrupted it has not."""
     key, before = (root, os.getpid()), time.time() - _KEPT_SECONDS
-    with _lock:
+    with _lock(root):
         if key in _tidied:
             return
         _tidied.add(key)

@@ -156,9 +156,27 @@ def test_two_hosts_add_to_a_table_at_once(shared: Shared, network: Proxy) -> Non
     write_scan(other, "first", {"a": {}})
     network.faults.append(Fault("PUT", "scans/_delta_log/00000000000000000002", "none", first=lambda: write_scan(other, "work", {"a": {}})))
     write_scan(one, "copy", {"b": {}})
+    assert table.read(one, "entries").num_rows == 3  # of all scans that it saw when it published its own
     for root in (one, shared.root("other")):
         assert {scan.volume for scan in snapshot.scans(root)} == {"first", "work", "copy"}
         assert table.read(root, "entries").num_rows == 3
+
+
+def test_a_scan_that_is_published_while_a_host_looks_is_seen_whole_or_not_at_all(shared: Shared, network: Proxy) -> None:
+    write_scan(shared.root("one"), "first", {"a": {}})
+    looking = shared.root("looking", network.endpoint)
+    network.faults.append(Fault("GET", "scans%2F_delta_log", "none", first=lambda: write_scan(shared.root("one"), "work", {"a": {}, "b": {}})))
+    assert [scan.volume for scan in snapshot.scans(looking)] == ["first", "work"]
+    assert table.read(looking, "entries").num_rows == 3
+
+
+def test_a_commit_that_takes_files_out_and_whose_answer_is_lost_is_done(shared: Shared, network: Proxy) -> None:
+    root = shared.root("one", network.endpoint)
+    write_scan(root, "work", {"a": {}})
+    [path] = table.files(root, "scans")
+    network.faults.append(Fault("PUT", "scans/_delta_log/00000000000000000002", "lose_answer"))
+    assert table.commit(root, "scans", [], "taken", [path]) == 2
+    assert snapshot.scans(shared.root("other")) == []
 
 
 @pytest.mark.slow
