@@ -8,7 +8,7 @@ SYSTEM := apt-get update && apt-get install -y make python3-venv libmagic1
 SELECTED := $(if $(filter true 1,$(CI) $(SLOW)),,-m "not slow")
 WORKERS ?= auto
 
-.PHONY: help setup demo check format lint types layers sql test chaos golden docs screenshots bench clean
+.PHONY: help setup demo check format lint types layers sql test chaos spark golden docs screenshots bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -54,6 +54,10 @@ test: setup ## the tests, on every core; SLOW=1 for the slow ones too
 
 chaos: setup ## every fault at every point of every job, and the scorecard; as root, takes hours
 	$(RUN) -m tests.lifecycle.chaos
+
+spark: setup ## the tests of clusters against Apache Spark itself, one of whose executors is killed; needs Java 17, installs 0.5 GB
+	@test -x .spark/bin/spark-submit || { $(PYTHON) -m venv .spark && .spark/bin/python -m pip install --quiet 'pyspark==4.3.0'; }
+	SPARK_HOME="$$(echo "$$PWD"/.spark/lib/python3*/site-packages/pyspark)" $(RUN) -m pytest -q tests/scanners/test_full_spark.py tests/catalog/test_portable.py tests/sample_data/test_cluster.py
 
 golden: setup ## write the golden files anew; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(RUN) -m pytest -q -k golden

@@ -18,7 +18,7 @@ _Node = Any  # one of sqlglot, that has no types for what a node of each kind ha
 Schema = Mapping[str, Mapping[str, str]]  # table -> column -> type of DuckDB
 
 _QUERY = "Select From Where Group Having Order Ordered With CTE Subquery Table TableAlias Join Union Distinct Alias Limit Column Star Identifier Paren Tuple"
-_VALUES = "Literal Boolean Null Cast DataType DataTypeParam Interval Var Case If In Is Between Like Neg Coalesce Nullif Greatest Least"
+_VALUES = "Literal Boolean Null Cast TryCast DataType DataTypeParam Interval Var Case If In Is Between Like Neg Coalesce Nullif Greatest Least"
 _OPERATORS = "And Or Not EQ NEQ LT LTE GT GTE NullSafeEQ NullSafeNEQ Add Sub Mul Div IntDiv Mod DPipe BitwiseAnd BitwiseOr BitwiseNot"
 _NUMBERS = "Abs Floor Sqrt"
 _TEXTS = "Concat Contains EndsWith StartsWith Length Lower LowerHex Replace SplitPart Substring Translate RegexpLike ArrayToString ArrayContains Explode"
@@ -242,6 +242,12 @@ def _is_float(node: exp.Expr) -> bool:
     return node.type is not None and node.type.this in exp.DataType.FLOAT_TYPES
 
 
+def _try_cast(node: _Node, what: str) -> exp.Expr:
+    if node.to.this not in _WHOLE or node.this.type is None or node.this.type.this not in exp.DataType.TEXT_TYPES:
+        raise _refusal(node, what, "only of a text to whole numbers it is the same")
+    return node  # type: ignore[no-any-return]  # a node
+
+
 def _date_diff(node: _Node, what: str) -> exp.Expr:
     """Days are counted by midnights in DuckDB."""
     if str(node.args.get("unit") or "DAY").strip("'").upper() != "DAY":
@@ -282,6 +288,7 @@ _REWRITES: Mapping[type, Callable[[Any, str], exp.Expr]] = {
     exp.Sum: _sum,
     exp.Count: _count,
     exp.Cast: _cast,
+    exp.TryCast: _try_cast,
     exp.DateDiff: _date_diff,
     exp.Interval: _interval,
     exp.TimestampTrunc: _unit,

@@ -1,6 +1,7 @@
 """The way to a cluster: a session of Spark Connect, and its errors as ours. Nothing of Spark is imported before one is asked for."""
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -67,6 +68,7 @@ def _begun(remote: str) -> "SparkSession":
         finally:
             if unnamed:
                 del program["__file__"]
+        logging.getLogger("SQLQueryContextLogger").disabled = True  # it writes pages to stderr of what we say in a line
         with foreseen("the cluster cannot be asked"):
             session: SparkSession = SparkSession.builder.remote(remote).create()
             session.client.set_retry_policies([DefaultPolicy(max_retries=_TRIES)])

@@ -22,7 +22,7 @@ WITH ages AS (
         unprotected_assets,
         unprotected_bytes,
         unknown_assets,
-        CASE WHEN "by" = 'age' AND "key" <> '' THEN CAST("key" AS BIGINT) END AS age_from_days, -- other keys are no numbers, whatever is done first
+        TRY_CAST("key" AS BIGINT) AS age_from_days, -- an engine may cast other keys, too, before it leaves them out
         sum(bytes) OVER (PARTITION BY volume) AS volume_bytes
     FROM rollup
     WHERE "by" = 'age'

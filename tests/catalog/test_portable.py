@@ -10,7 +10,7 @@ import sqlglot
 from catalog import far_views, portable, spark
 from catalog.errors import RefusedError
 from catalog.far_views import FarViews
-from tests import sail
+from tests import full_spark
 
 ROWS = """
 CREATE TABLE t AS SELECT * FROM (VALUES
@@ -82,9 +82,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    with sail.running() as server:
-        yield server.address
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with full_spark.or_sail(tmp_path_factory.mktemp("cluster")) as address:
+        yield address
 
 
 def test_every_construct_that_is_let_through_gives_the_same_there(cluster: str, connection: duckdb.DuckDBPyConnection) -> None:

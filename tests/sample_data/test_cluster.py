@@ -11,15 +11,15 @@ import reports
 from catalog import connect, far_views, snapshot, spark
 from catalog.errors import RefusedError
 from reports import cluster
-from tests import sail
+from tests import full_spark
 from tests.lastcopy.program import run
 from tests.sample_data.conftest import Demo
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with sail.running() as started:
-        yield started.address
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with full_spark.or_sail(tmp_path_factory.mktemp("cluster")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
