@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from catalog import table
-from scanners import crawl
+from scanners.progress import Progress
 from tests import full_spark
 from tests.full_spark import Spark
 from tests.scanners import contract
@@ -31,7 +31,7 @@ def test_a_scan_completes_when_an_executor_is_killed_in_the_middle_and_no_entry_
     declared, killer = tree.make(items), Killer(cluster)
     result = scan(root, declared, cluster=cluster.address, workers=8, progress=killer)
     killer.thread.join()
-    assert "Lost task" in cluster.log.read_text("utf-8", "replace")
+    assert "failed because while it was being computed" in cluster.log.read_text("utf-8", "replace")
     assert result.state == "complete"
     assert contract.paths(root, result) == contract.expected(items)
     assert len({row["entry_id"] for row in entries(root, result)}) == result.entries == len(contract.expected(items))
@@ -45,7 +45,7 @@ class Killer:
         self.thread = threading.Thread(target=self._kill)
         self._cluster, self._begun = cluster, 0
 
-    def __call__(self, _: crawl.Progress) -> None:
+    def __call__(self, _: Progress) -> None:
         if not self._begun:
             self._begun = self._tasks()
             self.thread.start()
