@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from html import unescape
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +29,7 @@ class Listed:
     path: str
     size_bytes: int
     stored_at: float
+    etag: str  # the MD5 of what it holds, in small letters; of what was encrypted by KMS or came in parts something else
 
 
 class WritableStore(Store):
@@ -91,8 +93,10 @@ class Bucket(WritableStore):
                 raise self.unreachable(error) from error
             further = page.next
             for items in page.items:
-                for key, size, stored in zip(items.keys, items.values("Size"), items.values("LastModified"), strict=True):
-                    yield Listed(key.removeprefix(self.prefix).decode("utf-8", "surrogateescape"), int(size or 0), _seconds(stored or b""))
+                etags = items.values("ETag") if "ETag" in items.columns else [None] * len(items)
+                for key, size, stored, etag in zip(items.keys, items.values("Size"), items.values("LastModified"), etags, strict=True):
+                    path = key.removeprefix(self.prefix).decode("utf-8", "surrogateescape")
+                    yield Listed(path, int(size or 0), _seconds(stored or b""), unescape((etag or b"").decode("ascii", "replace")).strip('"').lower())
 
     def upload(self, path: str, file: Path) -> None:
         """Store a file under a path that nothing else has, again where that may help: the same is the same. Writes. Raises UnreachableError, CatalogError."""
@@ -131,6 +135,17 @@ class Bucket(WritableStore):
             return self.get(self._key(path), {})
         except StoreError as error:
             raise FileNotFoundError(path) if _is_absent(error) else self._told(error, path) from error
+
+    def holds(self, listed: Listed, content: bytes) -> bool:
+        """Whether a small object holds this. It is read where its ETag does not say so: not every ETag is an MD5. Raises UnreachableError, CatalogError."""
+        if listed.size_bytes != len(content):
+            return False
+        if listed.etag == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            return True
+        try:
+            return self.read(listed.path) == content
+        except FileNotFoundError:
+            return False
 
     def download(self, path: str, into: Path) -> None:
         """Write what an object holds into a file, and make it durable. Raises FileNotFoundError, UnreachableError."""

@@ -155,7 +155,7 @@ def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
     if newest >= 0:
         last = log.commit_file(root / table, newest)
         known = listed.get(last.name)
-        if known is None or known.size_bytes != last.stat().st_size:
+        if known is None or not found.holds(known, last.read_bytes()):
             raise CatalogError(
                 f"{found.url}{table}: is not the table that this host knew, which had a version {newest}: another catalog was put there,"
                 f" or an older state of it; if that is meant, remove {root}"

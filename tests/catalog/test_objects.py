@@ -263,6 +263,26 @@ def test_another_catalog_at_the_same_place_is_not_mixed_with_what_was_there(shar
         snapshot.snapshots(root)
 
 
+def test_a_catalog_of_the_same_size_in_its_place_is_another_one(shared: Shared) -> None:
+    write_scan(root := shared.root("one"), "work", {"a": {}})
+    for path in shared.paths():
+        shared.delete(path)
+    write_scan(new := shared.root("new"), "work", {"b": {}})
+    sizes = [[file.stat().st_size for file in sorted((folder / "scans" / log.FOLDER).glob("*.json"))] for folder in (root, new)]
+    assert sizes[0] == sizes[1]
+    shared.root("one")
+    with pytest.raises(CatalogError, match="another catalog was put there"):
+        snapshot.scans(root)
+    bucket = mirror.bucket(new)
+    name = f"scans/{log.FOLDER}/{1:020d}.json"
+    [listed] = bucket.list(name)
+    strange = replace(listed, etag="0" * 32)  # as of an object that is encrypted with a key of KMS
+    contents = [(folder / name).read_bytes() for folder in (new, root)]
+    assert [bucket.holds(one, content) for one in (listed, strange) for content in contents] == [True, False, True, False]
+    shared.delete(name)
+    assert not bucket.holds(strange, contents[0])
+
+
 @pytest.mark.slow
 def test_expire_removes_from_the_store_what_nobody_can_need(shared: Shared) -> None:
     one, other = shared.root("one"), shared.root("other")
