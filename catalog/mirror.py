@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ _SECONDS = 1.0  # what was seen of the store so long ago is what holds
 _USED_SECONDS, _KEPT_SECONDS = 3600.0, 7 * 86400.0  # a file is said to be used so often, and stays so long after that
 _OVERLAP = 5  # of versions that are listed again: a checkpoint comes later than the commit after it
 _AT_ONCE = 16  # requests
-# Before all others: what publishes is written last, so that what it rests on is there when that is looked at.
+# Looked at before all others, and put into the mirror after them: what publishes is written last, so that what it rests on is there when that is looked at.
 _PUBLISHING = ("snapshots", "scans")
 
 _locks: dict[Path, threading.RLock] = {}
@@ -43,16 +43,14 @@ def catch_up(root: Path, written: str | None = None) -> None:
     with _lock(root):
         now, key = time.monotonic(), (root, os.getpid())
         found = bucket(root)
-        if written is not None:
-            if _catch_up(root, found, written) and written in _PUBLISHING:
-                _looked.pop(key, None)  # it may say of something that lies in tables which were looked at before
-            return
-        if now - _looked.get(key, -_SECONDS) < _SECONDS:
-            return
-        for name in _PUBLISHING:
-            _catch_up(root, found, name)
-        _each(lambda name: _catch_up(root, found, name), [name for name in TABLES if name not in _PUBLISHING])
-        _looked[key] = now
+        if written is not None and written not in _PUBLISHING:
+            _catch_up(root, found, written)
+        elif _missing(root, found, written) if written is not None else now - _looked.get(key, -_SECONDS) >= _SECONDS:
+            with ExitStack() as last:
+                for name in _PUBLISHING:
+                    last.enter_context(_brought(root, found, name))
+                _each(lambda name: _catch_up(root, found, name), [name for name in TABLES if name not in _PUBLISHING])
+            _looked[key] = now
 
 
 def fetch(root: Path, table: str, sizes: Mapping[str, int]) -> None:
@@ -144,11 +142,36 @@ def _lock(root: Path) -> threading.RLock:
     return _locks.setdefault(root, threading.RLock())
 
 
-def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
-    """Fetch the commits and checkpoints of a table that the mirror lacks, in their order: at every moment the log that lies there is one that was.
+def _catch_up(root: Path, found: "Bucket", table: str) -> None:
+    """Have the log of a table in the mirror be what it is on the store."""
+    with _brought(root, found, table):
+        pass
 
-    Gives whether there were any.
+
+@contextmanager
+def _brought(root: Path, found: "Bucket", table: str) -> Iterator[None]:
+    """Fetch the commits and checkpoints of a table that the mirror lacks; they are put there in the end, if all went well.
+
+    In their order: at every moment the log that lies there is one that was.
     """
+    wanted, folder = _missing(root, found, table), root / table / log.FOLDER
+    temporary = {name: folder / f".{name}~{os.urandom(8).hex()}" for name in wanted}
+    if wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _each(lambda name: found.download(wanted[name].path, temporary[name]), temporary)
+        yield
+        for name, listed in wanted.items():
+            if math.isfinite(listed.stored_at):
+                os.utime(temporary[name], (listed.stored_at, listed.stored_at))
+            temporary[name].replace(folder / name)
+    finally:
+        for file in temporary.values():
+            file.unlink(missing_ok=True)
+
+
+def _missing(root: Path, found: "Bucket", table: str) -> "dict[str, Listed]":
+    """The commits and checkpoints of a table that the mirror lacks, by their names, in their order. Raises CatalogError for what is another table."""
     newest, folder = log.newest(root / table), f"{table}/{log.FOLDER}/"
     here = log.names(root / table)
     listed = {one.path.removeprefix(folder): one for one in found.list(folder, f"{folder}{max(0, newest - _OVERLAP):020d}" if newest >= 0 else "")}
@@ -161,19 +184,7 @@ def _catch_up(root: Path, found: "Bucket", table: str) -> bool:
                 f" or an older state of it; if that is meant, remove {root}"
             )
     wanted = sorted((order, name) for name in listed if name not in here and (order := log.order(name)))
-    temporary = {name: root / table / log.FOLDER / f".{name}~{os.urandom(8).hex()}" for _, name in wanted}
-    if wanted:
-        (root / table / log.FOLDER).mkdir(parents=True, exist_ok=True)
-    try:
-        _each(lambda name: found.download(folder + name, temporary[name]), temporary)
-        for _, name in wanted:
-            if math.isfinite(at := listed[name].stored_at):
-                os.utime(temporary[name], (at, at))
-            temporary[name].replace(root / table / log.FOLDER / name)
-    finally:
-        for file in temporary.values():
-            file.unlink(missing_ok=True)
-    return bool(wanted)
+    return {name: listed[name] for _, name in wanted}
 
 
 def _fetch(root: Path, found: "Bucket", path: str, size_bytes: int) -> None:

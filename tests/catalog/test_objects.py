@@ -170,6 +170,25 @@ def test_a_scan_that_is_published_while_a_host_looks_is_seen_whole_or_not_at_all
     assert table.read(looking, "entries").num_rows == 3
 
 
+@pytest.mark.parametrize("commits", [False, True])
+def test_processes_that_share_a_mirror_see_a_scan_whole_or_not_at_all(shared: Shared, network: Proxy, *, commits: bool) -> None:
+    write_scan(shared.root("one"), "first", {"a": {}})
+    root = shared.root("host", network.endpoint)
+    snapshot.scans(root)
+    write_scan(shared.root("one"), "work", {"a": {}, "b": {}})
+    mirror._looked.clear()
+    seen = []
+
+    def see() -> None:  # as another process sees that looked at the store just now
+        seen.append([log.newest(root / name) for name in ("scans", "entries")])
+
+    network.faults.append(Fault("GET", "entries%2F_delta_log", "none", first=see))
+    network.faults.append(Fault("GET", "entries/_delta_log", "none", first=see))
+    mirror.catch_up(root, "scans" if commits else None)
+    see()
+    assert seen == [[1, 1], [1, 1], [2, 2]]
+
+
 def test_a_commit_that_takes_files_out_and_whose_answer_is_lost_is_done(shared: Shared, network: Proxy) -> None:
     root = shared.root("one", network.endpoint)
     write_scan(root, "work", {"a": {}})
