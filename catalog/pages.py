@@ -5,7 +5,6 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import unescape
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
@@ -15,6 +14,8 @@ from catalog import shaped
 
 _FIELDS = ("Key", "Size", "LastModified", "ETag", "StorageClass", "ID", "VersionId", "IsLatest", "ChecksumAlgorithm", "ChecksumType", "IsRestoreInProgress")
 _VALUES = {name: re.compile(rf"<{name}>([^<]*)</{name}>".encode()) for name in _FIELDS}
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NEEDED = {"Contents": ("Key", "Size", "LastModified"), "Version": ("Key", "Size", "LastModified", "VersionId", "IsLatest")}
 _NEEDED["DeleteMarker"] = ("Key", "LastModified", "VersionId", "IsLatest")
 
@@ -123,6 +124,8 @@ def _page(body: bytes, root: str, kinds: Sequence[str]) -> tuple[Page, Mapping[s
 def _columns(kind: str, body: bytes) -> tuple[Mapping[str, pa.Array], bytes]:
     """The fields of all elements of a kind, none where there is no element, and the page without them. Raises PageError."""
     opening, closing = b"<%s>" % kind.encode(), b"</%s>" % kind.encode()
+    if re.search(rb"<%s[\s/]" % kind.encode(), body):
+        raise PageError(f"a page has elements {kind} of a form that no store writes")
     start, end = body.find(opening), body.rfind(closing) + len(closing)
     if start < 0:
         return {}, body
@@ -158,9 +161,22 @@ def _keys(texts: pa.Array, *, encoded: bool) -> pa.Array:
 
 def _key(text: bytes, *, encoded: bool) -> bytes:
     """The bytes of a key as a page has it: of the form of HTML's forms where the page says so, a blank as '+'; some stores escape what is left for XML, too."""
-    plain = unescape(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") if b"&" in text else text
+    plain = unescaped(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") if b"&" in text else text
     return unquote_to_bytes(plain.replace(b"+", b" ")) if encoded and (b"%" in plain or b"+" in plain) else plain
 
 
+def unescaped(text: str) -> str:
+    """Text of XML, with the characters that its references stand for; also of those that XML does not know and stores write."""
+    return _REFERENCE.sub(_character, text) if "&" in text else text
+
+
+def _character(found: re.Match[str]) -> str:
+    named, decimal, hexadecimal = found.groups()
+    if named:
+        return _NAMED[named]
+    number = int(decimal) if decimal else int(hexadecimal, 16)
+    return chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else found[0]
+
+
 def _text(value: bytes) -> str:
-    return unescape(value.decode("utf-8", "surrogateescape"))
+    return unescaped(value.decode("utf-8", "surrogateescape"))

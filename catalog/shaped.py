@@ -18,7 +18,7 @@ def columns(block: bytes, element: str, fields: Sequence[str]) -> Mapping[str, p
     shape = re.findall(rb"<([^>]*>)", block[: block.find(b"</%s>" % element.encode()) + len(element) + 3])
     opens = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("<"))
     count, left = divmod(len(opens), len(shape)) if shape else (0, 1)
-    if left or not count:
+    if left or not count or shape.count(element.encode() + b">") > 1:
         return None
     places = opens.reshape(count, len(shape)) + 1
     words = np.ndarray((len(block),), "<u8", block + bytes(_WORD), strides=(1,))

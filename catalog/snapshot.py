@@ -59,9 +59,14 @@ class ScanRow:
         return self.evidence_at or self.started_at
 
     @property
+    def is_by_list(self) -> bool:
+        """Whether only what a list named was looked at, and all else is of the scan before."""
+        return SINCE in json.loads(self.options or "{}")
+
+    @property
     def is_hearsay(self) -> bool:
         """Whether others told it, and nobody looked."""
-        return self.evidence_at is not None and f'"{SINCE}"' not in (self.options or "")
+        return self.evidence_at is not None and not self.is_by_list
 
 
 @dataclass(frozen=True)

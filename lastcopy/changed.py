@@ -9,10 +9,10 @@ from catalog.errors import ConfigError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from lastcopy.scanning import Wish
-    from scanners.change_lists import Change
+    from scanners.change_lists import Changes
 
 
-def listed(config: Config, wish: "Wish") -> "list[Change]":
+def listed(config: Config, wish: "Wish") -> "Changes":
     """What a scan of one volume is told has changed there. Raises RefusedError, ConfigError, NotFoundError."""
     from scanners import change_lists
 
@@ -27,9 +27,9 @@ def listed(config: Config, wish: "Wish") -> "list[Change]":
     if place is None:
         raise RefusedError(f"volume {volume}: it is no folder of this machine, and lists of changes are of such; scan it as a whole")
     if wish.changes == "-":
-        return list(change_lists.read(sys.stdin.buffer, wish.changes_form, place))
+        return change_lists.read(sys.stdin.buffer, wish.changes_form, place)
     try:
         with Path(str(wish.changes)).open("rb") as file:
-            return list(change_lists.read(file, wish.changes_form, place))
+            return change_lists.read(file, wish.changes_form, place)
     except OSError as error:
         raise ConfigError(f"{wish.changes}: {error.strerror}; it must be the list of what changed") from error

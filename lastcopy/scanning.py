@@ -17,7 +17,7 @@ from lastcopy.settings import Changes, Engine, Mode, Settings
 
 if TYPE_CHECKING:
     from catalog.snapshot import Snapshot
-    from scanners.change_lists import Change
+    from scanners.change_lists import Changes as Listed
     from scanners.crawl import ScanResult
     from scanners.digest import DigestCounts
     from scanners.restoring import Restored
@@ -100,7 +100,7 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
     return outcome.code
 
 
-def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings, cluster: str | None, listed: "list[Change] | None") -> None:
+def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Settings, cluster: str | None, listed: "Listed | None") -> None:
     from catalog import snapshot
     from scanners import crawl
     from scanners.digest import digest
@@ -112,6 +112,8 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
         _say(chosen, f"{name}: offline and {why}, skipped; its last scan stays")
     with Bars(quiet=chosen.quiet) as bars:
         for name in outcome.wanted:
+            if listed is not None and name in before:
+                _say(chosen, f"{name}: the list must reach back to the begin of the last good scan, {before[name].started_at:%Y-%m-%d %H:%M:%S} UTC")
             try:
                 outcome.scans[name] = crawl.scan(
                     root,

@@ -38,25 +38,33 @@ full_latest_at = { meaning = "at the latest; null = it may never be, or unknown"
 unknown_because = "why there is no forecast of bytes: never_scanned, not_told, too_few_days, or erratic: the error is greater than what it holds; null = there is one"
 full_unknown_because = "why it is unknown when it is full: never_scanned, no_capacity or too_few_days"
 */
+-- Where only a list of changes was looked at, what is held is of that time, as old as its evidence is.
+WITH timed AS (
+    SELECT
+        *,
+        CASE WHEN coalesce(contains(options, '"changes_since": '), FALSE) THEN started_at ELSE coalesce(evidence_at, started_at) END AS seen_at
+    FROM scans
+),
+
 -- A scan that another one of an earlier time followed was made by a clock that was ahead.
-WITH looks AS (
+looks AS (
     SELECT
         scans.volume,
         scans.scan_id,
-        coalesce(scans.evidence_at, scans.started_at) AS seen_at,
+        scans.seen_at,
         scans.root_fs_id,
         CASE WHEN scans.carried_entries = 0 THEN scans.bytes END AS bytes,
         CASE WHEN scans.carried_entries = 0 THEN scans.files END AS files,
         scans.capacity_bytes,
         scans.free_bytes
-    FROM scans
+    FROM timed AS scans
     CROSS JOIN snapshot
-    LEFT JOIN scans AS later ON scans.volume = later.volume AND scans.scan_id = later.previous_scan_id AND later.state <> 'failed'
+    LEFT JOIN timed AS later ON scans.volume = later.volume AND scans.scan_id = later.previous_scan_id AND later.state <> 'failed'
     WHERE
         scans.state <> 'failed'
-        AND coalesce(scans.evidence_at, scans.started_at) <= snapshot.as_of
-        AND (later.scan_id IS NULL OR coalesce(later.evidence_at, later.started_at) >= coalesce(scans.evidence_at, scans.started_at))
-        AND date_diff('day', coalesce(scans.evidence_at, scans.started_at), snapshot.as_of) <= $days
+        AND scans.seen_at <= snapshot.as_of
+        AND (later.scan_id IS NULL OR later.seen_at >= scans.seen_at)
+        AND date_diff('day', scans.seen_at, snapshot.as_of) <= $days
 ),
 
 places AS (

@@ -41,7 +41,7 @@ undated_assets = { meaning = "assets of which nothing tells when they changed: t
 WITH hearsay AS (
     SELECT DISTINCT volume
     FROM scans
-    WHERE evidence_at IS NOT NULL AND state <> 'failed' AND NOT coalesce(contains(options, '"changes_since"'), FALSE)
+    WHERE evidence_at IS NOT NULL AND state <> 'failed' AND NOT coalesce(contains(options, '"changes_since": '), FALSE)
 ),
 
 looks AS (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scanners.reading import Reply
 
 _DEFINES = "class Scanner"
+CHANGED = "it changed each time while it was read"  # the problem of a directory, stage 'changed'
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Facts:
     empty: bool  # and nothing there tells that it is the volume
     readable: bool = True  # whether the content of files can be read; what cannot is listed all the same
     bucket: str | None = None  # its name in an object store
+    inode: int | None = None  # of a root that is a directory
 
 
 @dataclass(frozen=True)
@@ -131,15 +133,20 @@ class ShardRecord:
     left: tuple[Segment, ...] = field(default=())
 
 
+Identity = tuple[str | None, int]  # the id of a file system and an inode
+
+
 class Spot(NamedTuple):
     """A name to be looked at again, in an escaped directory with its trailing slash.
 
-    `inode`: of a directory; while it is this one, what is known below it holds. None = all below it is looked at, too.
+    `home`: which directory that was; None = the root. `itself`: of a directory; while it is this one, what is known below it holds. None = all below it is
+    looked at, too.
     """
 
     directory: str
     name: str
-    inode: int | None = None
+    home: Identity | None = None
+    itself: Identity | None = None
 
     @property
     def prefix(self) -> str:

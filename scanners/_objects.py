@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from html import unescape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog import glob, names, ours
-from catalog.pages import Items, PageError
+from catalog.pages import Items, PageError, unescaped
 from catalog.schema import TIME_FLAGS
 from scanners import _naming
 
@@ -164,7 +163,7 @@ def _etags(values: pa.Array | None, count: int) -> pa.Array:
         texts = pc.replace_substring(texts, quote, '"')
     marked = pc.match_substring(texts, "&")
     if pc.any(marked).as_py():
-        texts = pc.replace_with_mask(texts, marked, pa.array([unescape(text) for text in texts.filter(marked).to_pylist()], pa.string()))
+        texts = pc.replace_with_mask(texts, marked, pa.array([unescaped(text) for text in texts.filter(marked).to_pylist()], pa.string()))
     return pc.utf8_trim(texts, '"')
 
 
@@ -186,7 +185,7 @@ def _texts(values: pa.Array | None, count: int) -> pa.Array:
         return pa.nulls(count, pa.string())
 
     def read(one: bytes) -> bytes:
-        return unescape(one.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return unescaped(one.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     marked = pc.match_substring(values, "&")
     if pc.any(marked).as_py():

@@ -9,7 +9,8 @@ from catalog import names
 from catalog.errors import ConfigError
 
 FORMS = ("paths", "btrfs")
-_MOST_BYTES = 1 << 30  # of a list: what names more is no list of changes
+_MOST = 500_000  # paths that are held in memory: who has more scans the volume as a whole
+_BLOCK_BYTES = 1 << 20
 _SUBVOLUME_INODE = 256  # of the uppermost directory of every subvolume, see btrfs(5)
 _LINE = re.compile(rb"([a-z_]+)\s+((?:\\.|[^\\\s])+)(?:\s+(.*))?")
 _DEST = re.compile(rb"(?:^|\s)dest=((?:\\.|[^\\\s])*)")
@@ -22,39 +23,53 @@ _OF_NAMES = frozenset(
 )
 
 
-class Change(NamedTuple):
-    """A path below the root of a volume, raw, without slashes at its ends; `alone`: where it is a directory, nothing below it changed."""
+class Changes(NamedTuple):
+    """What a list names: paths below the root of a volume, raw, without slashes at their ends, and whether of a directory nothing below it changed."""
 
-    path: bytes
-    alone: bool
-
-
-def read(file: BinaryIO, form: str, root: Path) -> Iterator[Change]:
-    """What a list of one of FORMS names of the volume at `root`. Raises ConfigError for what is no such list, or names what lies elsewhere."""
-    content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise ConfigError(f"the list of changes has more than {_MOST_BYTES:,} bytes: scan the volume as a whole")
-    yield from _paths(content, root) if form == "paths" else _btrfs(content, _below_subvolume(root))
+    alone: dict[bytes, bool]
+    of_subvolume: bool = False  # it tells of one subvolume, and of none within
 
 
-def _paths(content: bytes, root: Path) -> Iterator[Change]:
-    """Paths, each ended by a NUL, or where there is none by a newline; relative to the root, or absolute."""
+def read(file: BinaryIO, form: str, root: Path) -> Changes:
+    """A list of one of FORMS of the volume at `root`. Raises ConfigError for what is no such list, or names what lies elsewhere, or too much."""
+    found: dict[bytes, bool] = {}
+    for path, alone in _paths(file, root) if form == "paths" else _btrfs(file, _below_subvolume(root)):
+        found[path] = found.get(path, True) and alone
+        if len(found) > _MOST:
+            raise ConfigError(f"the list of changes names more than {_MOST:,} paths: scan the volume as a whole")
+    return Changes(found, form == "btrfs")
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """What a list has between NULs, or where its first megabyte has none, between newlines. Raises ConfigError."""
+    rest = file.read(_BLOCK_BYTES)
+    end = b"\0" if b"\0" in rest else b"\n"
+    while block := file.read(_BLOCK_BYTES):
+        *whole, rest = (rest + block).split(end)
+        yield from whole
+        if len(rest) > _BLOCK_BYTES:
+            raise ConfigError("the list of changes has a path of more than a megabyte: it is no such list")
+    yield from rest.split(end)
+
+
+def _paths(file: BinaryIO, root: Path) -> Iterator[tuple[bytes, bool]]:
+    """Paths, relative to the root, or absolute."""
     places = {bytes(root), bytes(root.resolve())}
-    for number, path in enumerate(content.split(b"\0" if b"\0" in content else b"\n"), 1):
+    for number, path in enumerate(_pieces(file), 1):
         if not path:
             continue
-        inside = next((_within(path, place) for place in places if path.startswith(b"/") and _within(path, place) is not None), None)
+        inside = next((found for place in places if path.startswith(b"/") and (found := _within(path, place)) is not None), None)
         if path.startswith(b"/") and inside is None:
             raise ConfigError(
                 f"path {number} of the list of changes, {names.escape(path[:200])}, lies outside of the volume at {root}: leave such paths out of it"
             )
-        yield Change(_plain(path if inside is None else inside, number), alone=False)
+        yield _plain(path if inside is None else inside, number), False
 
 
-def _btrfs(content: bytes, below: bytes) -> Iterator[Change]:
+def _btrfs(file: BinaryIO, below: bytes) -> Iterator[tuple[bytes, bool]]:
     """What `btrfs receive --dump` prints of `btrfs send --no-data -p OLDER NEWER`; `below` is where the volume lies in the subvolume."""
     snapshot = None
-    for number, line in enumerate(content.split(b"\n"), 1):
+    for number, line in enumerate(_pieces(file), 1):
         if not line.strip():
             continue
         found = _LINE.fullmatch(line)
@@ -65,21 +80,27 @@ def _btrfs(content: bytes, below: bytes) -> Iterator[Change]:
         if snapshot is None:
             snapshot = _unescaped(found[2])
             continue
-        paths = [_within(_unescaped(found[2]), snapshot)]
-        dest = _DEST.search(found[3] or b"") if what in ("rename", "link") else None
-        if what in ("rename", "link") and dest is None:
-            raise ConfigError(f"line {number} of the list of changes: it does not say where to")
-        if dest is not None:
-            paths.append(_within(_unescaped(dest[1]), snapshot) if what == "rename" else _unescaped(dest[1]))
-        for path in paths:
-            if path is None:
-                raise ConfigError(f"line {number} of the list of changes: a path outside of its snapshot")
+        for path in _places(what, found, snapshot, number):
             if (inside := _within(path, below)) is not None:
-                yield Change(_plain(inside, number), alone=what in _OF_ITSELF)
+                yield _plain(inside, number), what in _OF_ITSELF
             elif below.startswith(path + b"/") and what not in _OF_ITSELF:
                 raise ConfigError(f"line {number} of the list of changes: the folder of the volume itself was made, moved or removed: scan it as a whole")
     if snapshot is None:
         raise ConfigError("the list of changes names no snapshot: it is not what 'btrfs receive --dump' prints")
+
+
+def _places(what: str, found: re.Match[bytes], snapshot: bytes, number: int) -> list[bytes]:
+    """The paths of a line, below its subvolume."""
+    paths = [_within(_unescaped(found[2]), snapshot)]
+    if what in ("rename", "link"):
+        dest = _DEST.search(found[3] or b"")
+        if dest is None:
+            raise ConfigError(f"line {number} of the list of changes: it does not say where to")
+        paths.append(_within(_unescaped(dest[1]), snapshot) if what == "rename" else _unescaped(dest[1]))
+    inside = [path for path in paths if path is not None]
+    if len(inside) < len(paths):
+        raise ConfigError(f"line {number} of the list of changes: a path outside of its snapshot")
+    return inside
 
 
 def _below_subvolume(root: Path) -> bytes:

@@ -1,7 +1,7 @@
 """A scan by a list of what changed: the entries of the scan before, and in place of those that the list names, what is there now."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,15 +10,15 @@ import pyarrow.compute as pc
 from catalog import names, snapshot, table
 from catalog.errors import RefusedError
 from catalog.schema import ENTRIES, PROBLEMS
-from scanners import Scanner, ShardRecord, Sink, Spot, _naming, guard, microseconds
-from scanners.change_lists import Change
+from scanners import CHANGED, Identity, Scanner, ShardRecord, Sink, Spot, _naming, guard, microseconds
+from scanners.change_lists import Changes as Listed
 from scanners.sink import ParquetSink, Target
 
 if TYPE_CHECKING:
     from catalog.snapshot import ScanRow
     from scanners.journal import Journal
 
-_MOST_CHANGES = 2_000_000  # that are held in memory: who has more scans the volume as a whole
+_OF_CRAWLS = ("list", "stat", "name")  # stages of problems
 _BATCH_ROWS = 65_536
 _UNBOUNDED = 2**62
 _NAMED = "LEFT JOIN below ON before.dir = below.dir LEFT JOIN named ON before.prefix = named.prefix"
@@ -50,18 +50,22 @@ Look = Callable[[Sequence[Spot], Sink], tuple[ShardRecord, list[Spot]]]
 class Changes:
     """What a list names, in one scan that goes on from another."""
 
-    def __init__(self, target: Target, previous: "ScanRow | None", options: Mapping[str, object], listed: Iterable[Change]) -> None:
-        """`options` are those that this scan would write. Reads the list. Raises RefusedError, and what reading a list raises."""
+    def __init__(self, target: Target, previous: "ScanRow | None", options: Mapping[str, object], listed: Listed) -> None:
+        """`options` are those that this scan would write. Raises RefusedError."""
         if previous is None:
             raise RefusedError(f"volume {target.volume}: it has no scan that a list of changes could go on from; scan it as a whole")
         before = json.loads(previous.options or "{}")
         if any(before.get(name) != value for name, value in json.loads(json.dumps(options)).items()):
-            raise RefusedError(f"volume {target.volume}: what a scan leaves out is declared otherwise than at its last one; scan it as a whole")
+            raise RefusedError(
+                f"volume {target.volume}: what is scanned, or left out, is declared otherwise than at its last scan, or is another folder; scan it as a whole"
+            )
         self._target, self._previous, self.since = target, previous, previous.scan_id
         self._connection = guard.connect(target)
         self._before = snapshot.entry_files(target.root, previous.scan_id, target.volume)
         self._deep, self._alone = set[str](), set[str]()  # prefixes
-        self.spots = self._outermost(self._spots(self._distinct(listed)))
+        if listed.of_subvolume and self._has_others():
+            raise RefusedError(f"volume {target.volume}: other subvolumes or file systems lie in it, and the list tells nothing of them; scan it as a whole")
+        self.spots = self._outermost(self._spots(self._escaped(listed.alone)))
 
     def look(self, look: Look, sink: Callable[[], Sink], add: Callable[[ShardRecord], None], spots: Sequence[Spot]) -> None:
         """Look at names. What is not the directory that it was is looked at as a whole, and so is a directory that is not there any more."""
@@ -71,7 +75,7 @@ class Changes:
             add(record)
             whole = {spot.prefix for spot in again}
             for spot in waiting:
-                (self._deep if spot.inode is None or spot.prefix in whole else self._alone).add(spot.prefix)
+                (self._deep if spot.itself is None or spot.prefix in whole else self._alone).add(spot.prefix)
             self._deep |= whole
             if not again:
                 return
@@ -122,17 +126,21 @@ class Changes:
         """Let go of what it holds."""
         self._connection.close()
 
-    def _distinct(self, listed: Iterable[Change]) -> dict[str, bool]:
-        """The escaped paths of a list, and of which of them nothing below changed."""
-        found: dict[str, bool] = {}
-        for change in listed:
-            if not change.path and not change.alone:
-                raise RefusedError(f"volume {self._target.volume}: the list of changes names its root; scan it as a whole")
-            path = names.escape(change.path)
-            found[path] = found.get(path, True) and change.alone
-            found.setdefault(path.rpartition("/")[0], True)  # the times of the directory are others, too
-            if len(found) > _MOST_CHANGES:
-                raise RefusedError(f"volume {self._target.volume}: the list of changes names more than {_MOST_CHANGES:,} paths; scan it as a whole")
+    def _has_others(self) -> bool:
+        """Whether the scan before saw a directory of another file system than that of the root."""
+        if not self._before:
+            return False
+        query = f"SELECT count(*) FROM {self._entries()} AS before WHERE before.type = 'dir' AND before.fs_id IS DISTINCT FROM $root"
+        [(found,)] = self._connection.execute(query, {"root": self._previous.root_fs_id}).fetchall()
+        return bool(found)
+
+    def _escaped(self, listed: Mapping[bytes, bool]) -> dict[str, bool]:
+        """The escaped paths of a list, and of the directories that hold them, whose times are others too; and of which nothing below changed."""
+        if listed.get(b"") is False:
+            raise RefusedError(f"volume {self._target.volume}: the list of changes names its root; scan it as a whole")
+        found = {names.escape(path): alone for path, alone in listed.items()}
+        for path in list(found):
+            found.setdefault(path.rpartition("/")[0], True)
         found.pop("", None)  # the root has no entry
         return found
 
@@ -143,23 +151,32 @@ class Changes:
         for path, alone in changes.items():
             ends = [at for at, letter in enumerate(path) if letter == "/"]
             unknown = next((path[:end] for end in ends if path[: end + 1] not in directories), None)
-            folder, _, name = (unknown or path).rpartition("/")
-            inode = directories.get(f"{path}/") if alone and unknown is None else None
-            spot = Spot(f"{folder}/" if folder else "", name, inode)
-            if spot.prefix not in found or found[spot.prefix].inode is not None:
+            above, slash, name = (unknown or path).rpartition("/")
+            itself = directories.get(f"{path}/") if alone and unknown is None else None
+            spot = Spot(above + slash, name, directories.get(above + slash), itself)
+            if spot.prefix not in found or found[spot.prefix].itself is not None:
                 found[spot.prefix] = spot
         return found
 
-    def _directories(self, prefixes: set[str]) -> dict[str, int]:
-        """The inodes of directories that the scan before saw, of those that are asked for."""
+    def _directories(self, prefixes: set[str]) -> dict[str, Identity]:
+        """Which directories the scan before saw, of those that are asked for, and could read."""
         if not self._before:
             return {}
+        problems = self._problems()
+        self._connection.register("unread", problems.filter(problems["hides_below"]).select(["path"]))
         self._connection.register("asked", pa.table({"prefix": pa.array(prefixes, pa.string())}))
         query = f"""
-            SELECT before.prefix, before.inode FROM {self._entries()} AS before SEMI JOIN asked ON before.prefix = asked.prefix
+            SELECT before.prefix, before.fs_id, before.inode FROM {self._entries()} AS before SEMI JOIN asked ON before.prefix = asked.prefix
+            ANTI JOIN unread ON before.prefix = unread.path || '/'
             WHERE before.type = 'dir' AND before.carried_from IS NULL
         """
-        return dict(self._connection.execute(query).fetchall())
+        return {prefix: (fs_id, inode) for prefix, fs_id, inode in self._connection.execute(query).fetchall()}
+
+    def _problems(self) -> pa.Table:
+        """What the crawl of the scan before told, and none that read contents."""
+        found = table.read(self._target.root, "problems", scan_id=[self._previous.scan_id], volume=[self._target.volume])
+        of_crawl = pc.or_(pc.is_in(found["stage"], pa.array(_OF_CRAWLS)), pc.or_(found["hides_below"], pc.equal(found["error"], CHANGED)))
+        return found.filter(pc.and_(of_crawl, pc.invert(pc.starts_with(found["error"], guard.VAST))))
 
     @staticmethod
     def _outermost(spots: Mapping[str, Spot]) -> list[Spot]:
@@ -169,13 +186,13 @@ class Changes:
         for prefix in sorted(spots):
             if last is None or not prefix.startswith(last):
                 found.append(spots[prefix])
-                last = prefix if spots[prefix].inode is None else last
+                last = prefix if spots[prefix].itself is None else last
         return sorted(found)
 
     def _hold(self) -> None:
         """Make the tables of what the list names: `named` are the names themselves, and `below` the directories in which all is named."""
         whole = [spot.prefix for spot in self._outermost({prefix: Spot("", prefix[:-1]) for prefix in self._deep})]
-        problems = table.read(self._target.root, "problems", scan_id=[self._previous.scan_id], volume=[self._target.volume])
+        problems = self._problems()
         paths = problems["path"].combine_chunks()
         places = {"dir": _naming.split(paths)[0], "prefix": pc.binary_join_element_wise(paths, "/", "")}
         run = self._connection.register

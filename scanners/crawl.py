@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from catalog.config import Config
     from catalog.snapshot import ScanRow
     from catalog.volumes import Volume
-    from scanners.change_lists import Change
+    from scanners.change_lists import Changes
     from scanners.journal import Journal
 
 _GREATEST_SUM = 2**63 - 1  # that a column of integers holds; no volume within its share of it makes a sum that is beyond
@@ -90,7 +90,7 @@ def scan(
     progress: Callable[[Progress], None] | None = None,
     budget: Budget = Budget(),
     cluster: str | None = None,
-    changes: "Sequence[Change] | None" = None,
+    changes: "Changes | None" = None,
 ) -> ScanResult:
     """Scan a volume into the catalog at `root` and publish the scan. `now` gives an aware time; `workers` counts this process (None: one a CPU).
 
@@ -153,7 +153,7 @@ def _begin(root: Path, config: "Config", volume: str, module: Any, started_at: d
     guard.check_bucket(config, volume, facts, newest)
     if explained is not None:
         guard.check_root(volume, facts, previous, explained)
-    found = _resumed(root, settings, facts, resume)
+    found = None if listed else _resumed(root, settings, facts, resume)  # what a whole scan has so far stays for it
     if found is None:
         scan_id = _scan_id(started_at, volume)
         found = journal.Journal(Target(root, scan_id, volume))
@@ -222,16 +222,16 @@ def _crawl(run: _Run, module: Any, workers: int, budget: Budget, progress: Calla
         scanner.close()
 
 
-def _follow(run: _Run, module: Any, listed: "Sequence[Change]", crawl: Callable[[], None]) -> None:  # noqa: ANN401 - a module
+def _follow(run: _Run, module: Any, listed: "Changes", crawl: Callable[[], None]) -> None:  # noqa: ANN401 - a module
     """Look at what a list of changes names, and keep what the scan before knew of all else."""
-    from scanners.changes import Changes, follow
+    from scanners import changes as followed
 
     if not module.CAPABILITIES.looks:
         raise RefusedError(f"volume {run.settings.volume}: single names of volumes of kind {run.declared.kind} are not looked at; scan it as a whole")
-    changes = Changes(run.journal.target, run.previous, _options(run), listed)
+    changes = followed.Changes(run.journal.target, run.previous, _options(run), listed)
     scanner: Scanner = module.Scanner(run.settings)
     try:
-        follow(changes, run.journal, scanner, crawl)
+        followed.follow(changes, run.journal, scanner, crawl)
     finally:
         scanner.close()
         changes.close()
@@ -272,7 +272,7 @@ def _publish(run: _Run, config: "Config", now: Callable[[], datetime], explained
             if explained is not None:
                 guard.check_losses(target.volume, losses, explained, run.declared.max_loss_pct)
                 guard.check_mounts(target.volume, comparison.changed_mounts() if losses.lost else [])
-            if run.since is None and SINCE in (run.previous.options or ""):
+            if run.since is None and run.previous.is_by_list:
                 run.missed = comparison.missed()
             if losses.hidden:
                 carried = list(comparison.carry(run.journal.next_number))
@@ -355,7 +355,13 @@ def _row(run: _Run, now: Callable[[], datetime]) -> dict[str, Any]:
 
 def _options(run: _Run) -> dict[str, object]:
     settings = run.settings
-    return {"exclude": list(run.declared.exclude), "skip": list(settings.skip), "cross_mounts": settings.cross_mounts, "media_types": settings.media_types}
+    return {
+        "exclude": list(run.declared.exclude),
+        "skip": list(settings.skip),
+        "cross_mounts": settings.cross_mounts,
+        "media_types": settings.media_types,
+        "root_inode": run.facts.inode,
+    }
 
 
 def _append(root: Path, row: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from catalog.config import Config
 
 _BATCH_ROWS = 65_536
+VAST = "the sizes of the volume's files add up to"
 _ACCEPT = "if it is right, scan with --accept-losses"
 
 
@@ -301,7 +302,7 @@ def vast(target: Target, entries: Sequence[str], size_bytes: int, seen_at: datet
             """,
             {"files": list(entries)},
         ).fetchall()
-    error = f"the sizes of the volume's files add up to {size_bytes} bytes, this is the largest: sums that hold them say no more than 8 EiB"
+    error = f"{VAST} {size_bytes} bytes, this is the largest: sums that hold them say no more than 8 EiB"
     row = {"path": path, "stage": "stat", "error": error, "errno": None, "hides_below": False, "seen_at": seen_at}
     return pa.Table.from_pylist([row], PROBLEMS)
 

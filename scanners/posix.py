@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain, compress, islice, repeat
 from operator import attrgetter
 from typing import Any
@@ -17,7 +16,7 @@ from catalog import names
 from catalog.errors import UnreachableError
 from catalog.schema import ENTRIES
 from catalog.stubs import Stub
-from scanners import Capabilities, Facts, Settings, Shard, ShardRecord, Sink, Spot, _columns, _kernel, _omissions, _once, _place, _spots, _stubs
+from scanners import CHANGED, Capabilities, Facts, Settings, Shard, ShardRecord, Sink, Spot, _columns, _kernel, _omissions, _once, _place, _spots, _stubs
 from scanners._root import Rooted
 
 _OF_OBJECTS = {"version_id", "is_latest", "etag", "lock_mode", "retain_until", "legal_hold", "lock_seen_at", "restore_state", "digest"}
@@ -93,6 +92,7 @@ class Scanner(Rooted):
             capacity_bytes=space.f_blocks * space.f_frsize,
             free_bytes=space.f_bavail * space.f_frsize,
             empty=empty and not _omissions.is_prepared(self._root, self._settings.cross_mounts),
+            inode=os.fstat(self._root).st_ino,
         )
 
     def root_shard(self) -> Shard:
@@ -133,8 +133,7 @@ class Scanner(Rooted):
     def look(self, spots: Sequence[Spot], sink: Sink) -> tuple[ShardRecord, list[Spot]]:
         """Read names again, what lies below them is left; gives also those that are not what they were, or are not there, to be read as a whole."""
         walk, seen = self._begun(sink, []), _spots.Seen([], set())
-        cannot = partial(_problem, walk, stage="list", hides_below=True)
-        for directory, descriptor, here in _spots.visits(self._root, spots, seen, cannot, cross_mounts=self._settings.cross_mounts):
+        for directory, descriptor, here in _spots.Visitor(self._root, self._fs_ids, cross_mounts=self._settings.cross_mounts).visits(spots, seen):
             self._visit(walk, [_Listing(directory, descriptor, 0, here, whole=False)])
         self._flush(walk)
         sink.leave(_place_of(directory) for directory in walk.waiting if directory not in seen.alone)
@@ -390,7 +389,7 @@ class Scanner(Rooted):
 
 
 def _problem(walk: _Walk, directory: str, stage: str, number: int | None, hides_below: bool) -> None:
-    text = os.strerror(number) if number else "it changed each time while it was read" if stage == "changed" else "unknown error"
+    text = os.strerror(number) if number else CHANGED if stage == "changed" else "unknown error"
     walk.sink.problem(_place_of(directory).removesuffix("/"), stage, text, number, hides_below)
 
 

@@ -68,3 +68,23 @@ def test_items_that_follow_each_other_are_put_together_in_their_order() -> None:
     other = pages.objects(_page([_item("c", ETag="1")]))
     joined = pages.joined([*page.items, *page.items, *other.items])
     assert [items.keys for items in joined] == [[b"a", b"b", b"a", b"b"], [b"c"]]
+
+
+def test_references_are_the_characters_that_they_stand_for_and_nothing_else_is_one() -> None:
+    keys = ["a&amp;lt;b", "a&#1;b", "a&#x1F600;", "a&copy=1&nbsp;", "&#xD800;", "&#1114112;", "&quot;&apos;&gt;"]
+    (found,) = _values(pages.objects(_page([_item(key) for key in keys])))
+    wanted = ["a&lt;b", "a\x01b", "a\U0001f600", "a&copy=1&nbsp;", "&#xD800;", "&#1114112;", "\"'>"]
+    assert found["Key"] == [key.encode() for key in wanted]
+
+
+@pytest.mark.parametrize("form", ['<Contents xmlns="x">', "<Contents/>", "<Contents\n>"])
+def test_elements_of_another_form_are_no_page_rather_than_overlooked(form: str) -> None:
+    body = _page([_item("a"), _item("b")]).replace(b"<Contents>", form.encode(), 1)
+    with pytest.raises(pages.PageError):
+        pages.objects(body)
+
+
+def test_an_element_within_one_of_its_kind_is_no_item() -> None:
+    body = _page([_item("a"), _item("b")]).replace(b"<Size>", b"<Contents><Size>").replace(b"</Size>", b"</Size></Contents>")
+    with pytest.raises(pages.PageError):
+        pages.objects(body)
