@@ -167,10 +167,11 @@ class Bucket(WritableStore):
         held = found.get_frozen_credentials() if hasattr(found, "get_frozen_credentials") else found
         address = self.endpoint.removesuffix(f"/{self.bucket}")
         virtual = self._settings.endpoint is None and "." not in self.bucket
+        is_told = not {"AWS_SESSION_TOKEN", "AWS_TOKEN"}.isdisjoint(os.environ)  # delta-rs would take it for one of these keys
         known = {
             "access_key_id": held.access_key,
             "secret_access_key": held.secret_key,
-            "session_token": held.token,
+            "session_token": held.token or ("" if is_told else None),
             "region": self._region,
             "endpoint_url": self.endpoint if virtual else address,
             "virtual_hosted_style_request": str(virtual).lower(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from catalog import log, mirror, place
+from catalog import log, mirror, place, printable
 from catalog.durable import sync
 from catalog.errors import CatalogError, ConfigError, ConflictError
 from catalog.schema import DERIVED, PARTITIONS, TABLES
@@ -36,6 +36,7 @@ GROUP_ROWS = 100_000  # of each row group: the same rows give the same bytes
 _TRIES = 20  # to add files while others take some out
 LONGEST_SECONDS = 12 * 3600.0  # that files may take to an object store: those that nothing names for longer are taken for nobody's
 _KEPT_FILES, _SMALL_BYTES = 512, 32 << 10  # of tables that have a small file a scan or snapshot
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -300,7 +301,7 @@ def _make(root: Path, table: str) -> None:
     except (DeltaError, OSError) as error:
         mirror.catch_up(root, table)
         if log.newest(root / table) < 0:  # else another host made it at the same time, or the answer was lost
-            raise CatalogError(f"{root / table}: could not be made as a Delta table ({error})") from error
+            raise CatalogError(f"{root / table}: could not be made as a Delta table ({_said(error)})") from error
     mirror.catch_up(root, table)
 
 
@@ -328,9 +329,14 @@ def _write_commit(
             actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties, post_commithook_properties=afterwards
         )
     except CommitFailedError as error:
-        raise ConflictError(f"{root / table}: another run changed it meanwhile ({error}); run it again") from error
+        raise ConflictError(f"{root / table}: another run changed it meanwhile ({_said(error)}); run it again") from error
     except (DeltaError, OSError) as error:
-        raise CatalogError(f"{root / table}: could not be written as a Delta table ({error}); 'lastcopy doctor' says what is damaged") from error
+        raise CatalogError(f"{root / table}: could not be written as a Delta table ({_said(error)}); 'lastcopy doctor' says what is damaged") from error
+
+
+def _said(error: Exception) -> str:
+    """What delta-rs says in many coloured lines, in one that is safe to print."""
+    return printable.clean(" ".join(_COLOUR.sub("", str(error)).split()))
 
 
 def _address(root: Path, table: str) -> str:

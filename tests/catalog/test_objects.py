@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog import compaction, derive, expiry, integrity, inventory, log, mirror, place, snapshot, table, thinning
+from catalog import bucket, compaction, derive, expiry, integrity, inventory, log, mirror, place, printable, snapshot, table, thinning
 from catalog.connect import connect
 from catalog.errors import CatalogError, ConfigError, LockedError, RefusedError, UnreachableError
 from catalog.retention import Wish
@@ -74,6 +74,20 @@ def test_no_secret_comes_into_the_catalog_or_its_mirror(shared: Shared) -> None:
     assert not [secret for secret in secrets for content in held if secret in content]
     assert "credentials" not in shared.config("one").stored()
     assert str(root) not in shared.config("one").stored()
+
+
+def test_a_token_of_the_environment_is_none_of_the_keys_of_a_file(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")
+    write_scan(root := shared.root("one"), "work", {"a": {}})
+    assert [scan.volume for scan in snapshot.scans(root)] == ["work"]
+
+
+def test_what_delta_says_is_told_in_one_line(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, really = shared.root("one"), bucket.Bucket.options
+    monkeypatch.setattr(bucket.Bucket, "options", lambda found: really(found) | {"aws_secret_access_key": "another"})
+    with pytest.raises(CatalogError, match="could not be made as a Delta table") as told:
+        write_scan(root, "work", {"a": {}})
+    assert printable.clean(str(told.value)) == str(told.value)
 
 
 @pytest.mark.slow
@@ -292,14 +306,14 @@ def test_a_catalog_of_the_same_size_in_its_place_is_another_one(shared: Shared) 
     shared.root("one")
     with pytest.raises(CatalogError, match="another catalog was put there"):
         snapshot.scans(root)
-    bucket = mirror.bucket(new)
+    found = mirror.bucket(new)
     name = f"scans/{log.FOLDER}/{1:020d}.json"
-    [listed] = bucket.list(name)
+    [listed] = found.list(name)
     strange = replace(listed, etag="0" * 32)  # as of an object that is encrypted with a key of KMS
     contents = [(folder / name).read_bytes() for folder in (new, root)]
-    assert [bucket.holds(one, content) for one in (listed, strange) for content in contents] == [True, False, True, False]
+    assert [found.holds(one, content) for one in (listed, strange) for content in contents] == [True, False, True, False]
     shared.delete(name)
-    assert not bucket.holds(strange, contents[0])
+    assert not found.holds(strange, contents[0])
 
 
 @pytest.mark.slow
