@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catalog.durable import sync
 from catalog.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,11 +54,9 @@ def of(root: Path) -> Place | None:
 @functools.lru_cache(maxsize=64)
 def _refuse_a_mirror(root: Path) -> None:
     """What is put into a mirror would never come to its store, and what is read there is of some day."""
-    try:
-        told = json.loads((root / _MARK).read_text("utf-8"))["url"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    raise ConfigError(f"{root}: is only what this host has of the catalog {told}; set that as [catalog] path, or give it as --catalog")
+    told = _told(root / _MARK)
+    if told is not None:
+        raise ConfigError(f"{root}: is only what this host has of the catalog {told['url']}; set that as [catalog] path, or give it as --catalog")
 
 
 def _settle(config: "Config") -> Path:
@@ -78,15 +77,15 @@ def _settle(config: "Config") -> Path:
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     known = _told(root / _MARK)
     if known is None:
-        if any(root.iterdir()):
+        if any(not entry.name.startswith(_MARK) for entry in root.iterdir()):  # another process may be about to write its mark
             raise ConfigError(f"[catalog] mirror {root}: holds something else; name a folder that is empty, or not there")
         new = root / f"{_MARK}~{os.getpid()}"
         new.write_text(json.dumps(told), "utf-8")
+        sync(new)
         new.replace(root / _MARK)
+        sync(root)
     elif known != told:
-        raise ConfigError(
-            f"[catalog] mirror {root}: is that of another catalog, {known.get('url')} at {known.get('endpoint') or 'Amazon'}; name another folder"
-        )
+        raise ConfigError(f"[catalog] mirror {root}: is that of another catalog, {known['url']} at {known['endpoint'] or 'Amazon'}; name another folder")
     _mirrors[root] = place
     return root
 
@@ -100,10 +99,14 @@ def _usual_mirror(place: Place) -> Path:
 
 
 def _told(mark: Path) -> "dict[str, str | None] | None":
+    """What the mark of a mirror says; None where there is none. Raises ConfigError."""
     try:
         found = json.loads(mark.read_text("utf-8"))
-    except FileNotFoundError:
+        return {"url": found["url"], "endpoint": found["endpoint"]}
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError:
-        found = {}
-    return found if isinstance(found, dict) else {}
+    except OSError as error:
+        raise ConfigError(f"{mark}: cannot be read ({error.strerror}); it says of which catalog this folder is a mirror") from error
+    except (ValueError, KeyError, TypeError) as error:
+        what = "does not say of which catalog this folder is a mirror"
+        raise ConfigError(f"{mark}: {what}; remove it all while nothing runs and no scan or plan waits: it is fetched again") from error

@@ -99,6 +99,24 @@ def test_a_mirror_is_never_taken_for_a_catalog(shared: Shared, monkeypatch: pyte
         snapshot.snapshots(root)
 
 
+@pytest.mark.parametrize("mark", ["", "[]", "{}", None])
+def test_a_mirror_whose_mark_is_damaged_is_no_catalog(tmp_path: Path, mark: str | None) -> None:
+    shared = Shared(stores.weed(), tmp_path, "any")
+    root = shared.folder / "one"
+    (root / "mirror-of.json").mkdir(parents=True) if mark is None else root.mkdir()
+    if mark is not None:
+        (root / "mirror-of.json").write_text(mark)
+    for ask in (lambda: snapshot.scans(root), lambda: shared.root("one")):
+        with pytest.raises(ConfigError, match="of which catalog this folder is a mirror"):
+            ask()
+
+
+def test_two_processes_make_a_mirror_at_once(shared: Shared) -> None:
+    (shared.folder / "one").mkdir()
+    (shared.folder / "one" / "mirror-of.json~1").touch()  # of the other one
+    assert snapshot.scans(shared.root("one")) == []
+
+
 def test_a_mirror_is_of_one_catalog(shared: Shared) -> None:
     shared.root("one")
     with pytest.raises(ConfigError, match="is that of another catalog"):
