@@ -3,16 +3,18 @@
 A list of what is allowed, since a translator of text says nothing where a function has another meaning elsewhere. See docs/cluster.md and ADR 0036.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.optimizer.annotate_types import TypeAnnotator, annotate_types
 from sqlglot.optimizer.qualify import qualify
 
+from catalog import portable_values as values_of
 from catalog.errors import RefusedError
+from catalog.portable_values import kind_of, refusal
 
 _Node = Any  # one of sqlglot, that has no types for what a node of each kind has
 Schema = Mapping[str, Mapping[str, str]]  # table -> column -> type of DuckDB
@@ -27,10 +29,17 @@ _SUMS = "Count Sum Min Max Avg Filter LogicalAnd LogicalOr BitwiseOrAgg GroupCon
 ALLOWED = frozenset(" ".join((_QUERY, _VALUES, _OPERATORS, _NUMBERS, _TEXTS, _TIMES, _SUMS)).split())
 
 _WHOLE = exp.DataType.INTEGER_TYPES
+_HUGE = frozenset({exp.DataType.Type.INT128, exp.DataType.Type.UINT128})
+_COERCED = {
+    **{kind: others | (_HUGE if kind in _WHOLE else set()) for kind, others in TypeAnnotator.COERCES_TO.items()},
+    exp.DataType.Type.INT128: {exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT, exp.DataType.Type.DECIMAL},
+}
+_MOMENTS = exp.DataType.TEMPORAL_TYPES
+_KNOWN: Any = Dialect.get_or_raise("duckdb").EXPRESSION_METADATA  # sqlglot's own ways to tell types
+_CAST_NAMES = "TINYINT SMALLINT INT BIGINT BOOLEAN TEXT VARCHAR DATE TIMESTAMP TIMESTAMPNTZ DATETIME DOUBLE DECIMAL"
+_CASTS = frozenset(exp.DataType.Type[name] for name in _CAST_NAMES.split())
 _FUNCTIONS = frozenset({"bit_count"})  # that sqlglot has no name for
 _SPANS = {"to_seconds": "SECOND", "to_minutes": "MINUTE", "to_hours": "HOUR", "to_days": "DAY"}
-_UNITS = frozenset({"YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"})
-_PLAIN_PATTERN = re.compile(r"(?:[A-Za-z0-9/_ ,;=@%&~'\"<>:!#-]|[\^$.*+|]|\((?!\?)|\)|\?|\\[.\\/+*?()|\[\]{}^$-]|\[\^?[A-Za-z0-9/_ .,-]+\])*")
 _NO_FRACTION, _HALF = "CAST(4503599627370496 AS DOUBLE)", "CAST(0.5 AS DOUBLE)"  # a DOUBLE of 2**52 is whole
 _MOST_DIGITS = 15  # of a number that a DOUBLE tells from its neighbours
 
@@ -55,9 +64,22 @@ def to_spark(query: exp.Expr, schema: Schema, values: Mapping[str, Any] | None =
 
 
 def _literal(node: exp.Expr, values: Mapping[str, Any]) -> exp.Expr:
-    if isinstance(node, (exp.Placeholder, exp.Parameter)):
-        return exp.convert(values[node.name])
-    return node
+    if not isinstance(node, (exp.Placeholder, exp.Parameter)):
+        return node
+    value = values[node.name]
+    return exp.cast(exp.Literal.string(repr(value)), "DOUBLE") if isinstance(value, float) else exp.convert(value)
+
+
+def _type_of_sum(annotator: _Node, node: _Node) -> None:
+    _KNOWN[exp.Sum]["annotator"](annotator, node)
+    if kind_of(node) in _WHOLE:
+        node.type = exp.DataType.Type.INT128
+
+
+def _type_of_difference(annotator: _Node, node: _Node) -> None:
+    _KNOWN[exp.Sub]["annotator"](annotator, node)
+    if kind_of(node.this) in _MOMENTS and kind_of(node.expression) in _MOMENTS:
+        node.type = exp.DataType.Type.INTERVAL
 
 
 def _qualified(tree: exp.Expr, schema: Schema, what: str) -> exp.Expr:
@@ -69,9 +91,10 @@ def _qualified(tree: exp.Expr, schema: Schema, what: str) -> exp.Expr:
             number = node.expressions[0]
             whole = number.find(exp.Literal) if number.find(exp.Trunc) else None  # INTERVAL 1 HOUR, as DuckDB writes it in its views
             node.replace(exp.Mul(this=exp.paren((whole or number).copy()), expression=_one(_SPANS[node.name.lower()])))
+    told: Any = {**_KNOWN, exp.Sum: {"annotator": _type_of_sum}, exp.Sub: {"annotator": _type_of_difference}, exp.Div: {"returns": exp.DataType.Type.DOUBLE}}
     try:
         qualified = qualify(tree, schema=dict(schema), dialect="duckdb", quote_identifiers=True, validate_qualify_columns=True)
-        return annotate_types(qualified, schema=dict(schema), dialect="duckdb")
+        return annotate_types(qualified, schema=dict(schema), dialect="duckdb", expression_metadata=told, coerces_to=_COERCED)
     except SqlglotError as error:
         raise RefusedError(f"{what}: it cannot be read well enough to be run on the cluster: {str(error).splitlines()[0]}") from error
 
@@ -82,11 +105,9 @@ def _one(unit: str) -> exp.Interval:
 
 def _allow(node: exp.Expr, what: str) -> None:
     if type(node).__name__ not in ALLOWED and not (isinstance(node, exp.Anonymous) and node.name.lower() in _FUNCTIONS):
-        raise _refusal(node, what)
-
-
-def _refusal(node: exp.Expr, what: str, why: str = "it is not known to mean the same there") -> RefusedError:
-    return RefusedError(f"{what}: {node.sql('duckdb', comments=False)[:120]} cannot be run on the cluster: {why}; --engine local answers")
+        raise refusal(node, what)
+    if isinstance(node, exp.Substring):  # while what it takes is as it was written
+        values_of.check_substring(node, what)
 
 
 def _as_it_is(node: exp.Expr, _what: str) -> exp.Expr:
@@ -95,14 +116,35 @@ def _as_it_is(node: exp.Expr, _what: str) -> exp.Expr:
 
 def _number(node: _Node, what: str) -> exp.Expr:
     """A number with a point is a DECIMAL in DuckDB, which its `/` and every DOUBLE beside it make a DOUBLE."""
-    if node.is_string or node.this.isdigit() or isinstance(node.parent, (exp.Interval, exp.Cast)):
+    if node.is_string or node.this.isdigit() or isinstance(node.parent, exp.Interval):
         return node  # type: ignore[no-any-return]  # a node
-    if len(node.this.replace(".", "").strip("0")) > _MOST_DIGITS or not isinstance(node.parent, _ARITHMETIC):
-        raise _refusal(node, what, "a number of so many digits, or in such a place, is not the same in other engines")
+    digits = node.this.lower().partition("e")[0].replace(".", "").strip("0")
+    if len(digits) > _MOST_DIGITS or not ("e" in node.this.lower() or _is_beside_double(node)):
+        raise refusal(node, what, "a number with a point is the same only with few digits and beside a DOUBLE; CAST(... AS DOUBLE) makes one")
     return _double(node)
 
 
-_ARITHMETIC = (exp.Div, exp.Mul, exp.Add, exp.Sub, exp.Neg, exp.Paren, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.Alias)
+def _is_beside_double(node: _Node) -> bool:
+    """Whether DuckDB makes a number a DOUBLE before it does anything with it."""
+    while isinstance(node.parent, (exp.Paren, exp.Neg)):
+        node = node.parent
+    parent = node.parent
+    if isinstance(parent, exp.Div):
+        return True
+    if isinstance(parent, exp.Cast):
+        return bool(parent.to.this == exp.DataType.Type.DOUBLE)
+    if isinstance(parent, exp.Between):
+        return node is not parent.this and _is_double(parent.this)
+    if isinstance(parent, (exp.Add, exp.Sub, exp.Mul, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)):
+        return _is_double(parent.expression if node is parent.this else parent.this)
+    return False
+
+
+def _is_double(node: _Node) -> bool:
+    """A number with a point is none, though its type is said to be so."""
+    while isinstance(node, (exp.Paren, exp.Neg)):
+        node = node.this
+    return kind_of(node) == exp.DataType.Type.DOUBLE and not isinstance(node, exp.Literal)
 
 
 def _div(node: _Node, _what: str) -> exp.Expr:
@@ -122,34 +164,96 @@ def _int_div(node: _Node, what: str) -> exp.Expr:
     """`//` of whole numbers, in numbers so wide that a product before it is no less than in DuckDB, where sums have 128 bits."""
     for side in (node.this, node.expression):
         if not _is_whole(side):
-            raise _refusal(node, what, "// of what is not known to be whole numbers")
+            raise refusal(node, what, "// of what is not known to be whole numbers")
     return exp.IntDiv(this=_wide(node.this), expression=_wide(node.expression))
 
 
-def _mul(node: _Node, _what: str) -> exp.Expr:
-    """A product of whole numbers that does not fit is an error in DuckDB, and in one engine another number: it is made of wider ones, and has to fit here."""
-    return _wide(node) if _is_whole(node.this) and _is_whole(node.expression) else node
+def _checked(node: _Node, what: str) -> exp.Expr:
+    """What is worked out of whole numbers and does not fit is an error in DuckDB, and in one engine another number: made of wider ones it has to fit."""
+    if isinstance(node, exp.Neg):
+        sides = [] if isinstance(node.this, exp.Literal) else [node.this]
+    else:
+        values_of.moved(node, what)
+        sides = [node.this, node.expression]
+    if not sides or not all(_is_whole(side) for side in sides):
+        return node  # type: ignore[no-any-return]  # a node
+    made = exp.paren(type(node)(**dict(zip(("this", "expression"), map(_wide, sides), strict=False))))
+    return _of_type(made, "DECIMAL(38, 0)") if any(_is_huge(side) for side in sides) else _of_type(exp.cast(made, "BIGINT"), "BIGINT")
 
 
-def _wide(node: exp.Expr) -> exp.Expr:
+def _of_type(node: exp.Expr, kind: str) -> exp.Expr:
+    node.type = exp.DataType.build(kind)
+    return node
+
+
+def _is_huge(node: _Node) -> bool:
+    return node.type.this not in _WHOLE or node.type.this in _HUGE
+
+
+def _wide(node: _Node) -> exp.Expr:
     inner = node.unnest()
-    if isinstance(inner, exp.Mul):
-        return exp.paren(exp.Mul(this=_wide(inner.this), expression=_wide(inner.expression)))
-    return exp.cast(exp.paren(node.copy()), "DECIMAL(38, 0)" if not isinstance(inner, exp.Literal) else "DECIMAL(10, 0)")
+    if kind_of(inner) == exp.DataType.Type.DECIMAL:
+        return node.copy()  # type: ignore[no-any-return]  # a node
+    digits = max(10, len(inner.this)) if isinstance(inner, exp.Literal) else 38
+    return exp.cast(exp.paren(node.copy()), f"DECIMAL({digits}, 0)")
 
 
-def _count(node: _Node, _what: str) -> exp.Expr:
-    return node if node.this is not None else exp.Count(this=exp.Star())  # `count()`, as DuckDB writes `count(*)` in its views
+def _bits(node: _Node, _what: str) -> exp.Expr:
+    """In parentheses, for & comes before | elsewhere."""
+    return exp.paren(node.copy())
+
+
+def _not_bits(node: _Node, what: str) -> exp.Expr:
+    """`~1 + 2` is `~(1 + 2)` in DuckDB."""
+    if isinstance(node.parent, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod)):
+        raise refusal(node.parent, what, "~ takes more with it there; write parentheses")
+    return node  # type: ignore[no-any-return]  # a node
+
+
+def _function(node: _Node, what: str) -> exp.Expr:
+    if kind_of(node.expressions[0]) != exp.DataType.Type.BIGINT:
+        raise refusal(node, what, "only of a BIGINT it has as many bits there")
+    return node  # type: ignore[no-any-return]  # a node
+
+
+def _distinct(node: _Node, what: str) -> exp.Expr:
+    if node.args.get("on"):
+        raise refusal(node.parent, what, "DISTINCT ON takes other rows there")
+    return node  # type: ignore[no-any-return]  # a node
 
 
 def _sum(node: _Node, what: str) -> exp.Expr:
     """Sums of whole numbers have 128 bits in DuckDB; 64 would be an error in one engine, and another number in the next."""
     summed = node.this
+    if isinstance(summed, exp.Distinct) or (not _is_whole(summed) and kind_of(summed) not in (exp.DataType.Type.DOUBLE, exp.DataType.Type.DECIMAL)):
+        raise refusal(node, what, "a sum of what is not known to be numbers")
     if _is_whole(summed):
         return exp.Sum(this=exp.cast(exp.paren(summed.copy()), "DECIMAL(38, 0)"))
-    if summed.type is None or summed.type.this not in (*exp.DataType.FLOAT_TYPES, exp.DataType.Type.DECIMAL):
-        raise _refusal(node, what, "a sum of what is not known to be numbers")
     return node  # type: ignore[no-any-return]  # a node
+
+
+def _cast(node: _Node, what: str) -> exp.Expr:
+    """A cast to whole numbers rounds in DuckDB: a DOUBLE to the even one of two, and cuts off elsewhere."""
+    wanted, known = node.to.this, kind_of(node.this)
+    if isinstance(node.this, exp.Null):
+        return node  # type: ignore[no-any-return]  # a node
+    if wanted == exp.DataType.Type.INT128 and (known is None or _is_whole(node.this)):
+        return exp.cast(node.this.copy(), "DECIMAL(38, 0)")
+    if wanted not in _CASTS or (known is not None and known not in _CASTS | {exp.DataType.Type.INT128, exp.DataType.Type.NULL}):
+        raise refusal(node, what, "a cast between such types is not the same there")
+    if wanted in _WHOLE and known not in _WHOLE | {exp.DataType.Type.BOOLEAN, exp.DataType.Type.NULL} | exp.DataType.TEXT_TYPES:
+        if known != exp.DataType.Type.DOUBLE and not _is_whole(node.this):
+            raise refusal(node, what, "a cast to whole numbers rounds, and elsewhere cuts off")
+        return _even(node) if known == exp.DataType.Type.DOUBLE else node
+    if wanted == exp.DataType.Type.DECIMAL and known == exp.DataType.Type.DOUBLE:
+        raise refusal(node, what, "a number with a fraction is rounded otherwise there; take floor")
+    if wanted in exp.DataType.TEXT_TYPES:
+        return values_of.text(node, what)
+    return node  # type: ignore[no-any-return]  # a node
+
+
+def _count(node: _Node, _what: str) -> exp.Expr:
+    return node if node.this is not None else exp.Count(this=exp.Star())  # `count()`, as DuckDB writes `count(*)` in its views
 
 
 def _is_whole(node: exp.Expr) -> bool:
@@ -157,56 +261,6 @@ def _is_whole(node: exp.Expr) -> bool:
     if isinstance(node, (exp.Paren, exp.Cast)) and node.meta.get("whole"):
         return True
     return node.type is not None and (node.type.this in _WHOLE or node.type.sql("duckdb") in ("DECIMAL(38, 0)", "HUGEINT", "INT128"))
-
-
-def _cast(node: _Node, what: str) -> exp.Expr:
-    """A cast to whole numbers rounds in DuckDB: a DOUBLE to the even one of two, and cuts off elsewhere."""
-    wanted = node.to.this
-    if wanted in (exp.DataType.Type.INT128, exp.DataType.Type.UINT128):
-        return exp.cast(node.this.copy(), "DECIMAL(38, 0)")
-    known = node.this.type.this if node.this.type is not None else None
-    if (
-        wanted in _WHOLE
-        and not isinstance(node.this, exp.Null)
-        and known not in _WHOLE | {exp.DataType.Type.BOOLEAN, exp.DataType.Type.NULL} | exp.DataType.TEXT_TYPES
-    ):
-        if known not in exp.DataType.FLOAT_TYPES:
-            raise _refusal(node, what, "a cast to whole numbers rounds, and elsewhere cuts off")
-        return _even(node)
-    if wanted == exp.DataType.Type.DECIMAL and known in exp.DataType.FLOAT_TYPES:
-        raise _refusal(node, what, "a number with a fraction is rounded otherwise there; take floor")
-    if wanted in exp.DataType.TEXT_TYPES:
-        return _as_text(node, what)
-    return node  # type: ignore[no-any-return]  # a node
-
-
-def _as_text(node: _Node, what: str) -> exp.Expr:
-    """Numbers with a fraction are written otherwise elsewhere: 1e+16 and 1.0E16."""
-    parts = [node.this] if isinstance(node, exp.Cast) else list(node.flatten()) if isinstance(node, exp.DPipe) else node.expressions
-    for part in parts:
-        if part.type is not None and part.type.this in (*exp.DataType.FLOAT_TYPES, exp.DataType.Type.DECIMAL):
-            raise _refusal(node, what, "a number with a fraction is written otherwise there")
-    return node  # type: ignore[no-any-return]  # a node
-
-
-def _like(node: _Node, what: str) -> exp.Expr:
-    """A backslash in a pattern is itself in DuckDB, and takes the meaning of the next character away elsewhere."""
-    for part in node.expression.walk():
-        if isinstance(part, exp.Column) and not (isinstance(part.parent, exp.Cast) and _is_whole(part)):
-            raise _refusal(node, what, "a pattern that is made of columns may hold what means something else there")
-        if isinstance(part, exp.Literal) and part.is_string:
-            part.set("this", part.this.replace("\\", "\\\\"))
-    return node  # type: ignore[no-any-return]  # a node
-
-
-def _regexp(node: _Node, what: str) -> exp.Expr:
-    """A pattern that somebody writes may use only what is the same everywhere; those of columns are made by `catalog.glob`, for all engines."""
-    pattern = node.expression
-    if (not isinstance(pattern, exp.Literal) or not _PLAIN_PATTERN.fullmatch(pattern.this)) and not pattern.find(exp.Column):
-        raise _refusal(node, what, "only a plain regular expression is the same in other engines")
-    if node.args.get("flag"):
-        raise _refusal(node, what, "flags of a regular expression are others there")
-    return node  # type: ignore[no-any-return]  # a node
 
 
 def _even(node: _Node) -> exp.Expr:
@@ -221,7 +275,7 @@ def _even(node: _Node) -> exp.Expr:
 def _floor(node: _Node, what: str) -> exp.Expr:
     """Of a DOUBLE it is a DOUBLE in DuckDB."""
     if not _is_float(node.this):
-        raise _refusal(node, what, "of what is no DOUBLE it is of another type there")
+        raise refusal(node, what, "of what is no DOUBLE it is of another type there")
     number = f"({node.this.sql('spark')})"
     return _typed(f"CASE WHEN ABS({number}) >= {_NO_FRACTION} THEN {number} ELSE CAST(FLOOR({number}) AS DOUBLE) END", node.this.type)
 
@@ -234,7 +288,7 @@ def _typed(text: str, kind: _Node) -> exp.Expr:
 
 def _avg(node: _Node, what: str) -> exp.Expr:
     if not _is_float(node.this):
-        raise _refusal(node, what, "a mean of anything but DOUBLEs is worked out otherwise there; divide a sum by a count")
+        raise refusal(node, what, "a mean of anything but DOUBLEs is worked out otherwise there; divide a sum by a count")
     return node  # type: ignore[no-any-return]  # a node
 
 
@@ -244,27 +298,7 @@ def _is_float(node: exp.Expr) -> bool:
 
 def _try_cast(node: _Node, what: str) -> exp.Expr:
     if node.to.this not in _WHOLE or node.this.type is None or node.this.type.this not in exp.DataType.TEXT_TYPES:
-        raise _refusal(node, what, "only of a text to whole numbers it is the same")
-    return node  # type: ignore[no-any-return]  # a node
-
-
-def _date_diff(node: _Node, what: str) -> exp.Expr:
-    """Days are counted by midnights in DuckDB."""
-    if str(node.args.get("unit") or "DAY").strip("'").upper() != "DAY":
-        raise _refusal(node, what, "only days between two times are the same")
-    return exp.Anonymous(this="DATEDIFF", expressions=[exp.cast(node.this.copy(), "DATE"), exp.cast(node.expression.copy(), "DATE")])
-
-
-def _interval(node: _Node, what: str) -> exp.Expr:
-    if str(node.args.get("unit")).upper().rstrip("S") not in _UNITS or not isinstance(node.this, exp.Literal) or not str(node.this.this).isdigit():
-        raise _refusal(node, what, "only a whole number of one unit is the same")
-    return node  # type: ignore[no-any-return]  # a node
-
-
-def _unit(node: _Node, what: str) -> exp.Expr:
-    unit = node.args.get("unit") or node.this
-    if str(unit.name).upper() not in _UNITS:
-        raise _refusal(node, what, f"of times it is the same by {', '.join(sorted(_UNITS))} only")
+        raise refusal(node, what, "only of a text to whole numbers it is the same")
     return node  # type: ignore[no-any-return]  # a node
 
 
@@ -274,7 +308,7 @@ def _union(node: _Node, what: str) -> exp.Expr:
         left, right = (side.unnest() for side in (node.left, node.right))
         names, found = [column.alias_or_name for column in left.selects], {column.alias_or_name: column for column in right.selects}
         if not isinstance(right, exp.Select) or sorted(names) != sorted(found):
-            raise _refusal(node, what, "UNION BY NAME of other columns")
+            raise refusal(node, what, "UNION BY NAME of other columns")
         right.set("expressions", [found[name] for name in names])
         node.set("by_name", False)
     return node  # type: ignore[no-any-return]  # a node
@@ -284,20 +318,28 @@ _REWRITES: Mapping[type, Callable[[Any, str], exp.Expr]] = {
     exp.Literal: _number,
     exp.Div: _div,
     exp.IntDiv: _int_div,
-    exp.Mul: _mul,
+    **dict.fromkeys((exp.Mul, exp.Add, exp.Sub, exp.Neg), _checked),
+    **dict.fromkeys((exp.BitwiseAnd, exp.BitwiseOr), _bits),
+    exp.BitwiseNot: _not_bits,
+    exp.Anonymous: _function,
+    exp.Distinct: _distinct,
     exp.Sum: _sum,
     exp.Count: _count,
     exp.Cast: _cast,
     exp.TryCast: _try_cast,
-    exp.DateDiff: _date_diff,
-    exp.Interval: _interval,
-    exp.TimestampTrunc: _unit,
-    exp.Extract: _unit,
+    exp.DateDiff: values_of.date_diff,
+    exp.Interval: values_of.interval,
+    exp.TimestampTrunc: values_of.unit,
+    exp.Extract: values_of.unit,
     exp.Union: _union,
-    exp.Concat: _as_text,
-    exp.DPipe: _as_text,
-    exp.Like: _like,
-    exp.RegexpLike: _regexp,
+    exp.Concat: values_of.text,
+    exp.DPipe: values_of.text,
+    exp.Like: values_of.like,
+    exp.RegexpLike: values_of.regexp,
     exp.Floor: _floor,
     exp.Avg: _avg,
+    exp.SplitPart: values_of.split_part,
+    exp.ArrayToString: values_of.joined,
+    exp.ArrayContains: values_of.contained,
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Between, exp.In), values_of.compared),
 }

@@ -303,11 +303,11 @@ rooms AS (
         last_points.slope,
         CAST(volumes.free_bytes AS DOUBLE) AS room,
         last_points.slope * last_points.slope - last_points.spread / last_points.span AS bend,
-        2.0 * volumes.free_bytes * last_points.slope + last_points.spread AS lean,
+        2.0 * last_points.slope * volumes.free_bytes + last_points.spread AS lean,
         last_points.spread * (
-            4.0 * volumes.free_bytes * last_points.slope
+            4.0 * last_points.slope * volumes.free_bytes
             + last_points.spread
-            + 4.0 * volumes.free_bytes * (volumes.free_bytes / last_points.span)
+            + 4.0 * (volumes.free_bytes / last_points.span) * volumes.free_bytes
         ) AS discriminant
     FROM last_points
     INNER JOIN volumes ON last_points.volume = volumes.volume
