@@ -25,6 +25,7 @@ _OVERLAP = 5  # of versions that are listed again: a checkpoint comes later than
 _AT_ONCE = 16  # requests
 # Looked at before all others, and put into the mirror after them: what publishes is written last, so that what it rests on is there when that is looked at.
 _PUBLISHING = ("snapshots", "scans")
+_OPEN = ("digests", "history", "verifications")  # of which a snapshot has more than files of its own
 
 _locks: dict[Path, threading.RLock] = {}
 _buckets: "dict[tuple[Path, int], Bucket]" = {}
@@ -214,16 +215,27 @@ def _is_there(file: Path, size_bytes: int) -> bool:
 
 
 def _forget_once(root: Path) -> None:
-    """Remove files that nobody used for long, once a process: the store has them. Those of scans that are interrupted it has not."""
+    """Remove files that nobody used for long, once a process: the store has them. Those of scans that are interrupted it has not.
+
+    Those of the newest snapshot stay: `serve` has them open by their names, however seldom it is asked.
+    """
+    from catalog import snapshot
+    from catalog import table as tables
+
     key, before = (root, os.getpid()), time.time() - _KEPT_SECONDS
     with _lock(root):
         if key in _tidied:
             return
         _tidied.add(key)
-    unfinished = {f"scan_id={entry.name}" for entry in (root / ".scans").iterdir()} if (root / ".scans").is_dir() else set()
+    kept = {f"scan_id={entry.name}" for entry in (root / ".scans").iterdir()} if (root / ".scans").is_dir() else set()
+    named: set[Path] = set()
+    if known := snapshot.snapshots(root):
+        newest = snapshot.newest(known)
+        kept |= {f"snapshot_id={newest.snapshot_id}", f"snapshot_id={newest.previous_id}", *(f"scan_id={scan_id}" for scan_id in newest.scans.values())}
+        named = {root / name / path for name in _OPEN for path in tables.named(root, name, newest.versions.get(name))}
     for name in TABLES:
         for file in (root / name).rglob("*.parquet"):
-            if log.FOLDER in file.parts or not unfinished.isdisjoint(file.parts):
+            if log.FOLDER in file.parts or file in named or not kept.isdisjoint(file.parts):
                 continue
             with suppress(FileNotFoundError):
                 if file.stat().st_mtime < before:

@@ -372,16 +372,21 @@ def test_older_scans_and_small_files_are_written_together(shared: Shared) -> Non
 
 
 @pytest.mark.slow
-def test_what_nobody_used_for_long_leaves_the_mirror(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_used_for_long_leaves_the_mirror_but_for_the_newest_snapshot(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
     root = shared.root("one")
-    kept.grow(root, 1)
+    kept.grow(root, 3)
     held = rows(root)
+    served = connect(root, snapshot.find(root), derives=False)
+    asked = ("assets", "entries", "digests", "verifications", "history", "files_before")
+    answers = [served.execute(f"SELECT count(*) FROM {name}").fetchall() for name in asked]
     monkeypatch.setattr(mirror, "_tidied", set())
     monkeypatch.setattr(mirror, "_KEPT_SECONDS", -60.0)
-    table.files(root, "scans")
     (root / "scans" / next(iter(table.named(root, "scans")))).unlink()
     table.files(root, "scans")
-    assert not list((root / "entries").rglob("*.parquet"))
+    new = snapshot.find(root)
+    assert {file.parent.parent.name for file in (root / "entries").rglob("*.parquet")} == {f"scan_id={scan_id}" for scan_id in new.scans.values()}
+    assert {file.parent.name for file in (root / "files").rglob("*.parquet")} == {f"snapshot_id={new.snapshot_id}", f"snapshot_id={new.previous_id}"}
+    assert [served.execute(f"SELECT count(*) FROM {name}").fetchall() for name in asked] == answers
     assert rows(root) == held
 
 
