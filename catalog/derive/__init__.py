@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from catalog import former, lock, recovery, snapshot, table, verification
+from catalog import former, lock, place, recovery, snapshot, table, verification
 from catalog.config import Config
 from catalog.derive import earlier, export, facts, labels, publishing
 from catalog.derive.expressions import parquet, problem_rows, recovery_points, verifications
 from catalog.derive.facts import Inputs
-from catalog.errors import RefusedError
+from catalog.errors import CatalogError, RefusedError
 from catalog.schema import DERIVED, TABLES
 from catalog.snapshot import ScanRow, Snapshot
 
@@ -72,10 +72,12 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
     `as_of` is naive UTC. Raises RefusedError if no configured volume has a good scan, LockedError if another run derives, or did.
     """
     with lock.hold(root, "derive"):
-        imported = {place: _import(root, config, place) for place, label in enumerate(config.labels) if label.table is not None}
+        imported = {number: _import(root, config, number) for number, label in enumerate(config.labels) if label.table is not None}
         good = {name: scan for name, scan in snapshot.newest_scans(root).items() if name in config.volumes}
         if not good:
             raise RefusedError(f"{root}: no volume of the configuration was ever scanned; run 'lastcopy scan'")
+        if place.of(root):
+            _refuse_parts(root, good)
         before = snapshot.snapshots(root)
         stored = config.stored()
         new = Snapshot(
@@ -92,6 +94,16 @@ def derive(root: Path, config: Config, as_of: datetime.datetime, lastcopy_versio
         )
         _derive_tables(root, new)
         return publishing.publish(root, new)
+
+
+def _refuse_parts(root: Path, good: Mapping[str, ScanRow]) -> None:
+    """Raises CatalogError where a mirror has not all entries of a scan that is stored whole: what is not there would be taken for gone."""
+    for scan in good.values():
+        rows = [file.rows for file in table.named(root, "entries", scan_id=[scan.scan_id], volume=[scan.volume]).values()]
+        told, found = scan.entries + scan.carried_entries, sum(count or 0 for count in rows)
+        if told != found and None not in rows and not table.named(root, "former_scans", scan_id=[scan.scan_id], volume=[scan.volume]):
+            text = f"scan {scan.scan_id} of volume {scan.volume} had {told} entries, and the log names {found} of it"
+            raise CatalogError(f"{root}: {text}; try again, then 'lastcopy catalog verify' says more")
 
 
 def ensure(root: Path, wanted: Snapshot, first_seen: Sequence[str] = ()) -> None:
@@ -164,7 +176,7 @@ def inputs_of(root: Path, wanted: Snapshot, imported: Mapping[int, pa.Table]) ->
 
 
 def _derive_tables(root: Path, new: Snapshot, first_seen: Sequence[str] = ()) -> None:
-    imported = {place: table.read(root, "labels", table_hash=[digest]) for place, digest in new.label_tables.items()}
+    imported = {number: table.read(root, "labels", table_hash=[digest]) for number, digest in new.label_tables.items()}
     inputs = inputs_of(root, new, imported)
     connection = _open(root, new.config, sum(scan.entries + scan.carried_entries for scan in inputs.scans.values()))
     try:
@@ -213,8 +225,8 @@ def _open(root: Path, config: Config, entries: int = 0) -> "DuckDBPyConnection":
     return connection
 
 
-def _import(root: Path, config: Config, place: int) -> str:
-    rows = labels.read_imported(config.folder / str(config.labels[place].table), f"labels[{place}].table", config)
+def _import(root: Path, config: Config, number: int) -> str:
+    rows = labels.read_imported(config.folder / str(config.labels[number].table), f"labels[{number}].table", config)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows.combine_chunks())

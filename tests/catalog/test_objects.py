@@ -221,6 +221,13 @@ def test_processes_that_share_a_mirror_see_a_scan_whole_or_not_at_all(shared: Sh
     assert seen == [[1, 1], [1, 1], [2, 2]]
 
 
+def test_no_snapshot_is_made_of_a_part_of_a_scan(shared: Shared) -> None:
+    write_scan(root := shared.root("one"), "work", {"a": {}}, entries=2)
+    with pytest.raises(CatalogError, match="had 2 entries, and the log names 1 of it"):
+        derive.derive(root, kept.CONFIG, NOON)
+    assert snapshot.snapshots(root) == []
+
+
 def test_a_commit_that_takes_files_out_and_whose_answer_is_lost_is_done(shared: Shared, network: Proxy) -> None:
     root = shared.root("one", network.endpoint)
     write_scan(root, "work", {"a": {}})
