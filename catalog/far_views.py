@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.timestampType": "TIMESTAMP_NTZ",  # all times of the catalog are naive UTC
+    "spark.sql.variable.substitute": "false",  # a text with ${...} is that text
     "spark.sql.ansi.enabled": "true",  # a number that does not fit is an error, never another number
 }
 _CANARY = "SELECT count(*) AS n FROM (SELECT 'a' AS name, sum(id) AS total FROM range(2)) WHERE name = 'b'"
