@@ -41,7 +41,16 @@ full_unknown_because = "why it is unknown when it is full: never_scanned, no_cap
 -- Where only a list of changes was looked at, what is held is of that time, as old as its evidence is.
 WITH timed AS (
     SELECT
-        *,
+        volume,
+        scan_id,
+        previous_scan_id,
+        state,
+        root_fs_id,
+        bytes,
+        files,
+        carried_entries,
+        capacity_bytes,
+        free_bytes,
         CASE WHEN coalesce(contains(options, '"changes_since": '), FALSE) THEN started_at ELSE coalesce(evidence_at, started_at) END AS seen_at
     FROM scans
 ),
