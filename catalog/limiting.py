@@ -93,7 +93,8 @@ def view(name: str, query: str, sight: Sight) -> str:
     if base not in _CUT:
         return query
     sums = derive.sql(_SUMS[base]) if base in _SUMS else ""
-    for made, stored in (("volume_facts", "volumes"), ("this_snapshot", "snapshot"), ("groupings AS g", _GROUPINGS)):
+    files = f"({derive.sql('file_sums')}) AS f"
+    for made, stored in (("file_sums AS f", files), ("volume_facts", "volumes"), ("this_snapshot", "snapshot"), ("groupings AS g", _GROUPINGS)):
         sums = sums.replace(made, stored)
     conditions = {"files": sight.files(), "copies": sight.files("copy_volume", "copy_dir"), "problems": sight.problems(), "folders": sight.folders()}
     conditions["homes"] = sight.files("home_volume", "home_dir")

@@ -24,28 +24,29 @@ if TYPE_CHECKING:
 
 # In this order; those of _VIEWS are not stored between the steps. After some steps, what nothing later reads is dropped.
 STEPS = (
-    "dirs", "file_systems", "known", "known_paths", "digest_numbers", "sample_numbers", "seen_before", "items", "failures", "failed", "tried", "doubted",
-    "unreadable", "shared_file_systems", "own_copies", "dir_targets", "path_pairs", "path_matches", "chosen_versions", "homes", "assets",
-    "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs", "expected_targets", "unseen", "checked", "restored",
-    "evidence", "copy_locks", "lock_words", "left_out", "absences", "later_names", "repeated", "contents", "own_duplicates", "per_asset",
-    "asset_words", "signatures", "signature_locks", "testimonies",
-    "threat_values", "threat_results", "threat_reasons", "counts", "control_results", "verdicts", "asset_outcomes", "copy_statuses", "outcomes",
+    "dirs", "file_systems", "read_twice", "reread", "readings", "known_paths", "digest_numbers", "sample_numbers", "known", "seen_before", "items",
+    "failures", "failed", "tried", "doubted", "unreadable", "shared_file_systems", "own_copies", "dir_targets", "path_pairs", "path_matches",
+    "chosen_versions", "homes", "assets", "own_matches", "holders", "content_matches", "best_matches", "conflicts", "blind_dirs", "expected_targets",
+    "unseen", "checked", "restored", "evidence", "copies_elsewhere", "copy_locks", "lock_words", "left_out", "absences", "later_names", "repeated",
+    "contents", "own_duplicates", "per_asset", "asset_words", "signatures", "signature_locks", "testimonies",
+    "threat_values", "threat_results", "threat_reasons", "counts", "control_results", "verdicts", "asset_outcomes", "copy_statuses",
+    "content_statuses", "outcomes",
 )  # fmt: skip
-_VIEWS = frozenset({"path_pairs", "expected_targets", "assets", "outcomes"})
+_VIEWS = frozenset({"readings", "path_pairs", "own_matches", "expected_targets", "assets", "per_asset", "outcomes"})
 _DROPPED_AFTER = {
     "items": ("sample_numbers", "seen_before"),
     "unreadable": ("known", "known_paths"),
-    "best_matches": ("own_matches", "path_matches", "chosen_versions"),
+    "best_matches": ("path_matches", "chosen_versions"),
     "evidence": ("best_matches", "content_matches", "holders", "conflicts", "checked", "restored"),
     "absences": ("unseen", "left_out"),
-    "asset_words": ("per_asset", "lock_words"),
+    "asset_words": ("absences", "lock_words"),
     "asset_outcomes": ("asset_words",),
 }
 # Steps that give no row where what they begin with has none.
 _EMPTY_WITHOUT = {
     "pair_list": (
         "shared_file_systems", "own_copies", "path_pairs", "path_matches", "own_matches", "holders", "content_matches", "best_matches", "conflicts",
-        "unseen", "evidence", "left_out", "absences", "per_asset",
+        "unseen", "evidence", "copies_elsewhere", "left_out", "absences", "per_asset",
     ),
     "exclusions": ("left_out",),
     "checks": ("checked",),
@@ -248,6 +249,8 @@ SELECT
     v.v,
     p.path,
     max(p.unread_at) AS unread_at,
+    regexp_replace(p.path, '[^/]*$', '') AS dir,
+    regexp_extract(p.path, '[^/]*$') AS name,
     CASE WHEN p.path = '' THEN '' ELSE p.path || '/' END AS prefix,
     CASE WHEN p.path = '' THEN chr(1114111) ELSE p.path || '0' END AS prefix_end
 FROM problem_rows AS p

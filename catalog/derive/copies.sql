@@ -1,4 +1,4 @@
-/* One row an asset and volume that has a match with it. */
+/* One row an asset and volume that has a match with it. A copy at the mapped path has the name of its asset. */
 SELECT
     fa.volume,
     e.entry_id,
@@ -6,7 +6,7 @@ SELECT
     i.name,
     fv.volume AS copy_volume,
     dv.dir AS copy_dir,
-    b.name AS copy_name,
+    coalesce(b.name, i.name) AS copy_name,
     e.copy_entry_id,
     CASE e.found WHEN 3 THEN 'metadata' WHEN 2 THEN 'conflict' WHEN 1 THEN 'older' WHEN 0 THEN 'path_only' ELSE 'content' END AS match,
     e.is_current,
@@ -42,9 +42,9 @@ INNER JOIN (
     FROM items
     WHERE items.potential
 ) AS i ON e.a = i.v AND e.entry_id = i.entry_id
-INNER JOIN items AS b ON e.v = b.v AND e.copy_entry_id = b.entry_id
+LEFT JOIN copies_elsewhere AS b ON e.v = b.v AND e.copy_entry_id = b.entry_id AND e.copy_dir_no IS NULL
 INNER JOIN dirs AS da ON i.dir_no = da.dir_no
-INNER JOIN dirs AS dv ON b.dir_no = dv.dir_no
+INNER JOIN dirs AS dv ON coalesce(e.copy_dir_no, b.dir_no) = dv.dir_no
 INNER JOIN volume_facts AS fa ON e.a = fa.v
 INNER JOIN volume_facts AS fv ON e.v = fv.v
 INNER JOIN states AS t ON e.state = t.state

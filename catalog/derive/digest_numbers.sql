@@ -1,11 +1,11 @@
 /* Digests that at least two files may have, with a number: one that is known once is nobody's copy. */
 SELECT
     digest,
-    CAST(row_number() OVER (ORDER BY digest) AS INTEGER) AS digest_no
+    CAST(row_number() OVER () AS INTEGER) AS digest_no
 FROM (
     SELECT digest
     FROM (
-        SELECT digest FROM known
+        SELECT digest FROM readings
         UNION ALL
         SELECT digest FROM known_paths
         UNION ALL

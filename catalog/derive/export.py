@@ -128,5 +128,5 @@ def _sum(connection: "DuckDBPyConnection", as_of: datetime.datetime, sql: Callab
     connection.execute(f"CREATE OR REPLACE TEMP VIEW files AS {sql('file_rows')}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{as_of.isoformat(' ')}' AS as_of")
     connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
-    for step in ("all_dirs", "dir_sums", "folders", "folder_sums", "key_sums"):
+    for step in ("all_dirs", "dir_sums", "folders", "folder_sums", "file_sums", "key_sums"):
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")

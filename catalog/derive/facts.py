@@ -105,6 +105,7 @@ def _volumes(inputs: Inputs) -> pa.Table:
                 "volume": name,
                 "role": volume.role,
                 "scope": "primary" if volume.role == "primary" else name,
+                "scope_no": -1 if volume.role == "primary" else v,
                 "scan_id": scan.scan_id if scan else None,
                 "scanned_at": scan.known_at if scan else None,
                 "first_scanned_at": inputs.first_scanned.get(name),
@@ -115,7 +116,7 @@ def _volumes(inputs: Inputs) -> pa.Table:
                 **{f"base_{word}": base[word] for word in range(4)},
             }
         )
-    return _rows(rows, {"v": pa.int32(), "scanned_at": pa.timestamp("us"), "first_scanned_at": pa.timestamp("us")})
+    return _rows(rows, {"v": pa.int32(), "scope_no": pa.int32(), "scanned_at": pa.timestamp("us"), "first_scanned_at": pa.timestamp("us")})
 
 
 def _doubled(inputs: Inputs) -> frozenset[str]:

@@ -30,14 +30,12 @@ SELECT
         ) AS TINYINT
     ) AS told_level,
     r.started_at AS held_at,
-    coalesce(k.digest, p.digest, e.digest) IS NOT NULL AS has_digest,
-    CASE WHEN NOT aside THEN n.digest_no END AS digest_no,
-    coalesce(k.digest, p.digest) IS NOT NULL AS digest_read,
-    coalesce(
-        k.digested_at, p.digested_at, e.attested_at, CASE WHEN coalesce(k.digest, p.digest, e.digest) IS NOT NULL THEN e.scanned_at END
-    ) AS digested_at,
-    coalesce(k.sample, p.sample) IS NOT NULL AS has_sample,
-    m.sample_no,
+    coalesce(k.has_digest, FALSE) OR coalesce(p.digest, e.digest) IS NOT NULL AS has_digest,
+    CASE WHEN NOT aside THEN CASE WHEN k.has_digest THEN k.digest_no ELSE n.digest_no END END AS digest_no,
+    coalesce(k.has_digest, p.digest IS NOT NULL) AS digest_read,
+    coalesce(k.digested_at, p.digested_at, e.attested_at, CASE WHEN has_digest THEN e.scanned_at END) AS digested_at,
+    coalesce(k.has_sample, p.sample IS NOT NULL) AS has_sample,
+    coalesce(k.sample_no, m.sample_no) AS sample_no,
     coalesce(b.first_seen_at, e.scanned_at) AS first_seen_at,
     coalesce(greatest(e.trusted_modified_at, e.trusted_changed_at), b.first_seen_at, e.scanned_at) AS changed_for_absence,
     greatest(
@@ -77,6 +75,6 @@ LEFT JOIN known_paths AS p
         AND e.modified_ns IS NOT DISTINCT FROM p.modified_ns
         AND e.changed_at IS NOT DISTINCT FROM p.changed_at
         AND e.changed_ns IS NOT DISTINCT FROM p.changed_ns
-LEFT JOIN digest_numbers AS n ON coalesce(k.digest, p.digest, e.digest) = n.digest
-LEFT JOIN sample_numbers AS m ON coalesce(k.sample, p.sample) = m.sample
+LEFT JOIN digest_numbers AS n ON coalesce(p.digest, e.digest) = n.digest
+LEFT JOIN sample_numbers AS m ON p.sample = m.sample
 LEFT JOIN seen_before AS b ON e.v = b.v AND d.dir_no = b.dir_no AND e.name = b.name

@@ -1,22 +1,22 @@
-/* The newest digest and the newest sample of each identity and fingerprint that we read ourselves. */
+/* What we read ourselves, by identity and fingerprint: the newest digest and the newest sample, by their numbers. */
 SELECT
-    v.v,
-    s.fs_no,
-    g.inode,
-    g.created_at,
-    g.size_bytes,
-    g.modified_at,
-    g.modified_ns,
-    g.changed_at,
-    g.changed_ns,
-    arg_max(g.digest, g.digested_at) FILTER (WHERE g.digest IS NOT NULL) AS digest,
-    max(g.digested_at) FILTER (WHERE g.digest IS NOT NULL) AS digested_at,
-    arg_max(g.sample, g.digested_at) FILTER (WHERE g.sample IS NOT NULL) AS sample,
-    arg_max(g.accessed_at, g.digested_at) AS accessed_before_at,
-    max(g.read_started_at) AS read_started_at,
-    max(g.digested_at) AS read_finished_at
-FROM digests AS g
-INNER JOIN volume_facts AS v ON g.volume = v.volume
-INNER JOIN file_systems AS s ON g.fs_id = s.fs_id
-WHERE g.inode IS NOT NULL AND (g.digest IS NOT NULL OR g.sample IS NOT NULL)
-GROUP BY v.v, s.fs_no, g.inode, g.created_at, g.size_bytes, g.modified_at, g.modified_ns, g.changed_at, g.changed_ns
+    r.v,
+    r.fs_no,
+    r.inode,
+    r.created_at,
+    r.size_bytes,
+    r.modified_at,
+    r.modified_ns,
+    r.changed_at,
+    r.changed_ns,
+    r.digest IS NOT NULL AS has_digest,
+    n.digest_no,
+    r.digested_at,
+    r.sample IS NOT NULL AS has_sample,
+    m.sample_no,
+    r.accessed_before_at,
+    r.read_started_at,
+    r.read_finished_at
+FROM readings AS r
+LEFT JOIN digest_numbers AS n ON r.digest = n.digest
+LEFT JOIN sample_numbers AS m ON r.sample = m.sample

@@ -21,4 +21,5 @@ LEFT JOIN asset_outcomes AS o ON i.v = o.a AND i.entry_id = o.entry_id
 LEFT JOIN unreadable AS u ON i.v = u.v AND i.entry_id = u.entry_id
 LEFT JOIN contents AS c ON i.digest_no = c.digest_no AND coalesce(i.size_bytes, 1) > 0
 LEFT JOIN copy_statuses AS s ON i.v = s.v AND i.entry_id = s.entry_id
-LEFT JOIN status_badness AS b ON s.badness = b.badness
+LEFT JOIN content_statuses AS d ON i.digest_no = d.digest_no AND coalesce(i.size_bytes, 1) > 0
+LEFT JOIN status_badness AS b ON greatest(s.badness, d.badness) = b.badness

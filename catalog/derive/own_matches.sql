@@ -4,6 +4,7 @@ SELECT
     m.entry_id,
     m.v,
     m.copy_entry_id,
+    m.copy_dir_no,
     m.size_bytes,
     m.modified_at,
     m.carried OR u.v IS NOT NULL AS carried,

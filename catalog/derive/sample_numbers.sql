@@ -1,11 +1,11 @@
 /* As `digest_numbers`, for samples. */
 SELECT
     sample,
-    CAST(row_number() OVER (ORDER BY sample) AS INTEGER) AS sample_no
+    CAST(row_number() OVER () AS INTEGER) AS sample_no
 FROM (
     SELECT sample
     FROM (
-        SELECT sample FROM known
+        SELECT sample FROM readings
         UNION ALL
         SELECT sample FROM known_paths
     ) AS all_samples

@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant(
         "an attested digest is as good as one that was read",
         "items",
-        "coalesce(k.digest, p.digest) IS NOT NULL AS digest_read",
+        "coalesce(k.has_digest, p.digest IS NOT NULL) AS digest_read",
         "TRUE AS digest_read",
         "an attested copy below the level was never verified",
     ),
@@ -374,8 +374,8 @@ MUTANTS = [
     Mutant(
         "equal content of stubs protects",
         "items",
-        "CASE WHEN NOT aside THEN n.digest_no END",
-        "n.digest_no",
+        "CASE WHEN NOT aside THEN CASE WHEN k.has_digest THEN k.digest_no ELSE n.digest_no END END",
+        "CASE WHEN k.has_digest THEN k.digest_no ELSE n.digest_no END",
         "a stub that leads nowhere is not saved by copies of its text",
     ),
     Mutant(
