@@ -32,9 +32,10 @@ SELECT
     r.started_at AS held_at,
     coalesce(k.has_digest, FALSE) OR coalesce(p.digest, e.digest) IS NOT NULL AS has_digest,
     CASE WHEN NOT aside THEN CASE WHEN k.has_digest THEN k.digest_no ELSE n.digest_no END END AS digest_no,
-    coalesce(k.has_digest, p.digest IS NOT NULL) AS digest_read,
-    coalesce(k.digested_at, p.digested_at, e.attested_at, CASE WHEN has_digest THEN e.scanned_at END) AS digested_at,
-    coalesce(k.has_sample, p.sample IS NOT NULL) AS has_sample,
+    coalesce(k.has_digest, FALSE) OR p.digest IS NOT NULL AS digest_read,
+    coalesce(k.digested_at, p.digested_at, e.attested_at, CASE WHEN k.has_digest OR coalesce(p.digest, e.digest) IS NOT NULL THEN e.scanned_at END)
+        AS digested_at,
+    coalesce(k.has_sample, FALSE) OR p.sample IS NOT NULL AS has_sample,
     coalesce(k.sample_no, m.sample_no) AS sample_no,
     coalesce(b.first_seen_at, e.scanned_at) AS first_seen_at,
     coalesce(greatest(e.trusted_modified_at, e.trusted_changed_at), b.first_seen_at, e.scanned_at) AS changed_for_absence,
