@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant(
         "an attested digest is as good as one that was read",
         "items",
-        "coalesce(k.has_digest, p.digest IS NOT NULL) AS digest_read",
+        "coalesce(k.has_digest, FALSE) OR p.digest IS NOT NULL AS digest_read",
         "TRUE AS digest_read",
         "an attested copy below the level was never verified",
     ),
