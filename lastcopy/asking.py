@@ -60,13 +60,15 @@ def report(
     engine: Engine = "local",
 ) -> None:
     """Print the answer of a report."""
-    from reports import cluster, render, state
+    from reports import render, state
 
     remote = engines.remote(engine, chosen.root())
     with connected(chosen, against) as connection, _foreseen(f"report {found.name}"):
         if remote is None:
             relation = found.run(connection, given, where=where, limit=limit or None)
         else:
+            from reports import cluster
+
             relation = cluster.answer(remote, connection, found, given, where=where, limit=limit or None)
         output.answer(chosen, render.answer(found, relation, state.read(connection.cursor())), limit)
 

@@ -52,7 +52,7 @@ def test_no_program_imports_pandas_or_the_client_of_a_cluster_but_those_that_use
         "try:\n"
         "    __main__.main()\n"
         "finally:\n"
-        "    print(sorted({'pandas', 'pyarrow', 'pyspark', 'grpc'} & set(sys.modules)), file=sys.stderr)"
+        "    print(sorted({'pandas', 'pyarrow', 'pyspark', 'grpc', 'catalog.portable'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "['pyarrow']"
