@@ -200,7 +200,7 @@ class Runner:
         words = [word.replace("{day}", f"{now():%Y-%m-%d}") for word in shlex.split(task.run)]
         if words[0] == "approved-plans":
             yield from self._plans(name, before)
-        elif words[0] == "scan" and before.unfinished and "--resume" not in words:
+        elif words[0] == "scan" and before.unfinished and not any(word.startswith(("--resume", "--changes")) for word in words):  # by a list a scan begins anew
             yield [*words, "--resume"]
         else:
             yield words

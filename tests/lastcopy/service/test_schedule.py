@@ -1,6 +1,7 @@
 """The schedule: what is due, what was missed, one of a kind at a time, and the commands around it."""
 
 import datetime
+import shlex
 import shutil
 import threading
 from pathlib import Path
@@ -110,6 +111,13 @@ def test_a_scan_that_was_interrupted_is_resumed(folder: Path) -> None:
     begun = tasks.Run(tasks.stamp(NOW)).begun(NOW)
     assert list(runner._commands("nightly", loaded.schedule["nightly"], begun)) == [["scan", "data", "mirror", "--resume"]]
     assert list(runner._commands("nightly", loaded.schedule["nightly"], begun.ended(NOW, 0))) == [["scan", "data", "mirror"]]
+
+
+def test_a_scan_by_a_list_of_changes_begins_anew(folder: Path) -> None:
+    runner, _ = runner_of(folder)
+    begun = tasks.Run(tasks.stamp(NOW)).begun(NOW)
+    words = ["scan", "data", "--changes=list"]
+    assert list(runner._commands("nightly", Task(cron="@daily", run=shlex.join(words)), begun)) == [words]
 
 
 def test_no_two_tasks_of_a_kind_run_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
