@@ -4,10 +4,9 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from html import unescape
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -96,7 +95,7 @@ class Bucket(WritableStore):
                 etags = items.values("ETag") if "ETag" in items.columns else [None] * len(items)
                 for key, size, stored, etag in zip(items.keys, items.values("Size"), items.values("LastModified"), etags, strict=True):
                     path = key.removeprefix(self.prefix).decode("utf-8", "surrogateescape")
-                    yield Listed(path, int(size or 0), _seconds(stored or b""), unescape((etag or b"").decode("ascii", "replace")).strip('"').lower())
+                    yield Listed(path, int(size or 0), _seconds(stored or b""), pages.unescaped((etag or b"").decode("ascii", "replace")).strip('"').lower())
 
     def upload(self, path: str, file: Path) -> None:
         """Store a file under a path that nothing else has, again where that may help: the same is the same. Writes. Raises UnreachableError, CatalogError."""
@@ -115,12 +114,17 @@ class Bucket(WritableStore):
 
     def create(self, path: str, content: bytes) -> bool:
         """Store an object if nothing has its name; gives whether what is there then is this. Writes. Raises UnreachableError, CatalogError."""
+        why: StoreError | None = None
         try:
-            with suppress(StoreError):  # something has the name, or the answer was lost: what is there tells
-                self.put(self._key(path), content, _CREATE)
+            self.put(self._key(path), content, _CREATE)
+        except StoreError as error:  # something has the name, or the answer was lost: what is there tells
+            why = error
+        try:
             return self.read(path) == content
         except FileNotFoundError as error:
-            raise self.unreachable(f"{path} could not be stored; try again") from error
+            if why is None:
+                raise self.unreachable(f"{path} was stored, and is not there; try again") from error
+            raise self._told(why, f"{path} could not be stored") from why
 
     def replace(self, path: str, content: bytes) -> None:
         """Store an object in the place of what has its name. Writes. Raises UnreachableError, CatalogError."""

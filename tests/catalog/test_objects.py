@@ -157,6 +157,16 @@ def test_an_unreachable_store_is_said_to_be(shared: Shared) -> None:
         snapshot.snapshots(replace(shared, endpoint="http://127.0.0.1:9").root("late"))
 
 
+def test_what_could_not_be_made_says_why(shared: Shared, network: Proxy) -> None:
+    root = shared.root("one", network.endpoint)
+    kept.grow(root, 1)
+    network.faults.append(Fault("PUT", "made", "busy"))
+    with pytest.raises(UnreachableError, match=r"made could not be stored: .*503"):
+        mirror.bucket(root).create("made", b"content")
+    assert mirror.bucket(root).create("made", b"content")
+    assert not mirror.bucket(root).create("made", b"other")
+
+
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("kind", ["lose_answer", "busy", "refuse", "cut_request", "cut_answer"])
 def test_a_commit_whose_request_or_answer_is_lost_is_done_once(shared: Shared, network: Proxy, kind: Kind) -> None:
