@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +58,7 @@ def identity(scanner: Scanner, settings: Settings) -> tuple[str, int]:
 
     Raises RefusedError where nothing tells, UnreachableError.
     """
-    known = scanner.probe().fs_id
-    if known is None:
+    facts = scanner.probe()
+    if facts.fs_id is None or facts.inode is None:
         raise RefusedError(f"volume {settings.volume}: its file system has no identity, so no worker of a cluster could tell that it reads the same one")
-    return known, os.stat(settings.location).st_ino
+    return facts.fs_id, facts.inode

@@ -8,7 +8,6 @@ from typing import BinaryIO, NamedTuple
 from catalog import names
 from catalog.errors import ConfigError
 
-FORMS = ("paths", "btrfs")
 _MOST = 500_000  # paths that are held in memory: who has more scans the volume as a whole
 _BLOCK_BYTES = 1 << 20
 _SUBVOLUME_INODE = 256  # of the uppermost directory of every subvolume, see btrfs(5)
@@ -31,7 +30,7 @@ class Changes(NamedTuple):
 
 
 def read(file: BinaryIO, form: str, root: Path) -> Changes:
-    """A list of one of FORMS of the volume at `root`. Raises ConfigError for what is no such list, or names what lies elsewhere, or too much."""
+    """A list of the volume at `root`, of form paths or btrfs. Raises ConfigError for what is no such list, or names what lies elsewhere, or too much."""
     found: dict[bytes, bool] = {}
     for path, alone in _paths(file, root) if form == "paths" else _btrfs(file, _below_subvolume(root)):
         found[path] = found.get(path, True) and alone

@@ -1,5 +1,6 @@
 """A scan by a list of what changed: the entries of the scan before, and in place of those that the list names, what is there now."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -162,7 +163,7 @@ class Changes:
         """Which directories the scan before saw, of those that are asked for, and could read."""
         if not self._before:
             return {}
-        problems = self._problems()
+        problems = self._problems
         self._connection.register("unread", problems.filter(problems["hides_below"]).select(["path"]))
         self._connection.register("asked", pa.table({"prefix": pa.array(prefixes, pa.string())}))
         query = f"""
@@ -172,6 +173,7 @@ class Changes:
         """
         return {prefix: (fs_id, inode) for prefix, fs_id, inode in self._connection.execute(query).fetchall()}
 
+    @functools.cached_property
     def _problems(self) -> pa.Table:
         """What the crawl of the scan before told, and none that read contents."""
         found = table.read(self._target.root, "problems", scan_id=[self._previous.scan_id], volume=[self._target.volume])
@@ -192,7 +194,7 @@ class Changes:
     def _hold(self) -> None:
         """Make the tables of what the list names: `named` are the names themselves, and `below` the directories in which all is named."""
         whole = [spot.prefix for spot in self._outermost({prefix: Spot("", prefix[:-1]) for prefix in self._deep})]
-        problems = self._problems()
+        problems = self._problems
         paths = problems["path"].combine_chunks()
         places = {"dir": _naming.split(paths)[0], "prefix": pc.binary_join_element_wise(paths, "/", "")}
         run = self._connection.register

@@ -14,8 +14,6 @@ from pathlib import Path
 
 Body = Callable[[], int | None]  # gives an exit code; None is 0
 _HARMLESS = {"jemalloc_bg_thd"}  # an allocator's own, which knows of forks
-_PATIENCE_SECONDS = 5.0
-
 _PATIENCE_SECONDS = 180.0
 
 
