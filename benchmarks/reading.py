@@ -31,7 +31,7 @@ def measure(asked: Asked) -> list[Row]:
     note = f"2 threads; CPU {used.cpu_seconds:.0f} s, peak memory {used.peak_bytes / 1e6:,.0f} MB"
     say(f"derivation: {used.wall_seconds:.1f} s, {note}")
     rows = [limit(f"derivation over {over}", DERIVATION_SECONDS, used.wall_seconds, "s", note, asked=asked)]
-    for name in _reports():
+    for name in reports():
         try:
             rows += _report(asked, made, name, over)
         except CommandError as failed:
@@ -59,11 +59,11 @@ def deriving(folder: Path) -> Command:
     return Command((sys.executable, "-c", _DERIVE, str(folder), synthetic.AS_OF.isoformat()))
 
 
-def _reports() -> list[str]:
+def reports() -> list[str]:
     """Every report, by its file."""
-    import reports
+    from reports import __path__ as folders
 
-    return sorted(path.stem.replace("_", "-") for folder in reports.__path__ for path in Path(folder).glob("*.sql"))
+    return sorted(path.stem.replace("_", "-") for folder in folders for path in Path(folder).glob("*.sql"))
 
 
 def _report(asked: Asked, made: Estate, name: str, over: str) -> list[Row]:

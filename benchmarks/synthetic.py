@@ -8,8 +8,8 @@ import argparse
 import datetime
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,42 +138,76 @@ class Volume:
         return f"{self.scanned:%Y%m%dT%H%M%S}-{self.name}"
 
 
-def write(folder: Path, entries: int, seed: int = 1) -> dict[str, int]:
-    """Write the catalog and `lastcopy.toml` into a new folder; gives the entries of each volume. One seed gives the same estate."""
-    return write_volumes(folder, CONFIG, _estate(entries, seed), seed)
+def write(folder: Path, entries: int, seed: int = 1, parts: int = 1) -> dict[str, int]:
+    """Write the catalog and `lastcopy.toml` into a new folder; gives the entries of each volume. One seed gives the same estate.
+
+    Of several parts each lies in a folder of its own in every volume, and only one at a time is in memory.
+    """
+    if parts == 1:
+        return write_volumes(folder, CONFIG, _estate(entries, seed), seed)
+    return _write(folder, CONFIG, (_estate(entries // parts, seed + 100 * part, part) for part in range(parts)), seed)
 
 
 def write_volumes(folder: Path, config: str, volumes: Sequence[Volume], seed: int = 1) -> dict[str, int]:
     """Write the catalog of some volumes and the configuration that names them into a new folder; gives the entries of each volume."""
+    return _write(folder, config, [volumes], seed)
+
+
+@dataclass
+class _Written:
+    """What was written of one volume, and the rows of `scans` and `problems` that say so."""
+
+    entries: list[table.NewFile] = field(default_factory=list)
+    digests: list[table.NewFile] = field(default_factory=list)
+    scan: dict[str, Any] = field(default_factory=dict)
+    problems: list[pa.Table] = field(default_factory=list)
+
+
+def _write(folder: Path, config: str, parts: Iterable[Sequence[Volume]], seed: int) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=False)
     (folder / "lastcopy.toml").write_text(config, "utf-8")
     root = folder / "catalog"
-    counts, scans = {}, []
-    for volume in volumes:
-        unreadable = _unreadable(volume)
-        shards = [volume.tree.rows(slice(at, at + SHARD_ENTRIES)) for at in range(0, len(volume.tree), SHARD_ENTRIES)]
-        partition = {"scan_id": volume.scan_id, "volume": volume.name}
-        new_entries, new_digests = [], []
-        for number, shard in enumerate(shards):
-            rows = _entries(volume, shard, number, unreadable)
-            new_entries.append(table.write(root, "entries", rows, partition))
-            new_digests.append(table.write(root, "digests", _digests(volume, shard, rows, seed + number)))
-        table.append(root, "problems", _problems(volume, unreadable), volume.scan_id, partition)
-        table.commit(root, "entries", new_entries, volume.scan_id)
-        table.commit(root, "digests", new_digests, volume.scan_id)
-        scans.append(_scan(volume, unreadable))
-        if unreadable:
-            earlier = {"scan_id": f"{volume.name}-earlier", "started_at": volume.scanned - datetime.timedelta(days=1), "state": "complete"}
-            scans.append({**_scan(volume, None), **earlier, "finished_at": volume.scanned - datetime.timedelta(hours=23)})
-        counts[volume.name] = len(volume.tree)
+    written: dict[str, _Written] = {}
+    for volumes in parts:
+        for volume in volumes:
+            _write_part(root, volume, written.setdefault(volume.name, _Written()), seed)
+    scans: list[dict[str, Any]] = []
+    for name, made in written.items():
+        scan_id = str(made.scan["scan_id"])
+        table.append(root, "problems", pa.concat_tables(made.problems), scan_id, {"scan_id": scan_id, "volume": name})
+        table.commit(root, "entries", made.entries, scan_id)
+        table.commit(root, "digests", made.digests, scan_id)
+        scans.append(made.scan)
+        if made.scan["problems"]:
+            before = made.scan["started_at"] - datetime.timedelta(days=1)
+            earlier = {"scan_id": f"{name}-earlier", "started_at": before, "state": "complete", "carried_entries": 0, "problems": 0}
+            whole = {"entries": made.scan["entries"] + made.scan["carried_entries"]}
+            scans.append({**made.scan, **earlier, **whole, "finished_at": before + datetime.timedelta(hours=1)})
     table.append(root, "scans", pa.Table.from_pylist(scans, SCANS), "synthetic")
-    return counts
+    return {name: made.scan["entries"] + made.scan["carried_entries"] for name, made in written.items()}
 
 
-def _estate(entries: int, seed: int) -> list[Volume]:
-    """The volumes; the newest scans are of the night before the as-of time, the archive's is older."""
+def _write_part(root: Path, volume: Volume, made: _Written, seed: int) -> None:
+    unreadable = _unreadable(volume)
+    partition = {"scan_id": volume.scan_id, "volume": volume.name}
+    for at in range(0, len(volume.tree), SHARD_ENTRIES):
+        shard, number = volume.tree.rows(slice(at, at + SHARD_ENTRIES)), len(made.entries)
+        rows = _entries(volume, shard, number, unreadable)
+        made.entries.append(table.write(root, "entries", rows, partition))
+        made.digests.append(table.write(root, "digests", _digests(volume, shard, rows, seed + number)))
+    made.problems.append(_problems(volume, unreadable))
+    scan = _scan(volume, unreadable)
+    sums = {name: made.scan.get(name, 0) + scan[name] for name in ("entries", "files", "bytes", "carried_entries", "problems")}
+    worse = {"state": "incomplete"} if "incomplete" in (scan["state"], made.scan.get("state")) else {}
+    made.scan = {**scan, **sums, **worse}
+
+
+def _estate(entries: int, seed: int, part: int | None = None) -> list[Volume]:
+    """The volumes, or a part of each in a folder of its own; the newest scans are of the night before the as-of time, the archive's is older."""
     projects = grow(int(entries * SHARES["projects"]), NOW_US, seed)
     homes = grow(int(entries * SHARES["homes"]), NOW_US, seed + 1, ("ada", "bob", "carla", "dmitri", "eve", "farid", "grace", "heidi"))
+    if part is not None:
+        projects, homes = below({f"part-{part:03}": projects}), below({f"part-{part:03}": homes})
     mirror = copy(projects, NOW_US, seed + 2, missing=0.04, older=0.05, conflict=0.0005)
     rest = entries - len(projects) - len(homes) - len(mirror) - int(entries * SHARES["vault"])
     both = np.concatenate([projects.kind, homes.kind])
@@ -183,6 +217,10 @@ def _estate(entries: int, seed: int) -> list[Volume]:
     nightly = below({name: copy(tree, NOW_US, seed + 3 + at, missing=missing, older=0.08, conflict=0.0002) for at, (name, tree) in enumerate(kept.items())})
     vault = grow(int(entries * SHARES["vault"]), NOW_US - 400 * DAY_US, seed + 6, tuple(f"box-{year}" for year in range(2015, 2023)))
     vault = with_content_of(with_content_of(vault, projects, 0.4, seed), homes, 0.1, seed)
+    if part is not None:
+        vault = below({f"part-{part:03}": vault})
+        nightly = nightly.rows(slice(len(kept) if part else 0, None))  # the folders that it holds them in are of the first part
+        projects, homes, mirror, nightly, vault = (replace(t, inode=t.inode + (part << 28)) for t in (projects, homes, mirror, nightly, vault))
     night = AS_OF - datetime.timedelta(hours=5)
     return [
         Volume("projects", projects, night, 0.7, "6f1c0000-0000-4000-8000-000000000001"),
@@ -278,7 +316,7 @@ def _problems(volume: Volume, unreadable: str | None) -> pa.Table:
     return pa.Table.from_pylist([{**row, "seen_at": volume.scanned} for row in rows], PROBLEMS)
 
 
-def _scan(volume: Volume, unreadable: str | None) -> dict[str, object]:
+def _scan(volume: Volume, unreadable: str | None) -> dict[str, Any]:
     tree = volume.tree
     files = tree.kind == FILE
     once = np.unique(tree.inode[files], return_index=True)[1]
@@ -341,9 +379,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parts", type=int, default=1, help="make the estate of so many, one beside the other, with one at a time in memory")
     given = parser.parse_args()
     began = time.perf_counter()
-    counts = write(given.folder, given.entries, given.seed)
+    counts = write(given.folder, given.entries, given.seed, given.parts)
     said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"{given.folder}: {sum(counts.values()):,} entries ({said}) in {time.perf_counter() - began:.1f} s", file=sys.stderr)
 

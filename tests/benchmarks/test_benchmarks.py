@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -27,7 +28,7 @@ def test_a_command_that_fails_gives_no_figure() -> None:
         run(Command((sys.executable, "-c", "raise SystemExit('gone wrong')")))
 
 
-@pytest.mark.parametrize("write", [synthetic.write, coverage.write])
+@pytest.mark.parametrize("write", [synthetic.write, coverage.write, partial(synthetic.write, parts=3)], ids=["synthetic", "coverage", "parts"])
 def test_a_synthetic_catalog_holds_what_its_scans_say(tmp_path: Path, write: Callable[[Path, int], dict[str, int]]) -> None:
     folder = tmp_path / "estate"
     counts = write(folder, 3_000)
