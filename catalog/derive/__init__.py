@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from catalog import former, lock, place, recovery, snapshot, table, verification
 from catalog.config import Config
-from catalog.derive import earlier, export, facts, labels, publishing
+from catalog.derive import earlier, export, facts, labels, memory, publishing
 from catalog.derive.expressions import parquet, problem_rows, recovery_points, verifications
 from catalog.derive.facts import Inputs
 from catalog.errors import CatalogError, RefusedError
@@ -128,22 +128,25 @@ def judge(connection: "DuckDBPyConnection", inputs: Inputs, imported: Mapping[in
     connection.execute(_PROBLEM_PATHS)
     connection.execute(sql("same_time"))
     _create_file_entries(connection)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE lock_files AS {sql('lock_files')}")
+    memory.execute(connection, f"CREATE OR REPLACE TEMP TABLE lock_files AS {sql('lock_files')}")
     labels.create_view(connection, inputs.config, imported, inputs.classes, inputs.as_of)
     without_rows = {step for source, steps in _EMPTY_WITHOUT.items() if _is_empty(connection, source) for step in steps}
     for step in STEPS:
-        kind = "VIEW" if step in _VIEWS else "TABLE"
-        query = f"SELECT * FROM ({sql(step)}) AS nothing LIMIT 0" if step in without_rows else sql(step)
-        connection.execute(f"CREATE OR REPLACE TEMP {kind} {step} AS {query}")
+        if step == "items":
+            memory.create_in_buckets(connection, step, sql(step), {"labelled": "inode", "known": "inode"})
+        else:
+            kind = "VIEW" if step in _VIEWS else "TABLE"
+            query = f"SELECT * FROM ({sql(step)}) AS nothing LIMIT 0" if step in without_rows else sql(step)
+            memory.execute(connection, f"CREATE OR REPLACE TEMP {kind} {step} AS {query}")
         for finished in _DROPPED_AFTER.get(step, ()):
             connection.execute(f"DROP TABLE {finished}")
 
 
 def _create_file_entries(connection: "DuckDBPyConnection") -> None:
     """Make the view of all files that are no pointers. Where there are no stubs, nothing is asked but that."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE stubs AS {sql('stubs')}")
+    memory.execute(connection, f"CREATE OR REPLACE TEMP TABLE stubs AS {sql('stubs')}")
     targets = sql("stub_targets") + (" LIMIT 0" if _is_empty(connection, "stubs") else "")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE stub_targets AS {targets}")
+    memory.execute(connection, f"CREATE OR REPLACE TEMP TABLE stub_targets AS {targets}")
     connection.execute(_FILE_ENTRIES if _is_empty(connection, "stub_targets") else f"{_FILE_ENTRIES} {_BUT_POINTERS}")
 
 
@@ -219,9 +222,8 @@ def _open(root: Path, config: Config, entries: int = 0) -> "DuckDBPyConnection":
     if config.catalog.threads is not None:
         settings["threads"] = config.catalog.threads
     connection = duckdb.connect(config=settings)
-    enough = max(_LEAST_MEMORY_BYTES, entries * _MEMORY_AN_ENTRY_BYTES)
-    if config.catalog.memory_limit is None and enough < export.memory_bytes(connection):
-        connection.execute(f"SET memory_limit = '{enough}B'")
+    if config.catalog.memory_limit is None:
+        memory.begin_with(connection, max(_LEAST_MEMORY_BYTES, entries * _MEMORY_AN_ENTRY_BYTES))
     connection.execute(f"SET disabled_optimizers = '{_NOT_OPTIMIZED}'")
     return connection
 

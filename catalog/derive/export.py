@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from catalog import table
 from catalog.columns import INT
+from catalog.derive import memory
 from catalog.derive.expressions import parquet, quoted, sql_type
 from catalog.derived import STORED_FILES
-from catalog.fields import size
 from catalog.schema import TABLES
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Export:
             file = self._root / name / path
             file.parent.mkdir(parents=True, exist_ok=True)
             query = f"SELECT {typed} FROM ({self._sql(name)}) AS derived WHERE {share}"
-            rows = self._connection.execute(f"COPY ({query}) TO {quoted(str(file))} ({_PARQUET})").fetchall()[0][0]
+            rows = memory.execute(self._connection, f"COPY ({query}) TO {quoted(str(file))} ({_PARQUET})")[0][0]
             written.append(table.NewFile(path, file.stat().st_size, rows, self._partition))
         self._commits.append(self._committing.submit(self._commit, self._commits[-1:], name, written, stored))
         return [str(self._root / name / file.path) for file in written]
@@ -75,7 +75,7 @@ class Export:
     def _shares(self) -> list[str]:
         """Conditions that part all files by their entry id into shares whose joins fit into memory: joins over disk take three times as long."""
         [(files,)] = self._connection.execute("SELECT count(*) FROM items").fetchall()
-        count = -(-files * _MEMORY_A_FILE_BYTES // memory_bytes(self._connection))
+        count = -(-files * _MEMORY_A_FILE_BYTES // memory.limit_bytes(self._connection))
         if count <= 1:
             return ["TRUE"]
         places = [n / count for n in range(1, count)]
@@ -109,16 +109,10 @@ def tables(connection: "DuckDBPyConnection", root: Path, snapshot_id: str, as_of
             exported.write(name)
 
 
-def memory_bytes(connection: "DuckDBPyConnection") -> int:
-    """How much memory a connection may use."""
-    [(text,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-    return max(1, int(str(size(text))))
-
-
 def create_strays(connection: "DuckDBPyConnection", sql: Callable[[str], str]) -> None:
     """Make what `orphans` is written from. Whether a file is a copy is read from the stored files: nothing has to be joined for it again."""
     for step in ("strays", "stray_dirs", "stray_homes", "stray_sizes"):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
+        memory.execute(connection, f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
 
 
 def _sum(connection: "DuckDBPyConnection", as_of: datetime.datetime, sql: Callable[[str], str]) -> None:
@@ -129,4 +123,4 @@ def _sum(connection: "DuckDBPyConnection", as_of: datetime.datetime, sql: Callab
     connection.execute(f"CREATE OR REPLACE TEMP TABLE this_snapshot AS SELECT TIMESTAMP '{as_of.isoformat(' ')}' AS as_of")
     connection.execute("CREATE OR REPLACE TEMP TABLE groupings AS SELECT unnest(['owner', 'extension', 'media_type', 'age']) AS by")
     for step in ("all_dirs", "dir_sums", "folders", "folder_sums", "file_sums", "key_sums"):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
+        memory.execute(connection, f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
