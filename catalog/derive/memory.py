@@ -41,7 +41,7 @@ def execute(connection: "DuckDBPyConnection", query: str) -> list[tuple[Any, ...
 
 
 def create_in_buckets(connection: "DuckDBPyConnection", name: str, query: str, keys: Mapping[str, str]) -> None:
-    """Make a temporary table of a query, in as many buckets as memory asks for; one that does not fit is done as two.
+    """Make a temporary table of a query, in as many buckets as memory asks for; where one does not fit, what is left is done in twice as many.
 
     `keys` has the sources that only meet where a number is equal, by their names, and that number's column: the last of them is what is held in memory.
     The query begins with its SELECT, and is the same for every bucket. Raises CatalogError as `execute` does.
@@ -50,17 +50,18 @@ def create_in_buckets(connection: "DuckDBPyConnection", name: str, query: str, k
 
     [(rows,)] = connection.execute(f"SELECT count(*) FROM {list(keys)[-1]}").fetchall()
     count = buckets(rows, limit_bytes(connection))
-    waiting = [(number, count) for number in reversed(range(count))]
+    waiting = list(range(count))
     what = f"CREATE OR REPLACE TEMP TABLE {name} AS"
     while waiting:
-        number, of = waiting.pop()
-        sources = ", ".join(f"{source} AS NOT MATERIALIZED ({_bucket(source, column, number, of)})" for source, column in keys.items())
-        part = f"{what} {f'WITH {sources} ' if of > 1 else ''}{query}"
+        number = waiting.pop()
+        sources = ", ".join(f"{source} AS NOT MATERIALIZED ({_bucket(source, column, number, count)})" for source, column in keys.items())
+        part = f"{what} {f'WITH {sources} ' if count > 1 else ''}{query}"
         try:
             _in_more(connection, part)
         except duckdb.OutOfMemoryException as error:
-            if of < _MOST_BUCKETS:
-                waiting += [(number + of, 2 * of), (number, 2 * of)]
+            if count < _MOST_BUCKETS:
+                waiting = [half for one in (*waiting, number) for half in (one, one + count)]
+                count *= 2
                 continue
             _in_one_thread(connection, part, error)
         what = f"INSERT INTO {name}"

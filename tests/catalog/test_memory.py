@@ -58,7 +58,7 @@ def test_a_join_is_begun_in_as_many_buckets_as_fit_into_a_third_of_the_memory() 
     assert [memory.buckets(rows, 1024 * MEBIBYTE) for rows in (0, 2_700_000, 2_800_000, 26_000_000)] == [1, 1, 2, 10]
 
 
-def test_a_bucket_that_does_not_fit_is_done_as_two(tmp_path: Path) -> None:
+def test_where_a_bucket_does_not_fit_what_is_left_is_done_in_smaller_ones(tmp_path: Path) -> None:
     connection = derive._open(tmp_path, config.parse({"catalog": {"memory_limit": "8 MiB", "threads": 1}}))
     connection.execute("CREATE TEMP TABLE one AS SELECT range AS number FROM range(60_000)")
     connection.execute("CREATE TEMP TABLE two AS SELECT range AS number, 'text ' || range AS text FROM range(60_000)")
