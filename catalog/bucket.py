@@ -1,14 +1,16 @@
 """A bucket that is written to, and the one in which a catalog lies: its files go there, its commits are put over nothing."""
 
+import base64
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from catalog import pages, store
 from catalog.errors import CatalogError, RefusedError, UnreachableError
@@ -17,7 +19,9 @@ from catalog.store import Query, Store, StoreError
 _BLOCK_BYTES = 1 << 20
 _CREATE = {"If-None-Match": "*"}
 _REFUSED = (409, 412)  # what it means that something has the name: 409 while another request gives it one
+_CHANGED = ("BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest")  # what it means that a body is not the one that was sent
 _LARGEST_BYTES = 5 << 30  # of one request
+_TRIES, _WAIT_SECONDS = 5, 0.2  # of a commit; doubled for each further one
 _MD5 = 32  # characters of an ETag that is one
 
 
@@ -103,14 +107,28 @@ class Bucket(WritableStore):
         if size_bytes > _LARGEST_BYTES:
             raise CatalogError(f"{file}: has more than {_LARGEST_BYTES} bytes, and a store takes no more at once; set [catalog] memory_limit higher")
 
+        with file.open("rb") as body:
+            digest = hashlib.file_digest(body, _md5)
+
         def send() -> None:
             with file.open("rb") as body:
-                self.put(self._key(path), body if size_bytes else b"", {"Content-Length": str(size_bytes)})
+                self._put_checked(path, body if size_bytes else b"", digest, {"Content-Length": str(size_bytes)})
 
         try:
             self._again(send)
         except StoreError as error:
             raise self._told(error, f"{path} could not be stored") from error
+
+    def _put_checked(self, path: str, body: bytes | BinaryIO, digest: "hashlib._Hash", headers: Mapping[str, str]) -> None:
+        """Store an object, and see by its ETag that it came as it was sent: not every store looks at its digest. Raises StoreError, where it did not so that
+        another try may help."""
+        try:
+            answer = self.put(self._key(path), body, {**headers, "Content-MD5": base64.b64encode(digest.digest()).decode()})
+        except StoreError as error:
+            raise StoreError(f"it came changed ({error})") if error.code in _CHANGED else error from error
+        etag = answer.get("etag", "").strip('"').lower()
+        if len(etag) == _MD5 and not answer.get("x-amz-server-side-encryption", "").startswith("aws:kms") and etag != digest.hexdigest():
+            raise StoreError("what is stored is not what was sent")
 
     def create(self, path: str, content: bytes) -> bool:
         """Store an object if nothing has its name; gives whether what is there then is this. Writes. Raises UnreachableError, CatalogError."""
@@ -126,10 +144,48 @@ class Bucket(WritableStore):
                 raise self.unreachable(f"{path} was stored, and is not there; try again") from error
             raise self._told(why, f"{path} could not be stored") from why
 
+    def commit(self, path: str, content: bytes) -> bool:
+        """Store an object if nothing has its name, and read it back; gives whether it is what is there. What came there changed on its way is stored anew.
+
+        Writes. Raises UnreachableError, CatalogError where the store refuses, RefusedError where that did not help.
+        """
+        wait = _WAIT_SECONDS
+        for tries_left in reversed(range(_TRIES)):
+            why = self._put_over_nothing(path, content)
+            try:
+                if (found := self.read(path)) == content:
+                    return True
+            except FileNotFoundError as error:
+                if not tries_left:
+                    raise self.unreachable(f"{path} could not be stored: {why or 'it is not there'}; try again") from error
+                time.sleep(wait)
+                wait *= 2
+                continue
+            if why is not None:
+                return False
+            self.replace(path, content)  # nothing had the name, so that what is there can only be this, spoiled
+            if self.read(path) == content:
+                return True
+            raise RefusedError(
+                f"catalog {self._settings.location}: {path} is not kept as it was sent ({len(content)} bytes, and {len(found)} are there):"
+                " something on the way, or the store, changes what is stored; mend that, and restore this object from a backup"
+            )
+        raise AssertionError  # the last try returns or raises
+
+    def _put_over_nothing(self, path: str, content: bytes) -> StoreError | None:
+        """Store an object if nothing has its name; gives why the store did not say that it did. Raises CatalogError where it refuses for want of permission."""
+        try:
+            self.put(self._key(path), content, {**_CREATE, "Content-MD5": base64.b64encode(_md5(content).digest()).decode()})
+        except StoreError as error:
+            if error.refused:
+                raise self._told(error, f"{path} could not be stored") from error
+            return error
+        return None
+
     def replace(self, path: str, content: bytes) -> None:
         """Store an object in the place of what has its name. Writes. Raises UnreachableError, CatalogError."""
         try:
-            self._again(lambda: self.put(self._key(path), content))
+            self._again(lambda: self._put_checked(path, content, _md5(content), {}))
         except StoreError as error:
             raise self._told(error, f"{path} could not be stored") from error
 
@@ -144,7 +200,7 @@ class Bucket(WritableStore):
         """Whether a small object holds this. It is read where its ETag does not say so: not every ETag is an MD5. Raises UnreachableError, CatalogError."""
         if listed.size_bytes != len(content):
             return False
-        if listed.etag == hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if listed.etag == _md5(content).hexdigest():
             return True
         try:
             return self.read(listed.path) == content
@@ -165,25 +221,6 @@ class Bucket(WritableStore):
         except StoreError as error:
             raise self._told(error, f"{path} could not be removed") from error
 
-    def options(self) -> dict[str, str]:
-        """How delta-rs reaches this bucket. It holds secrets."""
-        found: Any = self._signer().credentials
-        held = found.get_frozen_credentials() if hasattr(found, "get_frozen_credentials") else found
-        address = self.endpoint.removesuffix(f"/{self.bucket}")
-        virtual = self._settings.endpoint is None and "." not in self.bucket
-        is_told = not {"AWS_SESSION_TOKEN", "AWS_TOKEN"}.isdisjoint(os.environ)  # delta-rs would take it for one of these keys
-        known = {
-            "access_key_id": held.access_key,
-            "secret_access_key": held.secret_key,
-            "session_token": held.token or ("" if is_told else None),
-            "region": self._region,
-            "endpoint_url": self.endpoint if virtual else address,
-            "virtual_hosted_style_request": str(virtual).lower(),
-            "allow_http": str(address.startswith("http://")).lower(),
-            "conditional_put": "etag",
-        }
-        return {f"aws_{name}": value for name, value in known.items() if value is not None}
-
     @property
     def url(self) -> str:
         """Where the catalog lies, with a slash at its end."""
@@ -197,7 +234,7 @@ class Bucket(WritableStore):
         stream = self.stream(self._key(path), {}, {}, _BLOCK_BYTES)
         headers = next(stream)
         assert isinstance(headers, Mapping)  # noqa: S101  # the first one
-        digest, size_bytes = hashlib.md5(usedforsecurity=False), 0
+        digest, size_bytes = _md5(), 0
         with into.open("wb") as file:
             for block in stream:
                 assert isinstance(block, bytes)  # noqa: S101  # all others
@@ -216,6 +253,10 @@ class Bucket(WritableStore):
         if error.refused:
             return CatalogError(f"catalog {self._settings.location}: {what}: {error}; reports can be read with these credentials if they may read")
         return self.unreachable(f"{what}: {error}")
+
+
+def _md5(content: bytes = b"") -> "hashlib._Hash":
+    return hashlib.md5(content, usedforsecurity=False)
 
 
 def _is_absent(error: StoreError) -> bool:

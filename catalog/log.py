@@ -62,6 +62,17 @@ def written_after(table: Path, version: int) -> list[Path]:
     ]
 
 
+def needed(table: Path, version: int) -> list[str]:
+    """The names of what a version of the table in a folder is told by: the newest checkpoint up to it, and the commits after that; of version -1 none."""
+    start, parts = _newest_checkpoint(table, version)
+    return [*parts, *map(_commit_name, range(max(start, 0) if parts else 0, version + 1))]
+
+
+def checkpoint_names(table: Path, version: int) -> list[str]:
+    """The names of the checkpoint of a version; none without one."""
+    return [name for number, names in _checkpoints(table) if number == version for name in names]
+
+
 def replay(table: Path, version: int | None = None) -> State:
     """A version of the table in a folder (None: the newest); not to be changed. Raises OSError, ValueError where the log is damaged or lacks it."""
     wanted = newest(table) if version is None else version

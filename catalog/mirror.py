@@ -5,15 +5,17 @@ Files and commits never change once they are there, so what the folder has is wh
 
 import math
 import os
+import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from catalog import log, place
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, UnreachableError
 from catalog.schema import TABLES
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 1.0  # what was seen of the store so long ago is what holds
 _USED_SECONDS, _KEPT_SECONDS = 3600.0, 7 * 86400.0  # a file is said to be used so often, and stays so long after that
+_LEFT_SECONDS = 86400.0  # a file that was begun so long ago is nobody's any more
+_TEMPORARY = re.compile(r"\..+~[0-9a-f]{16}")
 _OVERLAP = 5  # of versions that are listed again: a checkpoint comes later than the commit after it
 _AT_ONCE = 16  # requests
 # Looked at before all others, and put into the mirror after them: what publishes is written last, so that what it rests on is there when that is looked at.
@@ -84,9 +88,35 @@ def refuse_unsafe(root: Path) -> None:
             _safe.add(key)
 
 
-def options(root: Path) -> dict[str, Any]:
-    """The arguments by which delta-rs reaches the tables of a catalog; none where they lie in its folder. They hold secrets."""
-    return {"storage_options": bucket(root).options()} if place.of(root) else {}
+@contextmanager
+def staged(root: Path, table: str, version: int) -> Iterator[Path]:
+    """A folder for a while, with as much of a table's log as tells a version of it: there delta-rs writes the commit that is to be the next one.
+
+    It never speaks with the store itself: it would heed whatever variables of the environment begin with AWS_, and not see what became of its commit.
+    """
+    staging = root / ".tmp" / f"commit-{os.urandom(8).hex()}"
+    folder = staging / table
+    (folder / log.FOLDER).mkdir(parents=True)
+    try:
+        for name in log.needed(root / table, version):
+            os.link(root / table / log.FOLDER / name, folder / log.FOLDER / name)
+        yield folder
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def put_commit(root: Path, table: str, version: int, folder: Path) -> bool:
+    """Store a commit that was written in a `staged` folder, over nothing, and the checkpoint that goes with it; gives whether it is that version now.
+
+    Writes. Raises UnreachableError, CatalogError, and RefusedError where the store keeps it otherwise than it was sent.
+    """
+    found, into = bucket(root), f"{table}/{log.FOLDER}/"
+    if not found.commit(into + log.commit_file(folder, version).name, log.commit_file(folder, version).read_bytes()):
+        return False
+    for name in log.checkpoint_names(folder, version):
+        with suppress(CatalogError, UnreachableError):  # it makes reading faster: the next one will do
+            found.upload(into + name, folder / log.FOLDER / name)
+    return True
 
 
 def remove(root: Path, table: str, paths: Iterable[str]) -> None:
@@ -120,10 +150,20 @@ def log_differences(root: Path, table: str) -> list[tuple[str, str]]:
     if place.of(root) is None:
         return []
     folder = f"{table}/{log.FOLDER}/"
-    listed = {one.path.removeprefix(folder): one.size_bytes for one in bucket(root).list(folder)}
-    sizes = {name: (root / folder / name).stat().st_size for name in log.names(root / table) if log.order(name)}
-    missing = [(name, "this part of the log is not there any more") for name in sizes if name not in listed]
-    return missing + [(name, f"it has {listed[name]} bytes, and had {size}") for name, size in sizes.items() if listed.get(name, size) != size]
+    found = bucket(root)
+    listed = {one.path.removeprefix(folder): one for one in found.list(folder)}
+    wrong: list[tuple[str, str]] = []
+    for name in log.names(root / table):
+        if not log.order(name):
+            continue
+        content, there = (root / folder / name).read_bytes(), listed.get(name)
+        if there is None:
+            wrong.append((name, "this part of the log is not there any more"))
+        elif there.size_bytes != len(content):
+            wrong.append((name, f"it has {there.size_bytes} bytes, and had {len(content)}"))
+        elif not found.holds(there, content):
+            wrong.append((name, "it holds something else than it did when this host read it"))
+    return wrong
 
 
 def bucket(root: Path) -> "Bucket":
@@ -233,6 +273,7 @@ def _forget_once(root: Path) -> None:
         newest = snapshot.newest(known)
         kept |= {f"snapshot_id={newest.snapshot_id}", f"snapshot_id={newest.previous_id}", *(f"scan_id={scan_id}" for scan_id in newest.scans.values())}
         named = {root / name / path for name in _OPEN for path in tables.named(root, name, newest.versions.get(name))}
+    _tidy(root)
     for name in TABLES:
         for file in (root / name).rglob("*.parquet"):
             if log.FOLDER in file.parts or file in named or not kept.isdisjoint(file.parts):
@@ -240,6 +281,17 @@ def _forget_once(root: Path) -> None:
             with suppress(FileNotFoundError):
                 if file.stat().st_mtime < before:
                     file.unlink()
+
+
+def _tidy(root: Path) -> None:
+    """Remove what processes left that were killed while they fetched or committed something: nobody takes a day for it."""
+    before = time.time() - _LEFT_SECONDS
+    left = [*(root / ".tmp").glob("commit-*"), *(root / ".tmp").glob("stored-*")]
+    left += [file for name in TABLES for file in (root / name).rglob(".*~*") if _TEMPORARY.fullmatch(file.name)]
+    for path in left:
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _each(act: Callable[[str], object], names: Iterable[str]) -> None:

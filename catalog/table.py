@@ -152,9 +152,9 @@ def commit(root: Path, table: str, files: Sequence[NewFile], app_id: str, replac
             mirror.catch_up(root, table)
             if app_id in state(root, table).app_ids:  # it was done, and the answer was lost
                 break
-            if (
-                not isinstance(error, ConflictError) or leaving or after is not None or not tries_left
-            ):  # what is only added stands beside whatever was done meanwhile, removals too
+            # What is only added stands beside whatever was done meanwhile, removals too. Whether what leaves is still there is looked at again above;
+            # in a folder delta-rs has done that.
+            if not isinstance(error, ConflictError) or (leaving and place.of(root) is None) or after is not None or not tries_left:
                 raise
     if place.of(root):
         mirror.catch_up(root, table)
@@ -296,12 +296,12 @@ def _make(root: Path, table: str) -> None:
         sync(root)
         return
     mirror.refuse_unsafe(root)
-    try:
-        create_table_with_add_actions(_address(root, table), schema, [], mode="ignore", partition_by=PARTITIONS[table], **mirror.options(root))
-    except (DeltaError, OSError) as error:
-        mirror.catch_up(root, table)
-        if log.newest(root / table) < 0:  # else another host made it at the same time, or the answer was lost
+    with mirror.staged(root, table, -1) as folder:
+        try:
+            create_table_with_add_actions(str(folder), schema, [], mode="ignore", partition_by=PARTITIONS[table])
+        except (DeltaError, OSError) as error:
             raise CatalogError(f"{root / table}: could not be made as a Delta table ({_said(error)})") from error
+        mirror.put_commit(root, table, 0, folder)  # else another host made it at the same time
     mirror.catch_up(root, table)
 
 
@@ -313,35 +313,44 @@ def _within(root: Path, table: str) -> Callable[[str], str]:
 def _write_commit(
     root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], known_version: int, alone: bool = False
 ) -> None:
+    if place.of(root) is None:
+        _write_commit_in(root / table, files, app_id, replaced, known_version if replaced or alone else None, 0 if alone else 100)
+        return
+    with mirror.staged(root, table, known_version) as folder:
+        _write_commit_in(folder, files, app_id, replaced, known_version, 0)
+        if not mirror.put_commit(root, table, known_version + 1, folder):
+            raise ConflictError(f"{root / table}: another host wrote version {known_version + 1} meanwhile; run it again")
+
+
+def _write_commit_in(
+    folder: Path, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], since: int | None, retries: int
+) -> None:
+    """Have delta-rs write a commit into the log of the table in a folder.
+
+    `since`: what was committed since that version is held against `replaced`, so that whoever took one of these files away is seen.
+    """
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction, RemoveAction, Transaction
 
     actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
     actions += [RemoveAction(path, True, time.time_ns() // 1_000_000, None, dict(partition)) for path, partition in replaced.items()]
-    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=0 if alone else 100)
+    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=retries)
     afterwards = PostCommitHookProperties(cleanup_expired_logs=False)  # old snapshots are read at the versions of their day
     try:
-        # From the version that has the replaced files on: what was committed since is held against them, and whoever took one away is seen.
-        since = known_version if replaced or alone or place.of(root) else None
-        delta = DeltaTable(_address(root, table), version=since, **mirror.options(root))
+        delta = DeltaTable(str(folder.absolute()), version=since)
         delta.create_write_transaction(
-            actions, "append", delta.schema(), PARTITIONS[table], commit_properties=properties, post_commithook_properties=afterwards
+            actions, "append", delta.schema(), PARTITIONS[folder.name], commit_properties=properties, post_commithook_properties=afterwards
         )
     except CommitFailedError as error:
-        raise ConflictError(f"{root / table}: another run changed it meanwhile ({_said(error)}); run it again") from error
+        raise ConflictError(f"{folder}: another run changed it meanwhile ({_said(error)}); run it again") from error
     except (DeltaError, OSError) as error:
-        raise CatalogError(f"{root / table}: could not be written as a Delta table ({_said(error)}); 'lastcopy doctor' says what is damaged") from error
+        raise CatalogError(f"{folder}: could not be written as a Delta table ({_said(error)}); 'lastcopy doctor' says what is damaged") from error
 
 
 def _said(error: Exception) -> str:
     """What delta-rs says in many coloured lines, in one that is safe to print."""
     return printable.clean(" ".join(_COLOUR.sub("", str(error)).split()))
-
-
-def _address(root: Path, table: str) -> str:
-    """Where delta-rs finds a table."""
-    return f"{mirror.bucket(root).url}{table}" if place.of(root) else str((root / table).absolute())
 
 
 def _store_files(root: Path, table: str, files: Sequence[NewFile]) -> None:

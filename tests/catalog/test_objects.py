@@ -2,7 +2,9 @@
 
 import datetime
 import json
+import os
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog import bucket, compaction, derive, expiry, integrity, inventory, log, mirror, place, printable, snapshot, table, thinning
+from catalog import compaction, derive, expiry, integrity, inventory, log, mirror, place, snapshot, table, thinning
 from catalog.connect import connect
 from catalog.errors import CatalogError, ConfigError, LockedError, RefusedError, UnreachableError
 from catalog.retention import Wish
@@ -76,18 +78,86 @@ def test_no_secret_comes_into_the_catalog_or_its_mirror(shared: Shared) -> None:
     assert str(root) not in shared.config("one").stored()
 
 
-def test_a_token_of_the_environment_is_none_of_the_keys_of_a_file(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "of other keys")
-    write_scan(root := shared.root("one"), "work", {"a": {}})
-    assert [scan.volume for scan in snapshot.scans(root)] == ["work"]
+STRAY = {
+    "AWS_SESSION_TOKEN": "of other keys",
+    "AWS_ACCESS_KEY_ID": "another",
+    "AWS_SECRET_ACCESS_KEY": "another",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+    "AWS_ENDPOINT": "http://127.0.0.1:9",
+    "AWS_DEFAULT_REGION": "eu-north-1",
+    "AWS_REGION": "eu-north-1",
+    "AWS_ALLOW_HTTP": "false",
+    "AWS_S3_LOCKING_PROVIDER": "dynamodb",
+    "AWS_S3_ALLOW_UNSAFE_RENAME": "true",
+    "AWS_COPY_IF_NOT_EXISTS": "multipart",
+    "AWS_CONDITIONAL_PUT": "disabled",
+    "AWS_SKIP_SIGNATURE": "true",
+    "AWS_UNSIGNED_PAYLOAD": "true",
+    "AWS_BUCKET": "another",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
+    "AWS_SERVER_SIDE_ENCRYPTION": "sse-c",
+    "AWS_CHECKSUM_ALGORITHM": "none",
+    "AWS_S3_EXPRESS": "true",
+    "AWS_REQUEST_PAYER": "true",
+    "AWS_PROXY_URL": "http://127.0.0.1:9",
+    "AWS_TIMEOUT": "nonsense",
+    "BUCKET": "another",
+    "TOKEN": "of other keys",
+    "SKIP_SIGNATURE": "true",
+    "PROXY_URL": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "OBJECT_STORE_CONCURRENCY_LIMIT": "none",
+}
 
 
-def test_what_delta_says_is_told_in_one_line(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
-    root, really = shared.root("one"), bucket.Bucket.options
-    monkeypatch.setattr(bucket.Bucket, "options", lambda found: really(found) | {"aws_secret_access_key": "another"})
-    with pytest.raises(CatalogError, match="could not be made as a Delta table") as told:
+def test_stray_variables_of_the_environment_change_nothing(shared: Shared, network: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = []
+    for variables in ({}, STRAY):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        root = replace(shared, prefix=f"with-{len(variables)}").root(f"one-{len(variables)}", network.endpoint)
+        network.seen.clear()
         write_scan(root, "work", {"a": {}})
-    assert printable.clean(str(told.value)) == str(told.value)
+        assert [scan.volume for scan in snapshot.scans(root)] == ["work"]
+        writing = [one.split("?")[0] for one in network.seen if not one.startswith("GET ")]  # how often it is looked is a matter of time
+        requests.append(sorted(re.sub("[0-9a-f]{16,}", "", one).replace(f"with-{len(variables)}", "") for one in writing))
+    assert requests[0] == requests[1]
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_commit_that_is_kept_otherwise_than_it_was_sent_is_stored_anew_or_said_to_be(shared: Shared, network: Proxy, times: int) -> None:
+    root = shared.root("one", network.endpoint)
+    write_scan(root, "first", {"a": {}})
+    path = f"entries/{log.FOLDER}/{2:020d}.json"
+
+    def spoil() -> None:
+        content = shared.content(path)
+        assert b'"size":' in content
+        shared.put(path, content.replace(b'"size":', b'"size":1'))
+
+    network.faults.append(Fault("PUT", path, "none", times, then=spoil))
+    if times == 1:
+        write_scan(root, "work", {"a": {}, "b": {}}, NOON + DAY)
+        other = shared.root("other")
+        assert table.read(other, "entries").num_rows == 3
+        assert wrong(other) == []
+    else:
+        with pytest.raises(RefusedError, match=r"00002.json is not kept as it was sent"):
+            write_scan(root, "work", {"a": {}, "b": {}}, NOON + DAY)
+        assert [scan.volume for scan in snapshot.scans(shared.root("other"))] == ["first"]
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_stored_with_its_commit_and_read(shared: Shared) -> None:
+    root = shared.root("one")
+    for number in range(101):
+        table.append(root, "digests", kept.digests("work", "scan", number, NOON), str(number))
+    assert [path for path in shared.paths() if path.endswith(".checkpoint.parquet")]
+    assert len(table.named(shared.root("late"), "digests")) == 101
 
 
 @pytest.mark.slow
@@ -168,7 +238,7 @@ def test_what_could_not_be_made_says_why(shared: Shared, network: Proxy) -> None
 
 
 @pytest.mark.slow_but_first
-@pytest.mark.parametrize("kind", ["lose_answer", "busy", "refuse", "cut_request", "cut_answer"])
+@pytest.mark.parametrize("kind", ["lose_answer", "busy", "refuse", "cut_request", "cut_answer", "flip_up"])
 def test_a_commit_whose_request_or_answer_is_lost_is_done_once(shared: Shared, network: Proxy, kind: Kind) -> None:
     root = shared.root("one", network.endpoint)
     write_scan(root, "work", {"a": {}})
@@ -306,14 +376,23 @@ def test_what_is_damaged_on_the_store_is_found_though_the_mirror_is_whole(shared
             rows(shared.root("other"))
 
 
-@pytest.mark.slow
-def test_a_log_that_lost_a_commit_is_found(shared: Shared) -> None:
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_a_log_that_is_not_what_it_was_is_found(shared: Shared, damage: str) -> None:
     root = shared.root("one")
-    kept.grow(root, 1)
-    shared.delete(f"scans/{log.FOLDER}/{1:020d}.json")
+    write_scan(root, "work", {"a": {}})
+    write_scan(root, "work", {"a": {}}, NOON + DAY)
+    name = f"scans/{log.FOLDER}/{1:020d}.json"
+    content = shared.content(name)
+    if damage == "gone":
+        shared.delete(name)
+    else:
+        shared.put(name, content[:-1] if damage == "cut" else content.replace(b'"numRecords', b'"numRecordz'))
+        assert shared.content(name) != content
     assert {(finding.table, finding.check) for finding in wrong(root)} == {("scans", "log")}
-    with pytest.raises(CatalogError, match="not readable as a Delta table"):
-        rows(shared.root("other"))
+    if damage == "gone":
+        with pytest.raises(CatalogError, match="not readable as a Delta table"):
+            rows(shared.root("other"))
 
 
 @pytest.mark.slow
@@ -405,6 +484,22 @@ def test_what_nobody_used_for_long_leaves_the_mirror_but_for_the_newest_snapshot
     assert {file.parent.name for file in (root / "files").rglob("*.parquet")} == {f"snapshot_id={new.snapshot_id}", f"snapshot_id={new.previous_id}"}
     assert [served.execute(f"SELECT count(*) FROM {name}").fetchall() for name in asked] == answers
     assert rows(root) == held
+
+
+def test_what_killed_processes_left_in_a_mirror_is_removed_after_a_day(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scan(root := shared.root("one"), "work", {"a": {}})
+    left = [root / "scans" / ".part-1.parquet~0123456789abcdef", root / "scans" / log.FOLDER / ".1.json~0123456789abcdef", root / ".tmp" / "stored-1"]
+    for number, file in enumerate([*left, *(one.with_name(one.name[:-1] + "0") for one in left), root / ".tmp" / "commit-1" / "scans"]):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        for path in (file, file.parent) if file.parent.name == "commit-1" else (file,):
+            os.utime(path, None if 3 <= number < 6 else (1.0, 1.0))
+    monkeypatch.setattr(mirror, "_tidied", set())
+    (root / "scans" / next(iter(table.named(root, "scans")))).unlink()
+    table.files(root, "scans")
+    assert [file for file in left if file.exists()] == []
+    assert [one.exists() for one in (file.with_name(file.name[:-1] + "0") for file in left)] == [True, True, True]
+    assert not (root / ".tmp" / "commit-1").exists()
 
 
 @pytest.mark.slow

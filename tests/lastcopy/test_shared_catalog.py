@@ -123,3 +123,35 @@ def test_a_digest_of_a_file_that_another_host_reads_is_known_after_its_next_scan
 def _copies(host: Host) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = host.run("sql", "SELECT copy_volume AS volume, copy_name AS name, match FROM copies")["data"]
     return found
+
+
+@pytest.mark.slow
+def test_a_list_of_changes_comes_to_what_a_whole_scan_sees(shared: Shared, hosts: Mapping[str, Host], tmp_path: Path) -> None:
+    work = shared.folder / "work"
+    (work / "kept").mkdir()
+    for number in range(20):
+        (work / "kept" / str(number)).write_bytes(bytes([number]) * 100)
+    hosts["one"].run("scan", "work")
+    whole = snapshot.newest_scans(shared.root("late"))["work"]
+    (work / "kept" / "3").write_bytes(b"changed")
+    (work / "kept" / "4").unlink()
+    (work / "new").mkdir()
+    (work / "new" / "file").write_bytes(b"new")
+    (tmp_path / "list").write_text("kept/3\nkept/4\nnew\n")
+    hosts["two"].run("scan", "work", "--changes", str(tmp_path / "list"), "--changes-form", "paths")  # which has nothing of the first scan yet
+    root = shared.root("late")
+    known = snapshot.newest_scans(root)["work"]
+    assert (known.entries, known.evidence_at, known.previous_scan_id) == (whole.entries + 1, whole.started_at, whole.scan_id)
+    by_list = _entries(root)
+    hosts["two"].run("scan", "work")
+    root = shared.root("late")
+    assert _entries(root) == by_list
+    assert [one for one in integrity.verify(root, contents=True)[0] if one.state == "error"] == []
+    told = hosts["reader"].run("report", "volumes")
+    assert {(row["volume"], row["entries"]) for row in told["data"]} == {("work", known.entries), ("copy", None)}
+
+
+def _entries(root: Path) -> list[str]:
+    scan = snapshot.newest_scans(root)["work"]
+    rows = table.read(root, "entries", scan_id=[scan.scan_id], volume=["work"]).drop_columns(["entry_id", "accessed_at"]).to_pylist()
+    return sorted(map(str, rows))

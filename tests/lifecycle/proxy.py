@@ -21,6 +21,7 @@ class Fault:
     kind: Kind
     times: int = 1
     first: Callable[[], object] = lambda: None  # done before anything else
+    then: Callable[[], object] = lambda: None  # done once the server has answered
 
 
 @dataclass
@@ -104,6 +105,8 @@ def _serve(proxy: Proxy, client: socket.socket) -> None:
         server.sendall(body)
         answer = b"".join(iter(lambda: server.recv(1 << 16), b""))
     proxy.answered(count)
+    if fault:
+        fault.then()
     if kind == "lose_answer":
         return
     at = answer.index(b"\r\n\r\n") + 4
