@@ -132,6 +132,12 @@ def single_losses(mounted: Sequence[str]) -> list[dict[str, Any]]:
     return result
 
 
+def worst_site() -> dict[str, Any] | None:
+    """What the worst loss of a single site would take, as a row of `single_losses`; None where no volume says its site."""
+    found: list[dict[str, Any]] = _lost_sites(view())
+    return next(iter(found), None)
+
+
 def explained(volume: str, path: str) -> list[explain.Explanation]:
     """What is known of a file; nothing where the snapshot has none there."""
     result: list[explain.Explanation] = _explained(view(), volume, path)
@@ -139,12 +145,13 @@ def explained(volume: str, path: str) -> list[explain.Explanation]:
 
 
 def warm(seen: View, asked: Sequence[tuple[str, Mapping[str, Value], str | None, int | None]]) -> None:
-    """Keep the answers of some reports (name, parameters, condition, most rows), and of the first loss. Needs no page that is being drawn."""
+    """Keep the answers of some reports (name, parameters, condition, most rows), of the first loss and each site's. Needs no page that is being drawn."""
     _state(seen)
     for name, params, where, limit in asked:
         _report(seen, name, tuple(sorted(params.items())), where, limit)
     if loss := losses.first(_report(seen, "volumes", (), None, None).dicts()):
         _simulated(seen, loss)
+        _lost_sites(seen)
 
 
 def interrupt() -> bool:
@@ -228,6 +235,14 @@ def _single_losses(seen: View, mounted: tuple[str, ...]) -> list[dict[str, Any]]
     _prepare_losses(seen)
     with _cursor(seen) as connection:
         rows: list[dict[str, Any]] = singles.ranked(connection, snapshot_of(seen).config, mounted).to_pylist()
+    return rows
+
+
+@st.cache_data(max_entries=16, show_spinner="Burning one site after the other …")
+def _lost_sites(seen: View) -> list[dict[str, Any]]:
+    _prepare_losses(seen)
+    with _cursor(seen) as connection:
+        rows: list[dict[str, Any]] = singles.ranked(connection, snapshot_of(seen).config, kinds=("site",)).to_pylist()
     return rows
 
 

@@ -33,6 +33,16 @@ def loss(kind: str, name: str, mounted: Sequence[str] = ()) -> Loss:
     return Loss(((kind, name),), None, tuple(mounted))
 
 
+def address(kind: str, name: str) -> dict[str, str]:
+    """What the address of the simulator names for a loss."""
+    return {"happens": next(happening for happening, one in KINDS.items() if one == kind), which(kind): name}
+
+
+def which(kind: str) -> str:
+    """The key under which the simulator keeps which of that kind is lost."""
+    return f"which-{kind}"
+
+
 def first(volumes: Rows) -> Loss | None:
     """What the page shows at first; None where no volume is known."""
     return next((loss(kind, names[0]) for kind in KINDS.values() if (names := offered(volumes)[kind])), None)

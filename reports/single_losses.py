@@ -30,14 +30,14 @@ _SCHEMA = pa.schema(
 UNITS = {"lost_bytes": "bytes", "unknown_bytes": "bytes", "survives_bytes": "bytes"}
 
 
-def ranked(connection: "duckdb.DuckDBPyConnection", config: Config, mounted: Sequence[str] = ()) -> pa.Table:
-    """One row a single loss: what it takes for good, what it perhaps takes, what survives; the worst first. `config` is the snapshot's.
+def ranked(connection: "duckdb.DuckDBPyConnection", config: Config, mounted: Sequence[str] = (), kinds: Sequence[str] = KINDS) -> pa.Table:
+    """One row a single loss of these kinds: what it takes for good, what it perhaps takes, what survives; the worst first. `config` is the snapshot's.
 
     Raises NotFoundError for a volume that does not exist, RefusedError on a connection that is cut to a part of the estate.
     """
     rows: list[dict[str, Any]] = []
     with prepared(connection, config):  # the sets of alike assets are found once for all losses
-        for kind, name in _losses(connection):
+        for kind, name in _losses(connection, kinds):
             loss = Loss((), name, tuple(mounted)) if kind == "threat" else Loss(((kind, name),), None, tuple(mounted))
             sums = {one.outcome: one for one in simulate.totals(connection, config, loss)}
             rows.append({"kind": kind, "name": name} | {f"{o}_assets": s.assets for o, s in sums.items()} | {f"{o}_bytes": s.bytes for o, s in sums.items()})
@@ -45,8 +45,8 @@ def ranked(connection: "duckdb.DuckDBPyConnection", config: Config, mounted: Seq
     return pa.Table.from_pylist(rows, _SCHEMA)
 
 
-def _losses(connection: "duckdb.DuckDBPyConnection") -> list[tuple[str, str]]:
+def _losses(connection: "duckdb.DuckDBPyConnection", kinds: Sequence[str]) -> list[tuple[str, str]]:
     found = connection.execute(f"SELECT volume, encrypted, {', '.join(AXES.values())} FROM volumes ORDER BY position").fetchall()
     named = {kind: sorted({name for row in found for name in row[place]}) for place, kind in enumerate(AXES, 2)}
     named |= {"volume": [row[0] for row in found], KEY: [row[0] for row in found if row[1] != "no"], "threat": list(THREATS)}
-    return [(kind, name) for kind in KINDS for name in named[kind]]
+    return [(kind, name) for kind in kinds for name in named[kind]]

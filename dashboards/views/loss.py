@@ -90,7 +90,7 @@ def _chosen() -> Loss | None:
         return None
     kind = losses.KINDS[happening]
     with middle:
-        what = str(st.selectbox("Which one", names[kind], key=f"which-{kind}", bind="query-params"))
+        what = str(st.selectbox("Which one", names[kind], key=losses.which(kind), bind="query-params"))
     with right:
         offline = [row["volume"] for row in rows if row["access"] == "offline"]
         mounted = st.multiselect("Offline volumes that are plugged in then", offline, key="mounted", bind="query-params", disabled=not offline)

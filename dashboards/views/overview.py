@@ -1,13 +1,15 @@
 """How much is stored, how much of it would survive what, and what to do first."""
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from dashboards import asking, charts, chrome, links, marks, matrix
+from catalog import printable
+from dashboards import asking, charts, chrome, links, losses, marks, matrix, rights, seam
 from dashboards.charts import Node, Stack
-from reports.state import percent
+from reports.state import counted, percent
 
 TILES = (
     ("stored", "Stored", "bytes", "bytes"),
@@ -32,6 +34,7 @@ def draw() -> None:
     """Draw the page."""
     chrome.title("Overview", "How much is stored, and how much of it would survive what?")
     chrome.freshness()
+    worst = st.container()
     _tiles()
     left, right = chrome.halves("where", 3, 2)
     with left:
@@ -45,6 +48,30 @@ def draw() -> None:
     cell = matrix.draw("class", "overview-matrix")
     if cell:
         links.go("views/coverage.py", {"name": cell.name, "threat": cell.threat})
+    with worst:  # the last to be worked out, that nothing else waits for it
+        _worst_site()
+
+
+def _worst_site() -> None:
+    if not seam.current().viewer().may(rights.LOSSES):
+        return  # what survives depends on copies everywhere: who sees a part of them cannot be told
+    found = asking.worst_site()
+    with st.container(border=True):
+        if found is None:
+            st.markdown("**If one site burned:** ? unknown, for no volume says where it is. Declare its 'site' in lastcopy.toml.")
+            return
+        sign, kind = ("✗", "bad") if found["lost_assets"] else ("?", "doubt") if found["unknown_assets"] else ("✓", "good")
+        said, lead = st.columns([5, 1], vertical_alignment="center")
+        said.html(
+            f'<p class="lc-worst {kind}">{sign} If one site burned, the worst would be <b>{html.escape(printable.clean(found["name"]))}</b>: '
+            f"<b>{_assets(found, 'lost')} lost for good</b>, {_assets(found, 'unknown')} unknown, {_assets(found, 'survives')} survive</p>"
+        )
+        with lead:
+            links.to("views/loss.py", "What is lost", losses.address("site", found["name"]))
+
+
+def _assets(found: dict[str, Any], outcome: str) -> str:
+    return f"{counted(found[f'{outcome}_assets'], 'asset')} ({marks.human(found[f'{outcome}_bytes'], 'bytes')})"
 
 
 def _tiles() -> None:

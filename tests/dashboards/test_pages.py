@@ -1,5 +1,6 @@
 """What the pages say and where they lead, by Streamlit's own test client: no browser."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -63,6 +64,18 @@ def test_the_tiles_say_what_the_overview_report_says(served: Shown) -> None:
     assert found["Unprotected"] == str(lines["unprotected"]["files"])
     assert found["Last copies"] == str(lines["last_copies"]["files"])
     assert found["Kept twice"] == human(lines["reclaimable"]["bytes"], "bytes")
+
+
+@pytest.mark.slow
+def test_the_overview_names_the_site_whose_loss_is_the_worst_as_simulate_does(served: Shown) -> None:
+    page = opened("overview")
+    [said] = [str(one.proto.body) for one in page.get("html") if "If one site burned" in str(one.proto.body)]
+    each = json.loads(ask("simulate", "--each", "--format", "json", folder=served.folder).out)["data"]
+    worst = next(row for row in each if row["kind"] == "site")
+    told = {one["outcome"]: one for one in served.simulate("--lose", f"site={worst['name']}")["totals"]}
+    assert f"<b>{worst['name']}</b>" in said
+    for outcome, word in (("lost", "lost for good"), ("unknown", "unknown"), ("survives", "survive")):
+        assert f"{told[outcome]['assets']} assets ({human(told[outcome]['bytes'], 'bytes')}) {word}" in said
 
 
 def test_the_least_share_that_is_unknown_does_not_read_as_nothing(served: Shown, monkeypatch: pytest.MonkeyPatch) -> None:

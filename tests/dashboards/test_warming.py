@@ -29,8 +29,10 @@ def test_pages_find_the_answers_that_were_asked_ahead(view: asking.View, monkeyp
         return load(name)
 
     monkeypatch.setattr("reports.load", counted)
-    for page in ("overview", "dormant", "duplicates"):
-        opened(page)
+    with monkeypatch.context() as asking_again:
+        asking_again.setattr("reports.single_losses.ranked", lambda *_, **__: pytest.fail("the loss of each site is worked out once more"))
+        for page in ("overview", "dormant", "duplicates"):
+            opened(page)
     assert {name for name, *_ in warming.ASKED}.isdisjoint(asked), asked
     monkeypatch.setattr("reports.simulate.simulate", lambda *_: pytest.fail("the first loss is worked out once more"))
     opened("loss")
