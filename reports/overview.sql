@@ -1,6 +1,6 @@
 /*
 title = "Overview"
-question = "How much is stored, protected, kept once, unused and kept twice?"
+question = "How much is stored, protected, known to be kept once, unused and kept twice?"
 
 [params.days]
 default = 365
@@ -8,7 +8,7 @@ least = 0
 help = "days without use before the volume's scan after which a file is dormant"
 
 [columns]
-name = "stored, assets, the five kinds of status of assets, last_copies, dormant, reclaimable"
+name = "stored, assets, the five kinds of status of assets; last_copies: files whose content nothing else is known to hold; last_copies_unknown: those of them that something else may hold, and those that may be a copy of an asset; dormant: on primary volumes, what could be moved; dormant_elsewhere; reclaimable"
 files = { meaning = "files, each name counted", unit = "files" }
 bytes = { meaning = "their size, hard links once", unit = "bytes" }
 files_pct = { meaning = "their share of all assets, or of all files, rounded down; null without any", unit = "%" }
@@ -19,12 +19,18 @@ WITH counted AS (
         files.is_asset,
         files.status,
         files.is_last_copy,
+        files.is_last_copy
+        AND CASE
+            WHEN files.is_asset THEN 'unknown' IN (files.user_error, files.ransomware, files.system_failure, files.facility_outage)
+            ELSE files.status IS NOT NULL
+        END AS is_perhaps_not,
+        coalesce(files.role = 'primary', FALSE) AS is_primary,
         coalesce(files.last_active_at <= volumes.scanned_at - $days * INTERVAL '1' DAY AND NOT files.carried, FALSE) AS is_dormant,
         count(*) AS files,
         sum(files.counted_bytes) AS bytes
     FROM files
     INNER JOIN volumes ON files.volume = volumes.volume
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5, 6
 ),
 
 kept_twice AS (
@@ -96,15 +102,33 @@ lines AS (
     UNION ALL
     SELECT
         9 AS position,
+        'last_copies_unknown' AS name,
+        FALSE AS of_assets,
+        sum(files) AS files,
+        sum(bytes) AS bytes
+    FROM counted
+    WHERE is_perhaps_not
+    UNION ALL
+    SELECT
+        10 AS position,
         'dormant' AS name,
         FALSE AS of_assets,
         sum(files) AS files,
         sum(bytes) AS bytes
     FROM counted
-    WHERE is_dormant
+    WHERE is_dormant AND is_primary
     UNION ALL
     SELECT
-        10 AS position,
+        11 AS position,
+        'dormant_elsewhere' AS name,
+        FALSE AS of_assets,
+        sum(files) AS files,
+        sum(bytes) AS bytes
+    FROM counted
+    WHERE is_dormant AND NOT is_primary
+    UNION ALL
+    SELECT
+        12 AS position,
         'reclaimable' AS name,
         FALSE AS of_assets,
         sum(files) AS files,
@@ -150,7 +174,9 @@ ORDER BY
         WHEN name = 'unknown' THEN 6
         WHEN name = 'excepted' THEN 7
         WHEN name = 'last_copies' THEN 8
-        WHEN name = 'dormant' THEN 9
-        ELSE 10
+        WHEN name = 'last_copies_unknown' THEN 9
+        WHEN name = 'dormant' THEN 10
+        WHEN name = 'dormant_elsewhere' THEN 11
+        ELSE 12
     END ASC,
     name ASC

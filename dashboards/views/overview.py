@@ -15,10 +15,16 @@ TILES = (
     ("stored", "Stored", "bytes", "bytes"),
     ("protected", "Protected", "files_pct", "protected_assets"),
     ("unprotected", "Unprotected", "files", "unprotected_assets"),
-    ("last_copies", "Last copies", "files", "last_copies"),
-    ("dormant", "Dormant for a year", "bytes", "dormant_year_bytes"),
+    ("last_copies", "Last known copies", "files", "last_copies"),
+    ("dormant", "Dormant for a year", "bytes", ""),
     ("reclaimable", "Kept twice", "bytes", ""),
 )
+HELP = {
+    "protected": "Assets that are known to meet what their class asks for.",
+    "unprotected": "Assets that miss what their class asks for and are known to survive no threat. Those unknown may be unprotected too.",
+    "last_copies": "Files whose content nothing else is known to hold. Unknown: something else may hold it, or it may be a copy of an asset.",
+    "dormant": "Files on primary volumes that nobody used in the year before the scan: these can be moved. Copies elsewhere are counted beside.",
+}
 UNITS = {"files_pct": "%", "bytes": "bytes", "files": "files"}
 LEADS = {
     "stored": ("views/explore.py", "Explore"),
@@ -76,7 +82,6 @@ def _assets(found: dict[str, Any], outcome: str) -> str:
 
 def _tiles() -> None:
     lines = {row["name"]: row for row in asking.report("overview").dicts()}
-    unknown = percent(lines["unknown"]["files"], lines["assets"]["files"])
     history = asking.report("growth", {"by": "all"}, limit=None).dicts()
     for start in (0, 3):
         for (name, title, value, past), column in zip(TILES[start : start + 3], st.columns(3), strict=True):
@@ -87,16 +92,28 @@ def _tiles() -> None:
                     value,
                     [row[past] for row in history] if past else [],
                     LEADS[name],
-                    f" · {unknown} unknown" if name == "protected" else "",
+                    _more(name, lines),
+                    HELP.get(name),
                 )
 
 
-def _tile(title: str, line: dict[str, Any], value: str, past: Sequence[int], lead: tuple[str, str], more: str) -> None:
+def _tile(title: str, line: dict[str, Any], value: str, past: Sequence[int], lead: tuple[str, str], more: str, said: str | None) -> None:
     with st.container(border=True, height="stretch", gap="xxsmall"):
-        st.metric(title, marks.human(line[value], UNITS[value]) + (" %" if value == "files_pct" else ""), chart_data=past if len(past) > 1 else None)
+        st.metric(title, marks.human(line[value], UNITS[value]) + (" %" if value == "files_pct" else ""), chart_data=past if len(past) > 1 else None, help=said)
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.caption(_beside(line, value) + more)
             links.to(*lead)
+
+
+def _more(name: str, lines: dict[str, dict[str, Any]]) -> str:
+    unknown, elsewhere = lines["unknown"]["files"], lines["dormant_elsewhere"]["files"]
+    said = {
+        "protected": f"{percent(unknown, lines['assets']['files'])} unknown",
+        "unprotected": f"{unknown:,} unknown",
+        "last_copies": f"{lines['last_copies_unknown']['files']:,} of them unknown",
+        "dormant": f"{counted(elsewhere, 'copy')} elsewhere" if elsewhere else "",
+    }.get(name)
+    return f" · {said}" if said else ""
 
 
 def _beside(line: dict[str, Any], value: str) -> str:

@@ -62,7 +62,14 @@ def test_the_tiles_say_what_the_overview_report_says(served: Shown) -> None:
     assert found["Stored"] == human(lines["stored"]["bytes"], "bytes")
     assert found["Protected"] == f"{lines['protected']['files_pct']:.1f} %"
     assert found["Unprotected"] == str(lines["unprotected"]["files"])
-    assert found["Last copies"] == str(lines["last_copies"]["files"])
+    assert found["Last known copies"] == str(lines["last_copies"]["files"])
+    assert found["Dormant for a year"] == human(lines["dormant"]["bytes"], "bytes")
+    captions = [caption.value for caption in page.caption]
+    assert f"{human(lines['unprotected']['bytes'], 'bytes')} · {lines['unknown']['files']} unknown" in captions
+    assert f"{human(lines['last_copies']['bytes'], 'bytes')} · {lines['last_copies_unknown']['files']} of them unknown" in captions
+    moved = [row for row in served.report("dormant-copies") if row["role"] == "primary"]
+    assert lines["dormant"]["files"] == len(moved)
+    assert f"{len(moved)} files · {lines['dormant_elsewhere']['files']} copies elsewhere" in captions
     assert found["Kept twice"] == human(lines["reclaimable"]["bytes"], "bytes")
 
 

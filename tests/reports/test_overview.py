@@ -29,7 +29,9 @@ def test_every_kind_is_a_line_with_its_share_rounded_down(estate: Estate) -> Non
         ("unknown", 1, 1, 33.3, 0.1),
         ("excepted", 0, 0, 0.0, 0.0),
         ("last_copies", 1, 399, 25.0, 24.9),
+        ("last_copies_unknown", 0, 0, 0.0, 0.0),
         ("dormant", 1, 1, 25.0, 0.0),
+        ("dormant_elsewhere", 0, 0, 0.0, 0.0),
         ("reclaimable", 2, 14, 50.0, 0.8),
     ]
 
@@ -41,8 +43,34 @@ def test_a_name_of_a_hard_linked_file_counts_and_its_bytes_do_not(estate: Estate
 
 def test_an_empty_catalog_has_every_line_and_no_share(estate: Estate) -> None:
     rows = answer(reports.load("overview").run(estate()))
-    assert len(rows) == 10
+    assert len(rows) == 12
     assert {row[1:] for row in rows} == {(0, 0, None, None)}
+
+
+def test_what_could_be_moved_is_told_apart_from_copies_that_nobody_reads(estate: Estate) -> None:
+    long_ago = SCANNED - datetime.timedelta(days=400)
+    old = {"last_active_at": long_ago, "size_bytes": 7}
+    connection = estate(
+        volumes=[{"volume": "projects", "position": 0}, {"volume": "backup", "position": 1, "role": "backup"}],
+        files=[old | {"path": "a"}, old | {"volume": "backup", "role": "backup", "path": "a"}, old | {"volume": "backup", "role": "backup", "path": "b"}],
+    )
+    assert answer(reports.load("overview").run(connection, where="name LIKE 'dormant%'"), "name", "files", "bytes") == [
+        ("dormant", 1, 7),
+        ("dormant_elsewhere", 2, 14),
+    ]
+
+
+def test_of_last_known_copies_those_are_told_of_which_another_is_not_excluded(estate: Estate) -> None:
+    connection = estate(
+        files=[
+            {"path": "perhaps-copied", "user_error": "no", "facility_outage": "unknown"},
+            {"path": "alone", **dict.fromkeys(("user_error", "ransomware", "system_failure", "facility_outage"), "no")},
+            {"path": "perhaps-a-copy", "is_asset": False, "status": "unprotected"},
+            {"path": "a-copy-of-nothing", "is_asset": False, "status": None},
+            {"path": "copied", "user_error": "unknown", "is_last_copy": False},
+        ]
+    )
+    assert answer(reports.load("overview").run(connection, where="name LIKE 'last%'"), "name", "files") == [("last_copies", 4), ("last_copies_unknown", 2)]
 
 
 def test_what_was_not_seen_by_the_newest_scan_is_not_called_dormant(estate: Estate) -> None:
