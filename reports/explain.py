@@ -14,6 +14,7 @@ from catalog.volumes import path_of
 from catalog.words import THREATS
 from reports import cells, locks, mending, terminal, tiers
 from reports.state import age, counted, day
+from reports.uncounted import Uncounted, not_counting
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,6 +88,7 @@ class Explanation:
     unread: str | None = None  # why its content could not be read by the scan that holds
     elsewhere: int = 0  # volumes with a current copy that who asks may not see
     pointer: str | None = None  # the stub or symbolic link that was asked for, and leads to the file
+    uncounted: tuple[Uncounted, ...] = ()  # files of other volumes with its content that count for nothing
 
     def data(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -111,7 +113,9 @@ class Explanation:
         if self.copies:
             lines += ["", "Copies", *(f"  {line}" for copy in self.copies for line in _copy_lines(copy, self.as_of))]
         elif self.is_asset and not self.elsewhere:
-            lines += ["", "Copies: none is known"]
+            lines += ["", "Copies: none is known" + (" that may count" if self.uncounted else "")]
+        if self.uncounted:
+            lines += ["", "The same content, which counts for nothing but can be restored from", *(f"  {line}" for line in _uncounted_lines(self))]
         if self.same_volume:
             lines += ["", "Also on its own volume, which protects nothing", *(f"  {path}" for path in self.same_volume)]
         if self.controls:
@@ -226,7 +230,8 @@ def _explained(
     volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
     copies = _copies(connection, row, volumes, as_of, classes[0]["retention_days"] if classes else None)
-    restored_from, restore = _restore(row, copies, volumes)
+    others = not_counting(connection, row, volumes, {copy.volume for copy in copies}) if row["is_asset"] else ()
+    restored_from, restore = _restore(row, (*(copy for copy in copies if copy.match != "conflict"), *others), volumes)
     controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
     keys = ("volume", "path", "role", "size_bytes", "modified_at", "is_asset", "carried", "status", "data_class", "owner", "freshness", "other_copies")
     return Explanation(
@@ -242,6 +247,7 @@ def _explained(
         unread=_unread(connection, row["volume"], row["path"], row["entry_id"]),
         elsewhere=sum(found["copies"] for found in _rows(connection, _ELSEWHERE, {key: row[key] for key in ("volume", "entry_id")})),
         pointer=pointer,
+        uncounted=others,
     )
 
 
@@ -325,11 +331,11 @@ def _same_volume(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]
     return tuple(found["path"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
 
 
-def _restore(row: Mapping[str, Any], copies: Sequence[Copy], volumes: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, str | None]:
-    """The volume and the command of the best copy that one command can copy: none lies in an archive."""
-    for copy in copies:
+def _restore(row: Mapping[str, Any], files: Sequence[Copy | Uncounted], volumes: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """The volume and the command of the first file that one command can copy: none lies in an archive."""
+    for copy in files:
         command = restore_command(volumes[copy.volume], copy.path, volumes[row["volume"]], row["path"])
-        if copy.match != "conflict" and command:
+        if command:
             return copy.volume, command
     return None, None
 
@@ -371,6 +377,13 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
         *(f"  {said}" for said in (copy.lock, copy.tier) if said),
     ]
+
+
+def _uncounted_lines(found: Explanation) -> list[str]:
+    lines = [
+        (f"{one.volume}:{one.path}", f"read {_when(one.read_at, found.as_of)}" if one.read_at else "by its storage's word", one.why) for one in found.uncounted
+    ]
+    return [line for place, known, why in lines for line in (place, f"  {known}; does not count: {why}")]
 
 
 def _control_line(control: Control) -> str:

@@ -1,32 +1,74 @@
-"""Restore: a file comes back to a chosen place, on a volume or in a folder outside of all, from itself or from any copy that is known to have its content."""
+"""Restore: a file comes back to a chosen place, on a volume or in a folder outside of all, from itself or from any file that is known to have its content."""
 
 from typing import TYPE_CHECKING
 
-from lifecycle import actions, folders
+from lifecycle import actions, folders, planning, stores
 
 if TYPE_CHECKING:
     from lifecycle.draft import Draft
 
-# The file itself first; then its copies, those known best and read last before the others.
+# The file itself, to learn its content.
+_THEMSELVES = "SELECT rank, volume, path FROM chosen"
+
+# The file itself first; then its copies, those known best and read last before the others; then any other file that was read and had its content,
+# also one that may not count as a copy, at most eight: what is brought back is compared with the content as it is written.
 _CHOICES = """
+WITH found AS (
+    SELECT
+        c.rank,
+        0 AS other,
+        k.verification_level AS level,
+        k.verified_at,
+        k.copy_volume AS volume,
+        k.copy_dir || k.copy_name AS path,
+        1 AS place
+    FROM chosen AS c
+    INNER JOIN copies AS k ON c.volume = k.volume AND c.path = k.path
+    WHERE k.match = 'content' AND k.size_bytes > 0
+    UNION ALL BY NAME
+    SELECT
+        h.rank,
+        1 AS other,
+        NULL AS level,
+        h.holder.verified_at AS verified_at,
+        h.holder.volume AS volume,
+        h.holder.path AS path,
+        row_number() OVER (PARTITION BY h.rank, h.holder.volume ORDER BY h.holder.verified_at DESC, h.holder.path ASC) AS place
+    FROM (
+        SELECT s.rank, s.volume, s.path, unnest(w.holders) AS holder
+        FROM sources AS s
+        INNER JOIN holders AS w ON s.sha256 = w.sha256
+    ) AS h
+    LEFT JOIN copies AS k ON h.volume = k.volume AND h.path = k.path AND h.holder.volume = k.copy_volume AND h.holder.path = k.copy_dir || k.copy_name
+    WHERE NOT (h.holder.volume = h.volume AND h.holder.path = h.path) AND (k.match IS NULL OR k.match <> 'content')
+),
+
+ordered AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY rank ORDER BY other ASC, place ASC, level DESC, verified_at DESC, volume ASC) AS choice,
+        row_number() OVER (PARTITION BY rank, other ORDER BY place ASC, verified_at DESC, volume ASC) AS of_its_kind
+    FROM found
+)
+
 SELECT rank, 0 AS choice, volume, path, reason, $to AS target_volume, $folder || path AS target_path FROM chosen
 UNION ALL BY NAME
 SELECT
     c.rank,
-    row_number() OVER (PARTITION BY c.rank ORDER BY k.verification_level DESC, k.verified_at DESC, k.copy_volume ASC) AS choice,
-    k.copy_volume AS volume,
-    k.copy_dir || k.copy_name AS path,
-    c.reason || ', from its copy' AS reason,
+    o.choice,
+    o.volume,
+    o.path,
+    c.reason || CASE o.other WHEN 0 THEN ', from its copy' ELSE ', from another file with its content' END AS reason,
     $to AS target_volume,
     $folder || c.path AS target_path
 FROM chosen AS c
-INNER JOIN copies AS k ON c.volume = k.volume AND c.path = k.path
-WHERE k.match = 'content' AND k.size_bytes > 0
+INNER JOIN ordered AS o ON c.rank = o.rank
+WHERE o.other = 0 OR o.of_its_kind <= 8
 """
 
 
 class Action(actions.Action):
-    """Brings a file to a chosen place, from itself or from a copy with the same content."""
+    """Brings a file to a chosen place, from itself or from a file with the same content."""
 
     NAME = "restore"
     REPORT = "assets"
@@ -35,9 +77,12 @@ class Action(actions.Action):
     STAGES = ("open", "copy", "verify", "publish")
 
     def intend(self, draft: "Draft") -> None:
-        """Each chosen file goes to the policy's volume or folder, under its own path; where it is not as the scan saw it, a copy of it goes."""
+        """Each chosen file goes to the policy's volume or folder, under its own path; where it is not as the scan saw it, another with its content goes."""
         if draft.policy.to_folder is not None:
             folders.refuse_unfit(draft.config, draft.root, draft.policy.to_folder)
         draft.choose()
+        draft.intend(_THEMSELVES)
+        draft.make("sources", planning.sql("sources"))
+        draft.make("holders", planning.sql("holders"), workable=stores.workable(draft.config))
         draft.intend(_CHOICES, to=draft.target, folder=draft.folder)
         draft.prefer_originals()

@@ -96,6 +96,38 @@ def test_a_restore_takes_a_copy_of_equal_content_where_the_file_is_gone(grounds:
     assert Path(os.fsdecode(grounds.at("data", "file"))).read_bytes() == b"precious"
 
 
+def test_a_restore_rescues_from_a_file_that_may_not_protect(grounds: Grounds) -> None:
+    grounds.configure(far='role = "archive"\nof = []\n', mirror='role = "primary"\n')
+    for volume, path, content in (
+        ("data", "file", b"precious"),
+        ("far", "kept/same", b"precious"),
+        ("far", "kept/later", b"precious"),
+        ("mirror", "x", b"obvious!"),
+    ):
+        grounds.write(volume, path, content)
+    grounds.scanned().prepared("data")
+    os.unlink(grounds.at("data", "file"))
+    os.unlink(grounds.at("far", "kept/later"))
+    made = grounds.plan("restore", to="data", where="volume = 'data'", needs_approval=False)
+    [step] = steps(made)
+    assert (step.volume, step.path, step.target_path) == ("far", b"kept/same", b"file")
+    assert [row["reason"] for batch in made.rows("steps.parquet", 1) for row in batch] == [
+        "assets: data class default, status unprotected, reasons never_copied, copies 1, from another file with its content"
+    ]
+    assert carried_out(grounds, made).counts == {"DONE": 1}
+    assert Path(os.fsdecode(grounds.at("data", "file"))).read_bytes() == b"precious"
+
+
+def test_a_rescue_takes_nothing_that_was_changed_since_it_was_read(grounds: Grounds) -> None:
+    grounds.configure(far='role = "archive"\nof = []\n')
+    grounds.write("data", "file", b"precious")
+    grounds.write("far", "kept/same", b"precious")
+    grounds.scanned().prepared("data")
+    os.unlink(grounds.at("data", "file"))
+    grounds.write("far", "kept/same", b"precioux")
+    assert refusals(grounds.plan("restore", to="data", where="volume = 'data'")) == {"file": "changed_since_scan"}
+
+
 def test_a_restore_of_what_no_copy_has_says_that_it_is_gone(grounds: Grounds) -> None:
     grounds.write("data", "file", b"precious")
     grounds.write("mirror", "file", b"otherwise")

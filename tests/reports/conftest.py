@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from catalog import columns, connect, derived, omissions, schema
+from catalog import columns, connect, derived, omissions, preservation, schema
 from catalog.words import THREATS
 
 Rows = Sequence[Mapping[str, Any]]
@@ -97,6 +97,7 @@ def fill(connection: duckdb.DuckDBPyConnection, before: Rows, views: Mapping[str
     _table(connection, "excepted", pa.schema([("position", SMALL), ("volume", TEXT), ("entry_id", WHOLE)]), [_excepted(r) for r in views.get("excepted", [])])
     _table(connection, "mappings", omissions.MAPPINGS, views.get("mappings", []))
     _table(connection, "preservation", PRESERVATION, views.get("preservation", []))
+    _table(connection, "preservation_places", preservation.PLACES, views.get("preservation_places", []))
     _table(connection, "omissions", omissions.OMISSIONS, views.get("omissions", []))
     _table(connection, "recovery_points", schema.RECOVERY_POINTS.append(pa.field("volume", TEXT)), views.get("recovery_points", []))
     _table(connection, "verifications", schema.VERIFICATIONS, views.get("verifications", []))

@@ -16,6 +16,7 @@ from catalog.errors import NotFoundError
 from catalog.words import REASONS
 from reports import explain, find, mending
 from tests.catalog.estates import NOON, write_scan
+from tests.lastcopy.program import ask
 from tests.reports.conftest import AS_OF, Estate, answer
 
 VOLUMES = [
@@ -288,3 +289,34 @@ def test_a_file_of_other_content_is_no_copy(tmp_path: Path) -> None:
     made = derive.derive(tmp_path, config.parse({"volumes": {"work": {"url": "/work"}, "disk": {"url": "/disk", "role": "backup"}}}), NOON)
     with connect.connect(tmp_path, made) as connection:
         assert [explain.explain(connection, "disk", path)[0].copy_of for path in ("same", "other")] == [("work:same",), ()]
+
+
+def test_what_holds_the_content_and_may_not_protect_is_named_with_why(tmp_path: Path) -> None:
+    for volume, path, content in (
+        ("prod", "a", b"precious"),
+        ("b1", "x/a", b"precious"),
+        ("b1", "other", b"obvious!"),
+        ("b2", "a", b"precious"),
+        ("lab", "a", b"precious"),
+    ):
+        (tmp_path / volume / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / volume / path).write_bytes(content)
+    (tmp_path / "lastcopy.toml").write_text(
+        "".join(
+            f'[volumes.{name}]\nurl = "{name}"\nsystem = "{system}"\ndevice = "{name}"\n{more}\n'
+            for name, system, more in (
+                ("prod", "nas-1", 'role = "primary"'),
+                ("b1", "nas-1", 'role = "backup"\nof = []'),
+                ("b2", "nas-2", 'role = "archive"\nof = ["prod"]'),
+                ("lab", "nas-3", 'role = "primary"'),
+            )
+        )
+    )
+    ask("scan", folder=tmp_path)
+    [told] = ask("explain", "prod:a", "--format", "json", folder=tmp_path).envelope["data"]
+    assert [(one["volume"], one["path"], one["why"]) for one in told["uncounted"]] == [
+        ("b1", "x/a", "its 'of' does not name prod; it shares system nas-1"),
+        ("lab", "a", "it is primary itself, and its 'of' does not name prod"),
+    ]
+    assert [copy["volume"] for copy in told["copies"]] == ["b2"]
+    assert "b1:x/a" in ask("explain", "prod:a", folder=tmp_path).out.decode()

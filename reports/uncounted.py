@@ -1,0 +1,88 @@
+"""Files of other volumes that hold an asset's content and count for nothing: where it can be rescued from, and why that is no protection."""
+
+import datetime
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from catalog.volumes import path_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST = 20
+_FINGERPRINT = """
+    d.volume = e.volume
+    AND d.size_bytes = e.size_bytes
+    AND d.modified_at = e.modified_at
+    AND d.modified_ns IS NOT DISTINCT FROM e.modified_ns
+    AND d.changed_at IS NOT DISTINCT FROM e.changed_at
+    AND d.changed_ns IS NOT DISTINCT FROM e.changed_ns
+    AND d.created_at IS NOT DISTINCT FROM e.created_at
+    AND d.fs_id IS NOT DISTINCT FROM e.fs_id
+    AND d.inode IS NOT DISTINCT FROM e.inode
+    AND (d.inode IS NOT NULL OR (d.dir = e.dir AND d.name = e.name))
+"""
+_READ = f"""
+WITH itself AS (SELECT * FROM entries WHERE volume = $volume AND entry_id = $entry_id AND size_bytes > 0),
+
+content AS (
+    SELECT arg_max(d.digest, d.digested_at) AS digest FROM digests AS d INNER JOIN itself AS e ON {_FINGERPRINT} WHERE d.digest IS NOT NULL
+    UNION
+    SELECT digest FROM itself
+),
+
+told AS (
+    SELECT DISTINCT d.* FROM digests AS d WHERE d.volume <> $volume AND d.digest IN (SELECT digest FROM content WHERE digest IS NOT NULL)
+),
+
+perhaps AS (SELECT DISTINCT e.* FROM entries AS e INNER JOIN told AS d ON {_FINGERPRINT}),
+
+-- What was read of them last, so that what was found to hold something else by now is left out.
+held AS (
+    SELECT e.volume, e.path, arg_max(d.digest, d.digested_at) AS digest, max(d.digested_at) AS read_at
+    FROM perhaps AS e
+    INNER JOIN digests AS d ON {_FINGERPRINT}
+    WHERE d.digest IS NOT NULL
+    GROUP BY e.volume, e.path
+    UNION ALL BY NAME
+    SELECT volume, path, digest, CAST(NULL AS TIMESTAMP) AS read_at FROM entries WHERE volume <> $volume AND digest IS NOT NULL
+)
+
+SELECT h.volume, h.path, max(h.read_at) AS read_at
+FROM held AS h
+INNER JOIN content AS c ON h.digest = c.digest
+GROUP BY h.volume, h.path
+ORDER BY h.volume, h.path
+"""  # no text of a user
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """A file with the content; `read_at` is null where only its storage says so."""
+
+    volume: str
+    path: str
+    read_at: datetime.datetime | None
+    why: str
+
+
+def not_counting(
+    connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]], counted: Collection[str]
+) -> tuple[Uncounted, ...]:
+    """Those of volumes that are not among `counted`, at most MOST, in the order of their names. `row` is the asset's of `files`."""
+    found = connection.execute(_READ, {key: row[key] for key in ("volume", "entry_id")}).fetchall()
+    others = [one for one in found if one[0] not in counted][:MOST]
+    meant = {name for (name,) in connection.execute("SELECT DISTINCT copy_volume FROM preservation_places WHERE volume = ?", [row["volume"]]).fetchall()}
+    return tuple(Uncounted(volume, path, read_at, _why(volumes[row["volume"]], volumes[volume], meant)) for volume, path, read_at in others)
+
+
+def _why(asset: Mapping[str, Any], other: Mapping[str, Any], meant: Collection[str]) -> str:
+    places = [path_of(volume["url"]).rstrip("/") + "/" for volume in (asset, other)] if asset["kind"] == other["kind"] else []
+    if places and (places[0].startswith(places[1]) or places[1].startswith(places[0])):
+        return f"one of the volumes {asset['volume']} and {other['volume']} lies in the other"
+    if other["volume"] in meant:
+        return "the snapshot does not take it for a copy"
+    why = f"{'it is primary itself, and ' if other['role'] == 'primary' else ''}its 'of' does not name {asset['volume']}"
+    shared = [f"{word} {name}" for word in ("system", "site") for name in sorted({*asset[f"{word}s"]} & {*other[f"{word}s"]})]
+    return why + (f"; it shares {', '.join(shared)}" if shared else "")
