@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lastcopy
 from catalog.config import Config
 from catalog.errors import ConfigError, LockedError, NotFoundError, RefusedError, UnreachableError
-from lastcopy import changed, diagnosis, engines, exits, journals, output, settings, signals, talk
+from lastcopy import changed, diagnosis, engines, exits, journals, output, settings, signals, storing, talk
 from lastcopy.bars import Bars
 from lastcopy.exits import Exit
 from lastcopy.settings import Changes, Engine, Mode, Settings
@@ -96,6 +96,11 @@ def scan(chosen: Settings, wish: Wish) -> Exit:
             text = f"interrupted; nothing half-read was published. Go on with: {' '.join(['lastcopy scan', *left, '--resume'])}"
             talk.report_error(text, Exit.INTERRUPTED, as_json=chosen.chosen_format == "json")
             return Exit.INTERRUPTED
+        except Exception as error:
+            told = storing.refusal(root, error)
+            if told is None:
+                raise
+            raise told from error
     _report(root, outcome, chosen)
     return outcome.code
 
@@ -129,6 +134,8 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                     changes=listed,
                 )
             except Exception as error:  # one volume's, foreseen or not: the others are scanned all the same
+                if storing.refusal(root, error):
+                    raise
                 outcome.errors[name] = error
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             else:
@@ -149,6 +156,8 @@ def _run(root: Path, config: Config, wish: Wish, outcome: Outcome, chosen: Setti
                     progress=bars.digest(),
                 )
             except Exception as error:  # what was read until then is kept, what was not is unknown: the scans are judged all the same
+                if storing.refusal(root, error):
+                    raise
                 outcome.unread = error
                 talk.complain(error, as_json=chosen.chosen_format == "json", verbose=chosen.verbose)
             bars.derive()

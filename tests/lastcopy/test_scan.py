@@ -1,5 +1,6 @@
 """`lastcopy scan`: what it publishes, and what each way of failing ends with."""
 
+import errno
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ import pytest
 
 import reports
 from catalog import lock, snapshot
+from catalog.errors import CatalogError, UnreachableError
+from lastcopy import storing
 from scanners import digest, guard
 from tests.lastcopy import program
 from tests.lastcopy.conftest import HOSTILE, Estate, grow
@@ -275,6 +278,38 @@ def test_workers_digest_and_named_volumes_are_taken(folder: Path) -> None:
     ended = run("scan", "mirror", "data", "data", "--workers", "1", "--digest", "off", "--format", "json", folder=folder)
     assert [volume["volume"] for volume in ended.data["volumes"]] == ["mirror", "data"]
     assert ended.data["digested_files"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "Error writing bytes to file"), "no space is left on its disk"),
+        (CatalogError("entries: could not be written as a Delta table (… No space left on device (os error 28))"), "no space is left on its disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "catalog/entries/x"), "the disk quota of user"),
+        (OSError(errno.EROFS, "Read-only file system", "catalog/.locks/derive"), "is mounted read-only"),
+        (PermissionError(errno.EACCES, "Permission denied", "catalog/.locks/derive"), "may not write there"),
+        (PermissionError(errno.EACCES, "Permission denied", "elsewhere/x"), None),
+        (UnreachableError("/mnt/x: No space left on device (os error 28)"), None),
+        (CatalogError("entries: damaged"), None),
+    ],
+)
+def test_what_keeps_a_catalog_from_being_written_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str | None) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "catalog").mkdir()
+    found = storing.refusal(tmp_path / "catalog", error)
+    assert (found is None) if told is None else (told in str(found) and str(tmp_path / "catalog") in str(found))
+
+
+@pytest.mark.parametrize("closed", ["full", "read-only"])
+def test_a_catalog_that_takes_nothing_more_is_told_once_with_its_place(folder: Path, closed: str) -> None:
+    (folder / "catalog").mkdir(exist_ok=True)
+    with tmpfs(folder / "catalog", "size=64k" if closed == "full" else "ro") as catalog:
+        ended = run("scan", folder=folder, code=1)
+    errors = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    why = "no space is left on its disk" if closed == "full" else "its file system is mounted read-only"
+    assert len(errors) == 1
+    assert f"{catalog}: the catalog cannot be written: {why}. No snapshot was published" in errors[0]
+    assert "snapshot " not in ended.err.replace(errors[0], "")
 
 
 def test_hostile_names_of_volumes_and_paths_reach_no_terminal(folder: Path) -> None:
