@@ -17,9 +17,9 @@ def listed(config: Config, wish: "Wish") -> "Changes":
     from scanners import change_lists
 
     if len(wish.volumes) != 1:
-        raise RefusedError("--changes is of one volume: name it")
+        raise ConfigError("--changes is of one volume: name it")
     if wish.resume or wish.accept_losses or wish.engine != "local":
-        raise RefusedError("--changes goes with neither --resume, --accept-losses nor --engine: leave it out, and scan the volume as a whole")
+        raise ConfigError("--changes goes with neither --resume, --accept-losses nor --engine: leave it out, and scan the volume as a whole")
     volume = wish.volumes[0]
     if volume not in config.volumes:
         raise NotFoundError(f"there is no volume {volume!r}; volumes are {', '.join(config.volumes) or 'none'}")
@@ -31,5 +31,7 @@ def listed(config: Config, wish: "Wish") -> "Changes":
     try:
         with Path(str(wish.changes)).open("rb") as file:
             return change_lists.read(file, wish.changes_form, place)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{wish.changes}: there is no such file; it must be the list of what changed") from error
     except OSError as error:
         raise ConfigError(f"{wish.changes}: {error.strerror}; it must be the list of what changed") from error

@@ -101,7 +101,8 @@ MEANINGS: dict[str, str] = {
     "[classes.NAME] media": "on how many kinds of media, the original's included",
     "[classes.NAME] offline_or_immutable": "how many copies ransomware must not reach, the original included",
     "[classes.NAME] max_copy_age": "how long a change may wait for its copy; until then a version that was written within that time counts",
-    "[classes.NAME] min_verification_level": "how well a copy must be known: 0 listed, 1 size and time agree, 2 all read, 3 equals the source",
+    "[classes.NAME] min_verification_level": "how well a copy must be known: 0 listed, 1 size and time agree, 2 all read, 3 equals the source;"
+    " absent: 1 to count for a threat, and no control of its own",
     "[classes.NAME] max_verification_age": "how old that knowledge may be",
     "[classes.NAME] retention": "how long deleted and old versions must be kept; absent: 30 days where a threat asks for it",
     "[classes.NAME] accept_declared": "whether immutability that is only declared here counts",

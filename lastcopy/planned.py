@@ -134,7 +134,9 @@ def _effect(plan: "Plan") -> Iterator[str]:
     for word, key, meaning in (("saves", "saved", "once the quarantine is purged"), ("adds", "added", "by the sizes of the files")):
         unpriced = cost[f"unpriced_{key}_bytes"]
         without = f", and the price of {human(unpriced, 'bytes')} is not declared" if unpriced else ""
-        if cost[f"{key}_per_month"] or unpriced:
+        if unpriced and not cost[f"{key}_per_month"]:
+            yield f"  what it {word} a month is unknown: the price of {human(unpriced, 'bytes')} is not declared; {meaning}"
+        elif cost[f"{key}_per_month"] or unpriced:
             yield f"  {word} {money(cost[f'{key}_per_month'])} {cost['currency']} a month, {meaning}{without}"
 
 

@@ -1,6 +1,7 @@
 """The flags that every command takes, before or after its name, and what they lead to."""
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ Changes = Literal["paths", "btrfs"]
 Format = Literal["table", "csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf"]
 _ENDINGS: dict[str, Format] = {f".{form}": form for form in ("csv", "json", "jsonl", "md", "parquet", "xlsx", "html", "pdf")} | {".txt": "table"}
 _PANEL = "Everywhere"
+_PARAGRAPH = "\n\n"
 
 
 @dataclass
@@ -130,12 +132,27 @@ def _parameters() -> list[Any]:
     return list(typer.main.get_command(flags).params)
 
 
+def _in_short(text: str, limit: int) -> str | None:
+    """The first sentence of a help, or its clauses that fit in so many characters; None where none does."""
+    [sentence, *_] = f"{' '.join(text.strip().partition(_PARAGRAPH)[0].split())} ".split(". ")
+    sentence = sentence.strip().rstrip(".")
+    if len(sentence) < limit:
+        return f"{sentence}."
+    parts, clauses = ([found.start() for found in re.finditer(f"[{marks}] ", sentence) if found.start() < limit] for marks in (":;", ","))
+    ends = [*parts[:1], *clauses[-1:]]
+    return f"{sentence[: ends[0]]}." if ends else None
+
+
 class Command(TyperCommand):
     """A command that takes the flags of every command, but for those that mean something else to it."""
 
     def __init__(self, name: str | None, *, params: Sequence[Any] | None = None, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
         own = {option for parameter in params or () for option in parameter.opts}
         super().__init__(name, params=[*(params or ()), *(flag for flag in _parameters() if own.isdisjoint(flag.opts))], **rest)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What a list of commands says of it, whole words and clauses."""
+        return _in_short(self.help or "", limit) or super().get_short_help_str(limit)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  typer brings its own click
         """Run the command. Raises ConfigError, before anything is done, where an ending says no format and `--format` does not either."""
@@ -150,3 +167,7 @@ class Group(TyperGroup):
 
     def __init__(self, *, params: Sequence[Any] | None = None, **rest: Any) -> None:  # noqa: ANN401  typer's own arguments pass through
         super().__init__(params=[*(params or ()), *_parameters()], **rest)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """What a list of commands says of it, whole words and clauses."""
+        return _in_short(self.help or "", limit) or super().get_short_help_str(limit)

@@ -204,12 +204,15 @@ def plans(root: Path) -> list[Plan]:
 
 
 def approve(plan: Plan, journal: "Journal", *, actor: str, at_us: int, steps: Ranges | None = None) -> None:
-    """Agree to a plan, or to some of its steps. Writes to the journal. Raises RefusedError where this person may not, or the plan has ended."""
+    """Agree to a plan, or to some of its steps. Writes to the journal, but for an empty plan.
+
+    Raises RefusedError where this person may not, or the plan has ended.
+    """
     plan.refuse_if_ended(journal, at_us)
     if plan.header.policy.two_persons and actor == plan.header.actor:
         raise RefusedError(f"plan {plan.id} was created by {actor}, and its policy asks for two persons: somebody else must approve it")
-    if not plan.steps_count:
-        raise RefusedError(f"plan {plan.id} has no steps; 'lastcopy plan show {plan.id}' says why")
+    if not plan.steps_count and steps is None:
+        return  # as its job does nothing
     wanted = merged(steps) if steps is not None else None
     if wanted is not None and (not wanted or wanted[0][0] < 1 or wanted[-1][1] > plan.steps_count):
         raise RefusedError(f"plan {plan.id} has steps 1 to {plan.steps_count}; {'none' if not wanted else _spans(wanted)} cannot be approved")

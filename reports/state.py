@@ -44,11 +44,12 @@ class State:
         found = []
         for volume in self.volumes:
             if volume.scanned_at is None:
-                found.append(f"volume {volume.volume} was never scanned: what it holds is unknown")
+                failed = f"; its scan failed: {volume.last_error}" if volume.last_error else ""
+                found.append(f"volume {volume.volume} was never scanned: what it holds is unknown{failed}")
             elif volume.state != "complete":
                 known = f"the scan of {day(volume.scanned_at)} is {volume.state}, {counted(volume.problems, 'problem')}"
                 found.append(f"volume {volume.volume}: {known}: a part of it is unknown")
-            if volume.last_error:
+            if volume.last_error and volume.scanned_at is not None:
                 found.append(f"volume {volume.volume}: a newer scan failed: {volume.last_error}")
         return found
 

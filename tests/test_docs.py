@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import reports
 from catalog import config
 from lastcopy import cli
 
@@ -62,3 +63,19 @@ def test_the_readme_sets_up_and_tests_with_two_commands() -> None:
     assert first.endswith("make demo")
     assert all(package in first for package in ("make", "python3-venv", "libmagic1"))
     assert second == "make check"
+
+
+def test_the_readme_lists_every_report_with_its_question() -> None:
+    listed = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
+    assert listed == {name: reports.load(name).question for name in reports.names()}
+
+
+def test_no_help_is_cut_on_a_terminal_of_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    groups = [[], *([name] for name, command in typer.main.get_command(cli.app).commands.items() if hasattr(command, "commands"))]  # type: ignore[attr-defined]
+    cut = []
+    for group in groups:
+        assert cli.run([*group, "--help"]) == 0
+        cut += [line for line in capsys.readouterr().out.splitlines() if line.endswith("...")]
+    assert cut == []

@@ -14,7 +14,7 @@ def dashboard(
     context: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where on this machine the pages are served.")] = 8501,
 ) -> None:
-    """Serve the dashboard on this machine's loopback address until it is interrupted.
+    """Serve the dashboard on this machine alone, until it is interrupted.
 
     Only reads; whoever can reach a port of this machine sees the whole catalog, and nobody can make or approve a plan. Needs the extra 'serve'.
     """

@@ -1,6 +1,7 @@
 """`lastcopy init`: a configuration to start from."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -201,7 +202,13 @@ def _split(entry: str) -> tuple[str, str]:
     name, equals, folder = entry.partition("=")
     if not equals or not folder or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise ConfigError(f"{entry!r} is not {_GIVEN}; a name has lower-case letters, digits and '-', as in 'projects=/srv/projects'")
-    return name, folder if re.match(r"[a-z][a-z0-9+]*:", folder) else str(Path(folder).expanduser().absolute())
+    return name, folder if re.match(r"[a-z][a-z0-9+]*:", folder) else _normalised(Path(folder).expanduser().absolute())
+
+
+def _normalised(folder: Path) -> str:
+    """A folder without `..`; what a symbolic link leads out of is told by where it leads."""
+    plain = os.path.normpath(folder)
+    return plain if os.path.realpath(plain) == os.path.realpath(folder) else os.path.realpath(folder)
 
 
 def _quote(text: str) -> str:

@@ -50,7 +50,7 @@ def run(
 
 @app.command("resume", cls=settings.Command)
 def resume(context: typer.Context, job_id: _Id, *, workers: _Workers = None, ask_again: _AskAgain = False) -> None:
-    """Go on with a job that was interrupted, suspended, or waits for a medium; what failed so that it may succeed now is tried again.
+    """Go on with a job that was interrupted or suspended, or waits for a medium; what failed so that it may succeed now is tried again.
 
     What ended otherwise (mostly CONFLICT, STALE, SOURCE_CHANGED) stays so, and is counted: its files need a new plan.
     """

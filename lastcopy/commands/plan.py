@@ -112,7 +112,10 @@ def approve(
     steps: Annotated[str | None, typer.Option(metavar="RANGES", help="Only these steps, as '1-100,205'.")] = None,
     where: Annotated[str | None, typer.Option(metavar="EXPR", help="Only the steps for which a condition over their columns holds.")] = None,
 ) -> None:
-    """Approve a plan, or some of its steps, by its hash. Exit 5 if it expired, was cancelled or altered, or you may not."""
+    """Approve a plan, or some of its steps, by its hash. Exit 5 if it expired, was cancelled or altered, or you may not.
+
+    A plan that is empty, as no file was selected, needs no approval: exit 0, as when it is run.
+    """
     from catalog.errors import ConfigError
     from lastcopy import planned
     from lifecycle import people, plan
@@ -126,7 +129,12 @@ def approve(
     spans = _ranges(steps) if steps is not None else plan.where(found, where) if where is not None else None
     with Journal.open(config, settings.root_of(config), create=True) as journal:
         plan.approve(found, journal, actor=people.actor(), at_us=_now_us(), steps=spans)
-        _say(chosen, "plan-approve", planned.data(found, journal, _now_us()), f"approved steps {planned.spans(found.approved(journal))} of plan {found.id}")
+        done = (
+            f"approved steps {planned.spans(found.approved(journal))} of plan {found.id}"
+            if found.steps_count
+            else f"plan {found.id} is empty: nothing to approve"
+        )
+        _say(chosen, "plan-approve", planned.data(found, journal, _now_us()), done)
 
 
 @app.command("cancel", cls=settings.Command)
@@ -208,7 +216,17 @@ def _say_next(chosen: settings.Settings, made: "Plan") -> None:
     elif totals["refused"]:
         talk.say(f"there is nothing to run: every file was left out; 'lastcopy plan show {made.id} --refusals' says why for each")
     else:
-        talk.say("there is nothing to run: the policy selects no file; 'lastcopy policy check' says what policies select")
+        talk.say(f"there is nothing to run: {_nothing(made)}")
+
+
+def _nothing(made: "Plan") -> str:
+    """Why a plan takes no file and refused none."""
+    if made.header.policy_name:
+        return "the policy selects no file; 'lastcopy policy check' says what policies select"
+    chosen = made.header.policy
+    if chosen.report and chosen.where:
+        return f"no row of report {chosen.report} meets the condition; 'lastcopy report {chosen.report} --where EXPR' prints those that meet another"
+    return "the options select no file" + (f"; 'lastcopy report {chosen.report}' prints what can be selected" if chosen.report else "")
 
 
 def _now_us() -> int:

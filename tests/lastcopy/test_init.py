@@ -1,5 +1,6 @@
 """`lastcopy init` writes a file that loads, and never overwrites one."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -23,6 +24,19 @@ def test_the_written_file_loads_and_has_the_volumes_that_were_given(tmp_path: Pa
         "vault": "archive",
     }
     assert written.volumes["mirror"].url == str(tmp_path / "mnt")
+
+
+def test_a_folder_that_is_told_from_here_is_written_without_detours(tmp_path: Path) -> None:
+    for name in ("here", "e/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "e" / "deep")
+    run("init", "--volume", "data=./here/", "--replica", "plain=../e/replica", "--backup", "linked=link/../other", folder=tmp_path / "here")
+    written = config.load(tmp_path / "here" / "lastcopy.toml").volumes
+    assert {name: volume.url for name, volume in written.items()} == {
+        "data": str(tmp_path / "here" / "here"),
+        "plain": str(tmp_path / "e" / "replica"),
+        "linked": os.path.realpath(tmp_path / "e" / "other"),
+    }
 
 
 def test_without_volumes_the_written_file_loads_too(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from catalog import connect, snapshot
 from catalog.words import THREATS
+from lastcopy import planned
 from lifecycle import job as jobs
 from lifecycle.plan import Plan
 from tests.lifecycle.grounds import Grounds
@@ -97,6 +98,7 @@ def test_bytes_without_a_price_are_counted_apart(grounds: Grounds) -> None:
         "unpriced_saved_bytes": 0,
         "unpriced_added_bytes": 1000,
     }
+    assert "  what it adds a month is unknown: the price of 1000 B is not declared; by the sizes of the files" in planned.text(made, None, grounds.now_us)
 
 
 @pytest.mark.slow

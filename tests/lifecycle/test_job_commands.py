@@ -169,7 +169,11 @@ def test_what_rests_in_quarantine_is_told_until_it_is_undone(folder: Path) -> No
 
 def test_a_plan_without_steps_is_done_and_says_that_nothing_was(folder: Path) -> None:
     words = ("--action", "copy", "--class", "default", "--to", "vault", "--where", "size_bytes > 99999999")
-    plan = ask("plan", "create", *words, "--format", "json", folder=folder).data["id"]
+    made = ask("plan", "create", *words, "--format", "json", folder=folder)
+    assert "there is nothing to run: the options select no file" in made.err
+    plan = made.data["id"]
+    assert f"plan {plan} is empty: nothing to approve" in ask("plan", "approve", plan, folder=folder).err
+    ask("plan", "approve", plan, "--steps", "1", folder=folder, code=5)
     done = job(folder, "run", plan)
     assert (done.data["state"], done.data["counts"]) == ("done", {})
     assert done.data["reasons"] == [f"plan {plan} has no steps, so nothing was done; 'lastcopy plan show {plan}' says what it left out"]

@@ -1,6 +1,7 @@
 """Every format: safe against hostile text, complete about itself, and read in batches."""
 
 import csv
+import dataclasses
 import datetime
 import io
 import json
@@ -191,6 +192,12 @@ def test_a_table_says_what_is_unknown_above_and_what_it_rests_on_below() -> None
     assert "Age of scans at that time: projects 2 h, mirror 3 d (incomplete)." in shown
     assert "Never scanned: tape." in shown
     assert "Warning: volume tape was never scanned: what it holds is unknown" in shown
+
+
+def test_a_volume_whose_first_scan_failed_is_told_once() -> None:
+    failed = VolumeState("tape", "failed", None, 0, "its root is empty")
+    found = dataclasses.replace(STATE, volumes=(failed,)).warnings
+    assert found == ["volume tape was never scanned: what it holds is unknown; its scan failed: its root is empty"]
 
 
 def test_a_table_says_what_it_leaves_out() -> None:
