@@ -73,9 +73,9 @@ def test_the_readme_lists_every_report_with_its_question() -> None:
 def test_no_help_is_cut_on_a_terminal_of_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
-    groups = [[], *([name] for name, command in typer.main.get_command(cli.app).commands.items() if hasattr(command, "commands"))]  # type: ignore[attr-defined]
+    groups = [[], *([name] for name, command in typer.main.get_command(cli.app).commands.items() if getattr(command, "commands", None))]  # type: ignore[attr-defined]
     cut = []
     for group in groups:
         assert cli.run([*group, "--help"]) == 0
-        cut += [line for line in capsys.readouterr().out.splitlines() if line.endswith("...")]
+        cut += [line for line in capsys.readouterr().out.splitlines() if line.endswith("...") and not line.startswith("Usage: ")]
     assert cut == []

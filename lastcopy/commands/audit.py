@@ -94,7 +94,7 @@ def verify(
         str | None, typer.Option("--head", metavar="HASH", help="Of the trail: a head that was written down earlier; it must be in the chain.")
     ] = None,
 ) -> None:
-    """Compute every figure of an audit pack anew from the evidence in it, and compare. Without DIR: check the chain of the audit trail.
+    """Compute every figure of a pack anew, from the evidence in it, and compare. Without DIR: check the chain of the audit trail.
 
     A pack needs no catalog, configuration, volume or network. Exit 1 if anything in it is not what its evidence and the queries of this program
     give. That the evidence itself was forged, and all figures with it, only a signature shows (--signers), or the digest that was noted elsewhere.

@@ -312,6 +312,12 @@ def test_a_catalog_that_takes_nothing_more_is_told_once_with_its_place(folder: P
     assert "snapshot " not in ended.err.replace(errors[0], "")
 
 
+def test_a_list_of_changes_that_cannot_be_followed_ends_as_what_is_wrong_with_it(folder: Path) -> None:
+    assert "name it" in ask("scan", "--changes", "list", folder=folder, code=2).err
+    assert "goes with neither" in ask("scan", "data", "--changes", "list", "--resume", folder=folder, code=2).err
+    assert "nofile: there is no such file" in ask("scan", "data", "--changes", "nofile", folder=folder, code=6).err
+
+
 def test_hostile_names_of_volumes_and_paths_reach_no_terminal(folder: Path) -> None:
     ended = run("scan", b"red\x1b[31m\xff", folder=folder, code=6)
     assert "\x1b" not in ended.err
