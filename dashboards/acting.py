@@ -22,7 +22,7 @@ def offer(policy: Policy, key: str, name: str = "") -> None:
     policy = policy if name else _as_elsewhere(policy)
     st.code(marks.command("plan", "create", *([name] if name else _words(policy))), language=None, wrap_lines=True)
     if not seam.current().viewer().may(rights.ACTS):
-        st.caption("Whoever may operate this catalog runs this, or presses the button that he sees here.")
+        st.caption("An operator of this catalog runs this, or makes the plan on this page when signed in to 'lastcopy serve'.")
         return
     if st.button("Create this plan", key=f"{key}-create", type="primary", icon=":material/add_task:"):
         try:

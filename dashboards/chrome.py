@@ -30,6 +30,7 @@ _STYLE = """<style>
 .lc-strip { display: flex; flex-wrap: wrap; gap: .4rem; margin: .1rem 0 .3rem; }
 .lc-strip span { border: 1px solid rgba(128,128,128,.4); border-radius: .4rem; padding: .1rem .5rem; font-size: .8rem; white-space: nowrap; }
 .lc-strip .bad { border-color: #b8433a; } .lc-strip .doubt { border-color: #c98a1b; } .lc-strip .good { border-color: #2e8b57; }
+@media (max-width: 700px) { [data-testid="stDataFrame"]::after { content: "Wide tables go on to the right: swipe ↔"; font-size: .75rem; opacity: .75; } }
 .lc-worst { margin: 0; border-left: 4px solid #c98a1b; padding-left: .6rem; overflow-wrap: anywhere; }
 .lc-worst.bad { border-color: #b8433a; } .lc-worst.good { border-color: #2e8b57; }
 .lc-asof, .lc-who { font-size: .8rem; opacity: .75; margin: 0; overflow-wrap: anywhere; } .lc-who a { color: inherit; }

@@ -11,7 +11,16 @@ from dashboards import asking, marks
 from dashboards.marks import literal
 
 GROUPS = {"class": "Data classes", "volume": "Volumes", "owner": "Owners", "folder": "Top folders"}
-_BANDS = ((95.0, "rgba(46,139,87,.45)"), (80.0, "rgba(46,139,87,.22)"), (50.0, "rgba(201,138,27,.30)"), (0.0, "rgba(184,67,58,.32)"))
+_NONE = ("○", "rgba(184,67,58,.62)")  # of what nothing is known to survive
+_BANDS = (
+    (100.0, "●", "rgba(46,139,87,.45)"),
+    (80.0, "◕", "rgba(46,139,87,.22)"),
+    (50.0, "◑", "rgba(201,138,27,.30)"),
+    (0.0, "◔", "rgba(207,107,53,.34)"),
+)
+SAID = (
+    "Share of the assets that are known to survive, rounded down: ○ none, ● all; ? are those of which it is not known. Click a cell to see the files behind it."
+)
 LINES = 200  # the most that a matrix shows
 
 
@@ -33,9 +42,9 @@ def draw(by: str, key: str) -> Cell | None:
     frame = pd.DataFrame(
         {
             "name": [name or "(none)" for name in names],
+            **{threat: [_said(lines[name][threat]) for name in names] for threat in THREATS},
             "assets": [lines[name][THREATS[0]]["assets"] for name in names],
             "bytes": [lines[name][THREATS[0]]["bytes"] for name in names],
-            **{threat: [_said(lines[name][threat]) for name in names] for threat in THREATS},
         }
     )
     colours = {threat: [_colour(lines[name][threat]) for name in names] for threat in THREATS}
@@ -83,10 +92,14 @@ def _said(row: dict[str, Any]) -> str:
     if row["covered_pct"] is None:
         return "–"  # noqa: RUF001  # a dash stands for: nothing to divide
     unknown = f" · {row['unknown_assets']:,} ?" if row["unknown_assets"] else ""
-    return f"{marks.human(row['covered_pct'], '%')} %{unknown}"
+    return f"{_band(row)[0]} {marks.human(row['covered_pct'], '%')} %{unknown}"
 
 
 def _colour(row: dict[str, Any]) -> str:
     if row["waived"] or row["covered_pct"] is None:
         return ""
-    return f"background-color: {next(colour for least, colour in _BANDS if row['covered_pct'] >= least)}"
+    return f"background-color: {_band(row)[1]}"
+
+
+def _band(row: dict[str, Any]) -> tuple[str, str]:
+    return next((sign, colour) for least, sign, colour in _BANDS if row["covered_pct"] >= least) if row["covered_assets"] else _NONE

@@ -1,6 +1,6 @@
 """Tables of answers: sizes for people, words with their signs, the file of exactly what is shown, and what was clicked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,19 @@ _BADGES = {
     "yes": "#2e8b57", "protected": "#2e8b57", "survives": "#2e8b57", "met": "#2e8b57", "complete": "#2e8b57",
 }  # fmt: skip
 _SIGNED = {"status", "status_before", "outcome", "state", "user_error", "ransomware", "system_failure", "facility_outage", "result"}
+_WORDS = {"threat", "reasons", "reason", "recall", "signal", "match", "freshness"}  # whose values are our own words, which files have with low lines
+_TWO_LINES_PIXELS, _WIDE_PIXELS = 64, 400  # above four times the size of the font, text is wrapped
 _MOMENT_PIXELS = 128
 FORMATS = tuple(form for form in render.FORMATS if form not in ("table", "json", "md"))
 
 
-def draw(answer: Answer, key: str, columns: Sequence[str] = (), *, height: int | None = None, click: bool = False) -> dict[str, Any] | None:
-    """Draw an answer, by default the columns of its report's table; with `click` give the row of the cell that was clicked."""
+def draw(
+    answer: Answer, key: str, columns: Sequence[str] = (), *, click: bool = False, words: Sequence[str] = (), wide: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """Draw an answer, by default the columns of its report's table; with `click` give the row of the cell that was clicked.
+
+    `words` are further columns of our own words, `wide` those with sentences, which take two lines.
+    """
     wanted = columns or answer.table or tuple(column.name for column in answer.columns)
     of = {column.name: column for column in answer.columns}
     shown = [of[name] for name in wanted if name in of]
@@ -32,12 +39,13 @@ def draw(answer: Answer, key: str, columns: Sequence[str] = (), *, height: int |
         return None
     rows = answer.dicts()
     event: Any = st.dataframe(
-        _styled(rows, shown),
+        _styled(rows, shown, _WORDS.union(words)),
         key=key,
         hide_index=True,
-        height=height or "auto",
+        height="auto",
+        row_height=_TWO_LINES_PIXELS if wide else None,
         placeholder="–",  # noqa: RUF001  # a dash stands for: nothing
-        column_config={column.name: _configured(column) for column in shown},
+        column_config={column.name: _configured(column, wide=column.name in wide) for column in shown},
         on_select="rerun" if click else "ignore",
         selection_mode="single-cell",
     )
@@ -47,9 +55,9 @@ def draw(answer: Answer, key: str, columns: Sequence[str] = (), *, height: int |
     return rows[cells[0][0]] if cells and cells[0][0] < len(rows) else None
 
 
-def _styled(rows: Sequence[Mapping[str, Any]], shown: Sequence[Column]) -> Any:  # noqa: ANN401  # pandas' Styler, which has no type of its own here
+def _styled(rows: Sequence[Mapping[str, Any]], shown: Sequence[Column], words: Set[str]) -> Any:  # noqa: ANN401  # pandas' Styler, which has no type of its own here
     frame = pd.DataFrame([[_value(row[column.name], column) for column in shown] for row in rows], columns=[column.name for column in shown], dtype=object)
-    styled = frame.style.format({column.name: _formatter(column) for column in shown})
+    styled = frame.style.format({column.name: _formatter(column, words) for column in shown})
     signed = [column.name for column in shown if column.name in _SIGNED]
     return styled.map(_colour, subset=signed) if signed else styled
 
@@ -58,7 +66,11 @@ def _value(value: object, column: Column) -> object:
     return marks.human(value, column.unit) if column.unit in ("list", "SHA-256") or isinstance(value, bool) else value
 
 
-def _formatter(column: Column) -> Any:  # noqa: ANN401  # a function of any value
+def _formatter(column: Column, words: Set[str]) -> Any:  # noqa: ANN401  # a function of any value
+    if column.name in words:
+        return lambda value: marks.human(value, column.unit).replace("_", " ")
+    if column.unit == "hours":
+        return lambda value: marks.human(value, "%")  # to one decimal
     if column.name in _SIGNED:
         return lambda value: marks.signed(None if value is None else str(value))
     return lambda value: marks.money(value) if column.unit == "money" and isinstance(value, float) else marks.human(value, column.unit)
@@ -69,14 +81,14 @@ def _colour(value: object) -> str:
     return f"color: {found}; font-weight: 600" if found else ""
 
 
-def _configured(column: Column) -> Any:  # noqa: ANN401  # a column's configuration, a dictionary of Streamlit's own
+def _configured(column: Column, *, wide: bool) -> Any:  # noqa: ANN401  # a column's configuration, a dictionary of Streamlit's own
     said = f"{column.meaning}{f' ({column.unit})' if column.unit else ''}"
-    width = _MOMENT_PIXELS if column.unit == "UTC" else None  # by itself it is as wide as what the first rows have
+    width = _WIDE_PIXELS if wide else _MOMENT_PIXELS if column.unit == "UTC" else None  # by itself it is as wide as what the first rows have
     return st.column_config.Column(heading(column), help=said, alignment=_side(column), width=width)
 
 
 def _side(column: Column) -> Any:  # noqa: ANN401  # a word of Streamlit's own
-    return "right" if column.unit in RIGHT else "left"
+    return "right" if column.unit in RIGHT or column.unit == "hours" else "left"
 
 
 def downloads(name: str, key: str, params: Mapping[str, Value] | None = None, where: str | None = None, *, against: str = "") -> None:

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import duckdb
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from catalog.errors import LastcopyError
 from catalog.words import THREATS
 from dashboards import asking, matrix, seam
 
+_THREAD = "warming"
 _SECONDS = 15  # between two looks for a new snapshot
 _POLL_SECONDS = 0.1
 ASKED: tuple[tuple[str, dict[str, int | str], str | None, int | None], ...] = (  # the slowest of what pages ask at first, as they ask it
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 async def lifespan(_app: object) -> AsyncIterator[None]:
     """Do so in a thread while an application runs; nothing is being asked any more when this ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=_run, args=(stop,), name="warming", daemon=True)
+    thread = threading.Thread(target=_run, args=(stop,), name=_THREAD, daemon=True)
     thread.start()
     try:
         yield
@@ -42,7 +44,12 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
             await asyncio.sleep(_POLL_SECONDS)
 
 
+def _not_of_this_thread(_record: logging.LogRecord) -> bool:
+    return threading.current_thread().name != _THREAD  # Streamlit warns that no page is being drawn: none is
+
+
 def _run(stop: threading.Event) -> None:
+    logging.getLogger(get_script_run_ctx.__module__).addFilter(_not_of_this_thread)
     importlib.import_module("dashboards.charts")  # what draws takes longer to import than to draw
     last = ""
     while not stop.is_set():

@@ -27,7 +27,7 @@ _SCHEMA = pa.schema(
         ("survives_bytes", pa.int64()),
     ]
 )
-UNITS = {"lost_bytes": "bytes", "unknown_bytes": "bytes", "survives_bytes": "bytes"}
+UNITS = {f"{outcome}_{unit}": of for outcome in ("lost", "unknown", "survives") for unit, of in (("assets", "files"), ("bytes", "bytes"))}
 
 
 def ranked(connection: "duckdb.DuckDBPyConnection", config: Config, mounted: Sequence[str] = (), kinds: Sequence[str] = KINDS) -> pa.Table:

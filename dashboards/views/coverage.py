@@ -15,7 +15,7 @@ def draw() -> None:
     chrome.title("Coverage", "How much of the data would survive each threat, and how much is unknown?")
     titles = {title: by for by, title in matrix.GROUPS.items()}
     by = titles[chrome.one_of("Group by", list(titles), "by")]
-    st.caption("Share of the assets that are known to survive, rounded down; ? are those of which it is not known. Click a cell to see the files behind it.")
+    st.caption(matrix.SAID)
     clicked = matrix.draw(by, f"coverage-{by}")
     if clicked:
         st.query_params.update({"name": clicked.name, "threat": clicked.threat})
@@ -51,7 +51,8 @@ def _gaps() -> None:
     answer = asking.report("gaps", limit=None)
     rows = [{**row, "mend": MEND.get(row["name"], "")} for row in answer.dicts()]
     columns = (*answer.columns, *asking.columns(mend="what would mend it"))
-    row = tables.draw(asking.answer("gaps", columns, rows), "coverage-gaps", click=True)
+    shown = ("threat", "name", "result", "mend", "assets", "bytes", "volumes")
+    row = tables.draw(asking.answer("gaps", columns, rows), "coverage-gaps", shown, click=True, words=("name",), wide=("mend",))
     if row:
         condition = f"{row['threat']} = {marks.literal(row['result'])} AND contains(reasons, {marks.literal(row['name'])})"
         links.to_file(tables.draw(asking.report("assets", where=condition), "coverage-gap-assets", _ASSETS, click=True))

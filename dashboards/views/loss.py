@@ -12,13 +12,13 @@ from reports.simulate import Simulation, Sum
 from reports.state import counted, percent
 from reports.terminal import size
 
-OUTCOMES = ("lost", "unknown", "survives")
+OUTCOMES = {"lost_assets": "lost", "unknown_assets": "unknown", "surviving_assets": "survives"}
 
 _SUMS = asking.columns(
     name="whose, or where",
-    lost=("assets that are lost", "files"),
-    unknown=("assets that are perhaps lost", "files"),
-    survives=("assets that survive", "files"),
+    lost_assets=("assets that are lost", "files"),
+    unknown_assets=("assets that are perhaps lost", "files"),
+    surviving_assets=("assets that survive", "files"),
     bytes_lost=("bytes that are lost", "bytes"),
 )
 _HITS = asking.columns(
@@ -73,9 +73,10 @@ def draw() -> None:
     _bring_back(found)
     st.subheader("The greatest losses", anchor=False)
     _worst(found)
+    single = asking.single_losses(loss.mounted)
     st.subheader("Single points of failure", anchor=False)
     st.caption("Every site, system, device, administrator, volume and threat by itself, the worst first.")
-    tables.draw(asking.answer("single-losses", _SINGLE, asking.single_losses(loss.mounted)), "loss-single")
+    tables.draw(asking.answer("single-losses", _SINGLE, single), "loss-single")
     st.code(marks.command("simulate", *_words(loss), "--snapshot", found.snapshot), language=None, wrap_lines=True)
 
 
@@ -152,12 +153,14 @@ def _sums(sums: tuple[Sum, ...], key: str) -> None:
     rows = [
         {
             "name": name or "(none)",
-            **{outcome: found[name, outcome].assets if (name, outcome) in found else 0 for outcome in OUTCOMES},
+            **{column: found[name, outcome].assets if (name, outcome) in found else 0 for column, outcome in OUTCOMES.items()},
             "bytes_lost": found[name, "lost"].bytes if (name, "lost") in found else 0,
         }
         for name in names
     ]
-    shown = ("name", "unknown", "survives") if key == "survivors" else ("name", "lost", "bytes_lost", "unknown", "survives")
+    shown = (
+        ("name", "unknown_assets", "surviving_assets") if key == "survivors" else ("name", "lost_assets", "bytes_lost", "unknown_assets", "surviving_assets")
+    )
     tables.draw(asking.answer("simulate", _SUMS, rows), f"loss-{key}", shown)
 
 

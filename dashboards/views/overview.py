@@ -50,7 +50,7 @@ def draw() -> None:
         st.subheader("How long it has not been used", anchor=False)
         _ages()
     st.subheader("What would survive", anchor=False)
-    st.caption("Share of the assets that are known to survive, rounded down; ? are those of which it is not known. Click a cell to see the files behind it.")
+    st.caption(matrix.SAID)
     cell = matrix.draw("class", "overview-matrix")
     if cell:
         links.go("views/coverage.py", {"name": cell.name, "threat": cell.threat})
@@ -126,7 +126,7 @@ def _where() -> None:
         if row["bytes"]:
             systems = sites.setdefault(row["sites"] or "site unknown", {})
             colour = charts.ROLES.get(row["role"], charts.GREY)
-            said = f"{row['role']}, {marks.human(row['bytes'], 'bytes')}"
+            said = f"{row['role']}\n{marks.human(row['bytes'], 'bytes')}"
             systems.setdefault(row["systems"] or "system unknown", []).append(Node(row["volume"], row["bytes"], row["volume"], said, colour))
     nodes = [
         Node(site, None, "", children=tuple(Node(system, None, "", children=tuple(found)) for system, found in systems.items()))

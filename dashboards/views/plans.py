@@ -18,6 +18,8 @@ from reports.terminal import size
 
 _STATUSES = ("protected", "excepted", "partly", "unknown", "unprotected")
 _NONE = {"assets": 0, "bytes": 0}
+_DURATIONS = {"quiet", "expires", "grace", "max_evidence_age"}
+_SIZES = {"max_bytes", "bytes_per_second"}
 _LIVE_SECONDS = 3  # between two looks at jobs
 _PLANS = asking.columns(
     plan="its id",
@@ -90,7 +92,24 @@ def _policies(*, expanded: bool) -> None:
 
 def _said(policy: Policy) -> str:
     told = policy.model_dump(mode="json", exclude_defaults=True)
-    return " · ".join(f"{key.replace('_', ' ')}: {value}" for key, value in told.items())
+    return " · ".join(_line(key, value) for key, value in told.items())
+
+
+def _line(key: str, value: object) -> str:
+    name = key.removesuffix("_pct").removesuffix("_per_second").replace("_", " ")
+    if isinstance(value, bool):
+        return f"{name}: {'yes' if value else 'no'}"
+    if isinstance(value, dict):
+        return ", ".join(f"{param.replace('_', ' ')}: {one}" for param, one in value.items())
+    if key in _DURATIONS and isinstance(value, float):
+        return f"{name}: {_duration(value)}"
+    said = size(value) if key in _SIZES and isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
+    return f"{name}: {said}{' %' if key.endswith('_pct') else ' a second' if key.endswith('_per_second') else ''}"
+
+
+def _duration(seconds: float) -> str:
+    exact = (f"{seconds / length:g} {unit}" for unit, length in (("d", 86400), ("h", 3600), ("min", 60)) if seconds and seconds % length == 0)
+    return next(exact, f"{seconds:g} s" if seconds else "none")
 
 
 def _chosen(found: Sequence[Plan], journal: Journal | None) -> Plan:

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from dashboards import marks
+from dashboards import marks, matrix
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -56,3 +56,10 @@ def test_a_download_is_named_by_letters_digits_dots_and_dashes(parts: tuple[str,
 
 def test_a_result_is_told_by_a_sign_too() -> None:
     assert [marks.signed(word) for word in ("yes", "no", "unknown", "never_scanned", None)] == ["✓ yes", "✗ no", "? unknown", "✗ never scanned", "–"]  # noqa: RUF001  # a dash stands for: nothing
+
+
+def test_a_share_of_nothing_is_told_from_a_little_and_from_half_by_sign_and_colour() -> None:
+    covered = {0: 0.0, 1: 0.0, 476: 47.6, 523: 52.3, 999: 99.9, 1000: 100.0}
+    rows = [{"waived": None, "covered_pct": share, "covered_assets": assets, "unknown_assets": 0} for assets, share in covered.items()]
+    assert [matrix._said(row) for row in rows] == ["○ 0.0 %", "◔ 0.0 %", "◔ 47.6 %", "◑ 52.3 %", "◕ 99.9 %", "● 100.0 %"]
+    assert len({matrix._colour(row) for row in rows}) == 5

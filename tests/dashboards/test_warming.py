@@ -1,6 +1,8 @@
 """What pages ask first is asked ahead of them, and ends with the application."""
 
 import asyncio
+import io
+import logging
 import threading
 import time
 
@@ -36,6 +38,29 @@ def test_pages_find_the_answers_that_were_asked_ahead(view: asking.View, monkeyp
     assert {name for name, *_ in warming.ASKED}.isdisjoint(asked), asked
     monkeypatch.setattr("reports.simulate.simulate", lambda *_: pytest.fail("the first loss is worked out once more"))
     opened("loss")
+
+
+def test_what_is_asked_ahead_says_nothing_of_pages_that_are_not_drawn(view: asking.View, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    logger.addHandler(told := logging.StreamHandler(said))
+    asked = threading.Event()
+    warm = asking.warm
+
+    def heard(seen: asking.View, _asked: object) -> None:
+        warm(seen, ())
+        asked.set()
+
+    monkeypatch.setattr("streamlit.runtime.exists", lambda: True)
+    monkeypatch.setattr(asking, "warm", heard)
+
+    async def run() -> None:
+        async with warming.lifespan(None):
+            assert await asyncio.to_thread(asked.wait, 20)
+
+    asyncio.run(run())
+    logger.removeHandler(told)
+    assert said.getvalue() == ""
 
 
 def test_the_end_of_the_application_ends_what_is_being_asked(view: asking.View, monkeypatch: pytest.MonkeyPatch) -> None:
