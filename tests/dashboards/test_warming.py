@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import reports
 from dashboards import asking, seam, warming
@@ -45,13 +46,13 @@ def test_what_is_asked_ahead_says_nothing_of_pages_that_are_not_drawn(view: aski
     logger = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     logger.addHandler(told := logging.StreamHandler(said))
     asked = threading.Event()
-    warm = asking.warm
 
-    def heard(seen: asking.View, _asked: object) -> None:
-        warm(seen, ())
+    def heard(*_: object) -> None:
+        with monkeypatch.context() as served:
+            served.setattr("streamlit.runtime.exists", lambda: True)
+            get_script_run_ctx()
         asked.set()
 
-    monkeypatch.setattr("streamlit.runtime.exists", lambda: True)
     monkeypatch.setattr(asking, "warm", heard)
 
     async def run() -> None:
