@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 from catalog import names, printable, snapshot
@@ -19,6 +20,7 @@ from catalog.domains import Domain, cautious, effective
 from catalog.errors import ConfigError, UnreachableError
 from catalog.volumes import path_of
 from lifecycle import folder_times, guard, stores
+from lifecycle.ahead import Ahead
 from lifecycle.ends import EndError, failed
 from lifecycle.folder_times import Folder, Left
 from lifecycle.journal import Journal
@@ -141,6 +143,7 @@ class Run:
     heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
     digests_version: int = -1  # of the catalog's table, as the plan knew it
     _unheard_bytes: int = 0
+    _telling: Lock = field(default_factory=Lock)
     _stores: dict[str, Store] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
@@ -165,8 +168,24 @@ class Run:
 
     @cached_property
     def threads(self) -> ThreadPoolExecutor:
-        """Where calls wait for a disk: they overlap."""
+        """Where calls wait for a disk or a network: they overlap."""
         return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lastcopy")
+
+    @cached_property
+    def digesting(self) -> ThreadPoolExecutor:
+        """Where content is digested while it is written, for calls that may be in `threads` themselves."""
+        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lastcopy-digest")
+
+    def waits_for(self, volume: str) -> bool:
+        """Whether calls to a volume wait for a network; they fail where nobody knows how to reach it."""
+        try:
+            return self.store(volume).waits
+        except (ConfigError, UnreachableError, OSError):
+            return False
+
+    def ahead(self, places: Iterable[tuple[str, bytes]]) -> Ahead:
+        """Begin to look at those of the paths, each with its volume, for which that means to wait for a network."""
+        return Ahead(self.threads, [(self.store(volume), path) for volume, path in places if self.waits_for(volume)])
 
     def policy_of(self, job_id: str) -> Policy:
         """The policy of another job, read once."""
@@ -205,15 +224,17 @@ class Run:
 
     def tell(self, steps: int, size_bytes: int) -> None:
         """Tell how far the job is: of bytes alone only when they are many, for a word to another process costs as much as the reading of a small file."""
-        self._unheard_bytes += size_bytes
-        if steps or self._unheard_bytes >= _TOLD_EVERY_BYTES:
-            self.heard(steps, self._unheard_bytes)
-            self._unheard_bytes = 0
+        with self._telling:
+            self._unheard_bytes += size_bytes
+            if steps or self._unheard_bytes >= _TOLD_EVERY_BYTES:
+                self.heard(steps, self._unheard_bytes)
+                self._unheard_bytes = 0
 
     def close(self) -> None:
         """Let go of stores and threads."""
-        if "threads" in self.__dict__:
-            self.threads.shutdown()
+        for name in ("threads", "digesting"):
+            if name in self.__dict__:
+                getattr(self, name).shutdown(cancel_futures=True)
         for store in self._stores.values():
             store.close()
 
@@ -235,6 +256,14 @@ class Run:
                 self._tried(work, act, side)
 
         list(self.threads.map(share, range(min(_AT_ONCE, len(live)))))
+
+    def overlapped(self, works: Sequence[Work], act: Callable[[Work], None], side: Side = "source", on: Callable[[Work], Iterable[str]] | None = None) -> None:
+        """As `each`; calls overlap for the steps of which a volume waits for a network: that of the side, or those which are named."""
+        volumes = on or (lambda work: [work.volume(side)])
+        waiting = [work for work in works if work.live and any([self.waits_for(volume) for volume in volumes(work)])]  # all are connected here
+        self.together(waiting, act, side)
+        told = set(map(id, waiting))
+        self.each([work for work in works if id(work) not in told], act, side)
 
     def at_once(self, works: Sequence[Work], side: Side, act: Callable[[Store, list[Work]], object]) -> None:
         """Do something once a volume; what goes wrong rests all of its steps, for nobody knows which it concerns."""

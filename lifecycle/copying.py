@@ -12,6 +12,7 @@ from lifecycle.stores import BLOCK_BYTES, Fingerprint, Metadata, Source, Staged
 
 _CHECK_EVERY_BYTES = 32 << 20
 _HASHED_BESIDE_BYTES = 256 << 10  # a block of this size is digested while it is written
+SMALL_BYTES = 1 << 20  # of a file of which several may be read at once
 _MOST_TRIES = 2
 _ZEROS = bytes(BLOCK_BYTES)
 
@@ -37,7 +38,7 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
                 raise
             cold[work] = error
 
-    run.each(works, act)
+    run.overlapped(works, act)
     awaiting.wait(run, cold)
     run.advance([work for work in works if "copy" in work.stages], "COPYING", intent)
     run.advance([work for work in works if not work.live], None)
@@ -62,7 +63,9 @@ def expected(work: Work) -> Fingerprint:
 def copy(run: Run, works: Sequence[Work]) -> None:
     """Copy each source to its temporary name beside the target, digested, with its metadata, durable. The names of one inode after the first wait for it."""
     leaders = [work for work in works if work.live and leader(run, work) is None]
-    run.each(leaders, lambda work: _make(run, work), "target")
+    small = [work for work in leaders if work.step.fingerprint.size_bytes <= SMALL_BYTES]
+    run.overlapped(small, lambda work: _make(run, work), "target", lambda work: [work.volume("target"), work.step.volume])
+    run.each([work for work in leaders if work.step.fingerprint.size_bytes > SMALL_BYTES], lambda work: _make(run, work), "target")
     _settle_content(run, leaders)
     _once_more(run, [work for work in leaders if _tainted(work)])
     run.advance([work for work in works if not work.live], None)
@@ -75,7 +78,7 @@ def verify(run: Run, works: Sequence[Work]) -> None:
     again = [work for work in leaders if _tainted(work)]
     _once_more(run, again)
     run.each(again, _reads_back, "target")
-    run.each(leaders, _unchanged)
+    run.overlapped(leaders, _unchanged)
     run.advance(works, "VERIFIED", lambda work: {"temp_inode": work.temp_inode, "sha256": work.sha256, "losses": tuple(work.losses)})
 
 
@@ -83,8 +86,7 @@ def publish(run: Run, works: Sequence[Work]) -> None:
     """Give the copies their final names, over nothing, durably; the further names of an inode are linked to the first one."""
     followers = [work for work in works if work.live and leader(run, work) is not None]
     first = [work for work in works if work.live and work not in followers]
-    able = run.store(first[0].volume("target")).capabilities if first else None
-    (run.together if able is not None and able.waits else run.each)(first, lambda work: _name(run, work), "target")
+    run.overlapped(first, lambda work: _name(run, work), "target")
     run.each(followers, lambda work: _link(run, work), "target")
     gone: set[bytes] = set()
     run.at_once(works, "target", lambda store, here: gone.update(run.settle(store, [work.target_path for work in here])))
@@ -117,7 +119,7 @@ def content(run: Run, work: Work, source: Source, size_bytes: int | None) -> byt
         if isinstance(block, int):
             _zeros(digest, block)
         elif size >= _HASHED_BESIDE_BYTES:
-            beside = run.threads.submit(digest.update, block)
+            beside = run.digesting.submit(digest.update, block)
         else:
             digest.update(block)
         if work.staged is not None:

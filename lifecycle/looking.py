@@ -3,7 +3,8 @@
 import datetime
 import errno
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from catalog import names
 from catalog.errors import ConfigError, LastcopyError, UnreachableError
 from catalog.ours import HOME, is_temporary
 from lifecycle import folders, manifest, owners, stores
+from lifecycle.ahead import Ahead
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
 from lifecycle.holds import Holds, Owners
@@ -21,6 +23,7 @@ from lifecycle.stores import STUB_MAGIC, Capabilities, Fingerprint, Store
 from reports.state import age
 
 _AT_ONCE = 20_000
+_LOOKS_AT_ONCE = 16  # on their way over a network
 _POINTER_BYTES = 64 << 10
 _MOST_NS = (1 << 63) - 1
 _LOOKED = pa.schema(
@@ -63,6 +66,8 @@ class Places:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._known: dict[tuple[str, bool], Place] = {}
+        self._threads = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="lastcopy-look")
+        self._ahead = Ahead(self._threads, ())
         self.holds = draft.journal.holds() if draft.journal else Holds(())
         self.owners_matter = any(hold.scope is not None and hold.scope.kind == "owner" and hold.holds_at(draft.now_us) for hold in self.holds.every)
 
@@ -79,6 +84,17 @@ class Places:
         if (volume, written) not in self._known:
             self._known[volume, written] = self._look(volume, written)
         return self._known[volume, written]
+
+    def begin(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Begin to look at the sources and targets of acts on storages that wait for a network."""
+        touches = self._draft.action.TOUCHES
+        wanted = [(self.of(row["volume"], written=touches), row["path"]) for row in rows if not row["key"]]
+        wanted += [(self.of(row["target_volume"], written=True), row["target_path"]) for row in rows if row["target_volume"] is not None]
+        self._ahead = Ahead(self._threads, [(place.store, names.unescape(path)) for place, path in wanted if place.store is not None and _waits(place)])
+
+    def look(self, store: Store, path: bytes) -> Fingerprint | None:
+        """What is at a path now. Raises what `Store.look` does."""
+        return self._ahead.look(store, path)
 
     def identities(self) -> dict[str, dict[str, str | None]]:
         """Of each volume that was looked at: its marker and its file system."""
@@ -99,6 +115,7 @@ class Places:
 
     def close(self) -> None:
         """Let go of all stores."""
+        self._threads.shutdown(cancel_futures=True)
         for place in self._known.values():
             if place.store is not None:
                 place.store.close()
@@ -147,6 +164,11 @@ class Places:
         )
 
 
+def _waits(place: Place) -> bool:
+    """Whether looks at a volume are worth overlapping; not where it is refused anyhow."""
+    return place.refusal is None and place.store is not None and place.store.waits
+
+
 def _folder(path: str) -> Place:
     """A folder that a restore goes to. Nothing was tried in it yet: what it cannot take ends its step."""
     store = stores.folder(path, None)
@@ -163,6 +185,7 @@ def look(draft: Draft, places: Places) -> None:
     draft.insert("looked", _LOOKED.empty_table())
     for rows in _pages(draft):
         owned = _owned(draft, places, rows)
+        places.begin(rows)
         draft.insert("looked", pa.Table.from_pylist([_looked(draft, places, *one) for one in zip(rows, owned, strict=True)], _LOOKED))
     draft.make(
         "dropped",
@@ -226,7 +249,7 @@ def _looked(draft: Draft, places: Places, row: dict[str, Any], owner: Owners) ->
         raw = names.unescape(row["target_path"])
         answer["target_name"] = _told_apart(raw, target.capabilities)
         if refusal is None and found is not None:
-            refusal, answer["adopts"] = _target(target, raw, found)
+            refusal, answer["adopts"] = _target(places, target, raw, found)
             if refusal and draft.action.RETURNS and target.store is not None and _is_pointer(target.store, raw):
                 refusal = None
     answer["reason"], answer["detail"] = refusal or (None, None)
@@ -245,7 +268,7 @@ def _source(  # noqa: PLR0911  one answer a reason
     if row["type"] != "file" and (row["type"] != "symlink" or draft.action.REMOVES):
         return None, ("special_file", f"a {row['type']}")
     try:
-        found = place.store.quarantined(row["key"]) if row["key"] else place.store.look(names.unescape(row["path"]))
+        found = place.store.quarantined(row["key"]) if row["key"] else places.look(place.store, names.unescape(row["path"]))
     except EndError as error:
         mounted = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EXDEV
         return None, ("other_file_system" if mounted else "unreadable", error.reason)
@@ -301,7 +324,7 @@ def _is_ours(path: bytes) -> bool:
     return b".lastcopy" in path and any(part == HOME or is_temporary(part) for part in path.split(b"/"))
 
 
-def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | None, bool]:
+def _target(places: Places, target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | None, bool]:
     if _is_ours(path):
         return _OURS, False
     if target.refusal or target.store is None or target.capabilities is None:
@@ -309,7 +332,7 @@ def _target(target: Place, path: bytes, source: Fingerprint) -> tuple[Refusal | 
     if refusal := _name(path, target.capabilities):
         return refusal, False
     try:
-        there = target.store.look(path)
+        there = places.look(target.store, path)
     except EndError as error:
         return ("target_exists_differs", error.reason), False
     return (None, False) if there is None else _occupied(source, there)

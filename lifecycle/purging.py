@@ -1,13 +1,13 @@
 """The stage that lets content go for ever: a quarantined file past its grace, if it and the copies that stay are read once more and are what they were."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from catalog import names
 from catalog.config import Policy
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import guard as floor
 from lifecycle.chunk import Run, Work
-from lifecycle.copying import content
+from lifecycle.copying import SMALL_BYTES, content
 from lifecycle.ends import EndError
 from lifecycle.holds import Owners
 from lifecycle.manifest import Copy
@@ -20,13 +20,28 @@ _IN_QUARANTINE = ("QUARANTINED", "PURGING")
 def purge(run: Run, works: Sequence[Work]) -> None:
     """Remove quarantined files, each after the guards, a full digest of it and of the copies that stay. A copy that is away makes the step wait."""
     before = {id(work): original(run, work) for work in works if work.live}
-    run.each(works, lambda work: _weigh(run, work, before[id(work)]))  # also what a killed run was about to remove: that may be long ago
+    _weigh_all(run, [work for work in works if work.live], before)  # also what a killed run was about to remove: that may be long ago
     _ask(run, [work for work in works if work.live and not work.gone])
     run.advance([work for work in works if not work.gone], "PURGING")  # and so is the step of the earlier job, in the same transaction
     removed: set[int | None] = set()
     run.each([work for work in works if not work.gone], lambda work: _remove(run, work, before[id(work)], removed))
     run.at_once(works, "source", lambda store, here: store.settle_quarantine())
     run.advance(works, "DONE")
+
+
+def _weigh_all(run: Run, works: Sequence[Work], before: Mapping[int, Record]) -> None:
+    def volumes(work: Work) -> set[str]:
+        return {work.step.volume, *(copy.volume for copy in (*_known(before[id(work)]), *work.step.evidence))}
+
+    def act(work: Work) -> None:
+        _weigh(run, work, before[id(work)])
+
+    for work in works:  # what threads cannot ask
+        run.see(volumes(work))
+        _policy_of(run, work)
+    small = [work for work in works if work.step.fingerprint.size_bytes <= SMALL_BYTES]
+    run.overlapped(small, act, on=volumes)
+    run.each([work for work in works if work.step.fingerprint.size_bytes > SMALL_BYTES], act)
 
 
 def _weigh(run: Run, work: Work, before: Record) -> None:

@@ -6,6 +6,7 @@ from catalog import names
 from catalog.errors import ConfigError, UnreachableError
 from lifecycle import folder_times, owners, pointers
 from lifecycle import guard as floor
+from lifecycle.ahead import Ahead
 from lifecycle.chunk import Run, Work
 from lifecycle.copying import content, expected
 from lifecycle.ends import EndError
@@ -21,7 +22,7 @@ Judge = Callable[[Run, Copy], tuple[floor.Look, bytes | None]]  # what is found 
 
 def guard(run: Run, works: Sequence[Work]) -> None:
     """Ask whether each source may go: copies are looked at, then one transaction marks it RETIRING, then they are looked at again."""
-    judge = _informed(run, works)
+    judge = _informed(run, works, _looks(run, works))
     run.each(works, lambda work: _weigh(run, work, judge))
     live = [work for work in works if work.live]
     requests = [_retirement(run, work, owner) for work, owner in zip(live, owners_of(run, live), strict=True)]
@@ -33,7 +34,8 @@ def guard(run: Run, works: Sequence[Work]) -> None:
         if work.live:
             work.end = _told(work, refused.get(work.step.step))
             work.state = "RETIRING" if work.end is None else work.state
-    run.each(works, lambda work: _still_stands(run, work, judge))
+    again = _looks(run, works)
+    run.each(works, lambda work: _still_stands(run, work, judge, again))
     run.advance([work for work in works if not work.live], None)
 
 
@@ -53,7 +55,7 @@ def check(run: Run, works: Sequence[Work]) -> None:
         if wrong:
             raise EndError("SOURCE_CHANGED", f"{work.shown}: {wrong}; it stays where it is", retry=False)
 
-    run.each(works, act)
+    run.overlapped(works, act)
     run.advance(works, "GUARDED")
 
 
@@ -62,8 +64,7 @@ def retire(run: Run, works: Sequence[Work]) -> None:
     going = [work for work in works if work.live and work.moved is None]
     before = folder_times.seen(run, going)
     run.at_once(going, "source", lambda store, here: store.announce([_taking(run, work) for work in here]))
-    able = run.store(going[0].step.volume).capabilities if going else None
-    (run.together if able is not None and able.waits else run.each)(going, lambda work: _take(run, work))
+    run.overlapped(going, lambda work: _take(run, work))
     run.each(going, lambda work: unheard(run, work))
     run.each(going, lambda work: is_the_one(run, work))
     run.at_once(works, "source", settle_taken)
@@ -91,7 +92,7 @@ def put_back(run: Run, works: Sequence[Work]) -> None:
             raise
 
     before = folder_times.seen(run, works)
-    run.each(works, act)
+    run.overlapped(works, act)
     folder_times.give_back(run, works, before)
     run.at_once(works, "source", _settle)
     run.advance(works, "DONE")  # and the step of the job that is undone counts again, in the same transaction
@@ -131,12 +132,17 @@ def _with_itself(counted: Counted, copy: Copy) -> Counted:
     return counted._replace(devices=counted.devices | {f"{found.fs_id} inode {found.inode}"})
 
 
-def _informed(run: Run, works: Sequence[Work]) -> Judge:
+def _looks(run: Run, works: Sequence[Work]) -> Ahead:
+    """What the copies of steps are now, as storages begin to tell it."""
+    return run.ahead((copy.volume, copy.path) for work in works if work.live for copy in work.copies(run.clock()))
+
+
+def _informed(run: Run, works: Sequence[Work], ahead: Ahead) -> Judge:
     """What storages show of copies now, without reading them, and what was read of them since the plan was made."""
     later = run.readings.of(copy for work in works if work.live for copy in work.copies(run.clock()))
 
     def judge(run: Run, copy: Copy) -> tuple[floor.Look, bytes | None]:
-        look = _looked_at(run, copy)
+        look = _looked_at(run, copy, ahead)
         if look in ("changed", "gone") or copy not in later:
             return look, None
         if None in later[copy]:
@@ -146,9 +152,9 @@ def _informed(run: Run, works: Sequence[Work]) -> Judge:
     return judge
 
 
-def _looked_at(run: Run, copy: Copy) -> floor.Look:
+def _looked_at(run: Run, copy: Copy, ahead: Ahead) -> floor.Look:
     try:
-        found = run.store(copy.volume).look(copy.path)
+        found = ahead.look(run.store(copy.volume), copy.path)
     except ConfigError:
         return "no store"
     except EndError:  # its volume is here
@@ -191,11 +197,11 @@ def _retirement(run: Run, work: Work, owner: Owners) -> Retirement:
     return Retirement(work.step.step, work.sha256, work.step.volume, work.step.path, owner, work.counted, least, domain.systems, domain.devices)
 
 
-def _still_stands(run: Run, work: Work, judge: Judge) -> None:
+def _still_stands(run: Run, work: Work, judge: Judge, ahead: Ahead) -> None:
     """The copies that were counted are still what they were when they were counted, or enough others are."""
     assert work.sha256 is not None  # noqa: S101  # weighed
     places = _counted(run, work)
-    if all(_looked_at(run, copy) == "unchanged" for copy in places):
+    if all(_looked_at(run, copy, ahead) == "unchanged" for copy in places):
         return
     lost = {(copy.volume, copy.path) for copy in places} - {(copy.volume, copy.path) for copy in weighed(run, work, work.sha256, judge) if copy.verified}
     if not lost:
@@ -257,7 +263,8 @@ def _another(run: Run, work: Work, moved: Fingerprint) -> EndError | None:
         kept.close()
     if found != work.sha256:
         return EndError("SOURCE_CHANGED", f"{work.shown}: its content changed, though nothing else of it did")
-    lost = [copy for copy in _counted(run, work) if _looked_at(run, copy) in ("gone", "changed")]
+    now = run.ahead(())
+    lost = [copy for copy in _counted(run, work) if _looked_at(run, copy, now) in ("gone", "changed")]
     if not lost:
         return None
     named = ", ".join(f"{copy.volume}:{names.escape(copy.path)}" for copy in lost)

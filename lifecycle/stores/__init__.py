@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from catalog import stubs
 
@@ -92,11 +92,6 @@ class Capabilities:
     reads_class: str | None = None  # the class of an archive that was declared, where an object stored in it was given at once
     spoilt: str | None = None  # what names may not hold, since they would not come back as they are: escaped, joined by ' '
 
-    @property
-    def waits(self) -> bool:
-        """Whether every call waits for a network, so that they are worth overlapping."""
-        return self.publish in ("create", "versions")
-
 
 @dataclass(frozen=True)
 class Identity:
@@ -166,6 +161,8 @@ class Staged(Protocol):
 
 class Store(Protocol):
     """One volume as jobs use it. A module of a kind has such a class named `Store`, made from the configuration and the volume's name."""
+
+    waits: ClassVar[bool]  # whether calls wait for a network, on their way together if they come from several threads: they are worth overlapping then
 
     @property
     def capabilities(self) -> Capabilities | None:

@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from catalog import store
 from catalog.bucket import WritableStore
-from catalog.store import Query, StoreError
+from catalog.store import Answer, Query, StoreError
 from scanners import Settings
 from scanners._lister import Lister
 from scanners._objects import Naming
@@ -22,6 +22,8 @@ from scanners._objects import Naming
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _STATUS = re.compile(rb"<Status>\s*(Enabled|Suspended)\s*</Status>")
 _DONE = b"<CompleteMultipartUploadResult"
+_WITH_CHECKSUM = {"x-amz-checksum-mode": "ENABLED"}
+_BLOCK_BYTES = 1 << 20
 ABSENT = (404, 405)  # 405: the version that was asked for is a delete marker
 
 
@@ -50,6 +52,10 @@ class Bucket(WritableStore):
         """
         answer = self._written("DELETE", key, {}, {"If-Match": etag}, b"")[0]
         return answer.get("x-amz-version-id"), answer.get("x-amz-delete-marker", "").lower() == "true"
+
+    def forget(self, key: bytes, version: str | None) -> None:
+        """Remove what nobody but us has a use for, again where that may help: what is gone is gone. Writes. Raises StoreError."""
+        self._again(lambda: self.delete(key, version))
 
     def begin_upload(self, key: bytes, headers: Mapping[str, str]) -> str:
         """Begin an object of several parts, which shows only once it is complete; gives the id of the upload. Writes. Raises StoreError."""
@@ -123,12 +129,25 @@ class Bucket(WritableStore):
 
     def find(self, key: bytes, version: str | None = None) -> Mapping[str, str] | None:
         """The headers of an object, names in lower case, with its checksum where the store tells it; None = there is none. Raises StoreError."""
-        try:
-            return self.head(key, {} if version is None else {"versionId": version}, {"x-amz-checksum-mode": "ENABLED"})
-        except StoreError as error:
-            if error.status in ABSENT and error.code != "NoSuchBucket":
-                return None
-            raise
+        return self._unless_absent(lambda: self.head(key, {} if version is None else {"versionId": version}, _WITH_CHECKSUM))
+
+    def read(self, key: bytes, version: str | None = None) -> tuple[Mapping[str, str], bytes, int] | None:
+        """The headers of an object as `find` gives them, and SHA-256 and length of its content, by one request; None = there is none. Raises StoreError."""
+
+        def ask() -> tuple[Mapping[str, str], bytes, int]:
+            digest, size_bytes = hashlib.sha256(), 0
+            with closing(self.stream(key, {} if version is None else {"versionId": version}, _WITH_CHECKSUM, _BLOCK_BYTES)) as stream:
+                headers = next(stream)
+                assert not isinstance(headers, bytes)  # noqa: S101  # the first is not
+                for block in stream:
+                    assert isinstance(block, bytes)  # noqa: S101  # all others are
+                    digest.update(block)
+                    size_bytes += len(block)
+            if headers.get("content-length") != str(size_bytes):
+                raise StoreError("the connection broke off")
+            return headers, digest.digest(), size_bytes
+
+        return self._unless_absent(lambda: self._again(ask))
 
     def versioning(self) -> Literal["enabled", "suspended", "none", "unknown"]:
         """Whether the bucket keeps versions, by its own word; unknown where it has none, or may not be asked. Raises StoreError where nothing answers."""
@@ -153,6 +172,15 @@ class Bucket(WritableStore):
                 told = Version(latest == b"true", items.kind == "DeleteMarker", stored_at or b"")
                 found[(version or b"").decode("utf-8", "surrogateescape")] = told
         return found
+
+    @staticmethod
+    def _unless_absent(ask: Callable[[], Answer]) -> Answer | None:
+        try:
+            return ask()
+        except StoreError as error:
+            if error.status in ABSENT and error.code != "NoSuchBucket":
+                return None
+            raise
 
     def below(self, prefix: bytes) -> Iterator[bytes]:
         """The keys of all objects that begin with a prefix. Raises StoreError, PageError."""

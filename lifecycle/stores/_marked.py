@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, suppress
+from typing import ClassVar
 
 from catalog import names
 from catalog.config import Config
@@ -13,6 +14,8 @@ from lifecycle.stores._home import Marker
 
 class Marked(ABC):
     """What `stores.Store` says of markers and of preparing a volume."""
+
+    waits: ClassVar[bool] = True
 
     def __init__(self, config: Config, volume: str) -> None:
         """Asks nobody yet."""

@@ -75,7 +75,8 @@ class Upload:
         self._size_bytes = 0
         self._name = Name(self._objects, means.able, path, key)
         self._digest = hashlib.sha256() if means.able.parts == "versions" else None  # of the parts that were sent
-        self._told: Mapping[str, str] | None = None  # of the object, once it is there
+        self._told: Mapping[str, str] | None = None  # of the object, once it was looked at
+        self._wanted: tuple[int, str] | None = None  # of one that was sent whole: its length and its checksum, as it is to tell them
         self._upload: str | None = None
         self._noted: str | None = None  # the version of its note
         self._parts: list[Future[tuple[str, bytes]]] = []
@@ -123,11 +124,22 @@ class Upload:
 
     def digest(self) -> tuple[bytes, int]:
         """SHA-256 and length of what the store gives back. Raises EndError, UnreachableError."""
+        if self._wanted is not None:
+            return self._digest_of_whole(*self._wanted)
         found = self._told or self._objects.find(self._path, self._name.version)
         if found is None or found.get(OP) != self._key:
             raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: is not the object that was just stored; it was not touched")
         self.read_back = self._objects.fingerprint(self._path, found)  # each request of the reading is held against that
         return self._objects.sha256(self._path, self.read_back, self._name.version)
+
+    def _digest_of_whole(self, size_bytes: int, wanted: str) -> tuple[bytes, int]:
+        """Of an object that was sent whole what it tells of itself comes with its content. Raises EndError, UnreachableError."""
+        with self._objects.ending("read", self._path):
+            came = self._objects.bucket.read(self._objects.key(self._path), self._name.version)
+        told = self._hold_against(came and came[0], size_bytes, wanted)
+        assert came is not None  # noqa: S101  # else it was refused
+        self.read_back = self._objects.fingerprint(self._path, told)
+        return came[1:]
 
     def close(self) -> None:
         """Let go of what was not sent. Parts that were stay until `discard`."""
@@ -154,7 +166,7 @@ class Upload:
         create = self._means.able.publish == "create"
         digest = hashlib.sha256(body).digest()
         self._name.take(lambda: self._objects.bucket.put(key, body, headers), create=create, sent=lambda: digest)
-        self._look(len(body), base64.b64encode(digest).decode())
+        self._wanted = len(body), base64.b64encode(digest).decode()
 
     def _send_part(self) -> None:
         """Send the buffer as a part, while the next one is read."""
@@ -226,7 +238,10 @@ class Upload:
 
     def _look(self, size_bytes: int, wanted: str) -> None:
         """The object tells that it is ours, of that length and, where it tells one, of that checksum; else it goes. Raises EndError CONFLICT, FAILED."""
-        found = self._objects.find(self._path, self._name.version)
+        self._hold_against(self._objects.find(self._path, self._name.version), size_bytes, wanted)
+
+    def _hold_against(self, found: Mapping[str, str] | None, size_bytes: int, wanted: str) -> Mapping[str, str]:
+        """What `_look` does with what the object tells of itself."""
         if found is None or found.get(OP) != self._key:
             raise EndError("CONFLICT", f"{self._objects.shown(self._path)}: was replaced by somebody as soon as it was stored")
         told = found.get("x-amz-checksum-sha256", wanted)
@@ -234,6 +249,7 @@ class Upload:
             self._name.take_away()
             raise EndError("FAILED", f"{self._objects.shown(self._path)}: the store tells other content than was sent to it", retry=True)
         self._name.version, self._told = found.get("x-amz-version-id", self._name.version), found
+        return found
 
 
 def note(objects: Objects, key: str) -> bytes:
@@ -260,9 +276,9 @@ def abort(objects: Objects, path: bytes, key: str) -> None:
 def _forget(objects: Objects, key: str, version: str | None) -> None:
     """Remove a note: its version, so that nothing of it stays, and where that is refused what shows. Writes. Raises StoreError."""
     try:
-        objects.bucket.delete(note(objects, key), version)
+        objects.bucket.forget(note(objects, key), version)
     except StoreError:
-        objects.bucket.delete(note(objects, key))
+        objects.bucket.forget(note(objects, key), None)
 
 
 def _part_bytes(size_bytes: int) -> int:

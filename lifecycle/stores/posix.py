@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import Lock
-from typing import Literal
+from typing import ClassVar, Literal
 
 import scanners
 from catalog.config import Config
@@ -38,6 +38,8 @@ class Store:
         self._identified = False
         self._durable: set[bytes] = set()  # directories whose names were made durable
         self._parents: tuple[bytes, tuple[Metadata, ...]] | None = None
+
+    waits: ClassVar[bool] = False
 
     @property
     def capabilities(self) -> Capabilities | None:

@@ -22,7 +22,7 @@ from lifecycle.stores._object_metadata import OP
 from lifecycle.stores._object_quarantine import Hidden
 from lifecycle.stores._objects import Objects, Reading
 from lifecycle.stores._plain import Plain
-from lifecycle.stores._uploads import Means, Upload
+from lifecycle.stores._uploads import PART_BYTES, Means, Upload
 
 _MARKER = HOME + b"/" + MARKER
 _LASTING = ("x-amz-version-id", "etag", "content-length")  # what a lock leaves as it was
@@ -76,17 +76,18 @@ class Store(Plain):
         """Begin a copy. Nothing is written before there is more than one part of it. Raises EndError CONFLICT, REFUSED, UnreachableError.
 
         What an earlier try of the step stored is a CONFLICT, too: whoever asks reads it. Where that hides another's object it goes.
+        Of what is sent whole, over nothing by the store's own word, `Staged.sync` tells the CONFLICT.
         """
         means = self._means(path)
         if over is not None:
             raise EndError("REFUSED", f"{self._objects.shown(path)}: in a bucket nothing takes the place of what is there")
         self._refuse_spoilt(path)
         temporary(key)  # it must be a key
-        if (found := self._objects.find(path)) is not None:
+        size_bytes = None if source is None else source.fingerprint.size_bytes
+        if not _is_refused_late(means.able, size_bytes) and (found := self._objects.find(path)) is not None:
             if "versions" in (means.able.publish, means.able.parts) and _is_of_step(found, key):
                 _object_names.refuse_hiding(self._objects, means.able, path, found, source)
             raise EndError("CONFLICT", f"{self._objects.shown(path)}: something is there already")
-        size_bytes = None if source is None else source.fingerprint.size_bytes
         upload = Upload(means, path, key, None if source is None else source.metadata(), size_bytes)
         if link_target is not None and source is None:
             upload.write(memoryview(link_target))
@@ -336,6 +337,11 @@ class Store(Plain):
 def _is_of_step(told: Mapping[str, str], key: str) -> bool:
     """Whether an object tells that a step stored it, in whatever try."""
     return told.get(OP, "").rpartition("-")[0] == key.rpartition("-")[0]
+
+
+def _is_refused_late(able: Capabilities, size_bytes: int | None) -> bool:
+    """Whether the name need not be looked at first: the store refuses one that is taken, be it of parts or not, and little is sent in vain."""
+    return able.publish == able.parts == "create" and (size_bytes or 0) <= PART_BYTES
 
 
 def _is_locked(told: Mapping[str, str], mode: str, until: datetime.datetime) -> bool:

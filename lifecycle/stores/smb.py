@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from typing import ClassVar
 
 import scanners
 from catalog.config import Config
@@ -17,7 +18,9 @@ from lifecycle.stores._share_tree import Tree, signed
 
 
 class Store(Hosted):
-    """One folder of a share. Its calls may come from several threads."""
+    """One folder of a share. Its calls may come from several threads, and wait for one another."""
+
+    waits: ClassVar[bool] = False
 
     _no_target = "this share lets a file overwrite another, or lets others write to a file that is held"
 

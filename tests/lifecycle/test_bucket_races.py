@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle import crew, job, plan
+from lifecycle.stores import s3
 from tests.lifecycle import buckets, proxy
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.grounds import refusals
@@ -246,7 +247,8 @@ def test_nothing_is_sent_where_versions_end_while_the_job_runs(tmp_path: Path, o
 
 
 @pytest.mark.slow_but_first
-def test_an_object_that_is_there_is_seen_before_anything_is_sent(tmp_path: Path, network: Proxy, server: Server) -> None:
+def test_an_object_that_is_there_is_seen_before_anything_large_is_sent(tmp_path: Path, network: Proxy, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "PART_BYTES", 0)
     estate = made(tmp_path, network, server)
     network.seen.clear()
     came = planned_before(estate, put(estate, THEIRS))

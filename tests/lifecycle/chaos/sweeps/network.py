@@ -38,6 +38,7 @@ class Far:
     estate: Grounds
     kept: Callable[[bytes], Truth]
     left: Callable[[], list[str]]
+    known: set[str] = dataclasses.field(default_factory=set)  # what was left at earlier points
 
     def written(self, points: int) -> None:
         """Write the files of so many points, and scan them."""
@@ -61,7 +62,9 @@ class Far:
         verdict.untrue += records.untrue(said, source, target)
         if settled:
             verdict.stuck += [f"step {one['step']} {one['state']}: {one['reason']}" for one in said if one["state"] not in _SETTLED]
-            verdict.left += self.left()
+            left = self.left()
+            verdict.left += [one for one in left if one not in self.known]  # once told it is no finding of later points
+            self.known.update(left)
         return verdict
 
 
