@@ -69,6 +69,9 @@ def _file(one: Explanation) -> None:
     tables.draw(asking.answer("copies", columns_of, rows), f"copies-{one.volume}")
     if one.elsewhere:
         st.caption(f"Elsewhere: {counted(one.elsewhere, 'volume')} with a copy, not yours to see.")
+    if one.uncounted:
+        st.caption("The same content, which counts for nothing but can be restored from:")
+        st.code("\n".join(f"{other.volume}:{other.path}: {other.why}" for other in one.uncounted), language=None)
     if one.same_volume:
         st.caption("Also on its own volume, which protects nothing:")
         st.code("\n".join(one.same_volume), language=None)
