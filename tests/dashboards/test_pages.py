@@ -171,7 +171,7 @@ def test_a_file_shows_what_objects_tell_of_locks_where_any_do(served: Shown, mon
         assert list(copies.get("lock", [])) == ([lock] * len(copies) if lock else [])
 
 
-def test_the_page_of_a_file_shows_where_its_content_lies_and_counts_for_nothing() -> None:
+def test_the_page_of_a_file_shows_where_its_content_lies_and_counts_for_nothing(served: Shown) -> None:
     told = [one.value for one in opened("file", volume="studio", path="exports/team.jpg").code]
     assert any("lyon:media/team.jpg: its 'of' does not name studio\n" in text for text in told), told
 

@@ -92,7 +92,7 @@ class _Court:
         if file.size == 0:
             return here and theirs.size == 0
         verdict = self.evidence.compare(volume, file, ward, theirs)
-        same_listing = here and theirs.size == file.size and same_time(theirs, file) is True and trusted(theirs, file)
+        same_listing = here and theirs.size is not None and theirs.size == file.size and same_time(theirs, file) is True and trusted(theirs, file)
         same_listing = same_listing and not file.flags & STORED_MODIFIED
         return verdict == "equal" or (same_listing and verdict != "differ")
 

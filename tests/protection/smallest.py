@@ -44,7 +44,7 @@ def _without(estate: Estate, volume: str) -> Estate | None:
     config = estate.config
     others = {name: declared for name, declared in config.volumes.items() if name != volume}
     mapped = any(target.startswith(f"{volume}:") for declared in others.values() for target in declared.path_map.values())
-    if mapped or any(declared.on == volume or volume in (declared.of or ()) for declared in others.values()):
+    if mapped or any(declared.on == volume or volume in (*(declared.of or ()), *declared.key_on) for declared in others.values()):
         return None
     return Estate(
         config.model_copy(update={"volumes": others}),
