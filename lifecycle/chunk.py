@@ -6,12 +6,12 @@ storage that can do no more is left alone for the rest of the run, and its steps
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, Literal
 
 from catalog import names, printable, snapshot
@@ -142,6 +142,8 @@ class Run:
     expires_us: int | None = None  # when steps may not be begun any more
     heard: Callable[[int, int], None] = lambda _steps, _bytes: None  # of progress: steps and bytes more
     digests_version: int = -1  # of the catalog's table, as the plan knew it
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "lastcopy"))  # where calls wait for a disk or a network
+    digesting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, "lastcopy-digest"))  # asked by those, and by nobody in it
     _unheard_bytes: int = 0
     _telling: Lock = field(default_factory=Lock)
     _stores: dict[str, Store] = field(default_factory=dict)
@@ -165,16 +167,6 @@ class Run:
     def readings(self) -> Readings:
         """What was read since the plan was made."""
         return Readings(self.root, self.digests_version)
-
-    @cached_property
-    def threads(self) -> ThreadPoolExecutor:
-        """Where calls wait for a disk or a network: they overlap."""
-        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lastcopy")
-
-    @cached_property
-    def digesting(self) -> ThreadPoolExecutor:
-        """Where content is digested while it is written, for calls that may be in `threads` themselves."""
-        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lastcopy-digest")
 
     def waits_for(self, volume: str) -> bool:
         """Whether calls to a volume wait for a network; they fail where nobody knows how to reach it."""
@@ -232,9 +224,8 @@ class Run:
 
     def close(self) -> None:
         """Let go of stores and threads."""
-        for name in ("threads", "digesting"):
-            if name in self.__dict__:
-                getattr(self, name).shutdown(cancel_futures=True)
+        for threads in (self.threads, self.digesting):
+            threads.shutdown(cancel_futures=True)
         for store in self._stores.values():
             store.close()
 
@@ -251,11 +242,23 @@ class Run:
             self._tried(live[0], act, side)
             return
 
+        failed = Event()
+
         def share(place: int) -> None:
             for work in live[place::_AT_ONCE]:
-                self._tried(work, act, side)
+                if failed.is_set():
+                    return
+                try:
+                    if not self._rests(work):  # a volume may have been blocked meanwhile
+                        self._tried(work, act, side)
+                except BaseException:
+                    failed.set()
+                    raise
 
-        list(self.threads.map(share, range(min(_AT_ONCE, len(live)))))
+        shares = [self.threads.submit(share, place) for place in range(min(_AT_ONCE, len(live)))]
+        wait(shares)  # also where one fails: nothing goes on behind the back of who tidies up then
+        for one in shares:
+            one.result()
 
     def overlapped(self, works: Sequence[Work], act: Callable[[Work], None], side: Side = "source", on: Callable[[Work], Iterable[str]] | None = None) -> None:
         """As `each`; calls overlap for the steps of which a volume waits for a network: that of the side, or those which are named."""

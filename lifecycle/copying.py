@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Lock
 
 from catalog import names
 from lifecycle import actions, awaiting, pointers
@@ -23,13 +24,15 @@ def open_sources(run: Run, works: Sequence[Work]) -> None:
     What lies in an archive of its storage is asked back, and its step waits for a later run.
     """
     youngest_ns: dict[str, int] = {}
+    asking = Lock()
     cold: dict[Work, ColdError] = {}
 
     def act(work: Work) -> None:
         store = run.store(work.step.volume)
         if run.policy.quiet and actions.load(work.step.action).QUIET:
-            if work.step.volume not in youngest_ns:
-                youngest_ns[work.step.volume] = store.clock_ns() - int(run.policy.quiet * 1e9)
+            with asking:  # a host's clock is a file that is made anew for each question
+                if work.step.volume not in youngest_ns:
+                    youngest_ns[work.step.volume] = store.clock_ns() - int(run.policy.quiet * 1e9)
             _refuse_young(work, youngest_ns[work.step.volume])
         try:
             work.source = store.open(work.step.path, expected(work))
@@ -163,7 +166,7 @@ def _make(run: Run, work: Work) -> None:
             return
         work.staged = _staged(run, work, metadata)
     work.temp_inode = work.staged.inode
-    _fill(run, work, metadata)
+    _or_adopted(run, work, lambda: _fill(run, work, metadata))
 
 
 def _staged(run: Run, work: Work, metadata: Metadata) -> Staged:
@@ -229,17 +232,22 @@ def _conflict(work: Work) -> EndError:
 
 def _settle_content(run: Run, works: Sequence[Work]) -> None:
     def act(work: Work) -> None:
-        if work.staged is None:
-            return
-        try:
-            work.staged.sync()
-        except EndError as end:
-            if end.state != "CONFLICT" or not _adopted(run, work):
-                raise
-            work.staged.close()
-            work.staged = None
+        if work.staged is not None:
+            _or_adopted(run, work, work.staged.sync)
 
     run.together(works, act, "target")
+
+
+def _or_adopted(run: Run, work: Work, act: Callable[[], object]) -> None:
+    """Do what may give a copy its name; where something has it, that is the copy if it has the content."""
+    try:
+        act()
+    except EndError as end:
+        if end.state != "CONFLICT" or not _adopted(run, work):
+            raise
+        assert work.staged is not None  # noqa: S101  # staged by the caller
+        work.staged.close()
+        work.staged = None
 
 
 def _tainted(work: Work) -> bool:

@@ -24,6 +24,7 @@ from reports.state import age
 
 _AT_ONCE = 20_000
 _LOOKS_AT_ONCE = 16  # on their way over a network
+_AHEAD = 1000  # acts whose places are looked at before they are asked about
 _POINTER_BYTES = 64 << 10
 _MOST_NS = (1 << 63) - 1
 _LOOKED = pa.schema(
@@ -90,7 +91,9 @@ class Places:
         touches = self._draft.action.TOUCHES
         wanted = [(self.of(row["volume"], written=touches), row["path"]) for row in rows if not row["key"]]
         wanted += [(self.of(row["target_volume"], written=True), row["target_path"]) for row in rows if row["target_volume"] is not None]
-        self._ahead = Ahead(self._threads, [(place.store, names.unescape(path)) for place, path in wanted if place.store is not None and _waits(place)])
+        self._ahead = Ahead(
+            self._threads, [(place.store, names.unescape(path)) for place, path in wanted if place.store is not None and _waits(place)], lasting=True
+        )
 
     def look(self, store: Store, path: bytes) -> Fingerprint | None:
         """What is at a path now. Raises what `Store.look` does."""
@@ -185,8 +188,11 @@ def look(draft: Draft, places: Places) -> None:
     draft.insert("looked", _LOOKED.empty_table())
     for rows in _pages(draft):
         owned = _owned(draft, places, rows)
-        places.begin(rows)
-        draft.insert("looked", pa.Table.from_pylist([_looked(draft, places, *one) for one in zip(rows, owned, strict=True)], _LOOKED))
+        looked: list[dict[str, Any]] = []
+        for first in range(0, len(rows), _AHEAD):
+            places.begin(rows[first : first + _AHEAD])
+            looked += [_looked(draft, places, *one) for one in zip(rows[first : first + _AHEAD], owned[first : first + _AHEAD], strict=True)]
+        draft.insert("looked", pa.Table.from_pylist(looked, _LOOKED))
     draft.make(
         "dropped",
         """

@@ -22,8 +22,10 @@ Judge = Callable[[Run, Copy], tuple[floor.Look, bytes | None]]  # what is found 
 
 def guard(run: Run, works: Sequence[Work]) -> None:
     """Ask whether each source may go: copies are looked at, then one transaction marks it RETIRING, then they are looked at again."""
-    judge = _informed(run, works, _looks(run, works))
+    first = run.ahead((copy.volume, copy.path) for work in works if work.live for copy in work.copies(run.clock()))
+    judge = _informed(run, works, first)
     run.each(works, lambda work: _weigh(run, work, judge))
+    first.drop()
     live = [work for work in works if work.live]
     requests = [_retirement(run, work, owner) for work, owner in zip(live, owners_of(run, live), strict=True)]
     if not requests:
@@ -34,8 +36,9 @@ def guard(run: Run, works: Sequence[Work]) -> None:
         if work.live:
             work.end = _told(work, refused.get(work.step.step))
             work.state = "RETIRING" if work.end is None else work.state
-    again = _looks(run, works)
+    again = run.ahead((copy.volume, copy.path) for work in works if work.live for copy in _counted(run, work))
     run.each(works, lambda work: _still_stands(run, work, judge, again))
+    again.drop()
     run.advance([work for work in works if not work.live], None)
 
 
@@ -130,11 +133,6 @@ def _with_itself(counted: Counted, copy: Copy) -> Counted:
     if not counted.devices or found.fs_id is None or found.inode is None:
         return counted
     return counted._replace(devices=counted.devices | {f"{found.fs_id} inode {found.inode}"})
-
-
-def _looks(run: Run, works: Sequence[Work]) -> Ahead:
-    """What the copies of steps are now, as storages begin to tell it."""
-    return run.ahead((copy.volume, copy.path) for work in works if work.live for copy in work.copies(run.clock()))
 
 
 def _informed(run: Run, works: Sequence[Work], ahead: Ahead) -> Judge:

@@ -5,6 +5,7 @@ A sidecar tells of a move before it is made, see `_sidecars`. Where no number te
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 
 from catalog.ours import HOME, QUARANTINE, is_key, temporary
 from lifecycle.ends import EndError
@@ -24,6 +25,7 @@ class Quarantine:
         self._is_there = False
         self._announced: set[str] = set()
         self._spent: list[str] = []  # keys whose files went back: their sidecars go
+        self._settling = Lock()
 
     def announce(self, moves: Iterable[Move]) -> None:
         """Write sidecars, where they are not there yet. Writes. Raises EndError REFUSED for a move that is to leave something, UnreachableError."""
@@ -61,12 +63,12 @@ class Quarantine:
 
     def settle(self) -> None:
         """The sidecars of what has left go. Writes. Raises EndError, UnreachableError."""
-        with self._files.ending("tidy the quarantine", HOME):
+        with self._settling, self._files.ending("tidy the quarantine", HOME):
             while self._spent:
                 key = self._spent[-1]
                 self._files.remove(self._place(_sidecars.name(key)))
                 self._announced.discard(key)
-                self._spent.pop()
+                self._spent.remove(key)  # another thread may have put one behind it
 
     def look(self, key: str) -> Fingerprint | None:
         """What a step has in quarantine; None = nothing. Only reads. Raises EndError, UnreachableError."""

@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from urllib.parse import quote, unquote
 
 from catalog import hashes, names
@@ -40,6 +41,7 @@ class Hidden:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._spent: list[str] = []  # keys of what was put back: their notes go
+        self._settling = Lock()
 
     def hide(self, path: bytes, key: str, expected: Fingerprint) -> Fingerprint:
         """Hide the version that a path shows, see what was hidden, and show it again if it is not what was expected. Writes.
@@ -103,9 +105,11 @@ class Hidden:
 
     def settle(self) -> None:
         """The notes of what was put back go. Writes. Raises EndError, UnreachableError."""
-        while self._spent:
-            self._drop(self._spent[-1])
-            self._spent.pop()
+        with self._settling:
+            while self._spent:
+                key = self._spent[-1]
+                self._drop(key)
+                self._spent.remove(key)  # another thread may have put one behind it
 
     def remove(self, key: str, expected: Fingerprint) -> None:
         """Remove a hidden version by its id, its marker if that hides nothing else, and the notes. Writes.

@@ -1,5 +1,6 @@
 """Copies under their temporary names, and the directories that they need."""
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -281,7 +282,10 @@ def make_directories(tree: Tree, path: bytes, key: str, models: tuple[Metadata, 
                 except FileNotFoundError:
                     place = depth - len(parts) + len(models)
                     model = models[place] if place >= 0 else None
-                    lost += [f"directory {tree.shown(b'/'.join(parts[: depth + 1]))}: {loss}" for loss in _make(tree, above, part, key, model, may_not_sync)]
+                    with tree.making:
+                        lost += [
+                            f"directory {tree.shown(b'/'.join(parts[: depth + 1]))}: {loss}" for loss in _make(tree, above, part, key, model, may_not_sync)
+                        ]
                     below = tree.open_in(above, part, DIRECTORY)
                 os.close(above)
                 above = below
@@ -353,10 +357,15 @@ def _make(tree: Tree, above: int, name: bytes, key: str, model: Metadata | None,
 def _name(above: int, own: bytes, name: bytes) -> None:
     """Give a directory its name. Another run may have made it: then ours goes."""
     try:
-        _calls.rename_new(above, own, above, name)
-    except FileExistsError:
-        os.rmdir(own, dir_fd=above)
+        try:
+            _calls.rename_new(above, own, above, name)
+        except OSError as error:
+            if error.errno not in _calls.NO_FLAGS:
+                raise
+            if _calls.find(above, name) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+            os.rename(own, name, src_dir_fd=above, dst_dir_fd=above)  # replaces an empty directory at most
     except OSError as error:
-        if error.errno not in _calls.NO_FLAGS:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        os.rename(own, name, src_dir_fd=above, dst_dir_fd=above)  # replaces an empty directory at most
+        os.rmdir(own, dir_fd=above)

@@ -34,6 +34,7 @@ class Tree:
         self.location = location
         self.cross_mounts = cross_mounts
         self._lock = Lock()
+        self.making = Lock()  # held by who makes a folder: threads want the same ones
         self._root: int | None = None
         self._fs_ids: dict[tuple[int, int], str | None] = {}
 

@@ -26,6 +26,8 @@ _READ_ONLY = 1  # ST_RDONLY of statvfs(3)
 class Store:
     """One file tree. Its calls may come from several threads."""
 
+    waits: ClassVar[bool] = False
+
     def __init__(self, config: Config, volume: str) -> None:
         """Opens nothing yet."""
         settings = scanners.settings(config, volume)
@@ -38,8 +40,6 @@ class Store:
         self._identified = False
         self._durable: set[bytes] = set()  # directories whose names were made durable
         self._parents: tuple[bytes, tuple[Metadata, ...]] | None = None
-
-    waits: ClassVar[bool] = False
 
     @property
     def capabilities(self) -> Capabilities | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import cached_property
+from threading import Lock
 
 import scanners
 from catalog import names
@@ -15,7 +16,7 @@ from catalog.store import StoreError
 from catalog.volumes import Volume
 from lifecycle.ends import EndError
 from lifecycle.stores import Capabilities, Fingerprint, Metadata, Move, Pointer, Source, Stray, _cold, _object_names, _uploads
-from lifecycle.stores._bucket import Bucket
+from lifecycle.stores._bucket import Bucket, md5
 from lifecycle.stores._home import Marker, parsed
 from lifecycle.stores._object_canaries import Canaries, is_until
 from lifecycle.stores._object_metadata import OP
@@ -36,6 +37,8 @@ class Store(Plain):
         super().__init__(config, volume)
         self._declared: Volume = config.volumes[volume]
         self._is_changed = False
+        self._lock = Lock()
+        self._copies: Means | None = None  # what they share
 
     def shown(self, path: bytes) -> str:
         """The volume and the path, escaped."""
@@ -285,6 +288,7 @@ class Store(Plain):
         return bucket.identity, bucket.prefix
 
     def _standing(self, able: Capabilities) -> Capabilities | None:
+        assert self._hidden  # noqa: S101  # made here, before threads ask for it
         with self._reaching():
             self._is_changed = self._bucket.versioning() != able.versioning
         return None if self._is_changed else able  # whether a name that is taken stays another's may be otherwise, too
@@ -298,7 +302,7 @@ class Store(Plain):
             told = "this store does not keep an object from overwriting another, and the bucket keeps no versions of which one can be removed alone"
             told += " (a default retention keeps all); mend that, and prepare the volume again"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}")
-        return self._shared
+        return self._shared()
 
     def _refuse_changed(self, path: bytes) -> None:
         """Raises EndError REFUSED where the bucket keeps versions otherwise than when it was prepared; UnreachableError."""
@@ -306,11 +310,30 @@ class Store(Plain):
             told = f"{_object_names.CHANGED}; 'lastcopy volume prepare {self._volume}' finds out what that means"
             raise EndError("REFUSED", f"{self._objects.shown(path)}: {told}", retry=True, stops_volume=True)
 
-    @cached_property
     def _shared(self) -> Means:
+        """Raises EndError REFUSED where the store does not refuse any more what it refused when it was prepared; UnreachableError."""
         assert self._capabilities is not None  # noqa: S101  # the caller has looked
-        headers = {} if self._declared.storage_class is None else {"x-amz-storage-class": self._declared.storage_class}
-        return Means(self._objects, self._capabilities, headers)
+        with self._lock:
+            if self._copies is None:
+                if self._capabilities.publish == "create":
+                    self._refuse_heedless()
+                headers = {} if self._declared.storage_class is None else {"x-amz-storage-class": self._declared.storage_class}
+                self._copies = Means(self._objects, self._capabilities, headers)
+            return self._copies
+
+    def _refuse_heedless(self) -> None:
+        """Put the marker over itself: what refuses that refuses to put a copy over another's object. Raises EndError REFUSED, UnreachableError."""
+        with self._objects.ending("look whether a name that is taken is refused", _MARKER):
+            key = self._bucket.prefix + _MARKER
+            body = self._bucket.get(key, {})
+            try:
+                self._bucket.put(key, body, {"Content-MD5": md5(body), "If-None-Match": "*"})
+            except StoreError as error:
+                if error.status == 412:
+                    return
+                raise
+        told = f"this store does not keep an object from overwriting another any more; 'lastcopy volume prepare {self._volume}' finds out what that means"
+        raise EndError("REFUSED", f"{self._volume}: {told}", retry=True, stops_volume=True)
 
     def _until(self) -> datetime.datetime | None:
         """When the locks of new copies end, as is declared: by time, by date, the later of both; None = as the bucket has it."""

@@ -3,10 +3,14 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from catalog.bucket import WritableStore
+from catalog.store import Query
+from lifecycle.stores import _uploads
 from tests.lifecycle import buckets
 from tests.lifecycle.buckets import Buckets
 from tests.lifecycle.proxy import Fault, Proxy
@@ -68,7 +72,9 @@ def test_a_plan_and_its_job_wait_for_many_answers_at_once(estate: Buckets, netwo
 
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("server", ["weed"], indirect=True)
-def test_what_is_there_already_is_told_by_the_store_and_not_touched(estate: Buckets, network: Proxy) -> None:
+@pytest.mark.parametrize("room", [64 << 20, 0])
+def test_what_is_there_already_is_told_by_the_store_and_not_touched(room: int, estate: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_uploads, "_WAITING_BYTES", room)
     made = estate.approved("archive", to="vault", where="path IN ('d/f1', 'd/f2')")
     client = estate.server.client
     client.put_object(Bucket=estate.bucket, Key="kept/d/f1", Body=b"another")
@@ -78,6 +84,22 @@ def test_what_is_there_already_is_told_by_the_store_and_not_touched(estate: Buck
     assert estate.object("d/f1")["Body"] == b"another"
     assert "lastcopy-op" not in estate.object("d/f2")["Metadata"]
     assert Path(str(estate.folder), "data", "d", "f1").read_bytes() == b"1" * 500
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("server", ["weed"], indirect=True)
+def test_a_store_that_does_not_refuse_any_more_what_it_refused_is_no_target(estate: Buckets, network: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = estate.approved("archive", to="vault")
+    real = WritableStore.put
+
+    def heedless(store: WritableStore, key: bytes, body: bytes, headers: Mapping[str, str] | None = None, query: Query | None = None) -> Mapping[str, str]:
+        return real(store, key, body, {name: value for name, value in (headers or {}).items() if name != "If-None-Match"}, query)
+
+    monkeypatch.setattr(WritableStore, "put", heedless)
+    working = Traffic(network)
+    came = estate.carried_out(made)
+    assert working.methods("/kept/d/")["PUT"] == 0
+    assert any("does not keep an object from overwriting another any more" in reason for reason in came.reasons), came
 
 
 @pytest.mark.slow_but_first
