@@ -46,7 +46,7 @@ def drawn(path: Path, view: str) -> list[Any]:
         page = opened(view, volume="projects", path="contracts/2019-merger.pdf", q="merger")
     finally:
         seam.use(seam.Served())
-    return [metrics(page), [one.value.to_csv() for one in page.dataframe], [one.value for one in (*page.markdown, *page.info)]]
+    return [metrics(page), [one.value.to_csv() for one in page.dataframe], [one.value for one in (*page.markdown, *page.caption, *page.text)]]
 
 
 @pytest.mark.slow
