@@ -132,10 +132,10 @@ def single_losses(mounted: Sequence[str]) -> list[dict[str, Any]]:
     return result
 
 
-def worst_site() -> dict[str, Any] | None:
-    """What the worst loss of a single site would take, as a row of `single_losses`; None where no volume says its site."""
+def lost_sites() -> list[dict[str, Any]]:
+    """What the loss of each site would take, as rows of `single_losses`, the worst first; none where no volume says its site."""
     found: list[dict[str, Any]] = _lost_sites(view())
-    return next(iter(found), None)
+    return found
 
 
 def explained(volume: str, path: str) -> list[explain.Explanation]:

@@ -145,11 +145,18 @@ def simulate(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss
         )
 
 
-def totals(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> tuple[Sum, ...]:
-    """The sums by outcome alone: lost, unknown, survives. Raises as `simulate`."""
+def totals(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> dict[str, Sum]:
+    """The sums alone: lost, unknown, survives, and what of the last does so only as an older version (`older`) or as long as a key does (`keyless`).
+
+    Raises as `simulate`.
+    """
     refuse_a_part(connection)
-    with worked_out(connection, config, loss):
-        return _totals(connection)
+    with worked_out(connection, config, loss) as alike:
+        kept = keyless.found(connection, alike)
+        return {one.outcome: one for one in _totals(connection)} | {
+            "older": _older(connection),
+            "keyless": Sum("keyless", "survives", kept.assets, kept.bytes),
+        }
 
 
 def outcomes(connection: "duckdb.DuckDBPyConnection", config: Config, loss: Loss) -> pa.Table:

@@ -48,6 +48,8 @@ _SINGLE = asking.columns(
     lost_bytes=("bytes that are lost", "bytes"),
     unknown_assets=("assets that are perhaps lost", "files"),
     unknown_bytes=("bytes that are perhaps lost", "bytes"),
+    older_assets=("assets of which only an older version survives", "files"),
+    keyless_assets=("assets that survive only as long as a key does that nobody says where it is kept", "files"),
 )
 
 
@@ -114,13 +116,18 @@ def _outcome(found: Simulation) -> None:
             st.caption(f"assets, {percent(one.assets, known.assets)} of all · {size(one.bytes)}, {percent(one.bytes, known.asset_bytes)} of the bytes")
     if found.older.assets:
         st.caption(f"Of what survives, {counted(found.older.assets, 'asset')} ({size(found.older.bytes)}) only as an older version.")
+    if found.keyless.assets:
+        st.caption(marks.escaped(found.keyless.text().strip()))
 
 
 def _mend(loss: Loss, found: Simulation) -> None:
     with st.container(border=True):
         st.markdown("**What to do about it**")
         if not any(one.assets for one in found.totals if one.outcome != "survives"):
-            st.markdown("Nothing that is known would be lost: there is nothing to do.")
+            left = found.older.assets or found.keyless.assets
+            st.markdown(
+                "Nothing is known to be lost, but see what survives only so." if left else "Nothing that is known would be lost: there is nothing to do."
+            )
             return
         if not found.targets:
             st.markdown(

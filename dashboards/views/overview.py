@@ -1,7 +1,7 @@
 """How much is stored, how much of it would survive what, and what to do first."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -9,6 +9,7 @@ import streamlit as st
 from catalog import printable
 from dashboards import asking, charts, chrome, links, losses, marks, matrix, rights, seam
 from dashboards.charts import Node, Stack
+from reports import single_losses
 from reports.state import counted, percent
 
 TILES = (
@@ -25,6 +26,8 @@ HELP = {
     "last_copies": "Files whose content nothing else is known to hold. Unknown: something else may hold it, or it may be a copy of an asset.",
     "dormant": "Files on primary volumes that nobody used in the year before the scan: these can be moved. Copies elsewhere are counted beside.",
 }
+ONLY = {"older": "only as an older version", "keyless": "only as long as a key is left that nobody says where it is kept"}
+DOUBTS = ("unknown", *ONLY)  # where there are none and nothing is lost, a loss is known to take nothing
 UNITS = {"files_pct": "%", "bytes": "bytes", "files": "files"}
 LEADS = {
     "stored": ("views/explore.py", "Explore"),
@@ -61,22 +64,31 @@ def draw() -> None:
 def _worst_site() -> None:
     if not seam.current().viewer().may(rights.LOSSES):
         return  # what survives depends on copies everywhere: who sees a part of them cannot be told
-    found = asking.worst_site()
+    sites = asking.lost_sites()
     with st.container(border=True):
-        if found is None:
+        if not sites:
             st.markdown("**If one site burned:** ? unknown, for no volume says where it is. Declare its 'site' in lastcopy.toml.")
             return
-        sign, kind = ("✗", "bad") if found["lost_assets"] else ("?", "doubt") if found["unknown_assets"] else ("✓", "good")
+        worst, other = sites[0], single_losses.perhaps_worse(sites)
+        sign, kind = ("✗", "bad") if worst["lost_assets"] else ("?", "doubt") if any(worst[f"{doubt}_assets"] for doubt in DOUBTS) else ("✓", "good")
         said, lead = st.columns([5, 1], vertical_alignment="center")
-        said.html(
-            f'<p class="lc-worst {kind}">{sign} If one site burned, the worst would be <b>{html.escape(printable.clean(found["name"]))}</b>: '
-            f"<b>{_assets(found, 'lost')} lost for good</b>, {_assets(found, 'unknown')} unknown, {_assets(found, 'survives')} survive</p>"
-        )
+        more = f"; {_site(other)} may take more: {_taken(other)}" if other else ""
+        said.html(f'<p class="lc-worst {kind}">{sign} If one site burned, the worst would be {_site(worst)}: {_taken(worst)}{more}</p>')
         with lead:
-            links.to("views/loss.py", "What is lost", losses.address("site", found["name"]))
+            links.to("views/loss.py", "What is lost", losses.address("site", worst["name"]))
 
 
-def _assets(found: dict[str, Any], outcome: str) -> str:
+def _site(row: Mapping[str, Any]) -> str:
+    return f"<b>{html.escape(printable.clean(row['name']))}</b>"
+
+
+def _taken(row: Mapping[str, Any]) -> str:
+    only = [f"{_assets(row, what)} {said}" for what, said in ONLY.items() if row[f"{what}_assets"]]
+    of_these = f", of these {' and '.join(only)}" if only else ""
+    return f"<b>{_assets(row, 'lost')} lost for good</b>, {_assets(row, 'unknown')} unknown, {_assets(row, 'survives')} survive{of_these}"
+
+
+def _assets(found: Mapping[str, Any], outcome: str) -> str:
     return f"{counted(found[f'{outcome}_assets'], 'asset')} ({marks.human(found[f'{outcome}_bytes'], 'bytes')})"
 
 

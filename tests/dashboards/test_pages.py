@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,11 @@ def served(shown: Shown) -> Iterator[Shown]:
 
 
 def as_role(shown: Shown, role: seam.Role, limits: str = "") -> None:
-    loaded = config.load(shown.config)
+    _serve(shown.config, role, limits)
+
+
+def _serve(path: Path, role: seam.Role, limits: str = "") -> None:
+    loaded = config.load(path)
     seam.use(seam.Served(configuration=lambda: loaded, viewer=lambda: seam.Viewer("ana", role, limits)))
     st.cache_data.clear()
     st.cache_resource.clear()
@@ -83,6 +88,41 @@ def test_the_overview_names_the_site_whose_loss_is_the_worst_as_simulate_does(se
     assert f"<b>{worst['name']}</b>" in said
     for outcome, word in (("lost", "lost for good"), ("unknown", "unknown"), ("survives", "survive")):
         assert f"{told[outcome]['assets']} assets ({human(told[outcome]['bytes'], 'bytes')}) {word}" in said
+
+
+def _headline(folder: Path, volumes: dict[str, str], files: dict[str, bytes]) -> str:
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    (folder / "lastcopy.toml").write_text(
+        "".join(f'[volumes.{name}]\nurl = "{name}"\nsystem = "{name}"\ndevice = "{name}"\n{more}\n' for name, more in volumes.items())
+    )
+    ask("scan", folder=folder)
+    _serve(folder / "lastcopy.toml", "auditor")
+    [said] = [str(one.proto.body) for one in opened("overview").get("html") if "If one site burned" in str(one.proto.body)]
+    seam.use(seam.Served())
+    return said
+
+
+@pytest.mark.slow
+def test_the_first_page_names_beside_the_worst_site_the_one_that_may_take_more(tmp_path: Path) -> None:
+    volumes = {"x": 'role = "primary"\nsite = "x"', "y": 'role = "primary"\nsite = "y"', "box": 'role = "backup"\nof = ["y"]'}
+    said = _headline(tmp_path, volumes, {"x/note": b"1", "y/video": b"video" * 9, "box/video": b"video" * 9})
+    assert "✗ If one site burned, the worst would be <b>x</b>: <b>1 asset (1 B) lost for good</b>, 0 assets (0 B) unknown" in said
+    assert "<b>y</b> may take more: <b>0 assets (0 B) lost for good</b>, 1 asset (45 B) unknown" in said
+
+
+@pytest.mark.slow
+def test_the_first_page_has_no_tick_where_a_key_is_kept_nobody_says_where(tmp_path: Path) -> None:
+    for place, sign in (("", "? "), ('\nkey_on = ["safe"]', "✓ ")):
+        volumes = {
+            "x": 'role = "primary"\nsite = "x"',
+            "box": f'role = "backup"\nof = ["x"]\nsite = "y"\nencrypted = true{place}',
+            "safe": 'role = "backup"\nof = []\nsite = "z"\nencrypted = false',
+        }
+        said = _headline(tmp_path, volumes, {"x/note": b"note", "box/note": b"note", "safe/key": b"the key"})
+        assert f"{sign}If one site burned" in said
+        assert ("of these 1 asset (4 B) only as long as a key is left" in said) == (not place)
 
 
 def test_the_least_share_that_is_unknown_does_not_read_as_nothing(served: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +212,10 @@ def test_a_file_shows_what_objects_tell_of_locks_where_any_do(served: Shown, mon
 
 
 def test_the_page_of_a_file_shows_where_its_content_lies_and_counts_for_nothing(served: Shown) -> None:
-    told = [one.value for one in opened("file", volume="studio", path="exports/team.jpg").code]
+    page = opened("file", volume="studio", path="exports/team.jpg")
+    told = [one.value for one in page.code]
     assert any("lyon:media/team.jpg: its 'of' does not name studio\n" in text for text in told), told
+    assert "Restore it with (from a file that counts for nothing):" in [one.value for one in page.caption]
 
 
 def test_a_file_that_is_not_there_is_no_error(served: Shown) -> None:

@@ -84,6 +84,51 @@ def test_the_worst_single_loss_comes_first(paris: tuple[Any, config.Config]) -> 
         assert [alone[outcome].bytes for outcome in ("lost", "unknown", "survives")] == [row[f"{o}_bytes"] for o in ("lost", "unknown", "survives")]
 
 
+def _sites(made: tuple[Any, config.Config]) -> tuple[list[dict[str, Any]], dict[str, tuple[int, ...]]]:
+    rows = single_losses.ranked(*made, kinds=("site",)).to_pylist()
+    return rows, {row["name"]: tuple(row[f"{what}_bytes"] for what in ("lost", "unknown", "survives", "older", "keyless")) for row in rows}
+
+
+def test_what_a_site_may_take_is_not_hidden_behind_what_another_surely_does(tmp_path: Path) -> None:
+    large = {f"video-{number}": {"size_bytes": 10**12} for number in range(5)}
+    made = estate(
+        tmp_path,
+        {"x": {"site": "x", "system": "a"}, "y": {"site": "y", "system": "b"}, "box": {"role": "backup", "of": ["y"], "system": "c"}},
+        {"x": {"note": {"size_bytes": 1}}, "y": large, "box": large},
+    )
+    rows, taken = _sites(made)
+    assert taken == {"x": (1, 0, 5 * 10**12, 0, 0), "y": (0, 5 * 10**12, 1, 0, 0)}
+    other = single_losses.perhaps_worse(rows)
+    assert (rows[0]["name"], other and other["name"]) == ("x", "y")
+    assert single_losses.perhaps_worse(rows[:1]) is None
+    assert single_losses.perhaps_worse([]) is None
+
+
+def test_what_survives_a_single_loss_as_an_older_version_or_with_a_key_alone_is_told(tmp_path: Path) -> None:
+    written = {"modified_at": NOON - datetime.timedelta(hours=1), "changed_at": NOON - datetime.timedelta(hours=1)}
+    made = estate(
+        tmp_path,
+        {
+            "work": {"site": "paris", "system": "a"},
+            "desk": {"site": "oslo", "system": "b"},
+            "cloud": {"role": "backup", "of": ["work"], "site": "lyon", "system": "c"},
+            "sealed": {"role": "backup", "of": ["desk"], "site": "lyon", "system": "d", "encrypted": True},
+        },
+        {
+            "work": {"draft": written | {"size_bytes": 7}},
+            "desk": {"photo": {"size_bytes": 3}},
+            "cloud": {"draft": {"size_bytes": 6, "modified_at": NOON - datetime.timedelta(hours=9)}},
+            "sealed": {"photo": {"size_bytes": 3}},
+        },
+        classes={"default": {"max_copy_age": "24h"}},
+    )
+    rows, taken = _sites(made)
+    assert taken == {"oslo": (0, 0, 10, 0, 3), "paris": (0, 0, 10, 7, 0), "lyon": (0, 0, 10, 0, 0)}
+    other = single_losses.perhaps_worse(rows)
+    assert ([row["name"] for row in rows], other and other["name"]) == (["oslo", "paris", "lyon"], "paris")
+    assert single_losses.UNITS["keyless_bytes"] == "bytes"
+
+
 def test_a_medium_that_is_mounted_falls_to_the_same_hand(paris: tuple[Any, config.Config]) -> None:
     def lost(mounted: tuple[str, ...]) -> int:
         rows = single_losses.ranked(*paris, mounted).to_pylist()
