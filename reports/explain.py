@@ -122,13 +122,15 @@ class Explanation:
             lines += ["", "Requirement", *(f"  {_control_line(control)}" for control in self.controls)]
         if self.mend:
             lines += ["", "What would mend it", *(f"  * {sentence}" for sentence in self.mend)]
-        lines += ["", f"Restore with{self._doubt}", f"  {self.restore}"] if self.restore else []
+        lines += ["", f"Restore with{self.doubt}", f"  {self.restore}"] if self.restore else []
         return "\n".join(cells.clean(line) for line in lines) + "\n"
 
     @property
-    def _doubt(self) -> str:
-        """What is to be said of the copy that the restore command reads."""
-        match = next((copy.match for copy in self.copies if copy.volume == self.restored_from), "content")
+    def doubt(self) -> str:
+        """What is to be said of the file that the restore command reads, in brackets; nothing of a copy of the current content."""
+        match = next((copy.match for copy in self.copies if copy.volume == self.restored_from), None)
+        if match is None:
+            return " (from a file that counts for nothing)" if self.restored_from else ""
         return "" if match in ("content", "metadata") else f" ({'perhaps ' if match in MATCHES else ''}not its current content)"
 
 

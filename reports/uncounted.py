@@ -26,27 +26,33 @@ _FINGERPRINT = """
 _READ = f"""
 WITH itself AS (SELECT * FROM entries WHERE volume = $volume AND entry_id = $entry_id AND size_bytes > 0),
 
-content AS (
-    SELECT arg_max(d.digest, d.digested_at) AS digest FROM digests AS d INNER JOIN itself AS e ON {_FINGERPRINT} WHERE d.digest IS NOT NULL
-    UNION
-    SELECT digest FROM itself
-),
+read_of_it AS (SELECT arg_max(d.digest, d.digested_at) AS digest FROM digests AS d INNER JOIN itself AS e ON {_FINGERPRINT} WHERE d.digest IS NOT NULL),
+
+-- What a storage says of a file holds where nobody read it: what was read last, of it and of the others, says more.
+content AS (SELECT coalesce(r.digest, e.digest) AS digest FROM itself AS e CROSS JOIN read_of_it AS r),
 
 told AS (
     SELECT DISTINCT d.* FROM digests AS d WHERE d.volume <> $volume AND d.digest IN (SELECT digest FROM content WHERE digest IS NOT NULL)
 ),
 
-perhaps AS (SELECT DISTINCT e.* FROM entries AS e INNER JOIN told AS d ON {_FINGERPRINT}),
+perhaps AS (
+    SELECT DISTINCT e.* FROM entries AS e INNER JOIN told AS d ON {_FINGERPRINT}
+    UNION
+    SELECT * FROM entries WHERE volume <> $volume AND digest IN (SELECT digest FROM content WHERE digest IS NOT NULL)
+),
 
--- What was read of them last, so that what was found to hold something else by now is left out.
-held AS (
-    SELECT e.volume, e.path, arg_max(d.digest, d.digested_at) AS digest, max(d.digested_at) AS read_at
+last_read AS (
+    SELECT e.volume, e.entry_id, arg_max(d.digest, d.digested_at) AS digest, max(d.digested_at) AS read_at
     FROM perhaps AS e
     INNER JOIN digests AS d ON {_FINGERPRINT}
     WHERE d.digest IS NOT NULL
-    GROUP BY e.volume, e.path
-    UNION ALL BY NAME
-    SELECT volume, path, digest, CAST(NULL AS TIMESTAMP) AS read_at FROM entries WHERE volume <> $volume AND digest IS NOT NULL
+    GROUP BY e.volume, e.entry_id
+),
+
+held AS (
+    SELECT e.volume, e.path, coalesce(r.digest, e.digest) AS digest, r.read_at
+    FROM perhaps AS e
+    LEFT JOIN last_read AS r ON e.volume = r.volume AND e.entry_id = r.entry_id
 )
 
 SELECT h.volume, h.path, max(h.read_at) AS read_at

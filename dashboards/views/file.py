@@ -98,7 +98,7 @@ def _mend(one: Explanation) -> None:
     else:
         st.caption("Nothing is open." if one.is_asset else "It is no asset: it has no requirement of its own.")
     if one.restore:
-        st.caption("Restore it with:")
+        st.caption(f"Restore it with{one.doubt}:")
         st.code(one.restore, language="bash", wrap_lines=True)
     st.caption("The same on the command line:")
     st.code(marks.command("explain", f"{one.volume}:{one.path}", "--snapshot", asking.known().snapshot_id), language=None, wrap_lines=True)

@@ -9,10 +9,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from catalog import config, connect, derive, names
+from catalog import config, connect, derive, names, table
 from catalog.errors import NotFoundError
+from catalog.schema import DIGESTS
 from catalog.words import REASONS
 from reports import explain, find, mending
 from tests.catalog.estates import NOON, write_scan
@@ -320,3 +322,31 @@ def test_what_holds_the_content_and_may_not_protect_is_named_with_why(tmp_path: 
     ]
     assert [copy["volume"] for copy in told["copies"]] == ["b2"]
     assert "b1:x/a" in ask("explain", "prod:a", folder=tmp_path).out.decode()
+
+
+def _read(root: Path, volume: str, inode: int, digest: bytes, at: datetime.datetime) -> None:
+    long_ago = datetime.datetime(2020, 1, 1)
+    place = {"volume": volume, "fs_id": volume, "inode": inode, "dir": "", "name": "a"}
+    read = {"size_bytes": 10, "modified_at": long_ago, "changed_at": long_ago, "digest": digest, "digested_at": at}
+    table.append(root, "digests", pa.Table.from_pylist([place | read], DIGESTS), f"{volume}-{at:%H%M}")
+
+
+@pytest.mark.parametrize("whose", ["lab", "prod"])
+def test_what_was_read_holds_where_the_word_of_a_storage_is_another(tmp_path: Path, whose: str) -> None:
+    told, found = b"1" * 32, b"2" * 32
+    for volume in ("prod", "lab"):
+        write_scan(tmp_path, volume, {"a": {"digest": told}})
+    volumes = {name: {"url": f"/{name}", "role": "primary", "device": name} for name in ("prod", "lab")}
+    made = config.parse({"volumes": volumes})
+
+    def uncounted() -> list[tuple[str, datetime.datetime | None]]:
+        with connect.connect(tmp_path, derive.derive(tmp_path, made, NOON)) as connection:
+            [one] = explain.explain(connection, "prod", "a")
+        assert (one.restored_from, one.doubt) == (("lab", " (from a file that counts for nothing)") if one.uncounted else (None, ""))
+        return [(other.volume, other.read_at) for other in one.uncounted]
+
+    assert uncounted() == [("lab", None)]
+    _read(tmp_path, whose, 1, told, NOON)
+    assert uncounted() == [("lab", NOON if whose == "lab" else None)]
+    _read(tmp_path, whose, 1, found, NOON + datetime.timedelta(hours=1))
+    assert uncounted() == []
