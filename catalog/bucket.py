@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from catalog import pages, store
-from catalog.errors import CatalogError, RefusedError, UnreachableError
+from catalog import log, pages, store
+from catalog.errors import CatalogError, RefusedError, SpoiledError, UnreachableError
 from catalog.store import Query, Store, StoreError
 
 _BLOCK_BYTES = 1 << 20
@@ -73,9 +73,9 @@ class Bucket(WritableStore):
 
     def _refuses_a_second(self) -> bool:
         key = self.prefix + f".canary-{secrets.token_hex(8)}".encode()
-        self.put(key, b"one", _CREATE)
+        self.put(key, b"one", {**_CREATE, **_sums(_md5(b"one"))})
         try:
-            self.put(key, b"two", _CREATE)
+            self.put(key, b"two", {**_CREATE, **_sums(_md5(b"two"))})
         except StoreError as error:
             if error.status in _REFUSED:
                 return True
@@ -123,7 +123,7 @@ class Bucket(WritableStore):
         """Store an object, and see by its ETag that it came as it was sent: not every store looks at its digest. Raises StoreError, where it did not so that
         another try may help."""
         try:
-            answer = self.put(self._key(path), body, {**headers, "Content-MD5": base64.b64encode(digest.digest()).decode()})
+            answer = self.put(self._key(path), body, {**headers, **_sums(digest)})
         except StoreError as error:
             raise StoreError(f"it came changed ({error})") if error.code in _CHANGED else error from error
         etag = answer.get("etag", "").strip('"').lower()
@@ -134,7 +134,7 @@ class Bucket(WritableStore):
         """Store an object if nothing has its name; gives whether what is there then is this. Writes. Raises UnreachableError, CatalogError."""
         why: StoreError | None = None
         try:
-            self.put(self._key(path), content, _CREATE)
+            self.put(self._key(path), content, {**_CREATE, **_sums(_md5(content))})
         except StoreError as error:  # something has the name, or the answer was lost: what is there tells
             why = error
         try:
@@ -145,42 +145,64 @@ class Bucket(WritableStore):
             raise self._told(why, f"{path} could not be stored") from why
 
     def commit(self, path: str, content: bytes) -> bool:
-        """Store an object if nothing has its name, and read it back; gives whether it is what is there. What came there changed on its way is stored anew.
+        """Store an object if nothing has its name, and read it back; gives whether it is what is there: another's whole commit stays as it is.
 
-        Writes. Raises UnreachableError, CatalogError where the store refuses, RefusedError where that did not help.
+        What came there changed on its way is stored anew, in the place of what was seen and of nothing else. Writes. Raises UnreachableError, CatalogError
+        where the store refuses, SpoiledError where that did not help: what lies there is then no good commit.
         """
+        seen = ""  # the ETag of what is there and no good
+        why: StoreError | None = None
         wait = _WAIT_SECONDS
-        for tries_left in reversed(range(_TRIES)):
-            why = self._put_over_nothing(path, content)
-            try:
-                if (found := self.read(path)) == content:
-                    return True
-            except FileNotFoundError as error:
-                if not tries_left:
-                    raise self.unreachable(f"{path} could not be stored: {why or 'it is not there'}; try again") from error
-                time.sleep(wait)
-                wait *= 2
-                continue
-            if why is not None:
-                return False
-            self.replace(path, content)  # nothing had the name, so that what is there can only be this, spoiled
-            if self.read(path) == content:
-                return True
-            raise RefusedError(
-                f"catalog {self._settings.location}: {path} is not kept as it was sent ({len(content)} bytes, and {len(found)} are there):"
-                " something on the way, or the store, changes what is stored; mend that, and restore this object from a backup"
-            )
-        raise AssertionError  # the last try returns or raises
-
-    def _put_over_nothing(self, path: str, content: bytes) -> StoreError | None:
-        """Store an object if nothing has its name; gives why the store did not say that it did. Raises CatalogError where it refuses for want of permission."""
         try:
-            self.put(self._key(path), content, {**_CREATE, "Content-MD5": base64.b64encode(_md5(content).digest()).decode()})
+            for tries_left in reversed(range(_TRIES)):
+                why = self._put_where(path, content, {"If-Match": seen} if seen else _CREATE)
+                try:
+                    seen, found = self._settled(path, content)
+                except FileNotFoundError:
+                    seen = ""
+                else:
+                    if found == content:
+                        return True
+                    if log.is_of_another(found, content):
+                        return False
+                if tries_left:
+                    time.sleep(wait)
+                    wait *= 2
+        except (CatalogError, UnreachableError) as error:
+            if seen:
+                raise self._spoiled(path, error) from error
+            raise
+        if seen:
+            raise self._spoiled(path, why or "something on the way, or the store, changes what is stored")
+        raise self.unreachable(f"{path} could not be stored: {why or 'it is not there'}; try again")
+
+    def _spoiled(self, path: str, why: object) -> SpoiledError:
+        return SpoiledError(f"catalog {self._settings.location}: {path} is not kept as it was sent, and could not be stored anew ({why})")
+
+    def _put_where(self, path: str, content: bytes, condition: Mapping[str, str]) -> StoreError | None:
+        """Store an object on a condition; gives why the store did not say that it did. Raises CatalogError where it refuses for want of permission."""
+        try:
+            self.put(self._key(path), content, {**condition, **_sums(_md5(content))})
         except StoreError as error:
             if error.refused:
                 raise self._told(error, f"{path} could not be stored") from error
             return error
         return None
+
+    def _settled(self, path: str, wanted: bytes) -> tuple[str, bytes]:
+        """The ETag of a small object, without quotes (Ceph 16 takes none in `If-Match`), and what it holds, as far as that can be known: it is what was
+        wanted, its ETag is its MD5, or it came so twice. Raises FileNotFoundError, UnreachableError, CatalogError."""
+        came: tuple[str, bytes] | None = None
+        for _ in range(_TRIES):
+            try:
+                headers, content = self._again(lambda: self._written("GET", self._key(path), {}, {}, b""))
+            except StoreError as error:
+                raise FileNotFoundError(path) if _is_absent(error) else self._told(error, path) from error
+            found = headers.get("etag", "").strip('"'), content
+            if content == wanted or found[0].lower() == _md5(content).hexdigest() or found == came:
+                return found
+            came = found
+        raise self.unreachable(f"{path} comes otherwise each time that it is read")
 
     def replace(self, path: str, content: bytes) -> None:
         """Store an object in the place of what has its name. Writes. Raises UnreachableError, CatalogError."""
@@ -253,6 +275,11 @@ class Bucket(WritableStore):
         if error.refused:
             return CatalogError(f"catalog {self._settings.location}: {what}: {error}; reports can be read with these credentials if they may read")
         return self.unreachable(f"{what}: {error}")
+
+
+def _sums(digest: "hashlib._Hash") -> dict[str, str]:
+    """What goes with an object for the store to hold it against; a bucket in which all is locked takes nothing without it."""
+    return {"Content-MD5": base64.b64encode(digest.digest()).decode()}
 
 
 def _md5(content: bytes = b"") -> "hashlib._Hash":

@@ -4,6 +4,7 @@ LastcopyError
 ├── ConfigError           the configuration or the command line is wrong          exit 2
 ├── GateError             a gate that the user set is not met                     exit 3
 ├── RefusedError          safe to do only if the user says so, or never           exit 5
+│   └── SpoiledError      what a store has of a commit is not what was sent       exit 5
 ├── NotFoundError         no such volume, report, snapshot or file                exit 6
 ├── LockedError           another run holds the lock                              exit 7
 ├── UnreachableError      a storage cannot be reached                             exit 8
@@ -28,6 +29,10 @@ class GateError(LastcopyError):
 
 class RefusedError(LastcopyError):
     """Refused, because going on could lose data or evidence."""
+
+
+class SpoiledError(RefusedError):
+    """What a store has of a commit is not what was sent, and it does not take that."""
 
 
 class NotFoundError(LastcopyError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "_delta_log"
+MARK = "lastcopyCommit"  # in what a commit tells of itself: tells one from all others
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
 _READER_VERSIONS = {1: (), 2: ("columnMapping",), 3: ()}  # what a reader must know, besides the features that are named
@@ -42,6 +43,28 @@ class State:
     app_ids: set[str] = field(default_factory=set)
     columns: frozenset[str] | None = None
     reader_features: frozenset[str] | None = None
+
+
+def is_of_another(found: bytes, ours: bytes) -> bool:
+    """Whether what was found in the place of a commit is a whole one of somebody else. False: it is ours, changed, or none at all.
+
+    Not told by its application transaction: two hosts may do the same thing at once, under one id.
+    """
+    try:
+        return _only_its_own(found).isdisjoint(_only_its_own(ours))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _only_its_own(commit: bytes) -> set[str]:
+    """What a commit names and no other one does: its mark, the id of the table that it makes, the files that it adds. Raises ValueError where it is none."""
+    actions = [json.loads(line) for line in commit.decode().split("\n") if line.strip()]
+    if not actions:
+        raise ValueError("it is empty")
+    found = [(action.get("commitInfo") or {}).get(MARK) for action in actions]
+    found += [(action.get("metaData") or {}).get("id") for action in actions]
+    found += [(action.get("add") or {}).get("path") for action in actions]
+    return {one for one in found if one is not None}
 
 
 def newest(table: Path) -> int:

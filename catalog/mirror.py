@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog import log, place
-from catalog.errors import CatalogError, UnreachableError
+from catalog.durable import sync
+from catalog.errors import CatalogError, RefusedError, SpoiledError, UnreachableError
 from catalog.schema import TABLES
 
 if TYPE_CHECKING:
@@ -110,13 +111,27 @@ def put_commit(root: Path, table: str, version: int, folder: Path) -> bool:
 
     Writes. Raises UnreachableError, CatalogError, and RefusedError where the store keeps it otherwise than it was sent.
     """
-    found, into = bucket(root), f"{table}/{log.FOLDER}/"
-    if not found.commit(into + log.commit_file(folder, version).name, log.commit_file(folder, version).read_bytes()):
-        return False
+    found, into, commit = bucket(root), f"{table}/{log.FOLDER}/", log.commit_file(folder, version)
+    try:
+        if not found.commit(into + commit.name, commit.read_bytes()):
+            return False
+    except SpoiledError as error:
+        kept = _keep(commit, root / "kept" / f"{table}-{os.urandom(4).hex()}-{commit.name}")
+        text = f"mend what changes it, then put {kept} there, as {found.url}{into}{commit.name}; until then the table {table} is damaged"
+        raise RefusedError(f"{error}; {text}") from error
     for name in log.checkpoint_names(folder, version):
         with suppress(CatalogError, UnreachableError):  # it makes reading faster: the next one will do
             found.upload(into + name, folder / log.FOLDER / name)
     return True
+
+
+def _keep(file: Path, into: Path) -> Path:
+    """Keep a file that nobody else has, durably; gives where."""
+    into.parent.mkdir(exist_ok=True)
+    shutil.copyfile(file, into)
+    sync(into)
+    sync(into.parent)
+    return into
 
 
 def remove(root: Path, table: str, paths: Iterable[str]) -> None:

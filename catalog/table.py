@@ -335,7 +335,7 @@ def _write_commit_in(
 
     actions: list[AddAction | RemoveAction] = [AddAction(f.path, f.size_bytes, f.partition, 0, True, json.dumps({"numRecords": f.rows})) for f in files]
     actions += [RemoveAction(path, True, time.time_ns() // 1_000_000, None, dict(partition)) for path, partition in replaced.items()]
-    properties = CommitProperties(app_transactions=[Transaction(app_id, 1)], max_commit_retries=retries)
+    properties = CommitProperties({log.MARK: uuid.uuid4().hex}, retries, [Transaction(app_id, 1)])
     afterwards = PostCommitHookProperties(cleanup_expired_logs=False)  # old snapshots are read at the versions of their day
     try:
         delta = DeltaTable(str(folder.absolute()), version=since)

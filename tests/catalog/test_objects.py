@@ -128,8 +128,8 @@ def test_stray_variables_of_the_environment_change_nothing(shared: Shared, netwo
 
 
 @pytest.mark.slow_but_first
-@pytest.mark.parametrize("times", [1, 9])
-def test_a_commit_that_is_kept_otherwise_than_it_was_sent_is_stored_anew_or_said_to_be(shared: Shared, network: Proxy, times: int) -> None:
+@pytest.mark.parametrize(("kind", "times"), [("lose_answer", 1), ("none", 1), ("none", 9)])
+def test_a_commit_that_is_kept_otherwise_than_it_was_sent_is_stored_anew_or_kept_here(shared: Shared, network: Proxy, kind: Kind, times: int) -> None:
     root = shared.root("one", network.endpoint)
     write_scan(root, "first", {"a": {}})
     path = f"entries/{log.FOLDER}/{2:020d}.json"
@@ -139,16 +139,72 @@ def test_a_commit_that_is_kept_otherwise_than_it_was_sent_is_stored_anew_or_said
         assert b'"size":' in content
         shared.put(path, content.replace(b'"size":', b'"size":1'))
 
-    network.faults.append(Fault("PUT", path, "none", times, then=spoil))
+    network.faults.append(Fault("PUT", path, kind, times, then=spoil))
     if times == 1:
         write_scan(root, "work", {"a": {}, "b": {}}, NOON + DAY)
         other = shared.root("other")
         assert table.read(other, "entries").num_rows == 3
         assert wrong(other) == []
+        return
+    with pytest.raises(RefusedError, match=r"00002.json is not kept as it was sent") as told:
+        write_scan(root, "work", {"a": {}, "b": {}}, NOON + DAY)
+    assert [scan.volume for scan in snapshot.scans(shared.root("other"))] == ["first"]
+    [(kept_here, there)] = re.findall(r"put (\S+) there, as s3://[^/]+/[^/]+/(\S+);", str(told.value))
+    shared.put(there, Path(kept_here).read_bytes())
+    late = shared.root("late")
+    assert wrong(late) == []
+    assert table.read(late, "entries").num_rows == 3
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("then", ["is read changed", "is read", "was not there when what was spoiled was seen"])
+def test_what_another_host_commits_is_not_overwritten(shared: Shared, network: Proxy, then: str) -> None:
+    one, other = shared.root("one", network.endpoint), shared.root("other")
+    write_scan(other, "first", {"a": {}})
+    path = f"scans/{log.FOLDER}/{2:020d}.json"
+
+    def land() -> None:  # as on a store that looks whether there is something, and then stores: both hosts hear that theirs is
+        shared.delete(path)
+        write_scan(other, "work", {"a": {}})
+
+    if then.startswith("is read"):
+        network.faults += [Fault("PUT", path, "none", then=land), Fault("GET", path, "flip_down" if then == "is read changed" else "none")]
     else:
-        with pytest.raises(RefusedError, match=r"00002.json is not kept as it was sent"):
-            write_scan(root, "work", {"a": {}, "b": {}}, NOON + DAY)
-        assert [scan.volume for scan in snapshot.scans(shared.root("other"))] == ["first"]
+        network.faults += [Fault("PUT", path, "none", then=lambda: shared.put(path, b'{"add":')), Fault("PUT", path, "none", first=land)]
+    write_scan(one, "copy", {"b": {}})
+    assert [fault.times for fault in network.faults] == [0, 0]
+    for root in (one, other, shared.root("late")):
+        mirror._looked.clear()
+        assert {scan.volume for scan in snapshot.scans(root)} == {"first", "work", "copy"}
+        assert wrong(root) == []
+
+
+def test_whose_commit_it_is_that_lies_there(tmp_path: Path) -> None:
+    for name, scans in {"one": ["work"], "other": ["copy"]}.items():
+        for volume in scans:
+            write_scan(tmp_path / name, volume, {"a": {}})
+    [path] = table.files(tmp_path / "one", "scans")
+    table.commit(tmp_path / "one", "scans", [], "taken", [path])
+    made, added, taken = (log.commit_file(tmp_path / "one" / "scans", version).read_bytes() for version in range(3))
+    made_there, added_there = (log.commit_file(tmp_path / "other" / "scans", version).read_bytes() for version in range(2))
+    assert log.is_of_another(made_there, made)
+    assert log.is_of_another(added_there, added)
+    twin = re.sub(rb'"(part-|(?<=lastcopyCommit":"))[0-9a-f]{32}', lambda found: found[0][:-32] + b"0" * 32, added)
+    assert json.loads(twin.split(b"\n")[-1]) == json.loads(added.split(b"\n")[-1])  # the same transaction, done by another host at once
+    assert log.is_of_another(twin, added)
+    assert log.is_of_another(b'{"remove":{"path":"another"}}', taken)
+    for ours in (made, added, taken):
+        for changed in (ours, ours[:-1], ours[1:], b"", b"[]", b"\xff", ours.replace(b'"appId":"', b'"appId":"x'), ours.replace(b'ize":', b'ize":1')):
+            assert not log.is_of_another(changed, ours)
+
+
+def test_a_bucket_that_wants_the_md5_of_whatever_it_stores_gets_it(shared: Shared, network: Proxy) -> None:
+    network.demanded = b"content-md5:"
+    root = shared.root("one", network.endpoint)
+    write_scan(root, "work", {"a": {}})
+    assert mirror.bucket(root).create("made", b"content")
+    mirror.bucket(root).replace("made", b"other")
+    assert shared.content("made") == b"other"
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ class Proxy:
     port: int = 0
     faults: list[Fault] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    demanded: bytes = b""  # a header without which a PUT is refused, in small letters
     heard: Callable[[int], None] = lambda _count: None  # with the number of requests, before each is sent on
     answered: Callable[[int], None] = lambda _count: None  # and before its answer is
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -93,6 +94,9 @@ def _serve(proxy: Proxy, client: socket.socket) -> None:
         return
     if kind == "busy":
         client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        return
+    if method == "PUT" and b"\r\n" + proxy.demanded not in head.lower():
+        client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return
     if kind == "flip_up":
         body = _flipped(body)
