@@ -87,6 +87,7 @@ def refuse_unsafe(root: Path) -> None:
         if key not in _safe:
             bucket(root).refuse_unsafe()
             _safe.add(key)
+            _tidy(root)  # who only scans may never fetch anything
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def staged(root: Path, table: str, version: int) -> Iterator[Path]:
     (folder / log.FOLDER).mkdir(parents=True)
     try:
         for name in log.needed(root / table, version):
-            os.link(root / table / log.FOLDER / name, folder / log.FOLDER / name)
+            _link_or_copy(root / table / log.FOLDER / name, folder / log.FOLDER / name)
         yield folder
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -119,10 +120,17 @@ def put_commit(root: Path, table: str, version: int, folder: Path) -> bool:
         kept = _keep(commit, root / "kept" / f"{table}-{os.urandom(4).hex()}-{commit.name}")
         text = f"mend what changes it, then put {kept} there, as {found.url}{into}{commit.name}; until then the table {table} is damaged"
         raise RefusedError(f"{error}; {text}") from error
-    for name in log.checkpoint_names(folder, version):
-        with suppress(CatalogError, UnreachableError):  # it makes reading faster: the next one will do
+    with suppress(CatalogError, UnreachableError, OSError):  # the commit is done; a checkpoint makes reading faster: the next one will do
+        for name in log.checkpoint_names(folder, version):
             found.upload(into + name, folder / log.FOLDER / name)
     return True
+
+
+def _link_or_copy(file: Path, into: Path) -> None:
+    try:
+        os.link(file, into)
+    except OSError:  # one of another user, which Linux lets nobody link who may not write it; or a file system without links
+        shutil.copyfile(file, into)
 
 
 def _keep(file: Path, into: Path) -> Path:
@@ -165,10 +173,10 @@ def log_differences(root: Path, table: str) -> list[tuple[str, str]]:
     if place.of(root) is None:
         return []
     folder = f"{table}/{log.FOLDER}/"
-    found = bucket(root)
+    found, here = bucket(root), log.names(root / table)  # before what the store has: another process may bring what comes there meanwhile
     listed = {one.path.removeprefix(folder): one for one in found.list(folder)}
     wrong: list[tuple[str, str]] = []
-    for name in log.names(root / table):
+    for name in here:
         if not log.order(name):
             continue
         content, there = (root / folder / name).read_bytes(), listed.get(name)
@@ -263,7 +271,8 @@ def _is_there(file: Path, size_bytes: int) -> bool:
     try:
         found = file.stat()
         if found.st_mtime < time.time() - _USED_SECONDS:
-            os.utime(file)
+            with suppress(PermissionError):  # another user's
+                os.utime(file)
     except FileNotFoundError:
         return False
     return found.st_size == size_bytes
@@ -299,13 +308,16 @@ def _forget_once(root: Path) -> None:
 
 
 def _tidy(root: Path) -> None:
-    """Remove what processes left that were killed while they fetched or committed something: nobody takes a day for it."""
+    """Remove what processes left that were killed while they fetched or committed something: nobody takes a day for it.
+
+    By when it came there: what is about to become a part of a log has the time of that on the store already.
+    """
     before = time.time() - _LEFT_SECONDS
     left = [*(root / ".tmp").glob("commit-*"), *(root / ".tmp").glob("stored-*")]
     left += [file for name in TABLES for file in (root / name).rglob(".*~*") if _TEMPORARY.fullmatch(file.name)]
     for path in left:
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < before:
+        with suppress(FileNotFoundError, PermissionError):  # another process's by now, or another user's
+            if path.stat().st_ctime < before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

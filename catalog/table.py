@@ -314,18 +314,18 @@ def _write_commit(
     root: Path, table: str, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], known_version: int, alone: bool = False
 ) -> None:
     if place.of(root) is None:
-        _write_commit_in(root / table, files, app_id, replaced, known_version if replaced or alone else None, 0 if alone else 100)
+        _write_commit_in(root / table, root / table, files, app_id, replaced, known_version if replaced or alone else None, 0 if alone else 100)
         return
     with mirror.staged(root, table, known_version) as folder:
-        _write_commit_in(folder, files, app_id, replaced, known_version, 0)
+        _write_commit_in(folder, root / table, files, app_id, replaced, known_version, 0)
         if not mirror.put_commit(root, table, known_version + 1, folder):
             raise ConflictError(f"{root / table}: another host wrote version {known_version + 1} meanwhile; run it again")
 
 
 def _write_commit_in(
-    folder: Path, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], since: int | None, retries: int
+    folder: Path, named: Path, files: Sequence[NewFile], app_id: str, replaced: Mapping[str, Mapping[str, str | None]], since: int | None, retries: int
 ) -> None:
-    """Have delta-rs write a commit into the log of the table in a folder.
+    """Have delta-rs write a commit into the log of the table in a folder; `named` in errors, which are read when a folder of a while is gone.
 
     `since`: what was committed since that version is held against `replaced`, so that whoever took one of these files away is seen.
     """
@@ -343,9 +343,9 @@ def _write_commit_in(
             actions, "append", delta.schema(), PARTITIONS[folder.name], commit_properties=properties, post_commithook_properties=afterwards
         )
     except CommitFailedError as error:
-        raise ConflictError(f"{folder}: another run changed it meanwhile ({_said(error)}); run it again") from error
+        raise ConflictError(f"{named}: another run changed it meanwhile ({_said(error)}); run it again") from error
     except (DeltaError, OSError) as error:
-        raise CatalogError(f"{folder}: could not be written as a Delta table ({_said(error)}); 'lastcopy doctor' says what is damaged") from error
+        raise CatalogError(f"{named}: could not be written as a Delta table ({_said(error)}); 'lastcopy doctor' says what is damaged") from error
 
 
 def _said(error: Exception) -> str:

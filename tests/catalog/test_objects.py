@@ -542,20 +542,73 @@ def test_what_nobody_used_for_long_leaves_the_mirror_but_for_the_newest_snapshot
     assert rows(root) == held
 
 
-def test_what_killed_processes_left_in_a_mirror_is_removed_after_a_day(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scans", [False, True])
+def test_what_killed_processes_left_in_a_mirror_is_removed_after_a_day(shared: Shared, monkeypatch: pytest.MonkeyPatch, *, scans: bool) -> None:
     write_scan(root := shared.root("one"), "work", {"a": {}})
     left = [root / "scans" / ".part-1.parquet~0123456789abcdef", root / "scans" / log.FOLDER / ".1.json~0123456789abcdef", root / ".tmp" / "stored-1"]
-    for number, file in enumerate([*left, *(one.with_name(one.name[:-1] + "0") for one in left), root / ".tmp" / "commit-1" / "scans"]):
+    left.append(root / ".tmp" / "commit-1")
+
+    def do(day: int) -> None:
+        monkeypatch.setattr(mirror, "_tidied", set())
+        monkeypatch.setattr(mirror, "_safe", set())
+        if scans:
+            write_scan(root, "work", {"a": {}}, NOON + day * DAY)
+        else:
+            (root / "scans" / next(iter(table.named(root, "scans")))).unlink()
+            table.files(root, "scans")
+
+    for file in left:
         file.parent.mkdir(exist_ok=True)
-        file.touch()
-        for path in (file, file.parent) if file.parent.name == "commit-1" else (file,):
-            os.utime(path, None if 3 <= number < 6 else (1.0, 1.0))
-    monkeypatch.setattr(mirror, "_tidied", set())
-    (root / "scans" / next(iter(table.named(root, "scans")))).unlink()
-    table.files(root, "scans")
-    assert [file for file in left if file.exists()] == []
-    assert [one.exists() for one in (file.with_name(file.name[:-1] + "0") for file in left)] == [True, True, True]
-    assert not (root / ".tmp" / "commit-1").exists()
+        (file / "scans").mkdir(parents=True) if file.name == "commit-1" else file.touch()
+        os.utime(file, (1.0, 1.0))  # of a commit that the store got long ago
+    do(1)
+    assert all(file.exists() for file in left)
+    monkeypatch.setattr(mirror, "_LEFT_SECONDS", -60.0)
+    do(2)
+    assert not any(file.exists() for file in left)
+
+
+def test_a_checkpoint_that_cannot_be_stored_fails_no_commit(shared: Shared, network: Proxy) -> None:
+    write_scan(root := shared.root("one", network.endpoint), "work", {"a": {}})
+    name = f"{2:020d}.checkpoint.parquet"
+
+    def spoil() -> None:
+        [folder] = (root / ".tmp").glob(f"commit-*/scans/{log.FOLDER}")
+        (folder / name).symlink_to("nothing")
+
+    network.faults.append(Fault("PUT", f"scans/{log.FOLDER}/{2:020d}.json", "none", then=spoil))
+    write_scan(root, "copy", {"a": {}})
+    assert [fault.times for fault in network.faults] == [0]
+    assert len(snapshot.scans(shared.root("other"))) == 2
+
+
+def test_a_mirror_whose_log_cannot_be_linked_is_written_from(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:  # the kernel does so to a user who may not write the file, and not to the one who runs tests
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_scan(shared.root("one"), "work", {"a": {}})
+    assert [scan.volume for scan in snapshot.scans(shared.root("other"))] == ["work"]
+
+
+def test_a_commit_that_comes_while_logs_are_compared_is_not_lost(shared: Shared, network: Proxy) -> None:
+    write_scan(root := shared.root("one", network.endpoint), "work", {"a": {}})
+
+    def come() -> None:  # by another process of this host
+        write_scan(shared.root("other"), "copy", {"a": {}})
+        mirror.catch_up(root, "scans")
+
+    network.faults.append(Fault("GET", "scans%2F_delta_log", "none", then=come))
+    assert mirror.log_differences(root, "scans") == []
+    assert log.newest(root / "scans") == 2
+
+
+def test_what_cannot_be_written_is_named_by_the_table(shared: Shared) -> None:
+    write_scan(root := shared.root("one"), "work", {"a": {}})
+    made = log.commit_file(root / "scans", 0)
+    made.write_bytes(made.read_bytes().replace(b'"minWriterVersion":7', b'"minWriterVersion":9').replace(b'"timestampNtz"]}}', b'"timestampNtz","strange"]}}'))
+    with pytest.raises(CatalogError, match=rf"^{re.escape(str(root / 'scans'))}: could not be written as a Delta table"):
+        write_scan(root, "copy", {"a": {}})
 
 
 @pytest.mark.slow
