@@ -115,7 +115,7 @@ class Explanation:
         elif self.is_asset and not self.elsewhere:
             lines += ["", "Copies: none is known" + (" that may count" if self.uncounted else "")]
         if self.uncounted:
-            lines += ["", "The same content, which counts for nothing but can be restored from", *(f"  {line}" for line in _uncounted_lines(self))]
+            lines += ["", "The same content, which counts for nothing but may be restored from", *(f"  {line}" for line in _uncounted_lines(self))]
         if self.same_volume:
             lines += ["", "Also on its own volume, which protects nothing", *(f"  {path}" for path in self.same_volume)]
         if self.controls:
@@ -233,7 +233,9 @@ def _explained(
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
     copies = _copies(connection, row, volumes, as_of, classes[0]["retention_days"] if classes else None)
     others = not_counting(connection, row, volumes, {copy.volume for copy in copies}) if row["is_asset"] else ()
-    restored_from, restore = _restore(row, (*(copy for copy in copies if copy.match != "conflict"), *others), volumes)
+    exact = [copy for copy in copies if copy.match in ("content", "metadata")]
+    likely = [copy for copy in copies if copy.match not in ("content", "metadata", "conflict")]
+    restored_from, restore = _restore(row, (*exact, *others, *likely), volumes)
     controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
     keys = ("volume", "path", "role", "size_bytes", "modified_at", "is_asset", "carried", "status", "data_class", "owner", "freshness", "other_copies")
     return Explanation(

@@ -35,17 +35,34 @@ told AS (
     SELECT DISTINCT d.* FROM digests AS d WHERE d.volume <> $volume AND d.digest IN (SELECT digest FROM content WHERE digest IS NOT NULL)
 ),
 
-perhaps AS (
+alike AS (
     SELECT DISTINCT e.* FROM entries AS e INNER JOIN told AS d ON {_FINGERPRINT}
     UNION
     SELECT * FROM entries WHERE volume <> $volume AND digest IN (SELECT digest FROM content WHERE digest IS NOT NULL)
 ),
 
+-- A name shows its latest version alone, and a volume within another shows the very file.
+perhaps AS (
+    SELECT a.*
+    FROM alike AS a
+    ANTI JOIN itself AS i ON a.fs_id = i.fs_id AND a.inode = i.inode
+    WHERE
+        a.type IN ('file', 'object')
+        AND a.is_latest IS DISTINCT FROM FALSE
+        AND a.carried_from IS NULL
+        AND NOT starts_with(a.dir, '.lastcopy/')
+        AND NOT contains(a.dir, '/.lastcopy/')
+),
+
 last_read AS (
-    SELECT e.volume, e.entry_id, arg_max(d.digest, d.digested_at) AS digest, max(d.digested_at) AS read_at
+    SELECT
+        e.volume,
+        e.entry_id,
+        arg_max(d.digest, d.digested_at) AS digest,
+        max(d.digested_at) FILTER (d.digest IS NOT NULL) AS read_at,
+        max(d.digested_at) FILTER (d.digest IS NULL AND d.sample IS NULL) AS failed_at
     FROM perhaps AS e
     INNER JOIN digests AS d ON {_FINGERPRINT}
-    WHERE d.digest IS NOT NULL
     GROUP BY e.volume, e.entry_id
 ),
 
@@ -53,6 +70,7 @@ held AS (
     SELECT e.volume, e.path, coalesce(r.digest, e.digest) AS digest, r.read_at
     FROM perhaps AS e
     LEFT JOIN last_read AS r ON e.volume = r.volume AND e.entry_id = r.entry_id
+    WHERE r.failed_at IS NULL OR r.failed_at < r.read_at
 )
 
 SELECT h.volume, h.path, max(h.read_at) AS read_at

@@ -70,7 +70,7 @@ def _file(one: Explanation) -> None:
     if one.elsewhere:
         st.caption(f"Elsewhere: {counted(one.elsewhere, 'volume')} with a copy, not yours to see.")
     if one.uncounted:
-        st.caption("The same content, which counts for nothing but can be restored from:")
+        st.caption("The same content, which counts for nothing but may be restored from:")
         st.code("\n".join(f"{other.volume}:{other.path}: {other.why}" for other in one.uncounted), language=None)
     if one.same_volume:
         st.caption("Also on its own volume, which protects nothing:")

@@ -324,7 +324,7 @@ def test_what_holds_the_content_and_may_not_protect_is_named_with_why(tmp_path: 
     assert "b1:x/a" in ask("explain", "prod:a", folder=tmp_path).out.decode()
 
 
-def _read(root: Path, volume: str, inode: int, digest: bytes, at: datetime.datetime) -> None:
+def _read(root: Path, volume: str, inode: int, digest: bytes | None, at: datetime.datetime) -> None:
     long_ago = datetime.datetime(2020, 1, 1)
     place = {"volume": volume, "fs_id": volume, "inode": inode, "dir": "", "name": "a"}
     read = {"size_bytes": 10, "modified_at": long_ago, "changed_at": long_ago, "digest": digest, "digested_at": at}
@@ -350,3 +350,28 @@ def test_what_was_read_holds_where_the_word_of_a_storage_is_another(tmp_path: Pa
     assert uncounted() == [("lab", NOON if whose == "lab" else None)]
     _read(tmp_path, whose, 1, found, NOON + datetime.timedelta(hours=1))
     assert uncounted() == []
+
+
+@pytest.mark.parametrize("given", [{}, {"is_latest": False}, {"carried_from": "earlier"}, {"fs_id": "prod", "inode": 1}, {"type": "symlink"}])
+def test_only_what_a_job_could_read_is_named_beside_the_copies(tmp_path: Path, given: dict[str, object]) -> None:
+    write_scan(tmp_path, "prod", {"a": {"digest": b"1" * 32}})
+    write_scan(tmp_path, "lab", {"a": {"digest": b"1" * 32} | given})
+    volumes = {name: {"url": f"/{name}", "role": "primary", "device": name} for name in ("prod", "lab")}
+    with connect.connect(tmp_path, derive.derive(tmp_path, config.parse({"volumes": volumes}), NOON)) as connection:
+        [one] = explain.explain(connection, "prod", "a")
+    assert [other.volume for other in one.uncounted] == ([] if given else ["lab"])
+
+
+def test_what_could_not_be_read_lately_is_not_named_beside_the_copies(tmp_path: Path) -> None:
+    for volume in ("prod", "lab"):
+        write_scan(tmp_path, volume, {"a": {}})
+        _read(tmp_path, volume, 1, b"1" * 32, NOON)
+    volumes = {name: {"url": f"/{name}", "role": "primary", "device": name} for name in ("prod", "lab")}
+    found = []
+    for at in (None, NOON + datetime.timedelta(hours=1)):
+        if at is not None:
+            _read(tmp_path, "lab", 1, None, at)
+        with connect.connect(tmp_path, derive.derive(tmp_path, config.parse({"volumes": volumes}), NOON)) as connection:
+            [one] = explain.explain(connection, "prod", "a")
+        found.append([other.volume for other in one.uncounted])
+    assert found == [["lab"], []]
