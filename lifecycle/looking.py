@@ -14,7 +14,7 @@ import pyarrow as pa
 from catalog import names
 from catalog.errors import ConfigError, LastcopyError, UnreachableError
 from catalog.ours import HOME, is_temporary
-from lifecycle import folders, manifest, owners, stores
+from lifecycle import choosing, folders, manifest, owners, stores
 from lifecycle.ahead import Ahead
 from lifecycle.draft import Draft
 from lifecycle.ends import EndError
@@ -193,17 +193,7 @@ def look(draft: Draft, places: Places) -> None:
             places.begin(rows[first : first + _AHEAD])
             looked += [_looked(draft, places, *one) for one in zip(rows[first : first + _AHEAD], owned[first : first + _AHEAD], strict=True)]
         draft.insert("looked", pa.Table.from_pylist(looked, _LOOKED))
-    draft.make(
-        "dropped",
-        """
-        SELECT s.id
-        FROM sources AS s
-        INNER JOIN looked AS l ON s.id = l.id
-        QUALIFY row_number() OVER (PARTITION BY s.rank ORDER BY l.reason IS NOT NULL, s.choice) > 1
-        """,
-    )
-    draft.run("DELETE FROM looked WHERE id IN (SELECT id FROM dropped)")
-    draft.run("DELETE FROM sources WHERE id IN (SELECT id FROM dropped)")
+    choosing.settle(draft)
     draft.run("INSERT INTO refused SELECT id, reason, detail FROM looked WHERE reason IS NOT NULL AND id NOT IN (SELECT id FROM refused)")
 
 
@@ -269,8 +259,8 @@ def _source(  # noqa: PLR0911  one answer a reason
         return None, place.refusal if place.store is None else refusal
     if row["type"] is None:
         return None, ("changed_since_scan", "the newest scan does not list it")
-    if row["choice"] > 0 and row["sha256"] is None:
-        return None, ("unknown_digest", "the content of this copy was never read")
+    if row["choice"] > 0 and (refusal := choosing.unfit(row)):
+        return None, refusal
     if row["type"] != "file" and (row["type"] != "symlink" or draft.action.REMOVES):
         return None, ("special_file", f"a {row['type']}")
     try:

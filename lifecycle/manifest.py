@@ -78,6 +78,7 @@ REFUSAL_REASONS = {
     "on_replica": "it lies on a replica, which the policy's 'where' does not name: a mirror is left to follow its primary",
     "already_there": "it lies on the volume that it would go to",
     "unknown_digest": "the content is not known by its SHA-256, which this action needs; scan with --digest all",
+    "other_content": "what was read there last is not the content of the file that is to come back",
     "offline": "its volume, or the one that it goes to, is not there now; mount the medium and plan again",
     "not_prepared": "a volume was never prepared, or another one is mounted in its place",
     "not_supported": "its volume, or the one that it goes to, cannot do what this action needs",

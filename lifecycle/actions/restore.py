@@ -11,20 +11,72 @@ if TYPE_CHECKING:
 _THEMSELVES = "SELECT rank, volume, path FROM chosen"
 
 # The file itself first; then its copies, those known best and read last before the others; then any other file that was read and had its content,
-# also one that may not count as a copy, at most eight: what is brought back is compared with the content as it is written.
+# also one that may not count as a copy, at most eight. Each of them carries the content of the file itself: a copy may be a version that its key
+# shows no more, so what lies at its path proves nothing. Where the file was not read by its own volume, the version that was found equal to it tells.
+# Of several versions in a backup nobody knows which one is meant: no other file stands for them.
 _CHOICES = """
-WITH found AS (
+WITH themselves AS (
+    SELECT
+        rank,
+        volume,
+        path,
+        any_value(sha256) AS sha256
+    FROM sources
+    GROUP BY rank, volume, path
+    HAVING count(DISTINCT sha256) = 1
+),
+
+equals AS (
     SELECT
         c.rank,
-        0 AS other,
-        k.verification_level AS level,
-        k.verified_at,
-        k.copy_volume AS volume,
-        k.copy_dir || k.copy_name AS path,
-        1 AS place
+        s.sha256,
+        k.copy_volume,
+        k.copy_entry_id,
+        k.copy_dir,
+        k.copy_name,
+        k.verification_level,
+        k.verified_at
     FROM chosen AS c
     INNER JOIN copies AS k ON c.volume = k.volume AND c.path = k.path
+    LEFT JOIN themselves AS s ON c.rank = s.rank
     WHERE k.match = 'content' AND k.size_bytes > 0
+),
+
+told AS (
+    SELECT
+        q.rank,
+        q.copy_volume,
+        arg_max(d.digest, d.digested_at) AS sha256
+    FROM equals AS q
+    INNER JOIN entries AS e ON q.copy_volume = e.volume AND q.copy_entry_id = e.entry_id
+    INNER JOIN digests AS d
+        ON
+            e.volume = d.volume
+            AND e.size_bytes = d.size_bytes
+            AND e.modified_at = d.modified_at
+            AND e.modified_ns IS NOT DISTINCT FROM d.modified_ns
+            AND e.changed_at IS NOT DISTINCT FROM d.changed_at
+            AND e.changed_ns IS NOT DISTINCT FROM d.changed_ns
+            AND e.created_at IS NOT DISTINCT FROM d.created_at
+            AND e.fs_id IS NOT DISTINCT FROM d.fs_id
+            AND e.inode IS NOT DISTINCT FROM d.inode
+            AND (e.inode IS NOT NULL OR (e.dir = d.dir AND e.name = d.name))
+    WHERE q.sha256 IS NULL AND d.digest IS NOT NULL
+    GROUP BY q.rank, q.copy_volume
+),
+
+found AS (
+    SELECT
+        q.rank,
+        0 AS other,
+        q.verification_level AS level,
+        q.verified_at,
+        q.copy_volume AS volume,
+        q.copy_dir || q.copy_name AS path,
+        coalesce(q.sha256, t.sha256) AS sha256,
+        1 AS place
+    FROM equals AS q
+    LEFT JOIN told AS t ON q.rank = t.rank AND q.copy_volume = t.copy_volume
     UNION ALL BY NAME
     SELECT
         h.rank,
@@ -33,10 +85,11 @@ WITH found AS (
         h.holder.verified_at AS verified_at,
         h.holder.volume AS volume,
         h.holder.path AS path,
+        h.sha256,
         row_number() OVER (PARTITION BY h.rank, h.holder.volume ORDER BY h.holder.verified_at DESC, h.holder.path ASC) AS place
     FROM (
-        SELECT s.rank, s.volume, s.path, unnest(w.holders) AS holder
-        FROM sources AS s
+        SELECT s.rank, s.volume, s.path, s.sha256, unnest(w.holders) AS holder
+        FROM themselves AS s
         INNER JOIN holders AS w ON s.sha256 = w.sha256
     ) AS h
     LEFT JOIN copies AS k ON h.volume = k.volume AND h.path = k.path AND h.holder.volume = k.copy_volume AND h.holder.path = k.copy_dir || k.copy_name
@@ -59,6 +112,7 @@ SELECT
     o.volume,
     o.path,
     c.reason || CASE o.other WHEN 0 THEN ', from its copy' ELSE ', from another file with its content' END AS reason,
+    o.sha256,
     $to AS target_volume,
     $folder || c.path AS target_path
 FROM chosen AS c

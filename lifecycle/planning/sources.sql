@@ -1,6 +1,7 @@
 /*
 Every intended act with what the newest scan saw at its source. The digest is the newest that we read under exactly the fingerprint
 of the entry. `expected` is what the journal knows of a file that an earlier job put there; the scan is then not asked.
+Where an act says what content it means, `read_sha256` is what was read of what is there.
 */
 WITH seen AS (
     SELECT
@@ -68,7 +69,8 @@ SELECT
     coalesce(s.allocated_bytes, i.expected.size_bytes) AS allocated_bytes,
     s.owner,
     s.uid,
-    coalesce(i.sha256, r.digest) AS sha256
+    coalesce(i.sha256, r.digest) AS sha256,
+    r.digest AS read_sha256
 FROM intended AS i
 LEFT JOIN seen AS s ON i.id = s.id
 LEFT JOIN read_rows AS r ON i.id = r.id

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -126,6 +127,26 @@ def test_a_rescue_takes_nothing_that_was_changed_since_it_was_read(grounds: Grou
     os.unlink(grounds.at("data", "file"))
     grounds.write("far", "kept/same", b"precioux")
     assert refusals(grounds.plan("restore", to="data", where="volume = 'data'")) == {"file": "changed_since_scan"}
+
+
+def test_a_copy_that_was_replaced_since_an_earlier_scan_is_not_restored_and_another_file_is(grounds: Grounds) -> None:
+    grounds.configure(mirror='role = "primary"\n')
+    for volume, path in (("data", "file"), ("far", "file")):
+        grounds.write(volume, path, b"precious")
+    grounds.scanned().prepared("data")
+    grounds.write("far", "file", b"strange!")  # the catalog still has the reading of what was there
+    grounds.scanned()
+    os.unlink(grounds.at("data", "file"))
+    assert refusals(grounds.plan("restore", to="data", where="volume = 'data'")) == {"file": "changed_since_scan"}
+    grounds.write("data", "file", b"precious")
+    grounds.write("mirror", "same", b"precious")
+    grounds.scanned()
+    os.unlink(grounds.at("data", "file"))
+    made = grounds.plan("restore", to="data", where="volume = 'data'", needs_approval=False)
+    [step] = steps(made)
+    assert (step.volume, step.path, step.sha256) == ("mirror", b"same", sha256(b"precious").digest())
+    assert carried_out(grounds, made).counts == {"DONE": 1}
+    assert Path(os.fsdecode(grounds.at("data", "file"))).read_bytes() == b"precious"
 
 
 def test_a_restore_of_what_no_copy_has_says_that_it_is_gone(grounds: Grounds) -> None:

@@ -250,6 +250,30 @@ def test_what_a_key_shows_is_restored_and_no_older_version(tmp_path: Path, serve
     assert Path(os.fsdecode(estate.at("far", "f"))).read_bytes() == b"three"
 
 
+def test_a_copy_below_a_version_with_another_content_is_not_restored_from_its_key(tmp_path: Path) -> None:
+    estate = prepared(tmp_path, stores.weed(), "versions = true\n", versioned=True)
+    where = estate.write("data", "f", b"precious")
+    for content in (b"precious", b"encrypted"):
+        estate.server.client.put_object(Bucket=estate.bucket, Key="kept/f", Body=content)
+    estate.scanned()
+    copies = estate.ask("sql", "SELECT match, usable FROM copies WHERE copy_volume = 'vault'", "--format", "json").data
+    assert [(one["match"], one["usable"]) for one in copies] == [("content", "yes")]
+    os.unlink(where)
+    made = estate.plan("restore", to="data", where="volume = 'data'")
+    assert refusals(made) == {"f": "changed_since_scan"}
+    assert details(made) == ["it is gone; vault:f: it holds another content now, as it was read last; look for its older versions"]
+    estate.write("data", "f", b"precious")
+    estate.write("data", "same", b"precious")
+    estate.scanned()
+    os.unlink(where)
+    made = estate.approved("restore", to="data", where="volume = 'data' AND path = 'f'")
+    [reason] = [row["reason"] for batch in made.rows("steps.parquet", 1) for row in batch]
+    assert "from another file with its content, not from vault:f: it holds another content now" in reason
+    came = estate.carried_out(made)
+    assert came.counts == {"DONE": 1}, estate.reasons(came.job_id)
+    assert Path(os.fsdecode(where)).read_bytes() == b"precious"
+
+
 @pytest.mark.slow
 def test_objects_are_stored_in_the_class_that_is_configured(tmp_path: Path) -> None:
     estate = prepared(tmp_path, stores.weed(), 'storage_class = "STANDARD_IA"\n')
