@@ -8,7 +8,7 @@ least = 0
 help = "days without use before the volume's scan after which a file is dormant"
 
 [columns]
-name = "stored, assets, the five kinds of status of assets; last_copies: files whose content nothing else is known to hold; last_copies_unknown: those of them that something else may hold, and those that may be a copy of an asset; dormant: on primary volumes, what could be moved; dormant_elsewhere; reclaimable"
+name = "stored, assets, the five kinds of status of assets; last_copies: files whose content nothing else is known to hold; last_copies_read: those of them that were ever read as they are there, by size and time of change: of others a copy that nobody read either may be there; dormant: on primary volumes, what could be moved; dormant_elsewhere: on other volumes, copies or not; reclaimable"
 files = { meaning = "files, each name counted", unit = "files" }
 bytes = { meaning = "their size, hard links once", unit = "bytes" }
 files_pct = { meaning = "their share of all assets, or of all files, rounded down; null without any", unit = "%" }
@@ -19,18 +19,30 @@ WITH counted AS (
         files.is_asset,
         files.status,
         files.is_last_copy,
-        files.is_last_copy
-        AND CASE
-            WHEN files.is_asset THEN 'unknown' IN (files.user_error, files.ransomware, files.system_failure, files.facility_outage)
-            ELSE files.status IS NOT NULL
-        END AS is_perhaps_not,
         coalesce(files.role = 'primary', FALSE) AS is_primary,
         coalesce(files.last_active_at <= volumes.scanned_at - $days * INTERVAL '1' DAY AND NOT files.carried, FALSE) AS is_dormant,
         count(*) AS files,
         sum(files.counted_bytes) AS bytes
     FROM files
     INNER JOIN volumes ON files.volume = volumes.volume
-    GROUP BY 1, 2, 3, 4, 5, 6
+    GROUP BY 1, 2, 3, 4, 5
+),
+
+read_once AS (
+    SELECT
+        files.volume,
+        files.entry_id,
+        max(files.counted_bytes) AS bytes
+    FROM files
+    INNER JOIN digests
+        ON
+            files.volume = digests.volume
+            AND files.dir = digests.dir
+            AND files.name = digests.name
+            AND files.size_bytes = digests.size_bytes
+            AND files.modified_at = digests.modified_at
+    WHERE files.is_last_copy AND digests.digest IS NOT NULL
+    GROUP BY 1, 2
 ),
 
 kept_twice AS (
@@ -102,12 +114,11 @@ lines AS (
     UNION ALL
     SELECT
         9 AS position,
-        'last_copies_unknown' AS name,
+        'last_copies_read' AS name,
         FALSE AS of_assets,
-        sum(files) AS files,
+        count(*) AS files,
         sum(bytes) AS bytes
-    FROM counted
-    WHERE is_perhaps_not
+    FROM read_once
     UNION ALL
     SELECT
         10 AS position,
@@ -174,7 +185,7 @@ ORDER BY
         WHEN name = 'unknown' THEN 6
         WHEN name = 'excepted' THEN 7
         WHEN name = 'last_copies' THEN 8
-        WHEN name = 'last_copies_unknown' THEN 9
+        WHEN name = 'last_copies_read' THEN 9
         WHEN name = 'dormant' THEN 10
         WHEN name = 'dormant_elsewhere' THEN 11
         ELSE 12

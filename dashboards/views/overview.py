@@ -23,8 +23,8 @@ TILES = (
 HELP = {
     "protected": "Assets that are known to meet what their class asks for.",
     "unprotected": "Assets that miss what their class asks for and are known to survive no threat. Those unknown may be unprotected too.",
-    "last_copies": "Files whose content nothing else is known to hold. Unknown: something else may hold it, or it may be a copy of an asset.",
-    "dormant": "Files on primary volumes that nobody used in the year before the scan: these can be moved. Copies elsewhere are counted beside.",
+    "last_copies": "Files whose content nothing else is known to hold. Of what was never read there may be copies that nobody knows.",
+    "dormant": "Files on primary volumes that nobody used in the year before the scan: these can be moved. Files on other volumes are counted beside.",
 }
 ONLY = {"older": "only as an older version", "keyless": "only as long as a key is left that nobody says where it is kept"}
 DOUBTS = ("unknown", *ONLY)  # where there are none and nothing is lost, a loss is known to take nothing
@@ -118,12 +118,12 @@ def _tile(title: str, line: dict[str, Any], value: str, past: Sequence[int], lea
 
 
 def _more(name: str, lines: dict[str, dict[str, Any]]) -> str:
-    unknown, elsewhere = lines["unknown"]["files"], lines["dormant_elsewhere"]["files"]
+    unknown, elsewhere, last = (lines[one]["files"] for one in ("unknown", "dormant_elsewhere", "last_copies"))
     said = {
         "protected": f"{percent(unknown, lines['assets']['files'])} unknown",
         "unprotected": f"{unknown:,} unknown",
-        "last_copies": f"{lines['last_copies_unknown']['files']:,} of them unknown",
-        "dormant": f"{counted(elsewhere, 'copy')} elsewhere" if elsewhere else "",
+        "last_copies": f"{percent(lines['last_copies_read']['files'], last)} of them ever read" if last else "",
+        "dormant": f"{counted(elsewhere, 'file')} on other volumes" if elsewhere else "",
     }.get(name)
     return f" · {said}" if said else ""
 

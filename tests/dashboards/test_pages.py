@@ -15,6 +15,7 @@ from catalog import config
 from dashboards import asking, marks, options, seam
 from lifecycle import plan
 from reports.explain import Explanation
+from reports.state import percent
 from reports.terminal import human
 from tests.dashboards.conftest import Shown
 from tests.lastcopy.program import ask
@@ -71,10 +72,11 @@ def test_the_tiles_say_what_the_overview_report_says(served: Shown) -> None:
     assert found["Dormant for a year"] == human(lines["dormant"]["bytes"], "bytes")
     captions = [caption.value for caption in page.caption]
     assert f"{human(lines['unprotected']['bytes'], 'bytes')} · {lines['unknown']['files']} unknown" in captions
-    assert f"{human(lines['last_copies']['bytes'], 'bytes')} · {lines['last_copies_unknown']['files']} of them unknown" in captions
+    read = percent(lines["last_copies_read"]["files"], lines["last_copies"]["files"])
+    assert f"{human(lines['last_copies']['bytes'], 'bytes')} · {read} of them ever read" in captions
     moved = [row for row in served.report("dormant-copies") if row["role"] == "primary"]
     assert lines["dormant"]["files"] == len(moved)
-    assert f"{len(moved)} files · {lines['dormant_elsewhere']['files']} copies elsewhere" in captions
+    assert f"{len(moved)} files · {lines['dormant_elsewhere']['files']} files on other volumes" in captions
     assert found["Kept twice"] == human(lines["reclaimable"]["bytes"], "bytes")
 
 

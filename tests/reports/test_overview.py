@@ -29,7 +29,7 @@ def test_every_kind_is_a_line_with_its_share_rounded_down(estate: Estate) -> Non
         ("unknown", 1, 1, 33.3, 0.1),
         ("excepted", 0, 0, 0.0, 0.0),
         ("last_copies", 1, 399, 25.0, 24.9),
-        ("last_copies_unknown", 0, 0, 0.0, 0.0),
+        ("last_copies_read", 0, 0, 0.0, 0.0),
         ("dormant", 1, 1, 25.0, 0.0),
         ("dormant_elsewhere", 0, 0, 0.0, 0.0),
         ("reclaimable", 2, 14, 50.0, 0.8),
@@ -60,17 +60,32 @@ def test_what_could_be_moved_is_told_apart_from_copies_that_nobody_reads(estate:
     ]
 
 
-def test_of_last_known_copies_those_are_told_of_which_another_is_not_excluded(estate: Estate) -> None:
+def test_of_last_known_copies_those_are_told_that_were_ever_read(estate: Estate) -> None:
+    changed = datetime.datetime(2026, 1, 1)
+    read = {"volume": "projects", "size_bytes": 100, "modified_at": changed, "digest": b"1" * 32}
     connection = estate(
         files=[
-            {"path": "perhaps-copied", "user_error": "no", "facility_outage": "unknown"},
-            {"path": "alone", **dict.fromkeys(("user_error", "ransomware", "system_failure", "facility_outage"), "no")},
-            {"path": "perhaps-a-copy", "is_asset": False, "status": "unprotected"},
-            {"path": "a-copy-of-nothing", "is_asset": False, "status": None},
-            {"path": "copied", "user_error": "unknown", "is_last_copy": False},
-        ]
+            {"path": "read"},
+            {"path": "read-twice"},
+            {"path": "never-read", "facility_outage": "unknown"},
+            {"path": "sampled"},
+            {"path": "another-by-now"},
+            {"path": "longer-by-now"},
+            {"path": "copied", "is_last_copy": False},
+        ],
+        digests=[
+            read | {"path": "read"},
+            read | {"path": "read-twice"},
+            read | {"path": "read-twice", "digest": b"2" * 32},
+            read | {"path": "never-read", "volume": "other"},
+            read | {"path": "sampled", "digest": None, "sample": b"1" * 32},
+            read | {"path": "another-by-now", "modified_at": changed - datetime.timedelta(days=1)},
+            read | {"path": "longer-by-now", "size_bytes": 99},
+            read | {"path": "copied"},
+        ],
     )
-    assert answer(reports.load("overview").run(connection, where="name LIKE 'last%'"), "name", "files") == [("last_copies", 4), ("last_copies_unknown", 2)]
+    rows = answer(reports.load("overview").run(connection, where="name LIKE 'last%'"), "name", "files", "bytes")
+    assert rows == [("last_copies", 6, 600), ("last_copies_read", 2, 200)]
 
 
 def test_what_was_not_seen_by_the_newest_scan_is_not_called_dormant(estate: Estate) -> None:
