@@ -18,7 +18,7 @@ _BADGES = {
     "yes": "#2e8b57", "protected": "#2e8b57", "survives": "#2e8b57", "met": "#2e8b57", "complete": "#2e8b57",
 }  # fmt: skip
 _SIGNED = {"status", "status_before", "outcome", "state", "user_error", "ransomware", "system_failure", "facility_outage", "result"}
-_WORDS = {"threat", "reasons", "reason", "recall", "signal", "match", "freshness"}  # whose values are our own words, which files have with low lines
+_WORDS = {"threat", "reasons", "recall", "signal", "match", "freshness"}  # whose values are our own words, which files have with low lines
 _TWO_LINES_PIXELS, _WIDE_PIXELS = 64, 400  # above four times the size of the font, text is wrapped
 _MOMENT_PIXELS = 128
 FORMATS = tuple(form for form in render.FORMATS if form not in ("table", "json", "md"))

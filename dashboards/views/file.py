@@ -66,7 +66,7 @@ def _file(one: Explanation) -> None:
         for copy in one.copies
     ]
     columns_of = (*_COPIES, *_LOCK) if any(copy.lock for copy in one.copies) else _COPIES
-    tables.draw(asking.answer("copies", columns_of, rows), f"copies-{one.volume}")
+    tables.draw(asking.answer("copies", columns_of, rows), f"copies-{one.volume}", words=("reason",))
     if one.elsewhere:
         st.caption(f"Elsewhere: {counted(one.elsewhere, 'volume')} with a copy, not yours to see.")
     if one.uncounted:

@@ -200,7 +200,7 @@ def _effect(effect: Mapping[str, Any] | None) -> None:
 def _refusals(totals: Mapping[str, Any]) -> None:
     st.markdown("**What it leaves out, and why**")
     rows = [{"reason": reason, **one} for reason, one in totals["refusals"].items()]
-    tables.draw(asking.answer("refusals", _REFUSALS, rows), "plan-refusals")
+    tables.draw(asking.answer("refusals", _REFUSALS, rows), "plan-refusals", words=("reason",))
     for row in rows:
         st.caption(marks.escaped(f"{row['reason'].replace('_', ' ')}: {REFUSAL_REASONS[row['reason']]}"))
 

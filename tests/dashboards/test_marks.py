@@ -4,7 +4,8 @@ import shlex
 
 import pytest
 
-from dashboards import marks, matrix
+from dashboards import marks, matrix, tables
+from reports import Column
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -63,3 +64,10 @@ def test_a_share_of_nothing_is_told_from_a_little_and_from_half_by_sign_and_colo
     rows = [{"waived": None, "covered_pct": share, "covered_assets": assets, "unknown_assets": 0} for assets, share in covered.items()]
     assert [matrix._said(row) for row in rows] == ["○ 0.0 %", "◔ 0.0 %", "◔ 47.6 %", "◑ 52.3 %", "◕ 99.9 %", "● 100.0 %"]
     assert len({matrix._colour(row) for row in rows}) == 5
+
+
+def test_what_a_user_wrote_keeps_its_low_lines_and_our_own_words_have_none() -> None:
+    columns, row = [Column("reason", "why"), Column("reasons", "why not")], {"reason": "see_ticket_7", "reasons": "never_copied"}
+    shown = tables._styled([row], columns, tables._WORDS).to_html()
+    assert ("see_ticket_7" in shown, "never copied" in shown) == (True, True)
+    assert "see ticket 7" in tables._styled([row], columns, {*tables._WORDS, "reason"}).to_html()
