@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,9 @@ _REFUSED = (409, 412)  # what it means that something has the name: 409 while an
 _CHANGED = ("BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest")  # what it means that a body is not the one that was sent
 _LARGEST_BYTES = 5 << 30  # of one request
 _TRIES, _WAIT_SECONDS = 5, 0.2  # of a commit; doubled for each further one
-_MD5 = 32  # characters of an ETag that is one
+_MD5 = 32  # characters of an ETag that is one, or, where a store encrypts, looks like one
+_KEPT_MD5 = "x-amz-meta-md5chksum"  # in base64, as rclone keeps it too: what a store tells of an object, whatever its ETag is
+_DAMAGED = "Damaged"  # no store's word
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,17 @@ class Bucket(WritableStore):
             raise self._told(error, f"{path} could not be stored") from error
 
     def _put_checked(self, path: str, body: bytes | BinaryIO, digest: "hashlib._Hash", headers: Mapping[str, str]) -> None:
-        """Store an object, and see by its ETag that it came as it was sent: not every store looks at its digest. Raises StoreError, where it did not so that
-        another try may help."""
+        """Store an object, and see that it came as it was sent, by its ETag or by reading it: not every store looks at its digest. Raises StoreError, where it
+        did not so that another try may help."""
         try:
             answer = self.put(self._key(path), body, {**headers, **_sums(digest)})
         except StoreError as error:
             raise StoreError(f"it came changed ({error})") if error.code in _CHANGED else error from error
-        etag = answer.get("etag", "").strip('"').lower()
-        if len(etag) == _MD5 and not answer.get("x-amz-server-side-encryption", "").startswith("aws:kms") and etag != digest.hexdigest():
-            raise StoreError("what is stored is not what was sent")
+        if _told_md5(answer) not in (None, digest.hexdigest()):
+            there = _md5()
+            self._receive(path, there.update)
+            if there.digest() != digest.digest():
+                raise StoreError("what is stored is not what was sent")
 
     def create(self, path: str, content: bytes) -> bool:
         """Store an object if nothing has its name; gives whether what is there then is this. Writes. Raises UnreachableError, CatalogError."""
@@ -230,7 +234,7 @@ class Bucket(WritableStore):
             return False
 
     def download(self, path: str, into: Path) -> None:
-        """Write what an object holds into a file, and make it durable. Raises FileNotFoundError, UnreachableError."""
+        """Write what an object holds into a file, and make it durable. Raises FileNotFoundError, UnreachableError, CatalogError where it is damaged."""
         try:
             self._again(lambda: self._download(path, into))
         except StoreError as error:
@@ -253,33 +257,53 @@ class Bucket(WritableStore):
 
     def _download(self, path: str, into: Path) -> None:
         """One try. Raises StoreError, also where what came is not what is stored."""
-        stream = self.stream(self._key(path), {}, {}, _BLOCK_BYTES)
-        headers = next(stream)
-        assert isinstance(headers, Mapping)  # noqa: S101  # the first one
-        digest, size_bytes = _md5(), 0
+        digest = _md5()
         with into.open("wb") as file:
-            for block in stream:
-                assert isinstance(block, bytes)  # noqa: S101  # all others
+
+            def take(block: bytes) -> None:
                 digest.update(block)
-                size_bytes += len(block)
                 file.write(block)
+
+            headers = self._receive(path, take)
             file.flush()
             os.fsync(file.fileno())
-        etag = headers.get("etag", "").strip('"').lower()
-        is_md5 = len(etag) == _MD5 and not headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-        if headers.get("content-length") != str(size_bytes) or (is_md5 and etag != digest.hexdigest()):
+        kept = headers.get(_KEPT_MD5)
+        if (kept or _told_md5(headers)) not in (None, _sums(digest)[_KEPT_MD5] if kept else digest.hexdigest()):
+            raise StoreError(f"{path}: is not what was stored: its MD5 is another one", code=_DAMAGED)
+
+    def _receive(self, path: str, take: Callable[[bytes], object]) -> Mapping[str, str]:
+        """Read an object, one try; gives what the store tells of it. Raises StoreError, also where less comes than it has."""
+        stream = self.stream(self._key(path), {}, {}, _BLOCK_BYTES)
+        headers, size_bytes = next(stream), 0
+        assert isinstance(headers, Mapping)  # noqa: S101  # the first one
+        for block in stream:
+            assert isinstance(block, bytes)  # noqa: S101  # all others
+            size_bytes += len(block)
+            take(block)
+        if headers.get("content-length") != str(size_bytes):
             raise StoreError(f"{path}: what came is not what is stored")
+        return headers
 
     def _told(self, error: StoreError, what: str) -> Exception:
-        """The error of a request that was not done: nobody answered, or the store refused."""
+        """The error of a request that was not done: nobody answered, the store refused, or what it has is damaged."""
+        if error.code == _DAMAGED:
+            return CatalogError(f"catalog {self._settings.location}: {error}; 'lastcopy catalog verify' says more")
         if error.refused:
             return CatalogError(f"catalog {self._settings.location}: {what}: {error}; reports can be read with these credentials if they may read")
         return self.unreachable(f"{what}: {error}")
 
 
 def _sums(digest: "hashlib._Hash") -> dict[str, str]:
-    """What goes with an object for the store to hold it against; a bucket in which all is locked takes nothing without it."""
-    return {"Content-MD5": base64.b64encode(digest.digest()).decode()}
+    """What goes with an object for the store to hold it against, and to keep; a bucket in which all is locked takes nothing without the first."""
+    encoded = base64.b64encode(digest.digest()).decode()
+    return {"Content-MD5": encoded, _KEPT_MD5: encoded}
+
+
+def _told_md5(headers: Mapping[str, str]) -> str | None:
+    """The ETag of an answer, in small letters, if it may be the MD5 of the object; None where the store says that it encrypts, or it looks otherwise."""
+    etag = headers.get("etag", "").strip('"').lower()
+    is_kms = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+    return None if is_kms or len(etag) != _MD5 or "x-amz-server-side-encryption-customer-algorithm" in headers else etag
 
 
 def _md5(content: bytes = b"") -> "hashlib._Hash":

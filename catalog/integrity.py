@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from catalog import former, inventory, log, mirror, names, printable, snapshot, table
-from catalog.errors import LastcopyError
+from catalog.errors import CatalogError, LastcopyError
 from catalog.schema import DERIVED, READ_NOW, TABLES
 
 _BATCH_ROWS = 50_000
@@ -119,7 +119,7 @@ def _wrong(root: Path, name: str, path: str, file: log.Logged, found: inventory.
     try:
         with mirror.as_stored(root, name, path) as stored:
             rows, schema = _looked_into(stored, contents=contents)
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, CatalogError) as error:
         yield _error(name, shown, "unreadable", f"it cannot be read: {_told(error)}", mend)
         return
     if file.rows is not None and rows != file.rows:

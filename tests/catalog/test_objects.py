@@ -198,6 +198,31 @@ def test_whose_commit_it_is_that_lies_there(tmp_path: Path) -> None:
             assert not log.is_of_another(changed, ours)
 
 
+@pytest.mark.parametrize("kind", ["flip_up", "flip_down"])
+def test_a_store_whose_etags_only_look_like_md5s_is_written_and_read(shared: Shared, network: Proxy, kind: Kind) -> None:
+    network.has_strange_etags = True
+    write_scan(root := shared.root("one", network.endpoint), "work", {"a": {}})
+    assert [scan.volume for scan in snapshot.scans(shared.root("other", network.endpoint))] == ["work"]
+    puts = [one for one in network.seen if one.startswith("PUT") and "/part-" in one]
+    assert len(puts) == len(set(puts)) == 2
+    network.faults.append(Fault("PUT" if kind == "flip_up" else "GET", "scans/part-", kind))
+    write_scan(root, "copy", {"a": {}})
+    assert [scan.volume for scan in snapshot.scans(shared.root("late", network.endpoint))] == ["copy", "work"]
+    assert wrong(shared.root("last")) == []
+
+
+def test_what_its_store_changed_is_not_taken_for_whole_by_its_new_etag(shared: Shared) -> None:
+    write_scan(root := shared.root("one"), "work", {"a": {}})
+    [path] = table.named(root, "scans")
+    key, client = f"{shared.prefix}/scans/{path}", shared.server.client
+    known = client.head_object(Bucket=shared.bucket, Key=key)["Metadata"]
+    content = shared.content(f"scans/{path}")
+    client.put_object(Bucket=shared.bucket, Key=key, Body=content[:-20] + b"x" + content[-19:], Metadata=known)
+    with pytest.raises(CatalogError, match="is not what was stored"):
+        snapshot.scans(shared.root("other"))
+    assert [(finding.table, finding.check) for finding in wrong(root)] == [("scans", "unreadable")]
+
+
 def test_a_bucket_that_wants_the_md5_of_whatever_it_stores_gets_it(shared: Shared, network: Proxy) -> None:
     network.demanded = b"content-md5:"
     root = shared.root("one", network.endpoint)

@@ -1,5 +1,6 @@
 """A proxy on loopback that does to single requests what networks do: loses the answer, cuts the request, turns a bit either way, lets somebody in before."""
 
+import re
 import socket
 import socketserver
 import threading
@@ -32,6 +33,7 @@ class Proxy:
     port: int = 0
     faults: list[Fault] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    has_strange_etags: bool = False  # as of a store that encrypts: 32 characters, and no MD5
     demanded: bytes = b""  # a header without which a PUT is refused, in small letters
     heard: Callable[[int], None] = lambda _count: None  # with the number of requests, before each is sent on
     answered: Callable[[int], None] = lambda _count: None  # and before its answer is
@@ -114,6 +116,9 @@ def _serve(proxy: Proxy, client: socket.socket) -> None:
     if kind == "lose_answer":
         return
     at = answer.index(b"\r\n\r\n") + 4
+    if proxy.has_strange_etags:
+        head = re.sub(rb'(?im)^(etag: *"?)([0-9a-f]{32})', lambda found: found[1] + found[2][::-1], answer[:at])
+        answer = head + answer[at:]
     if kind == "flip_down":
         answer = answer[:at] + _flipped(answer[at:])
     client.sendall(answer[: at + (len(answer) - at) // 2] if kind == "cut_answer" else answer)
