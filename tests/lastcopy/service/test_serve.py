@@ -24,6 +24,7 @@ from tests.lastcopy.program import ask, environment, run
 
 LONG_AGO = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=500)).isoformat()
 YEARLY = "0 0 1 1 *"
+PATIENCE_SECONDS = 90  # for an answer of a machine with other work
 _BIG_BYTES = 3 << 30  # sparse: reading it takes some seconds
 
 
@@ -86,8 +87,8 @@ def alive(pid: int) -> bool:
 @pytest.mark.slow
 def test_it_serves_and_ends_cleanly_with_json_lines_on_request(estate: Estate) -> None:
     with serving(estate.folder, "--no-pages", "--log-json") as service:
-        assert httpx.get(f"{service.url}healthz").json()["status"] == "ok"
-        assert httpx.get(f"{service.url}api/openapi.json").json()["info"]["title"] == "Lastcopy"
+        assert httpx.get(f"{service.url}healthz", timeout=PATIENCE_SECONDS).json()["status"] == "ok"
+        assert httpx.get(f"{service.url}api/openapi.json", timeout=PATIENCE_SECONDS).json()["info"]["title"] == "Lastcopy"
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(30) == 0
     logged = [json.loads(line) for line in service.lines().splitlines()]
@@ -97,10 +98,10 @@ def test_it_serves_and_ends_cleanly_with_json_lines_on_request(estate: Estate) -
 @pytest.mark.slow
 def test_the_dashboard_is_served_beside_the_api(estate: Estate) -> None:
     with serving(estate.folder, "--no-schedule") as service:
-        assert httpx.get(f"{service.url}_stcore/health").text == "ok"
-        assert "<html" in httpx.get(service.url, headers={"Accept": "text/html"}).text
-        assert httpx.get(f"{service.url}api/volumes").json()["schema"] == "volumes/1"
-        assert httpx.get(service.url, headers={"Host": "rebound.example"}).status_code == 400
+        assert httpx.get(f"{service.url}_stcore/health", timeout=PATIENCE_SECONDS).text == "ok"
+        assert "<html" in httpx.get(service.url, headers={"Accept": "text/html"}, timeout=PATIENCE_SECONDS).text
+        assert httpx.get(f"{service.url}api/volumes", timeout=PATIENCE_SECONDS).json()["schema"] == "volumes/1"
+        assert httpx.get(service.url, headers={"Host": "rebound.example"}, timeout=PATIENCE_SECONDS).status_code == 400
         assert handshake(service.url, service.url.rstrip("/")) == 101
         assert handshake(service.url, "http://rebound.example") == 403
 
@@ -161,8 +162,8 @@ def test_a_service_that_is_killed_in_a_scan_leaves_nothing_running_and_catches_u
     assert run("report", "volumes", folder=big, code=6)
     with serving(big, "--no-pages", "--log-json") as service:
         until(lambda: (found := tasks.read(root, "nightly")) and found.code == 0)
-        assert httpx.get(f"{service.url}healthz").json()["snapshot"] is True
-        assert {row["path"] for row in httpx.get(f"{service.url}api/reports/assets").json()["data"]} == {"big", "small"}
+        assert httpx.get(f"{service.url}healthz", timeout=PATIENCE_SECONDS).json()["snapshot"] is True
+        assert {row["path"] for row in httpx.get(f"{service.url}api/reports/assets", timeout=PATIENCE_SECONDS).json()["data"]} == {"big", "small"}
         first = tasks.read(root, "nightly")
     with serving(big, "--no-pages"):
         time.sleep(1)
@@ -200,7 +201,7 @@ def test_twenty_clients_are_answered_while_scans_come_to_be_published(tmp_path: 
     with serving(tmp_path, "--no-pages", "--no-schedule") as service:
 
         def client(number: int) -> list[int]:
-            with httpx.Client(base_url=service.url, timeout=90) as asking:
+            with httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as asking:
                 return [asking.get(f"api/{paths[(number + asked) % len(paths)]}").status_code for asked in range(2 * len(paths))]
 
         with ThreadPoolExecutor(20) as pool:
@@ -208,7 +209,7 @@ def test_twenty_clients_are_answered_while_scans_come_to_be_published(tmp_path: 
             scans = [run("scan", "data", "mirror", folder=tmp_path, code=None).code for _ in range(3)]
         assert {status for found in clients for status in found.result()} == {200}
         assert set(scans) <= {0, 4}
-        published = httpx.get(f"{service.url}api/snapshots").json()["data"]
+        published = httpx.get(f"{service.url}api/snapshots", timeout=PATIENCE_SECONDS).json()["data"]
         assert len(published) == 4
 
 
