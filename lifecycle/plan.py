@@ -212,6 +212,8 @@ def approve(plan: Plan, journal: "Journal", *, actor: str, at_us: int, steps: Ra
     if plan.header.policy.two_persons and actor == plan.header.actor:
         raise RefusedError(f"plan {plan.id} was created by {actor}, and its policy asks for two persons: somebody else must approve it")
     if not plan.steps_count and steps is None:
+        if plan.header.totals["refused"]:
+            raise RefusedError(f"plan {plan.id} has no steps, for every file was refused; 'lastcopy plan show {plan.id}' says why")
         return  # as its job does nothing
     wanted = merged(steps) if steps is not None else None
     if wanted is not None and (not wanted or wanted[0][0] < 1 or wanted[-1][1] > plan.steps_count):
