@@ -1,8 +1,6 @@
 """One file explained: every copy with its evidence, each control met or not, what would mend it, and the command that restores it."""
 
 import datetime
-import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from catalog import names
 from catalog.errors import NotFoundError
-from catalog.volumes import path_of
 from catalog.words import THREATS
-from reports import cells, locks, mending, terminal, tiers
+from reports import cells, locks, mending, rescue, terminal, tiers
 from reports.state import age, counted, day
 from reports.uncounted import Uncounted, not_counting
 
@@ -26,7 +23,6 @@ MATCHES = {
 }
 _ELSEWHERE = "SELECT copies FROM elsewhere WHERE volume = $volume AND entry_id = $entry_id"
 _CLASS_COLUMNS = {"max_copy_age": "max_copy_age_days", "max_verification_age": "max_verification_age_days", "retention": "retention_days"}
-_PRINTABLE = re.compile(rb"[ -~]+")
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,11 @@ class Explanation:
         elif self.is_asset and not self.elsewhere:
             lines += ["", "Copies: none is known" + (" that may count" if self.uncounted else "")]
         if self.uncounted:
-            lines += ["", "The same content, which counts for nothing but may be restored from", *(f"  {line}" for line in _uncounted_lines(self))]
+            lines += [
+                "",
+                "The same content, which counts for nothing but may be restored from",
+                *(f"  {line}" for one in self.uncounted for line in one.lines(self.as_of)),
+            ]
         if self.same_volume:
             lines += ["", "Also on its own volume, which protects nothing", *(f"  {path}" for path in self.same_volume)]
         if self.controls:
@@ -155,15 +155,6 @@ def explain(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
     return [_explained(connection, row, as_of, folder, pointer) for row, pointer in rows]
 
 
-def restore_command(source: Mapping[str, Any], source_path: str, target: Mapping[str, Any], target_path: str) -> str | None:
-    """The shell command that copies a file from one file tree to another, as text; None where one is no file tree or at a relative place. Runs nothing."""
-    if any(volume["kind"] != "posix" or not path_of(volume["url"]).startswith("/") for volume in (source, target)):
-        return None
-    return (
-        f"cp --archive --no-clobber --no-target-directory -- {_quoted(_location(source['url'], source_path))} {_quoted(_location(target['url'], target_path))}"
-    )
-
-
 def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: str, folder: Path | None) -> list[tuple[str, str]]:
     volumes = _rows(connection, "SELECT volume, kind, url FROM volumes ORDER BY position", {})
     known = [row["volume"] for row in volumes]
@@ -173,8 +164,8 @@ def _places(connection: "duckdb.DuckDBPyConnection", volume: str | None, path: s
     if volume is None and colon and before in known:
         return [(before, after)]
     if path.startswith("/"):
-        trees = [_anchored(row, folder) for row in volumes if row["kind"] == "posix"]
-        roots = [(row["volume"], names.escape(_root(row["url"]).encode("utf-8", "surrogateescape"))) for row in trees]
+        trees = [rescue.anchored(row, folder) for row in volumes if row["kind"] == "posix"]
+        roots = [(row["volume"], names.escape(rescue.root(row["url"]).encode("utf-8", "surrogateescape"))) for row in trees]
         return [(name, path.removeprefix(root + "/")) for name, root in roots if volume in (None, name) and path.startswith(root + "/")]
     return [(name, path) for name in ([volume] if volume else known)]
 
@@ -229,13 +220,13 @@ def _unread(connection: "duckdb.DuckDBPyConnection", volume: str, path: str, ent
 def _explained(
     connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any], as_of: datetime.datetime, folder: Path | None, pointer: str | None
 ) -> Explanation:
-    volumes = {v["volume"]: _anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
+    volumes = {v["volume"]: rescue.anchored(v, folder) for v in _rows(connection, "SELECT * FROM volumes", {})}
     classes = _rows(connection, "SELECT * FROM classes WHERE data_class = $data_class", {"data_class": row["data_class"]})
     copies = _copies(connection, row, volumes, as_of, classes[0]["retention_days"] if classes else None)
     others = not_counting(connection, row, volumes, {copy.volume for copy in copies}) if row["is_asset"] else ()
     exact = [copy for copy in copies if copy.match in ("content", "metadata")]
     likely = [copy for copy in copies if copy.match not in ("content", "metadata", "conflict")]
-    restored_from, restore = _restore(row, (*exact, *others, *likely), volumes)
+    restored_from, restore = rescue.first(volumes[row["volume"]], row["path"], (*exact, *others, *likely), volumes)
     controls = _controls(row, classes[0]) if row["is_asset"] and classes else ()
     keys = ("volume", "path", "role", "size_bytes", "modified_at", "is_asset", "carried", "status", "data_class", "owner", "freshness", "other_copies")
     return Explanation(
@@ -335,35 +326,6 @@ def _same_volume(connection: "duckdb.DuckDBPyConnection", row: Mapping[str, Any]
     return tuple(found["path"] for found in _rows(connection, query, {key: row[key] for key in ("volume", "dir", "name")}))
 
 
-def _restore(row: Mapping[str, Any], files: Sequence[Copy | Uncounted], volumes: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, str | None]:
-    """The volume and the command of the first file that one command can copy: none lies in an archive."""
-    for copy in files:
-        command = restore_command(volumes[copy.volume], copy.path, volumes[row["volume"]], row["path"])
-        if command:
-            return copy.volume, command
-    return None, None
-
-
-def _anchored(volume: Mapping[str, Any], folder: Path | None) -> Mapping[str, Any]:
-    """The volume, its relative folder made absolute: a restore command must mean the same files wherever it is run."""
-    return {**volume, "url": str(folder / path_of(volume["url"]))} if folder and volume["kind"] == "posix" else volume
-
-
-def _location(url: str, path: str) -> bytes:
-    return _root(url).encode("utf-8", "surrogateescape") + b"/" + names.unescape(path)
-
-
-def _root(url: str) -> str:
-    return path_of(url).rstrip("/")
-
-
-def _quoted(raw: bytes) -> str:
-    if _PRINTABLE.fullmatch(raw):
-        return shlex.quote(raw.decode())
-    # ANSI-C quoting: every byte that is not plain ASCII by its number, so that neither the terminal nor the shell can read it otherwise.
-    return "$'" + "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\x{byte:02x}" for byte in raw) + "'"
-
-
 def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
     known = "not verified"
     if copy.verification_level is not None:
@@ -381,13 +343,6 @@ def _copy_lines(copy: Copy, as_of: datetime.datetime) -> list[str]:
         f"  {place}; seen {_when(copy.seen_at, as_of)}",
         *(f"  {said}" for said in (copy.lock, copy.tier) if said),
     ]
-
-
-def _uncounted_lines(found: Explanation) -> list[str]:
-    lines = [
-        (f"{one.volume}:{one.path}", f"read {_when(one.read_at, found.as_of)}" if one.read_at else "by its storage's word", one.why) for one in found.uncounted
-    ]
-    return [line for place, known, why in lines for line in (place, f"  {known}; does not count: {why}")]
 
 
 def _control_line(control: Control) -> str:

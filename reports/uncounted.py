@@ -5,28 +5,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from catalog.fingerprints import OF_ENTRY
 from catalog.volumes import path_of
+from reports.state import age, day
 
 if TYPE_CHECKING:
     import duckdb
 
 MOST = 20
-_FINGERPRINT = """
-    d.volume = e.volume
-    AND d.size_bytes = e.size_bytes
-    AND d.modified_at = e.modified_at
-    AND d.modified_ns IS NOT DISTINCT FROM e.modified_ns
-    AND d.changed_at IS NOT DISTINCT FROM e.changed_at
-    AND d.changed_ns IS NOT DISTINCT FROM e.changed_ns
-    AND d.created_at IS NOT DISTINCT FROM e.created_at
-    AND d.fs_id IS NOT DISTINCT FROM e.fs_id
-    AND d.inode IS NOT DISTINCT FROM e.inode
-    AND (d.inode IS NOT NULL OR (d.dir = e.dir AND d.name = e.name))
-"""
 _READ = f"""
 WITH itself AS (SELECT * FROM entries WHERE volume = $volume AND entry_id = $entry_id AND size_bytes > 0),
 
-read_of_it AS (SELECT arg_max(d.digest, d.digested_at) AS digest FROM digests AS d INNER JOIN itself AS e ON {_FINGERPRINT} WHERE d.digest IS NOT NULL),
+read_of_it AS (SELECT arg_max(d.digest, d.digested_at) AS digest FROM digests AS d INNER JOIN itself AS e ON {OF_ENTRY} WHERE d.digest IS NOT NULL),
 
 -- What a storage says of a file holds where nobody read it: what was read last, of it and of the others, says more.
 content AS (SELECT coalesce(r.digest, e.digest) AS digest FROM itself AS e CROSS JOIN read_of_it AS r),
@@ -36,7 +26,7 @@ told AS (
 ),
 
 alike AS (
-    SELECT DISTINCT e.* FROM entries AS e INNER JOIN told AS d ON {_FINGERPRINT}
+    SELECT DISTINCT e.* FROM entries AS e INNER JOIN told AS d ON {OF_ENTRY}
     UNION
     SELECT * FROM entries WHERE volume <> $volume AND digest IN (SELECT digest FROM content WHERE digest IS NOT NULL)
 ),
@@ -62,7 +52,7 @@ last_read AS (
         max(d.digested_at) FILTER (d.digest IS NOT NULL) AS read_at,
         max(d.digested_at) FILTER (d.digest IS NULL AND d.sample IS NULL) AS failed_at
     FROM perhaps AS e
-    INNER JOIN digests AS d ON {_FINGERPRINT}
+    INNER JOIN digests AS d ON {OF_ENTRY}
     GROUP BY e.volume, e.entry_id
 ),
 
@@ -89,6 +79,11 @@ class Uncounted:
     path: str
     read_at: datetime.datetime | None
     why: str
+
+    def lines(self, as_of: datetime.datetime) -> list[str]:
+        """For people, at the time of the snapshot."""
+        known = f"read {day(self.read_at)} ({age(self.read_at, as_of)} before the snapshot)" if self.read_at else "by its storage's word"
+        return [f"{self.volume}:{self.path}", f"  {known}; does not count: {self.why}"]
 
 
 def not_counting(

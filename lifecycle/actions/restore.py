@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from catalog.fingerprints import OF_ENTRY
 from lifecycle import actions, folders, planning, stores
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _THEMSELVES = "SELECT rank, volume, path FROM chosen"
 # also one that may not count as a copy, at most eight. Each of them carries the content of the file itself: a copy may be a version that its key
 # shows no more, so what lies at its path proves nothing. Where the file was not read by its own volume, the version that was found equal to it tells.
 # Of several versions in a backup nobody knows which one is meant: no other file stands for them.
-_CHOICES = """
+_CHOICES = f"""
 WITH themselves AS (
     SELECT
         rank,
@@ -50,17 +51,7 @@ told AS (
     FROM equals AS q
     INNER JOIN entries AS e ON q.copy_volume = e.volume AND q.copy_entry_id = e.entry_id
     INNER JOIN digests AS d
-        ON
-            e.volume = d.volume
-            AND e.size_bytes = d.size_bytes
-            AND e.modified_at = d.modified_at
-            AND e.modified_ns IS NOT DISTINCT FROM d.modified_ns
-            AND e.changed_at IS NOT DISTINCT FROM d.changed_at
-            AND e.changed_ns IS NOT DISTINCT FROM d.changed_ns
-            AND e.created_at IS NOT DISTINCT FROM d.created_at
-            AND e.fs_id IS NOT DISTINCT FROM d.fs_id
-            AND e.inode IS NOT DISTINCT FROM d.inode
-            AND (e.inode IS NOT NULL OR (e.dir = d.dir AND e.name = d.name))
+        ON {OF_ENTRY}
     WHERE q.sha256 IS NULL AND d.digest IS NOT NULL
     GROUP BY q.rank, q.copy_volume
 ),

@@ -16,7 +16,7 @@ from catalog import config, connect, derive, names, table
 from catalog.errors import NotFoundError
 from catalog.schema import DIGESTS
 from catalog.words import REASONS
-from reports import explain, find, mending
+from reports import explain, find, mending, rescue
 from tests.catalog.estates import NOON, write_scan
 from tests.lastcopy.program import ask
 from tests.reports.conftest import AS_OF, Estate, answer
@@ -102,7 +102,7 @@ def test_the_restore_command_copies_exactly_that_file(raw: bytes, tmp_path: Path
     with open(source, "wb") as file:
         file.write(b"content")
     path = names.escape(raw)
-    command = explain.restore_command({"kind": "posix", "url": str(tmp_path / "from")}, path, {"kind": "posix", "url": f"file://{tmp_path / 'to'}/"}, path)
+    command = rescue.command({"kind": "posix", "url": str(tmp_path / "from")}, path, {"kind": "posix", "url": f"file://{tmp_path / 'to'}/"}, path)
     assert command is not None
     assert command.isascii()
     assert command.isprintable()
@@ -186,27 +186,27 @@ def test_status_and_freshness_are_named_and_without_a_copy_that_is_said_once(est
 @pytest.mark.parametrize("url", ["file:/a", "file:///a", "/a", "/a/"])
 def test_a_volume_is_restored_to_where_a_scan_finds_it(url: str) -> None:
     tree = {"kind": "posix", "url": url}
-    assert shlex.split(explain.restore_command(tree, "x", tree, "x") or "")[-2:] == ["/a/x", "/a/x"]
+    assert shlex.split(rescue.command(tree, "x", tree, "x") or "")[-2:] == ["/a/x", "/a/x"]
 
 
 def test_a_relative_place_is_restored_to_only_where_its_folder_is_known() -> None:
     tree = {"kind": "posix", "url": "file:a"}
-    assert explain.restore_command(tree, "x", tree, "x") is None
+    assert rescue.command(tree, "x", tree, "x") is None
 
 
 def test_a_folder_in_the_place_of_the_lost_file_does_not_receive_it(tmp_path: Path) -> None:
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "x").write_text("content")
     (tmp_path / "to" / "x").mkdir(parents=True)
-    command = explain.restore_command({"kind": "posix", "url": str(tmp_path / "from")}, "x", {"kind": "posix", "url": str(tmp_path / "to")}, "x")
+    command = rescue.command({"kind": "posix", "url": str(tmp_path / "from")}, "x", {"kind": "posix", "url": str(tmp_path / "to")}, "x")
     subprocess.run(["bash", "-c", command or "false"], check=False, capture_output=True)
     assert list((tmp_path / "to" / "x").iterdir()) == []
 
 
 def test_nothing_can_be_restored_without_a_copy_or_from_what_is_no_file_tree() -> None:
     tree, repository = {"kind": "posix", "url": "/a"}, {"kind": "restic", "url": "restic:/b"}
-    assert explain.restore_command(repository, "x", tree, "x") is None
-    assert shlex.split(explain.restore_command(tree, "x", tree, "x") or "")[-2:] == ["/a/x", "/a/x"]
+    assert rescue.command(repository, "x", tree, "x") is None
+    assert shlex.split(rescue.command(tree, "x", tree, "x") or "")[-2:] == ["/a/x", "/a/x"]
 
 
 @pytest.mark.parametrize(("volume", "path"), [(None, "projects:x/a"), (None, "/srv/projects/x/a"), ("projects", "x/a"), ("projects", "/srv/projects/x/a")])
