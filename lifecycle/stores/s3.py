@@ -329,7 +329,7 @@ class Store(Plain):
             try:
                 self._bucket.put(key, body, {"Content-MD5": md5(body), "If-None-Match": "*"})
             except StoreError as error:
-                if error.status == 412:
+                if error.status in (409, 412):  # 409: while another engine asks the same
                     return
                 raise
         told = f"this store does not keep an object from overwriting another any more; 'lastcopy volume prepare {self._volume}' finds out what that means"
